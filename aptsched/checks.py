@@ -1,0 +1,104 @@
+"""Array-like input to exact arrays, or one message that names the field, the value and what is accepted."""
+
+from __future__ import annotations
+
+import operator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aptsched.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+MAX_SECONDS = 2.0**940  # so that no price or sum overflows
+MAX_COUNT = 2**32  # so that sums over two million requests stay exact in float64
+
+
+def floats(field: str, given: npt.ArrayLike, ndim: int) -> Floats:
+    """A read-only float64 copy with `ndim` axes, all finite and at most 2**940 in magnitude."""
+    array = _numbers(field, given)
+    if array.ndim != ndim:
+        raise InputError(f"{field}: shape {list(array.shape)} is not accepted; {ndim} axes are needed")
+    result: Floats = array.astype(np.float64)
+    if not np.isfinite(result).all():
+        raise InputError(f"{_first(field, given, ~np.isfinite(result))} is not finite; finite numbers are accepted")
+    too_large = np.abs(result) > MAX_SECONDS
+    if too_large.any():
+        raise InputError(f"{_first(field, given, too_large)} is too large; magnitudes of up to 2**940 are accepted")
+    result.flags.writeable = False
+    return result
+
+
+def counts(field: str, given: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
+    """A read-only int64 copy of the given shape, every entry whole and from 0 to 2**32."""
+    array = _numbers(field, given)
+    if array.shape != shape:
+        raise InputError(f"{field}: shape {list(array.shape)} does not match; {list(shape)} is needed")
+    with np.errstate(invalid="ignore"):
+        bad = ~((array >= 0) & (array <= MAX_COUNT))
+        if array.dtype.kind == "f":
+            bad |= array != np.floor(array)
+    if bad.any():
+        raise InputError(f"{_first(field, given, bad)} is not accepted; whole numbers from 0 to 2**32 are")
+    result: Ints = array.astype(np.int64)
+    result.flags.writeable = False
+    return result
+
+
+def limit(field: str, given: Any) -> int:
+    """A whole number of at least 0."""
+    try:
+        value = operator.index(given)
+    except TypeError:
+        value = -1
+    if value < 0 or isinstance(given, (bool, np.bool_)):
+        raise InputError(f"{field}: {given!r} is not accepted; a whole number of at least 0 is")
+    return value
+
+
+def flags(field: str, given: npt.ArrayLike, n: int) -> Bools:
+    """A read-only bool copy, [n]."""
+    array = _array(field, given)
+    if array.shape != (n,) or array.dtype != np.bool_:
+        raise InputError(f"{field}: {array.dtype} of shape {list(array.shape)} is not accepted; bool of shape [{n}] is")
+    result: Bools = array.copy()
+    result.flags.writeable = False
+    return result
+
+
+def ratio(field: str, given: Fraction | float | str) -> Fraction:
+    """A positive fraction."""
+    try:
+        value = Fraction(0) if isinstance(given, bool) else Fraction(given)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        value = Fraction(0)
+    if value <= 0:
+        raise InputError(f"{field}: {given!r} is not accepted; a fraction above 0 is")
+    return value
+
+
+def _array(field: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise InputError(f"{field}: rows of different lengths are not accepted; a rectangular array is") from error
+
+
+def _numbers(field: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    array = _array(field, given)
+    if array.size == 0:
+        raise InputError(f"{field}: shape {list(array.shape)} is empty; at least one request is needed")
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{field}: entries of type {array.dtype} are not accepted; numbers are")
+    return array
+
+
+def _first(field: str, given: npt.ArrayLike, bad: Bools) -> str:
+    array = np.asarray(given)
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    return f"{field}{list(where) if where else ''}: {array[where]}"

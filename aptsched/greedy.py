@@ -1,0 +1,79 @@
+"""The greedy with a guarantee: Algorithm 1 of Apt-Serve on upper hulls of whole blocks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from aptsched.algorithm1 import algorithm1
+from aptsched.certificate import certify
+from aptsched.checks import Ints
+from aptsched.fill import fill as fill_up
+from aptsched.fill import room_left
+from aptsched.problem import BatchProblem
+from aptsched.relaxation import Relaxation, relax
+from aptsched.residual import Residual, reduce
+from aptsched.selection import Selection
+
+
+def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> Selection:
+    """A selection of at least half the optimum in O(n log n), with a certificate of how much more is possible.
+
+    The LP relaxation's optimum is rounded down; the better of that and the most valuable request that was fractional,
+    taken alone, is returned. At most D requests are fractional under D limits, and each is worth no more than the one
+    taken alone, so that one of the two is worth at least 1 / (D + 1) of the LP's optimum: half of it with memory alone
+    (Apt-Serve, Theorem 1, here for whole blocks, any number of forms and forms that do not fit), a third or a quarter
+    with a token budget or a sequence limit or both. Limits that all requests together stay within do not count.
+
+    Parameters
+    ----------
+    problem : BatchProblem
+    fill : bool
+        Afterwards move requests to better forms as long as anything fits; never lowers the objective.
+    printed : bool
+        Algorithm 1 word for word instead, for comparison (`aptsched.algorithm1`): it may exceed the capacity.
+
+    Returns
+    -------
+    Selection
+        Feasible, with multipliers for all limits: the LP's optimal ones. With required requests the factor holds for
+        the value above that of their lightest forms.
+
+    Raises
+    ------
+    InfeasibleError
+        The required requests do not fit; it has the smallest overload.
+    """
+    if printed:
+        return algorithm1(problem)
+    residual = reduce(problem)
+    relaxation = relax(residual, refill=fill)
+    return certify(problem, residual.forms(rounded(residual, relaxation, fill)), relaxation.multipliers(residual.unit))
+
+
+def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:
+    """The better of the relaxation and its single request, as options of the residual, [n]."""
+    option, price = relaxation.option, relaxation.price
+    if fill:
+        option = fill_up(residual, option, relaxation.room, price)
+    alone = better_alone(residual, relaxation, option)
+    if alone is None:
+        return option
+    return fill_up(residual, alone, room_left(residual, alone), price) if fill else alone
+
+
+def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> Ints | None:
+    """The single request of the relaxation as a selection, if that is worth more than `option`."""
+    if relaxation.single is None:
+        return None
+    request, form = relaxation.single
+    gain = float(residual.gain[form - 1, request])
+    if option[0] and residual.gain[option[0] - 1, 0] >= gain:  # mostly: the first request is the most valuable one
+        return None
+    served = np.flatnonzero(option)
+    if gain <= math.fsum(residual.gain[option[served] - 1, served].tolist()):
+        return None
+    alone = np.zeros_like(option)
+    alone[request] = form
+    return alone

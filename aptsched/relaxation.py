@@ -1,0 +1,72 @@
+"""The LP relaxation, rounded down: what the greedy and the exact method start from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.checks import Ints
+from aptsched.fill import room_left
+from aptsched.hull import increments
+from aptsched.order import HALF, split, take_more
+from aptsched.residual import Residual
+from aptsched.selection import Multipliers
+from aptsched.walk import walk
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """An optimum of the LP relaxation, rounded down.
+
+    Attributes
+    ----------
+    option : int array, [n]
+        Options of the residual (0 = the base); a fractional request has the lightest of the options it mixes.
+    single : (request, option) or None
+        An option worth at least as much as any fractional request adds; None where the LP's optimum is integral.
+    price : tuple of float
+        Optimal multipliers of blocks (per unit), tokens and sequences, in seconds.
+    room : tuple of float
+        What the options leave free of these; of what is unlimited, inf.
+    """
+
+    option: Ints
+    single: tuple[int, int] | None
+    price: tuple[float, float, float]
+    room: tuple[float, float, float]
+
+    def multipliers(self, unit: int) -> Multipliers:
+        """The multipliers per block of the problem, for units of so many blocks."""
+        return Multipliers(self.price[0] / unit, self.price[1], self.price[2])
+
+
+def relax(residual: Residual, refill: bool = False) -> Relaxation:
+    """The relaxation, by the split of the increments with memory alone, else by the walk along the dual's edges.
+
+    With `refill` and memory alone, increments that still fit are taken after those of the LP.
+    """
+    if np.isfinite(residual.limits[1:]).any():
+        option, price = walk(residual)
+        best, n = int(residual.gain.argmax()), len(residual.base)
+        return Relaxation(option, (best % n, best // n + 1), price, room_left(residual, option))
+    return knapsack(residual, refill)
+
+
+def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
+    """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
+    n = len(residual.base)
+    steps = increments(residual.gain, residual.blocks)
+    found = split(steps.slope, steps.weight, steps.slope > 0, residual.limits[0] + HALF)
+    left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
+    option = np.zeros(n, np.int64)
+    for start in range(0, len(found.taken), n):
+        step = slice(start, start + n)
+        np.copyto(option, steps.option[step], where=found.taken[step])
+    room = (round(left) if left < math.inf else left, math.inf, math.inf)
+    if not len(found.next_ones):
+        return Relaxation(option, None, (0.0, 0.0, 0.0), room)
+    left_out = int(found.next_ones[0])
+    price = (float(steps.slope[left_out]), 0.0, 0.0)
+    return Relaxation(option, (left_out % n, int(steps.option[left_out])), price, room)

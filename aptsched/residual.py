@@ -1,0 +1,145 @@
+"""The problem that is left to decide once every required request has its lightest form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.checks import Bools, Floats, Ints
+from aptsched.errors import InfeasibleError
+from aptsched.problem import BatchProblem
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """Options above the base form of each request, and what is free for them.
+
+    The base form is 0 (not served); of a required request its lightest one (of those, the most valuable). Options that
+    do not fit beside the bases, or gain nothing, are not offered: their gain is -inf. Requests stand in an order that
+    depends on their data alone, so that breaking ties by position makes answers invariant under permutation.
+
+    Attributes
+    ----------
+    rows : int array, [n]
+        The problem's row of each request.
+    base : int array, [n]
+        Base form of each request.
+    gain : float array, [k, n]
+        Value above the base's, in seconds.
+    blocks : int array, [k, n]
+        Blocks above the base's, in units of `unit` blocks.
+    tokens, seqs : int array, [n]
+        Tokens and sequences that any option adds; 0 where required, for the base has them.
+    limits : tuple of float
+        What is free beside the bases: units of blocks, tokens, sequences; inf where unlimited or never short.
+    unit : int
+        The greatest common divisor of all blocks: weights and capacity scaled together give the same residual.
+    """
+
+    rows: Ints
+    base: Ints
+    gain: Floats
+    blocks: Ints
+    tokens: Ints
+    seqs: Ints
+    limits: tuple[float, float, float]
+    unit: int
+
+    def forms(self, option: Ints) -> Ints:
+        """The problem's form of each request, [n], for options in this order (0 = the base)."""
+        form = np.empty_like(option)
+        form[self.rows] = np.where(option > 0, option, self.base)
+        return form
+
+
+def overload(problem: BatchProblem) -> InfeasibleError | None:
+    """The smallest overload of the required requests, or None where they fit.
+
+    Each in its lightest form uses the fewest blocks; tokens and sequences are the same in every form.
+    """
+    if problem.required is None:
+        return None
+    required = problem.required
+    blocks = int(problem.weights[required].min(axis=1).sum()) - problem.capacity
+    tokens = 0
+    if problem.max_tokens is not None and problem.num_tokens is not None:
+        tokens = int(problem.num_tokens[required].sum()) - problem.max_tokens
+    seqs = 0 if problem.max_seqs is None else int(required.sum()) - problem.max_seqs
+    if max(blocks, tokens, seqs) <= 0:
+        return None
+    return InfeasibleError(max(blocks, 0), max(tokens, 0), max(seqs, 0))
+
+
+def reduce(problem: BatchProblem) -> Residual:
+    """The residual of a problem; raises InfeasibleError where the required requests do not fit. O(n (k + log n))."""
+    short = overload(problem)
+    if short is not None:
+        raise short
+    rows = canonical_order(problem)
+    gain = np.array((problem.values if rows is None else problem.values[rows]).T, order="C")
+    blocks = np.array((problem.weights if rows is None else problem.weights[rows]).T, order="C")
+    n = gain.shape[1]
+    rows = np.arange(n) if rows is None else rows
+    tokens = np.zeros(n, np.int64) if problem.num_tokens is None else problem.num_tokens[rows]
+    seqs, base = np.ones(n, np.int64), np.zeros(n, np.int64)
+    room, max_tokens, max_seqs = problem.capacity, problem.max_tokens, problem.max_seqs
+    if problem.required is not None:
+        at = np.flatnonzero(problem.required[rows])
+        fits = problem.fits_alone()[rows[at]].T
+        base[at] = lightest(gain[:, at], np.where(fits, blocks[:, at], np.iinfo(np.int64).max)) + 1
+        held = (base[at] - 1, at)
+        room -= int(blocks[held].sum())
+        max_tokens = None if max_tokens is None else max_tokens - int(tokens[at].sum())
+        max_seqs = None if max_seqs is None else max_seqs - len(at)
+        gain[:, at] = np.where(fits, gain[:, at] - gain[held], -np.inf)
+        blocks[:, at] -= blocks[held]
+        tokens[at] = seqs[at] = 0
+    offered: Bools = (gain > 0) & (blocks <= room)
+    for limit, use in ((max_tokens, tokens), (max_seqs, seqs)):
+        if limit is not None:
+            offered &= use <= limit
+    gain[~offered] = -np.inf
+    unit = common_unit(blocks)
+    limits = (
+        math.inf if room >= int(blocks.sum()) else float(room // unit),
+        never_short(max_tokens, tokens, offered),
+        never_short(max_seqs, seqs, offered),
+    )
+    return Residual(rows, base, gain, blocks // unit if unit > 1 else blocks, tokens, seqs, limits, unit)
+
+
+def canonical_order(problem: BatchProblem) -> Ints | None:
+    """Rows by falling values, ties by all other data; None where they stand so already, as in an arrival queue."""
+    first = problem.values[:, 0]
+    if (first[1:] < first[:-1]).all():
+        return None
+    keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
+    keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
+    keys += [-problem.values[:, column] for column in range(1, problem.num_forms)]
+    order = np.argsort(-first, kind="stable")
+    ranked = first[order]
+    equal = ranked[1:] == ranked[:-1]
+    if equal.any():
+        tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        among = order[tied]
+        order[tied] = among[np.lexsort((*(key[among] for key in keys), -first[among]))]
+    return order
+
+
+def lightest(gain: Floats, blocks: Ints) -> Ints:
+    """The row of fewest blocks of each request, [n]; of several the most valuable."""
+    row: Ints = np.where(blocks == blocks.min(axis=0), gain, -np.inf).argmax(axis=0)
+    return row
+
+
+def common_unit(blocks: Ints) -> int:
+    """The greatest common divisor of all entries, at least 1; mostly known from a few of them."""
+    few = int(np.gcd.reduce(blocks[:, :32], axis=None))
+    return few if few == 1 else max(1, int(np.gcd.reduce(blocks, axis=None)))
+
+
+def never_short(limit: int | None, use: Ints, offered: Bools) -> float:
+    """The limit, or inf where all that could be served stay within it."""
+    return math.inf if limit is None or int(use[offered.any(axis=0)].sum()) <= limit else float(limit)

@@ -1,0 +1,73 @@
+"""The values in a trace file: numbers and times, or a refusal that says what is accepted."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+from aptsched.checks import MAX_COUNT
+from aptsched.errors import InputError
+
+TICKS_PER_S = 10**7  # Azure's clock counts 100 ns; whole ticks keep them apart, float seconds since 1970 would not
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+
+
+class Refused(Exception):
+    """A value that is not accepted; the message says what is."""
+
+
+def bad_row(path: str, line: int, column: str, value: object, accepted: str) -> InputError:
+    """One message: file, line, column, value and what is accepted."""
+    return InputError(f"{path}, line {line}, column {column}: {shown(value)} is not accepted; {accepted} is")
+
+
+def shown(value: object) -> str:
+    """How a message shows a value: its first 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def count(value: object, minimum: int) -> int:
+    """A whole number from `minimum` to 2**32; 12.0 is whole, True is no number."""
+    number = _number(value)
+    if number is None or not minimum <= number <= MAX_COUNT or number != int(number):
+        raise Refused(f"a whole number from {minimum} to 2**32")
+    return int(number)
+
+
+def seconds(value: object) -> float:
+    """A time in seconds (or in any other unit), finite and at least 0."""
+    number = _number(value)
+    if number is None or not 0 <= number < math.inf:
+        raise Refused("a number that is finite and at least 0")
+    return float(number)
+
+
+def ticks(value: object) -> int:
+    """A date and time as whole ticks of 100 ns since 1970; without a time zone it is taken as UTC."""
+    match = DATE_TIME.fullmatch(str(value).strip())
+    try:
+        if match is None:
+            raise ValueError
+        moment, fraction, zone = match.groups()
+        whole = (datetime.fromisoformat(moment + (zone or "Z")) - EPOCH) // timedelta(seconds=1)
+    except (ValueError, OverflowError) as error:
+        raise Refused("a time such as 2023-11-16 18:17:03.9799600 or 2024-05-10 00:00:00.009930+00:00") from error
+    return whole * TICKS_PER_S + int((fraction or "")[:7].ljust(7, "0"))
+
+
+def _number(value: object) -> int | float | None:
+    if isinstance(value, str) and "_" not in value:  # Python would read 1_000 as a number
+        try:
+            return int(value)
+        except ValueError:
+            pass
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 2**1000 else math.inf
+    return value if isinstance(value, float) else None

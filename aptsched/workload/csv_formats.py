@@ -1,0 +1,106 @@
+"""CSV traces: ours, Azure's LLM inference traces, BurstGPT's."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aptsched.errors import InputError
+from aptsched.workload import cells
+from aptsched.workload.rows import Rows
+from aptsched.workload.trace import Trace
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """The columns of a format and how they are read.
+
+    Attributes
+    ----------
+    time, prompt, output : str
+        Column names. Upper and lower case are not told apart; other columns are ignored.
+    parse_time : callable
+        From a cell to a number of units, or `cells.Refused`.
+    typecode : str
+        Of the array that holds the times.
+    units_per_s : int
+    has_lengths_alone : bool
+        Whether the time column may be absent.
+    drops_empty : bool
+        Whether a row of 0 prompt tokens is left out and counted, not refused.
+    """
+
+    time: str
+    prompt: str
+    output: str
+    parse_time: Callable[[object], float]
+    typecode: str = "d"
+    units_per_s: int = 1
+    has_lengths_alone: bool = False
+    drops_empty: bool = False
+
+    def matches(self, names: list[str]) -> bool:
+        """Whether a header has the columns of this format."""
+        needed = [self.prompt, self.output] if self.has_lengths_alone else [self.time, self.prompt, self.output]
+        return all(name.lower() in names for name in needed)
+
+
+FORMATS = (
+    CsvFormat("arrived_at_s", "prompt_tokens", "output_tokens", cells.seconds, has_lengths_alone=True),
+    CsvFormat("TIMESTAMP", "ContextTokens", "GeneratedTokens", cells.ticks, "q", cells.TICKS_PER_S),
+    CsvFormat("Timestamp", "Request tokens", "Response tokens", cells.seconds, drops_empty=True),
+)
+ACCEPTED = (
+    "CSV with the columns prompt_tokens, output_tokens (and arrived_at_s), or TIMESTAMP, ContextTokens, "
+    "GeneratedTokens (Azure), or Timestamp, Request tokens, Response tokens (BurstGPT), and JSON lines with timestamp, "
+    "input_length, output_length (Mooncake, vLLM) are accepted"
+)
+
+
+def read_csv(path: str, lines: Iterator[str], first_line: int) -> Trace:
+    """The trace in CSV lines, of which the first, number `first_line` of the file, is the header."""
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader)
+        chosen, columns = _columns(path, first_line, header)
+        rows = Rows(array(chosen.typecode))
+        for row in reader:
+            if len(row) > 1 or (row and row[0].strip()):
+                _append(rows, chosen, columns, row, len(header), path, first_line + reader.line_num - 1)
+    except csv.Error as error:
+        where = f"{path}, line {first_line + reader.line_num - 1}"
+        raise InputError(f"{where}: not a CSV row ({error}); cells separated by commas are accepted") from error
+    return rows.trace(path, chosen.units_per_s)
+
+
+def _columns(path: str, line: int, header: list[str]) -> tuple[CsvFormat, dict[str, int]]:
+    """The format that the header names, and the index of each of its columns that is there."""
+    names = [name.strip().lower() for name in header]
+    chosen = next((known for known in FORMATS if known.matches(names)), None)
+    if chosen is None:
+        raise InputError(f"{path}, line {line}: the header {cells.shown(','.join(header))} is not known; {ACCEPTED}")
+    wanted = [name for name in (chosen.time, chosen.prompt, chosen.output) if name.lower() in names]
+    for name in wanted:
+        if names.count(name.lower()) > 1:
+            raise InputError(f"{path}, line {line}, column {name}: given twice in the header; once is accepted")
+    return chosen, {name: names.index(name.lower()) for name in wanted}
+
+
+def _append(
+    rows: Rows, chosen: CsvFormat, columns: dict[str, int], row: list[str], width: int, path: str, line: int
+) -> None:
+    if len(row) != width:
+        accepted = f"a row of {width} cells, as in the header,"
+        raise cells.bad_row(path, line, str(min(len(row), width) + 1), ",".join(row), accepted)
+    name = chosen.prompt
+    try:
+        prompt = cells.count(row[columns[name]], 0 if chosen.drops_empty else 1)
+        name = chosen.output
+        output = cells.count(row[columns[name]], 0)
+        name = chosen.time
+        time = chosen.parse_time(row[columns[name]]) if name in columns else None
+    except cells.Refused as refusal:
+        raise cells.bad_row(path, line, name, row[columns[name]], str(refusal)) from None
+    rows.append(time, prompt, output)

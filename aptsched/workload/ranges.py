@@ -1,0 +1,25 @@
+"""Single parameters checked, or one message that names the field, the value and what is accepted."""
+
+from __future__ import annotations
+
+from aptsched import checks
+from aptsched.errors import InputError
+
+
+def whole(field: str, given: int) -> int:
+    """A whole number from 1 to 2**32."""
+    try:
+        value = checks.limit(field, given)
+    except InputError:
+        value = 0
+    if not 1 <= value <= checks.MAX_COUNT:
+        raise InputError(f"{field}: {given!r} is not accepted; a whole number from 1 to 2**32 is")
+    return value
+
+
+def number(field: str, given: float, least: float, most: float) -> float:
+    """A number from `least` to `most`."""
+    value = float(checks.floats(field, given, ndim=0))
+    if not least <= value <= most:
+        raise InputError(f"{field}: {given!r} is not accepted; a number from {least:g} to {most:g} is")
+    return value

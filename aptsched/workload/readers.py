@@ -1,0 +1,92 @@
+"""Traces from files: the format is recognised from the content, whatever the file is called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from aptsched.errors import InputError
+from aptsched.workload.cells import shown
+from aptsched.workload.csv_formats import ACCEPTED, read_csv
+from aptsched.workload.jsonl_formats import read_jsonl
+from aptsched.workload.trace import Trace
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_trace(path: str | os.PathLike[str]) -> Trace:
+    """Read a trace file, UTF-8 text in one of five formats.
+
+    ==================  ==================================================  ===============================
+    format              columns (others are ignored)                        time
+    ==================  ==================================================  ===============================
+    ours, CSV           prompt_tokens, output_tokens, arrived_at_s or none  seconds
+    Azure, CSV          TIMESTAMP, ContextTokens, GeneratedTokens           date and time, UTC unless zoned
+    BurstGPT, CSV       Timestamp, Request tokens, Response tokens          seconds
+    Mooncake, JSONL     timestamp, input_length, output_length              milliseconds
+    timed_trace, JSONL  timestamp, input_length, output_length              seconds
+    ==================  ==================================================  ===============================
+
+    Returns
+    -------
+    Trace
+        Sorted by arrival (requests that arrive together keep their order), the first arrival at 0. Requests with 0
+        output tokens are kept: they failed or were cut off, but they came and waited. BurstGPT logs most of its failed
+        requests with 0 request tokens too; such rows are left out and counted in `num_dropped`. In every other format
+        a prompt of 0 tokens is a bad row.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is of no known format, has no rows, or has a bad row: file, line, column, value and
+        what is accepted.
+
+    Notes
+    -----
+    Mooncake and timed_trace are told apart as `jsonl_formats.read_jsonl` says. Blank lines are skipped; a byte order
+    mark, either line ending and quoted cells are read.
+
+    Sources: AzurePublicDataset (LLM inference traces of 2023 and 2024), BurstGPT (arXiv 2401.17644), Mooncake
+    (FAST '25), and the timed_trace data set of vLLM's `bench serve`.
+    """
+    name = os.fspath(path)
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115  # closed below; here only what opening raises is caught
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        accepted = "the path of a CSV or JSONL file is accepted"
+        raise InputError(f"trace: {name!r} cannot be read ({reason}); {accepted}") from error
+    with file:
+        return _read(name, _numbered_lines(name, file))
+
+
+def _read(path: str, lines: Iterator[tuple[int, str]]) -> Trace:
+    first = next(((number, line) for number, line in lines if line.strip()), None)
+    if first is None:
+        raise InputError(f"{path}: the file is empty; {ACCEPTED}")
+    number, line = first
+    if line.lstrip().startswith("{"):
+        return read_jsonl(path, chain([first], lines))
+    if line.lstrip().startswith("["):
+        raise InputError(f"{path}, line {number}: {shown(line.strip())} begins a JSON list; {ACCEPTED}")
+    return read_csv(path, chain([line], (line for _, line in lines)), number)
+
+
+def _numbered_lines(path: str, file: BinaryIO) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(file, 1):
+        if number == 1:
+            raw = raw.removeprefix(BYTE_ORDER_MARK)
+        try:
+            line = raw.decode()
+        except UnicodeDecodeError as error:
+            raise _not_text(path, number, raw) from error
+        if "\0" in line:
+            raise _not_text(path, number, raw)
+        yield number, line
+
+
+def _not_text(path: str, number: int, raw: bytes) -> InputError:
+    return InputError(f"{path}, line {number}: {shown(raw[:80])} is not UTF-8 text; {ACCEPTED}")

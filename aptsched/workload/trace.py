@@ -1,0 +1,82 @@
+"""A request trace: lengths, and arrivals where they are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched import checks
+from aptsched.checks import Floats, Ints
+from aptsched.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Requests in order of arrival.
+
+    Parameters
+    ----------
+    arrived_at_s : array_like of float, [r], or None
+        Arrival times in seconds, finite and at least 0; None where only lengths are known. Unsorted arrivals are
+        sorted on construction, lengths with them, and requests that arrive together keep their order.
+    prompt_tokens : array_like of int, [r]
+        At least 1 each: a request without a prompt has nothing to prefill.
+    output_tokens : array_like of int, [r]
+        At least 0 each: a request that failed or was cut off generated nothing, but it came and waited.
+    num_dropped : int
+        Rows of the file that are no request of the trace (see `read_trace`).
+
+    Raises
+    ------
+    InputError
+        Names the field, its value and what is accepted.
+
+    Notes
+    -----
+    The arrays are read-only copies.
+    """
+
+    arrived_at_s: Floats | None
+    prompt_tokens: Ints
+    output_tokens: Ints
+    num_dropped: int = 0
+
+    def __post_init__(self) -> None:
+        shape = checks.floats("prompt_tokens", self.prompt_tokens, ndim=1).shape
+        columns: dict[str, Floats | Ints] = {
+            "prompt_tokens": checks.counts("prompt_tokens", self.prompt_tokens, shape),
+            "output_tokens": checks.counts("output_tokens", self.output_tokens, shape),
+        }
+        empty = np.flatnonzero(columns["prompt_tokens"] == 0)
+        if empty.size:
+            raise InputError(f"prompt_tokens[{empty[0]}]: 0 is not accepted; whole numbers from 1 to 2**32 are")
+        if self.arrived_at_s is not None:
+            columns["arrived_at_s"] = _arrivals(self.arrived_at_s, shape)
+            columns = _sorted(columns)
+        for name, column in columns.items():
+            object.__setattr__(self, name, column)
+
+    def __len__(self) -> int:
+        """Number of requests, r."""
+        return len(self.prompt_tokens)
+
+
+def _arrivals(given: Floats, shape: tuple[int, ...]) -> Floats:
+    arrived = checks.floats("arrived_at_s", given, ndim=1)
+    if arrived.shape != shape:
+        raise InputError(f"arrived_at_s: shape {list(arrived.shape)} does not match; {list(shape)} is needed")
+    early = np.flatnonzero(arrived < 0)
+    if early.size:
+        raise InputError(f"arrived_at_s[{early[0]}]: {arrived[early[0]]} is not accepted; seconds of at least 0 are")
+    return arrived
+
+
+def _sorted(columns: dict[str, Floats | Ints]) -> dict[str, Floats | Ints]:
+    if (np.diff(columns["arrived_at_s"]) >= 0).all():
+        return columns
+    order = np.argsort(columns["arrived_at_s"], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    for column in columns.values():
+        column.flags.writeable = False
+    return columns

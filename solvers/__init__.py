@@ -1,0 +1,1 @@
+"""Exact answers to the batch-composition problem, all of one call signature."""

@@ -1,0 +1,144 @@
+"""Reduction by bounds: the options that a selection better than the incumbent may still have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.checks import Bools, Floats, Ints
+from aptsched.options import Options
+from aptsched.relaxation import Relaxation
+from aptsched.residual import Residual
+
+ROUNDING = 2.0**-43  # of the sum of all that is added up: differences below are left to rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Alternatives:
+    """Options other than the LP's own, request by request by the least loss, [m].
+
+    Attributes
+    ----------
+    request, option : int array
+    loss : float array
+        How much the bound falls, in seconds, if the request has this option: no selection with losses of more than the
+        gap in all is better than the incumbent.
+    gain : float array
+        Gain above that of the LP's option.
+    take : int array, [D, m]
+        What it takes more than the LP's option, of each resource.
+    """
+
+    request: Ints
+    option: Ints
+    loss: Floats
+    gain: Floats
+    take: Ints
+
+    def at(self, positions: Ints | Bools) -> Alternatives:
+        """Those at the given positions."""
+        return Alternatives(
+            self.request[positions],
+            self.option[positions],
+            self.loss[positions],
+            self.gain[positions],
+            self.take[:, positions],
+        )
+
+    def of_first(self, count: int) -> Alternatives:
+        """Those of the first requests."""
+        stages = self.stages()[:count]
+        return self.at(np.arange(stages[-1].stop if stages else 0))
+
+    def stages(self) -> list[slice]:
+        """The positions of each request."""
+        if not len(self.request):
+            return []
+        starts = np.flatnonzero(np.diff(self.request, prepend=-1))
+        ends = [*starts[1:].tolist(), len(self.request)]
+        return [slice(start, end) for start, end in zip(starts.tolist(), ends, strict=True)]
+
+
+class Pricing:
+    """A residual at the LP's multipliers, for the resources given: the others are taken as unlimited.
+
+    Attributes
+    ----------
+    bound : float
+        On the gain of any selection, in seconds.
+    rounding : float
+        Seconds below which differences are left to rounding.
+    star : int array, [n]
+        The best option of each request at these multipliers.
+    slack : int array, [D]
+        What these leave free of each resource; it may be negative.
+    """
+
+    def __init__(self, residual: Residual, relaxation: Relaxation, resources: Ints) -> None:
+        self.options = Options(residual, resources)
+        self.price = np.array(relaxation.price)[resources]
+        self.gain, self.limits = self.options.gain, self.options.limits
+        reduced = self.gain - self.options.cost(self.price)
+        self.star = reduced.argmax(axis=0)
+        everyone = np.arange(len(self.star))
+        best = reduced[self.star, everyone]
+        self.loss = best - reduced
+        paid = float((self.price * self.limits).sum())
+        star_gain = self.gain[self.star, everyone]
+        self.star_gain = float(star_gain.sum())
+        self.bound = paid + float(best.sum())
+        self.rounding = ROUNDING * (paid + float(np.abs(star_gain).sum()))
+        self.slack = (self.limits - self.options.used(self.star)).astype(np.int64)
+
+    def worth(self, option: Ints) -> float:
+        """The gain of a selection, [n]."""
+        return float(self.gain[option, np.arange(len(option))].sum())
+
+    def gap(self, option: Ints) -> float:
+        """By how much the bound is above a selection, and the rounding; 0 where they are equal but for rounding."""
+        gap = self.bound - self.worth(option)
+        return gap + self.rounding if gap > self.rounding else 0.0
+
+    def better(self, option: Ints, alternatives: Alternatives, chosen: Ints) -> Ints:
+        """The LP's options with the alternatives chosen, if that is worth more than `option`."""
+        changed = self.star.copy()
+        changed[alternatives.request[chosen]] = alternatives.option[chosen]
+        fits = (self.options.used(changed) <= self.limits).all()
+        return changed if fits and self.worth(changed) > self.worth(option) else option
+
+    def alternatives(self, gap: float) -> Alternatives:
+        """Those with a loss of at most the gap; of many that take the same, only as many as it pays for."""
+        near = self.loss <= gap
+        near[self.star, np.arange(near.shape[1])] = False
+        option, request = np.nonzero(near)
+        star = self.star[request]
+        found = Alternatives(
+            request,
+            option,
+            self.loss[option, request],
+            self.gain[option, request] - self.gain[star, request],
+            (self.options.take[:, option, request] - self.options.take[:, star, request]).astype(np.int64),
+        )
+        found = found.at(_affordable(found, near.sum(axis=0), gap))
+        least = np.full(near.shape[1], np.inf)
+        np.minimum.at(least, found.request, found.loss)
+        return found.at(np.lexsort((found.loss, found.request, least[found.request])))
+
+
+def _affordable(found: Alternatives, alternatives_of: Ints, gap: float) -> Bools:
+    """Of requests with one alternative each that take the same, those that the gap pays for, the cheapest first.
+
+    Exchanging one of them for a cheaper one that is not used loses nothing, so none but the cheapest are needed.
+    """
+    keep: Bools = np.ones(len(found.request), bool)
+    single = np.flatnonzero(alternatives_of[found.request] == 1)
+    if not len(single):
+        return keep
+    order = single[np.lexsort((found.loss[single], *found.take[:, single]))]
+    take = found.take[:, order]
+    first = np.append(True, (take[:, 1:] != take[:, :-1]).any(axis=0))
+    spent = np.cumsum(found.loss[order])
+    before = (spent - found.loss[order])[first]
+    keep[order] = spent - np.repeat(before, np.diff(np.append(np.flatnonzero(first), len(order)))) <= gap * (1 + 1e-9)
+    return keep

@@ -1,0 +1,114 @@
+"""The exact optimum, fast enough for every iteration: LP, reduction by bounds, dynamic programming over the core."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from aptsched.certificate import certify
+from aptsched.checks import Ints
+from aptsched.errors import InfeasibleError
+from aptsched.fill import room_left
+from aptsched.greedy import rounded
+from aptsched.problem import BatchProblem
+from aptsched.relaxation import Relaxation, relax
+from aptsched.residual import Residual, reduce
+from solvers.alternatives import Pricing
+from solvers.budget import Budget
+from solvers.solution import Solution, Status
+from solvers.states import best_of_states
+from solvers.table import WIDEST, best_in_table, width
+
+DEFAULT_WORK = 20_000_000  # some seconds
+FIRST = 32  # requests in the first, small core
+BEAMS = (128, 1024, 16_384, 262_144, 1_048_576)
+
+
+def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: int | None = None) -> Solution:
+    """The optimum, proved, or at a limit the incumbent with its certificate.
+
+    The LP relaxation is solved on hulls, an incumbent comes from the greedy, and every option whose reduced cost shows
+    that it is in no better selection is removed. Dynamic programming over the core of requests that still have a choice
+    finds the optimum: a small core first, for a better incumbent, then all of what that leaves.
+
+    Parameters
+    ----------
+    problem : BatchProblem
+    time_limit_s : float, optional
+        Seconds after which the incumbent is returned.
+    max_work : int, optional
+        The same by a deterministic count: states and table entries. With neither limit it is `DEFAULT_WORK`, which
+        memory alone does not come near on batches as servers have them.
+
+    Returns
+    -------
+    Solution
+        OPTIMAL: no selection is better by more than 2**-42 of the values chosen (floats are added up in float64);
+        otherwise FEASIBLE. INFEASIBLE with the smallest overload where the required requests do not fit.
+
+    Source: Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem, here in arrays; for several
+    resources, bounds and dominance instead of his states.
+    """
+    start = time.perf_counter()
+    if time_limit_s is None and max_work is None:
+        max_work = DEFAULT_WORK
+    budget = Budget(time_limit_s, max_work)
+    try:
+        residual = reduce(problem)
+    except InfeasibleError as overload:
+        return Solution(Status.INFEASIBLE, None, -np.inf, -np.inf, time.perf_counter() - start, overload)
+    relaxation = relax(residual, refill=True)
+    option, proved = exact(residual, relaxation, rounded(residual, relaxation, fill=True), budget)
+    selection = certify(problem, residual.forms(option), relaxation.multipliers(residual.unit))
+    status = Status.OPTIMAL if proved else Status.FEASIBLE
+    bound_s = selection.objective_s if proved else selection.bound_s
+    return Solution(status, selection, selection.objective_s, bound_s, time.perf_counter() - start)
+
+
+def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budget) -> tuple[Ints, bool]:
+    """The best selection, from a feasible one, and whether that is proved.
+
+    Resources that are free in the LP are taken as unlimited first: if the answer is within their limits, it stands.
+    """
+    limited = np.flatnonzero(np.isfinite(residual.limits))
+    priced = limited[np.array(relaxation.price)[limited] > 0]
+    better, proved = improve(Pricing(residual, relaxation, priced), option, budget)
+    within = min(room_left(residual, better)) >= 0
+    if within or len(priced) == len(limited):
+        return better, proved
+    return improve(Pricing(residual, relaxation, limited), option, budget)
+
+
+def improve(pricing: Pricing, option: Ints, budget: Budget) -> tuple[Ints, bool]:
+    """The best selection within the resources priced, and whether that is proved."""
+    for first in (FIRST, len(option)):
+        gap = pricing.gap(option)
+        if gap <= 0:
+            return option, True
+        alternatives = pricing.alternatives(gap)
+        core = alternatives.of_first(first)
+        if len(pricing.slack) != 1 or width(core) > WIDEST:
+            return _by_states(pricing, option, budget)
+        answer = best_in_table(core, int(pricing.slack[0]), budget)
+        if answer is None:
+            return option, False
+        option = pricing.better(option, core, answer)
+        if len(core.request) == len(alternatives.request):
+            break
+    return option, True
+
+
+def _by_states(pricing: Pricing, option: Ints, budget: Budget) -> tuple[Ints, bool]:
+    """As `improve`, by lists of states, with ever wider beams until one is wide enough."""
+    for beam in BEAMS:
+        gap = pricing.gap(option)
+        if gap <= 0:
+            return option, True
+        alternatives = pricing.alternatives(gap)
+        incumbent_s = pricing.worth(option) - pricing.star_gain
+        chosen, proved = best_of_states(alternatives, pricing.price, pricing.slack, incumbent_s, gap, beam, budget)
+        option = pricing.better(option, alternatives, chosen)
+        if proved or budget.spent:
+            return option, proved
+    return option, False

@@ -1,0 +1,57 @@
+"""One answer as text."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+
+from aptsched.problem import BatchProblem
+from aptsched.report import table
+from solvers.gap import Record
+
+WIDTH = 80
+
+
+def describe(problem: BatchProblem, record: Record) -> str:
+    """Status, objective, bounds, what is used of each limit, and the requests of each form."""
+    lines = {"method": f"{record.method} (guarantee: {record.guarantee})", "status": record.status}
+    if record.overload is not None:
+        blocks, tokens, seqs = record.overload
+        lines["overload"] = (
+            f"{blocks} blocks, {tokens} tokens, {seqs} sequences, each required request in its lightest form"
+        )
+    if record.form is not None:
+        lines |= _values(record) | _use(problem, record) | _forms(problem, record)
+    lines["time"] = table.duration(record.seconds)
+    return "\n".join(_wrapped(name, text) for name, text in lines.items())
+
+
+def _values(record: Record) -> dict[str, str]:
+    return {
+        "objective": f"{record.objective_s!r} s",
+        "bound": f"{record.bound_s!r} s",
+        "certified": f"{record.certified_bound_s!r} s by the multipliers, gap {table.gap(record.certified_gap)}",
+    }
+
+
+def _use(problem: BatchProblem, record: Record) -> dict[str, str]:
+    used = {
+        "blocks": (record.num_blocks, problem.capacity),
+        "tokens": (record.num_tokens, problem.max_tokens),
+        "sequences": (record.num_seqs, problem.max_seqs),
+    }
+    return {name: f"{use}" if limit is None else f"{use} of {limit}" for name, (use, limit) in used.items()}
+
+
+def _forms(problem: BatchProblem, record: Record) -> dict[str, str]:
+    form = np.array(record.form)
+    lines = {}
+    for f in range(1, problem.num_forms + 1):
+        served = np.flatnonzero(form == f)
+        lines[f"form {f}"] = f"{len(served)} requests" + (f": {' '.join(map(str, served))}" if len(served) else "")
+    return lines | {"not served": f"{np.count_nonzero(form == 0)} requests"}
+
+
+def _wrapped(name: str, text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)

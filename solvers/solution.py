@@ -1,0 +1,55 @@
+"""What every solver answers."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+from aptsched.errors import InfeasibleError
+from aptsched.problem import BatchProblem
+from aptsched.selection import Selection
+
+
+class Status(enum.Enum):
+    """OPTIMAL only if proved; FEASIBLE is the incumbent at a limit."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A solver's answer.
+
+    Attributes
+    ----------
+    status : Status
+    selection : Selection or None
+        The best one found, with its multipliers; None where infeasible.
+    objective_s : float
+        Its exact objective in seconds; -inf where infeasible.
+    bound_s : float
+        The best bound known on the optimum: the solver's own or the certificate's, whichever is lower; rounded up.
+        Equal to the objective where that is proved optimal; -inf where infeasible.
+    seconds : float
+        Wall-clock time of the call.
+    overload : InfeasibleError or None
+        The smallest overload, where infeasible.
+    """
+
+    status: Status
+    selection: Selection | None
+    objective_s: float
+    bound_s: float
+    seconds: float
+    overload: InfeasibleError | None = None
+
+
+class Solver(Protocol):
+    """One exact or bounding method."""
+
+    def __call__(self, problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
+        """Solve within the limit; at a time-out the incumbent is kept."""
+        ...

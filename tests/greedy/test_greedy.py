@@ -1,0 +1,168 @@
+"""The greedy is feasible, within its guarantee, and carries a valid certificate."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+
+from aptsched import BatchProblem, greedy
+from aptsched.errors import InfeasibleError
+from brute_force import check_selection, enumerate_all, guarantee_kept
+from strategies import hybrid_problems, problems, singular_problems, sweep_chunks, sweep_problem
+
+
+def check_greedy(problem: BatchProblem) -> None:
+    """Everything that greedy promises on one instance, against enumeration."""
+    best = enumerate_all(problem)
+    if best.optimum is None:
+        with pytest.raises(InfeasibleError) as error:
+            greedy(problem)
+        assert (error.value.num_blocks, error.value.num_tokens, error.value.num_seqs) == best.overload
+        return
+    achieved = []
+    for fill in (False, True):
+        selection = greedy(problem, fill=fill)
+        achieved.append(check_selection(problem, selection))
+        assert achieved[-1] <= best.optimum <= Fraction(selection.bound_s)
+        assert guarantee_kept(problem, achieved[-1], best.optimum), f"{problem}: {selection}, optimum {best.optimum}"
+    assert achieved[0] <= achieved[1], "filling lowered the objective"
+
+
+@pytest.mark.parametrize("chunk", sweep_chunks(), ids=lambda chunk: f"from-{chunk.start}")
+def test_keeps_its_word_on_the_sweep(chunk: range) -> None:
+    """On every instance of the fixed sweep."""
+    for index in chunk:
+        check_greedy(sweep_problem(index))
+
+
+@settings(max_examples=500)
+@given(problem=problems())
+def test_keeps_its_word(problem: BatchProblem) -> None:
+    """On whatever Hypothesis comes up with."""
+    check_greedy(problem)
+
+
+@settings(max_examples=200)
+@given(problem=hybrid_problems())
+def test_keeps_its_word_on_definition_1(problem: BatchProblem) -> None:
+    """On two forms of one request, at hidden ratios from 1/3 to 2."""
+    check_greedy(problem)
+
+
+@pytest.mark.parametrize("problem", singular_problems(), ids=lambda problem: f"{problem.num_requests}-requests")
+def test_keeps_its_word_where_bases_are_singular(problem: BatchProblem) -> None:
+    """On vertices of the relaxation where constraints depend on each other."""
+    check_greedy(problem)
+
+
+def test_four_requests_by_hand() -> None:
+    """Steps by seconds per block: 1.75 and 1.5 (hidden 2 and 1), 1.0 (1 to KV), 0.5 (0 and 3; 0 to KV at 4/3).
+
+    Upper hulls: 0 is 0 -> 6 s for 6 blocks (1.0); 1 is 3 s for 2 (1.5), then 2 s for 2 (1.0); 2 is 3.5 s for 2 (1.75),
+    then 0.5 s for 2; 3 is 1 s for 2 (0.5). Of 10 blocks 4 go to the hidden forms of 1 and 2, then either request 0 as
+    a whole (12.5 s, the optimum) or the step of request 1 to KV, after which request 0 does not fit.
+    """
+    problem = BatchProblem(
+        values=[[6.0, 2.0], [5.0, 3.0], [4.0, 3.5], [1.0, 0.4]],
+        weights=[[6, 3], [4, 2], [4, 2], [2, 1]],
+        capacity=10,
+    )
+    selection = greedy(problem)
+    assert selection.objective_s >= 10.0
+    assert selection.form[1] > 0 and selection.form[2] > 0
+    assert check_selection(problem, selection) <= Fraction(25, 2) <= Fraction(selection.bound_s)
+
+
+def test_fallback_takes_the_form_that_fits() -> None:
+    """The left-out request fits alone only in hidden form; without it the answer is 1 s of 9."""
+    problem = BatchProblem(values=[[1.0, 0.1], [11.0, 8.0]], weights=[[1, 1], [20, 10]], capacity=10)
+    assert greedy(problem, fill=False).form.tolist() == [0, 2]
+
+
+def test_fallback_takes_one_huge_request() -> None:
+    """The most efficient request is tiny and keeps the huge one out; the huge one alone is worth 99 times as much."""
+    problem = BatchProblem(values=[[1.0], [99.0]], weights=[[1], [100]], capacity=100)
+    assert greedy(problem, fill=False).form.tolist() == [0, 1]
+
+
+def test_filling_takes_what_still_fits() -> None:
+    """2 s for 1 block, then 5 s for 5 of 4 free blocks does not fit, but 1 s for 4 blocks does."""
+    problem = BatchProblem(values=[[6.0], [5.0], [1.0]], weights=[[1], [5], [4]], capacity=5)
+    assert greedy(problem, fill=False).form.tolist() == [1, 0, 0]
+    assert greedy(problem, fill=True).form.tolist() == [1, 0, 1]
+
+
+def test_everything_fits() -> None:
+    """Each request in its most valuable form, and the certificate closes the gap."""
+    problem = BatchProblem(
+        values=[[6.0, 7.0], [5.0, 4.0], [-1.0, 0.0]],
+        weights=[[6, 3], [4, 2], [1, 1]],
+        capacity=7,
+        num_tokens=[1, 2, 3],
+        max_tokens=6,
+        max_seqs=3,
+    )
+    selection = greedy(problem)
+    assert selection.form.tolist() == [2, 1, 0]
+    assert (selection.objective_s, selection.bound_s, selection.gap) == (12.0, 12.0, 0.0)
+
+
+def test_nothing_fits() -> None:
+    """No capacity, no tokens, no sequences: nobody is served, and that is optimal."""
+    for limits in ({"capacity": 0}, {"capacity": 9, "max_tokens": 0}, {"capacity": 9, "max_seqs": 0}):
+        problem = BatchProblem(values=[[2.0], [1.0]], weights=[[2], [1]], num_tokens=[1, 1], **limits)
+        selection = greedy(problem)
+        assert selection.form.tolist() == [0, 0]
+        assert selection.objective_s == 0.0
+
+
+def test_required_requests_are_served_first() -> None:
+    """The required request brings nothing but stays, in its lightest form, where the capacity is wanted elsewhere."""
+    problem = BatchProblem(
+        values=[[0.5, 0.0], [9.0, 4.0]], weights=[[4, 2], [8, 4]], capacity=10, required=[True, False]
+    )
+    assert greedy(problem).form.tolist() == [2, 1]
+
+
+def test_required_requests_may_cost() -> None:
+    """A required request is served at -3 s rather than at -5 s."""
+    problem = BatchProblem(values=[[-5.0, -3.0]], weights=[[1, 2]], capacity=3, required=[True])
+    selection = greedy(problem)
+    assert (selection.form.tolist(), selection.objective_s) == ([2], -3.0)
+
+
+@pytest.mark.parametrize("limit", [2**31, 2**53 + 1, 2**63, 2**64, 10**30, 10**400], ids=int.bit_length)
+def test_limits_of_any_size(limit: int) -> None:
+    """A limit beyond every need is as good as none, however large."""
+    problem = BatchProblem(
+        values=[[2.0], [1.0]], weights=[[2], [1]], capacity=limit, num_tokens=[3, 4], max_tokens=limit, max_seqs=limit
+    )
+    selection = greedy(problem)
+    assert (selection.form.tolist(), selection.bound_s) == ([1, 1], 3.0)
+
+
+def test_values_near_the_largest_float() -> None:
+    """The bound stays valid, for values as large as are accepted."""
+    problem = BatchProblem(values=[[8e282], [7e282], [1e282]], weights=[[3], [2], [2]], capacity=4)
+    selection = greedy(problem)
+    assert selection.objective_s >= 4e282
+    assert selection.bound_s >= 8e282
+
+
+def test_smallest_values() -> None:
+    """Subnormal seconds are values like others."""
+    tiny = 5e-324
+    problem = BatchProblem(values=[[3 * tiny], [2 * tiny], [tiny]], weights=[[3], [2], [2]], capacity=4)
+    selection = greedy(problem)
+    assert 2 * tiny <= selection.objective_s <= 3 * tiny <= selection.bound_s
+
+
+@pytest.mark.parametrize("ratio", [1, 1.5, 2])
+def test_hidden_form_of_no_use_is_never_chosen(ratio: float) -> None:
+    """At a ratio of 1 or more the KV form is worth as much and no heavier."""
+    for penalty in (0.0, 0.25):
+        for capacity in range(12):
+            problem = BatchProblem.hybrid([3.0, 2.0, 2.0], [4, 3, 4], capacity, penalty, hidden_ratio=ratio)
+            assert 2 not in greedy(problem).form

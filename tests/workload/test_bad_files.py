@@ -1,0 +1,144 @@
+"""A bad trace file gives one message: file, line, column, value and what is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aptsched.errors import InputError
+from aptsched.workload import read_trace
+
+OURS = "arrived_at_s,prompt_tokens,output_tokens\n0,10,1\n"
+AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n"
+BURSTGPT = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+JSONL = '{"timestamp": 0, "input_length": 5, "output_length": 1, "hash_ids": [0]}\n'
+COUNT = "a whole number from 1 to 2**32 is"
+COUNT_0 = "a whole number from 0 to 2**32 is"
+TIME = "a number that is finite and at least 0 is"
+DATE = "a time such as 2023-11-16 18:17:03.9799600 or 2024-05-10 00:00:00.009930+00:00 is"
+
+
+def message(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_trace(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def refusal(tmp_path: Path, content: str | bytes) -> str:
+    path = tmp_path / "trace"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    text = message(path)
+    assert text.startswith(str(path))
+    return text.removeprefix(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (OURS + "1,x,1\n", ", line 3, column prompt_tokens: 'x' is not accepted; " + COUNT),
+        (OURS + "1,,1\n", ", line 3, column prompt_tokens: '' is not accepted; " + COUNT),
+        (OURS + "1,0,1\n", ", line 3, column prompt_tokens: '0' is not accepted; " + COUNT),
+        (OURS + "1,-3,1\n", ", line 3, column prompt_tokens: '-3' is not accepted; " + COUNT),
+        (OURS + "1,1.5,1\n", ", line 3, column prompt_tokens: '1.5' is not accepted; " + COUNT),
+        (OURS + "1,nan,1\n", ", line 3, column prompt_tokens: 'nan' is not accepted; " + COUNT),
+        (OURS + "1,inf,1\n", ", line 3, column prompt_tokens: 'inf' is not accepted; " + COUNT),
+        (OURS + "1,1_000,1\n", ", line 3, column prompt_tokens: '1_000' is not accepted; " + COUNT),
+        (OURS + "1,1e13,1\n", ", line 3, column prompt_tokens: '1e13' is not accepted; " + COUNT),
+        (OURS + "1,1,-1\n", ", line 3, column output_tokens: '-1' is not accepted; " + COUNT_0),
+        (OURS + "-1,1,1\n", ", line 3, column arrived_at_s: '-1' is not accepted; " + TIME),
+        (OURS + "NaN,1,1\n", ", line 3, column arrived_at_s: 'NaN' is not accepted; " + TIME),
+        (OURS + "1e999,1,1\n", ", line 3, column arrived_at_s: '1e999' is not accepted; " + TIME),
+        (OURS + "\r\n\n1,x,1\r\n", ", line 5, column prompt_tokens: 'x' is not accepted; " + COUNT),
+        (OURS + '1,"x\ny",1\n', ", line 4, column prompt_tokens: 'x\\ny' is not accepted; " + COUNT),
+        (OURS + "1,2\n", ", line 3, column 3: '1,2' is not accepted; a row of 3 cells, as in the header, is"),
+        (OURS + "1,2,3,4\n", ", line 3, column 4: '1,2,3,4' is not accepted; a row of 3 cells, as in the header, is"),
+        (AZURE + "18:17,1,1\n", ", line 3, column TIMESTAMP: '18:17' is not accepted; " + DATE),
+        (
+            AZURE + "2023-02-30 00:00:00,1,1\n",
+            ", line 3, column TIMESTAMP: '2023-02-30 00:00:00' is not accepted; " + DATE,
+        ),
+        (AZURE + "2023-11-16 18:17:04,0,1\n", ", line 3, column ContextTokens: '0' is not accepted; " + COUNT),
+        (BURSTGPT + "5,GPT-4,3.5,1,4,API log\n", ", line 2, column Request tokens: '3.5' is not accepted; " + COUNT_0),
+        (BURSTGPT + "x,GPT-4,3,1,4,API log\n", ", line 2, column Timestamp: 'x' is not accepted; " + TIME),
+        (
+            JSONL + '{"timestamp": 0, "input_length": true, "output_length": 1}\n',
+            ", line 2, column input_length: True is not accepted; " + COUNT,
+        ),
+        (
+            JSONL + '{"timestamp": "7", "input_length": 1, "output_length": 1}\n',
+            ", line 2, column timestamp: '7' is not accepted; " + TIME,
+        ),
+        (
+            JSONL + '{"timestamp": NaN, "input_length": 1, "output_length": 1}\n',
+            ", line 2, column timestamp: nan is not accepted; " + TIME,
+        ),
+        (
+            JSONL + '{"timestamp": 1' + "0" * 400 + ', "input_length": 1, "output_length": 1}\n',
+            ", line 2, column timestamp: 1" + "0" * 56 + "... is not accepted; " + TIME,
+        ),
+        (
+            JSONL + '{"timestamp": 1, "input_length": 1, "output_length": -2}\n',
+            ", line 2, column output_length: -2 is not accepted; " + COUNT_0,
+        ),
+        (
+            JSONL + '{"timestamp": 1, "input_length": 1}\n',
+            ", line 2, column output_length: missing in an object of 'timestamp, input_length'; "
+            "timestamp, input_length, output_length are needed",
+        ),
+    ],
+)
+def test_bad_rows(tmp_path: Path, content: str, text: str) -> None:
+    """A bad row is refused with its line, column, value and what is accepted."""
+    assert refusal(tmp_path, content) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "start"),
+    [
+        (JSONL + '{"timestamp": 0,\n', ", line 2: '{\"timestamp\": 0,' is not JSON ("),
+        (JSONL + "[1, 2]\n", ", line 2: '[1, 2]' is not a JSON object; one object a line is accepted"),
+        (JSONL + "{" * 100_000 + "\n", ", line 2: '{{{"),
+        (JSONL + '{"a":' * 100_000 + "\n", ', line 2: \'{"a":'),
+        (OURS + '1,"2,3\n', ", line 3: not a CSV row (unexpected end of data)"),
+        (OURS + '1,"2"x,3\n', ", line 3: not a CSV row ("),
+        (
+            "prompt_tokens,output_tokens,Prompt_Tokens\n1,2,3\n",
+            ", line 1, column prompt_tokens: given twice in the header",
+        ),
+        (OURS.encode() + b"1,\xff,1\n", ", line 3: b'1,\\xff,1\\n' is not UTF-8 text; CSV with the columns"),
+        (bytes(range(256)), ", line 1: b'\\x00"),
+        (b"prompt_tokens\x00,output_tokens\n1,1\n", ", line 1: b'prompt_tokens\\x00"),
+        ("a,b\n1,2\n", ", line 1: the header 'a,b' is not known; CSV with the columns prompt_tokens, output_tokens"),
+        ("\n\n12,13\n", ", line 3: the header '12,13' is not known; CSV with the columns"),
+        ('[{"timestamp": 0}]', ", line 1: '[{\"timestamp\": 0}]' begins a JSON list; CSV with the columns"),
+        ("", ": the file is empty; CSV with the columns"),
+        ("\n \n", ": the file is empty; CSV with the columns"),
+        (b"\xef\xbb\xbf", ": the file is empty; CSV with the columns"),
+        ("prompt_tokens,output_tokens\n\n", ": no requests under the header; at least one is needed"),
+        (
+            BURSTGPT + "5,GPT-4,0,0,0,API log\n",
+            ": no requests under the header (1 rows without prompt tokens are left out); at least one is needed",
+        ),
+    ],
+)
+def test_bad_files(tmp_path: Path, content: str | bytes, start: str) -> None:
+    """A file of no known format is refused in one line that says which are accepted."""
+    assert refusal(tmp_path, content).startswith(start)
+
+
+def test_an_unknown_header_names_every_format(tmp_path: Path) -> None:
+    """The refusal of a header lists what is accepted."""
+    text = refusal(tmp_path, "a,b\n1,2\n")
+    for name in ("arrived_at_s", "Azure", "BurstGPT", "Mooncake", "vLLM"):
+        assert name in text
+
+
+def test_what_cannot_be_opened(tmp_path: Path) -> None:
+    """A missing file, a directory and an impossible name are refused with the reason."""
+    accepted = "the path of a CSV or JSONL file is accepted"
+    missing = tmp_path / "missing.csv"
+    assert message(missing) == f"trace: {str(missing)!r} cannot be read (No such file or directory); {accepted}"
+    assert message(tmp_path) == f"trace: {str(tmp_path)!r} cannot be read (Is a directory); {accepted}"
+    assert message(Path("a\0b")).startswith("trace: 'a\\x00b' cannot be read (embedded null")
