@@ -10,7 +10,7 @@ from aptsched.checks import Bools, Floats, Ints
 from aptsched.hull import Increments
 
 SAMPLE = 128  # increments looked at to guess where the split lies
-SMALL = 600  # increments that are sorted outright
+SMALL = 2000  # increments that are sorted outright
 AT_ONCE = 256  # increments taken in a round
 HALF = 0.5  # weights are whole but for those that stand for none
 

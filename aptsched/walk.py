@@ -13,6 +13,7 @@ from aptsched.residual import Residual
 
 MAX_STEPS = 200  # more than ten times what any instance has needed
 TILTS = (0.0, 1e-9, 1e-7)  # by which gains are perturbed, should ties keep the walk from its end
+FEW = 96  # kinks that are looked at first
 TOLERANCE = 1e-11  # of a fraction, or of a limit
 FLAT = 1e-12  # of the largest slope or component: less is rounding
 
@@ -68,8 +69,10 @@ def walk(residual: Residual) -> tuple[Ints, tuple[float, float, float]]:
         Multipliers of blocks (per unit), tokens and sequences, in seconds.
     """
     for tilt in TILTS:
-        factor = 1.0 + tilt * np.linspace(0.0, 1.0, residual.gain.shape[1]) ** 2
-        dual = Dual(replace(residual, gain=residual.gain * factor) if tilt else residual)
+        if tilt:
+            factor = 1.0 + tilt * np.linspace(0.0, 1.0, residual.gain.shape[1]) ** 2
+            residual = replace(residual, gain=residual.gain * factor)
+        dual = Dual(residual)
         vertex = dual.start()
         if _to_minimum(dual, vertex):
             option = dual.rounded_down(vertex)
@@ -184,7 +187,8 @@ class Dual:
             seen = np.arange(len(kinks.request) - len(beyond.request), len(kinks.request))
         if first is not None:
             entering = Tie(int(kinks.request[first]), int(kinks.option[first]))
-        vertex.at[kinks.request[passed]] = kinks.option[passed]  # a request's kinks stand in their order
+        passed.sort()  # so that a request's kinks stand in their order
+        vertex.at[kinks.request[passed]] = kinks.option[passed]
         assert entering is not None, "an edge without an end would make the bound unbounded"
         self._enter(vertex, leaving, entering)
         vertex.inverse = np.asarray(np.linalg.inv(vertex.matrix), np.float64)
@@ -283,6 +287,15 @@ def _beyond(reduced: Floats, slope: Floats, kinks: Kinks, seen: Ints, flat: floa
 
 def crossing(kinks: Kinks, need: float, end: float) -> tuple[Ints, int | None]:
     """Positions of the kinks passed before `end`, and of the one at which the drops reach `need`, if any does."""
-    ahead = kinks.distance < end
-    found = split(-kinks.distance, np.where(ahead, kinks.drop, 0.0), ahead, need)
+    if len(kinks.distance) > FEW:
+        near = np.argpartition(kinks.distance, FEW)[:FEW]
+        near = near[np.argsort(kinks.distance[near], kind="stable")]
+        ahead = int(np.searchsorted(kinks.distance[near], end, side="left"))
+        passed = int(np.searchsorted(np.cumsum(kinks.drop[near[:ahead]]), need, side="left"))
+        if passed < ahead:
+            return near[:passed], int(near[passed])
+        if ahead < FEW:
+            return near[:ahead], None
+    before = kinks.distance < end
+    found = split(-kinks.distance, np.where(before, kinks.drop, 0.0), before, need)
     return np.flatnonzero(found.taken), int(found.next_ones[0]) if len(found.next_ones) else None
