@@ -43,8 +43,7 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
         rate * float(min(limit, HUGE)) for rate, limit in zip(rates, limits, strict=True) if limit is not None and rate
     ]
     fits = problem.fits_alone()
-    with np.errstate(over="ignore"):
-        price = prices(problem, multipliers)
+    price = prices(problem, multipliers)
     reduced = problem.values - price
     if not fits.all():
         price, reduced = np.where(fits, price, 0.0), np.where(fits, reduced, -np.inf)
@@ -63,7 +62,8 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
 
 def prices(problem: BatchProblem, multipliers: Multipliers) -> Floats:
     """What the resources of each form are worth, [n, k], in seconds."""
-    price: Floats = np.multiply(problem.weights, multipliers.per_block_s, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        price: Floats = np.multiply(problem.weights, multipliers.per_block_s, dtype=np.float64)
     if multipliers.per_token_s and problem.num_tokens is not None:
         price += (problem.num_tokens * multipliers.per_token_s)[:, None]
     if multipliers.per_seq_s:

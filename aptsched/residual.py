@@ -100,7 +100,8 @@ def reduce(problem: BatchProblem) -> Residual:
     for limit, use in ((max_tokens, tokens), (max_seqs, seqs)):
         if limit is not None:
             offered &= use <= limit
-    gain[~offered] = -np.inf
+    if not offered.all():
+        gain[~offered] = -np.inf
     unit = common_unit(blocks)
     limits = (
         math.inf if room >= int(blocks.sum()) else float(room // unit),
@@ -136,7 +137,7 @@ def lightest(gain: Floats, blocks: Ints) -> Ints:
 
 def common_unit(blocks: Ints) -> int:
     """The greatest common divisor of all entries, at least 1; mostly known from a few of them."""
-    few = int(np.gcd.reduce(blocks[:, :32], axis=None))
+    few = int(np.gcd.reduce(blocks[0, :32]))
     return few if few == 1 else max(1, int(np.gcd.reduce(blocks, axis=None)))
 
 
