@@ -64,10 +64,10 @@ def prices(problem: BatchProblem, multipliers: Multipliers) -> Floats:
     """What the resources of each form are worth, [n, k], in seconds."""
     with np.errstate(over="ignore"):
         price: Floats = np.multiply(problem.weights, multipliers.per_block_s, dtype=np.float64)
-    if multipliers.per_token_s and problem.num_tokens is not None:
-        price += (problem.num_tokens * multipliers.per_token_s)[:, None]
-    if multipliers.per_seq_s:
-        price += multipliers.per_seq_s
+        if multipliers.per_token_s and problem.num_tokens is not None:
+            price += (problem.num_tokens * multipliers.per_token_s)[:, None]
+        if multipliers.per_seq_s:
+            price += multipliers.per_seq_s
     return price
 
 
