@@ -34,7 +34,7 @@ from solvers.methods import find
 from solvers.solution import Status
 
 GENERAL = ("cpsat", "mathopt-scip", "mathopt-highs", "pulp-cbc", "pulp-highs", "milp")
-LIMITED_WORK = 40_000  # of the core where both side constraints bind, or values follow weights
+LIMITED_WORK = 30_000  # of the core where both side constraints bind, or values follow weights
 Row = dict[str, Any]
 
 

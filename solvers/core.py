@@ -22,7 +22,7 @@ from solvers.table import WIDEST, best_in_table, width
 
 DEFAULT_WORK = 20_000_000  # some seconds
 FIRST = 32  # requests in the first, small core
-BEAMS = (128, 1024, 16_384, 262_144, 1_048_576)
+BEAMS = (256, 4096, 65_536, 1_048_576)
 
 
 def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: int | None = None) -> Solution:
