@@ -18,7 +18,7 @@ from aptsched.selection import Selection
 
 
 def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> Selection:
-    """A selection of at least half the optimum in O(n log n), with a certificate of how much more is possible.
+    """A selection of at least 1 / (D + 1) of the optimum under D limits, with a certificate of how much it misses.
 
     The LP relaxation's optimum is rounded down; the better of that and the most valuable request that was fractional,
     taken alone, is returned. At most D requests are fractional under D limits, and each is worth no more than the one

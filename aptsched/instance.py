@@ -108,7 +108,7 @@ def parse_json(text: str) -> object:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError("a whole number has too many digits; whole numbers from 0 to 2**40 are accepted") from error
+        raise InputError("a whole number has too many digits; whole numbers from 0 to 2**32 are accepted") from error
 
 
 def write_mps(problem: BatchProblem, path: str | os.PathLike[str]) -> None:

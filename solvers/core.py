@@ -16,11 +16,13 @@ from aptsched.relaxation import Relaxation, relax
 from aptsched.residual import Residual, reduce
 from solvers.alternatives import Pricing
 from solvers.budget import Budget
+from solvers.proof import proved_bound
 from solvers.solution import Solution, Status
 from solvers.states import best_of_states
 from solvers.table import WIDEST, best_in_table, width
 
 DEFAULT_WORK = 20_000_000  # some seconds
+TOLERANCE = 2.0**-40  # what float64 sums may have missed, of what is added up
 FIRST = 32  # requests in the first, small core
 BEAMS = (256, 4096, 65_536, 1_048_576)
 
@@ -44,8 +46,9 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
     Returns
     -------
     Solution
-        OPTIMAL: no selection is better by more than 2**-42 of the values chosen (floats are added up in float64);
-        otherwise FEASIBLE. INFEASIBLE with the smallest overload where the required requests do not fit.
+        OPTIMAL: no selection is better, but for what float64 sums round off, at most 2**-40 of the values (and of the
+        bound); `bound_s` has that added, unless the values are such that nothing is rounded (`proved_bound`).
+        Otherwise FEASIBLE. INFEASIBLE with the smallest overload where the required requests do not fit.
 
     Source: Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem, here in arrays; for several
     resources, bounds and dominance instead of his states.
@@ -62,7 +65,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
     option, proved = exact(residual, relaxation, rounded(residual, relaxation, fill=True), budget)
     selection = certify(problem, residual.forms(option), relaxation.multipliers(residual.unit))
     status = Status.OPTIMAL if proved else Status.FEASIBLE
-    bound_s = selection.objective_s if proved else selection.bound_s
+    bound_s = proved_bound(problem, selection, TOLERANCE) if proved else selection.bound_s
     return Solution(status, selection, selection.objective_s, bound_s, time.perf_counter() - start)
 
 

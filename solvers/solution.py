@@ -32,7 +32,8 @@ class Solution:
         Its exact objective in seconds; -inf where infeasible.
     bound_s : float
         The best bound known on the optimum: the solver's own or the certificate's, whichever is lower; rounded up.
-        Equal to the objective where that is proved optimal; -inf where infeasible.
+        Where the objective is proved optimal, that and what the method's arithmetic may have missed (`proved_bound`):
+        equal to the objective if nothing was rounded. -inf where infeasible.
     seconds : float
         Wall-clock time of the call.
     overload : InfeasibleError or None

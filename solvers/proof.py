@@ -1,0 +1,42 @@
+"""The bound that goes with a proof of optimality."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from aptsched.problem import BatchProblem
+from aptsched.selection import Selection
+
+
+def proved_bound(problem: BatchProblem, selection: Selection, tolerance: float) -> float:
+    """The optimum at most, in seconds, where no selection is better by more than a tolerance.
+
+    Parameters
+    ----------
+    problem : BatchProblem
+    selection : Selection
+    tolerance : float
+        Of the absolute values chosen and the certified bound together: what the method's arithmetic may have missed.
+
+    Returns
+    -------
+    float
+        The objective itself where all selections are worth multiples of a grid coarser than the tolerance, for then
+        none is better at all; otherwise the objective and the tolerance, rounded up, or the certified bound if lower.
+    """
+    served = np.flatnonzero(selection.form)
+    chosen = np.abs(problem.values[served, selection.form[served] - 1])
+    missed = tolerance * (math.fsum(chosen.tolist()) + abs(selection.bound_s))
+    if missed < grid(problem):
+        return selection.objective_s
+    return min(selection.bound_s, math.nextafter(selection.objective_s + missed, math.inf))
+
+
+def grid(problem: BatchProblem) -> float:
+    """The largest power of two of which all values are multiples; inf if all are 0."""
+    values = problem.values[problem.values != 0]
+    mantissa, exponent = np.frexp(values)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    return float(np.ldexp((whole & -whole).astype(np.float64), exponent - 53).min(initial=np.inf))
