@@ -44,9 +44,10 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     ]
     fits = problem.fits_alone()
     price = prices(problem, multipliers)
-    reduced = problem.values - price
+    values, reduced = problem.values, problem.values - price
     if not fits.all():
-        price, reduced = np.where(fits, price, 0.0), np.where(fits, reduced, -np.inf)
+        values, price = np.where(fits, values, 0.0), np.where(fits, price, 0.0)
+        reduced = np.where(fits, reduced, -np.inf)
     best: Floats = reduced[:, 0]
     for column in range(1, problem.num_forms):
         best = np.maximum(best, reduced[:, column])
@@ -55,7 +56,7 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     )
     if not paid:
         return sum_rounded_up(best[best != 0].tolist())
-    magnitude = sum(paid) + float(np.abs(problem.values).sum() + price.sum())
+    magnitude = sum(paid) + float(np.abs(values).sum() + price.sum())
     slack = 48 * UNIT_ROUNDOFF * magnitude + problem.values.size * math.ulp(0.0)
     return math.nextafter(sum(paid) + float(best.sum()) + slack, math.inf)
 

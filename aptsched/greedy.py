@@ -14,7 +14,7 @@ from aptsched.fill import room_left
 from aptsched.problem import BatchProblem
 from aptsched.relaxation import Relaxation, relax
 from aptsched.residual import Residual, reduce
-from aptsched.selection import Selection
+from aptsched.selection import Multipliers, Selection
 
 
 def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> Selection:
@@ -49,7 +49,16 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
         return algorithm1(problem)
     residual = reduce(problem)
     relaxation = relax(residual, refill=fill)
-    return certify(problem, residual.forms(rounded(residual, relaxation, fill)), relaxation.multipliers(residual.unit))
+    form = residual.forms(rounded(residual, relaxation, fill))
+    return certify(problem, form, multipliers(problem, residual, relaxation))
+
+
+def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxation) -> Multipliers:
+    """The multipliers that prove the best bound: the relaxation's, where the bound is on the same options."""
+    if problem.required is None and problem.max_seqs != 0:
+        return relaxation.multipliers(residual.unit)
+    wider = reduce(problem, beside=False)
+    return relax(wider).multipliers(wider.unit)
 
 
 def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:

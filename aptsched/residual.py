@@ -35,7 +35,7 @@ class Residual:
     limits : tuple of float
         What is free beside the bases: units of blocks, tokens, sequences; inf where unlimited or never short.
     unit : int
-        The greatest common divisor of all blocks: weights and capacity scaled together give the same residual.
+        The greatest common divisor of the blocks offered: weights and capacity scaled together give the same residual.
     """
 
     rows: Ints
@@ -72,8 +72,12 @@ def overload(problem: BatchProblem) -> InfeasibleError | None:
     return InfeasibleError(max(blocks, 0), max(tokens, 0), max(seqs, 0))
 
 
-def reduce(problem: BatchProblem) -> Residual:
-    """The residual of a problem; raises InfeasibleError where the required requests do not fit. O(n (k + log n))."""
+def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
+    """The residual of a problem; raises InfeasibleError where the required requests do not fit. O(n (k + log n)).
+
+    With `beside=False` options that fit alone, though not beside the bases, are offered too: they are in the bound that
+    multipliers prove, so that its best multipliers are those of this LP.
+    """
     short = overload(problem)
     if short is not None:
         raise short
@@ -96,12 +100,13 @@ def reduce(problem: BatchProblem) -> Residual:
         gain[:, at] = np.where(fits, gain[:, at] - gain[held], -np.inf)
         blocks[:, at] -= blocks[held]
         tokens[at] = seqs[at] = 0
-    offered: Bools = (gain > 0) & (blocks <= room)
-    for limit, use in ((max_tokens, tokens), (max_seqs, seqs)):
-        if limit is not None:
-            offered &= use <= limit
+    offered: Bools = (gain > 0) & (blocks <= (room if beside else problem.capacity))
+    if max_tokens is not None:
+        offered &= tokens <= (max_tokens if beside else problem.max_tokens)
+    if max_seqs is not None and beside:
+        offered &= seqs <= max_seqs
     if not offered.all():
-        gain[~offered] = -np.inf
+        gain[~offered], blocks[~offered] = -np.inf, 0
     unit = common_unit(blocks)
     limits = (
         math.inf if room >= int(blocks.sum()) else float(room // unit),

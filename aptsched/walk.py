@@ -124,7 +124,7 @@ class Dual:
             left = left - vertex.matrix[above]
             self._rebase(vertex, above)
         steepest, leaving = 0.0, -1
-        width = (self.limits @ np.abs(vertex.inverse)).tolist()
+        width = ((self.limits + 1) @ np.abs(vertex.inverse)).tolist()
         for q, row in enumerate(vertex.rows):
             tolerance = TOLERANCE * (1 + self.limits[row.resource] if isinstance(row, Hold) else 1)
             if amount[q] < -tolerance and -amount[q] / width[q] > steepest:

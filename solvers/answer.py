@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aptsched.certificate import certify
 from aptsched.checks import Bools, Floats
 from aptsched.errors import InputError
+from aptsched.greedy import greedy
 from aptsched.problem import BatchProblem
 from aptsched.residual import overload
 from solvers.formulation import Formulation, formulate
@@ -57,7 +58,7 @@ class Incumbent:
 Run = Callable[[Formulation, Relaxation, float], Finding]
 
 
-def answer(run: Run, problem: BatchProblem, time_limit_s: float | None) -> Solution:
+def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_greedy: bool = True) -> Solution:
     """Solve with `run(formulation, relaxation, seconds)` and check what it finds.
 
     `run` is handed, as the relaxation's `chosen`, the best selection known so far. Imports are no part of the time.
@@ -77,6 +78,8 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None) -> Solut
         return Solution(Status.INFEASIBLE, None, -math.inf, -math.inf, seconds, excess)
     formulation = formulate(problem)
     relaxation = relax(formulation)
+    if from_greedy:
+        relaxation = replace(relaxation, chosen=_best_start(formulation, relaxation))
     incumbent = _search(run, formulation, relaxation, math.inf if time_limit_s is None else started_s + time_limit_s)
     selection = certify(problem, formulation.forms(incumbent.chosen), relaxation.multipliers)
     bound_s = max(selection.objective_s, min(incumbent.bound_s, selection.bound_s))
@@ -87,6 +90,14 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None) -> Solut
         bound_s=proved_bound(problem, selection, TOLERANCE) if incumbent.proved else bound_s,
         seconds=time.perf_counter() - started_s,
     )
+
+
+def _best_start(formulation: Formulation, relaxation: Relaxation) -> Bools:
+    """The greedy's selection as columns, or the relaxation's where that is worth more."""
+    form = greedy(formulation.problem).form
+    chosen: Bools = form[formulation.request] == formulation.form
+    better = _objective_s(formulation, chosen) >= _objective_s(formulation, relaxation.chosen)
+    return chosen if better and formulation.is_feasible(chosen) else relaxation.chosen
 
 
 def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline_s: float) -> Incumbent:

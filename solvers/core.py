@@ -10,7 +10,7 @@ from aptsched.certificate import certify
 from aptsched.checks import Ints
 from aptsched.errors import InfeasibleError
 from aptsched.fill import room_left
-from aptsched.greedy import rounded
+from aptsched.greedy import multipliers, rounded
 from aptsched.problem import BatchProblem
 from aptsched.relaxation import Relaxation, relax
 from aptsched.residual import Residual, reduce
@@ -63,7 +63,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
         return Solution(Status.INFEASIBLE, None, -np.inf, -np.inf, time.perf_counter() - start, overload)
     relaxation = relax(residual, refill=True)
     option, proved = exact(residual, relaxation, rounded(residual, relaxation, fill=True), budget)
-    selection = certify(problem, residual.forms(option), relaxation.multipliers(residual.unit))
+    selection = certify(problem, residual.forms(option), multipliers(problem, residual, relaxation))
     status = Status.OPTIMAL if proved else Status.FEASIBLE
     bound_s = proved_bound(problem, selection, TOLERANCE) if proved else selection.bound_s
     return Solution(status, selection, selection.objective_s, bound_s, time.perf_counter() - start)

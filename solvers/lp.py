@@ -22,7 +22,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
     InputError
         For a time limit that is not above 0, or if SciPy is not installed.
     """
-    return answer(_run, problem, time_limit_s)
+    return answer(_run, problem, time_limit_s, from_greedy=False)
 
 
 def multipliers(problem: BatchProblem) -> Multipliers:

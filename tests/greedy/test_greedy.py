@@ -166,3 +166,24 @@ def test_hidden_form_of_no_use_is_never_chosen(ratio: float) -> None:
         for capacity in range(12):
             problem = BatchProblem.hybrid([3.0, 2.0, 2.0], [4, 3, 4], capacity, penalty, hidden_ratio=ratio)
             assert 2 not in greedy(problem).form
+
+
+def test_certificate_where_nothing_fits_beside_the_required() -> None:
+    """Blocks that only required requests have are priced all the same: the bound is that of the LP."""
+    problem = BatchProblem([[5.0], [4.0], [3.0]], [[2], [3], [1]], capacity=2, required=[True, False, False])
+    assert (greedy(problem).objective_s, greedy(problem).multipliers.per_block_s) == (5.0, 3.0)
+    assert greedy(problem).bound_s == pytest.approx(3 * 2 + (5 - 3 * 2), rel=1e-12)
+
+
+def test_no_sequence_allowed() -> None:
+    """With room for no sequence at all the bound is 0, but for rounding."""
+    assert 0 <= greedy(BatchProblem([[1.0], [2.0], [3.0]], [[1]] * 3, 2, max_seqs=0)).bound_s < 1e-9
+
+
+def test_what_cannot_fit_has_no_part_in_the_bound() -> None:
+    """A form that cannot fit alone leaves the bound as it is, however valuable or heavy it is."""
+    values, weights = [[1.0], [1.0]], [[1], [1]]
+    expected = greedy(BatchProblem(values, weights, 1))
+    for value, weight in ((1e30, 9), (2.0, 2**32)):
+        selection = greedy(BatchProblem([*values, [value]], [*weights, [weight]], 1))
+        assert (selection.objective_s, selection.bound_s) == (expected.objective_s, expected.bound_s)
