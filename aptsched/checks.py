@@ -72,13 +72,19 @@ def flags(field: str, given: npt.ArrayLike, n: int) -> Bools:
 
 
 def ratio(field: str, given: Fraction | float | str) -> Fraction:
-    """A positive fraction."""
+    """A fraction above 0, and at most 2**32."""
     try:
-        value = Fraction(0) if isinstance(given, bool) else Fraction(given)
+        parted = isinstance(given, str) and "/" in given
+        size = float(
+            Fraction(given) if parted else given
+        )  # an exponent is read as a float first: its digits may be many
+        value = Fraction(given) if 0 < size <= MAX_COUNT and not isinstance(given, bool) else Fraction(0)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         value = Fraction(0)
     if value <= 0:
-        raise InputError(f"{field}: {given!r} is not accepted; a fraction above 0 is")
+        shown = repr(given)
+        shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+        raise InputError(f"{field}: {shown} is not accepted; a fraction above 0, of at most 2**32, is")
     return value
 
 

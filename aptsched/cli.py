@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ SEVERAL = ("--num-requests", "--load", "--methods")  # options of `gap` that tak
 SIZES = ["50", "200"]
 LOADS = ["0.25"]
 METHODS = ["greedy", "core", "cpsat", "mathopt", "pulp", "milp"]
+PROCESSES = ("pulp", "pulp-cbc")  # a process of its own, which would inherit that Ctrl-C is held back
 NOTICE = "Ctrl-C: ends after the solve that runs and keeps what is done; once more ends at once and keeps nothing"
 
 app = typer.Typer(
@@ -64,11 +66,40 @@ MaxSeqs = Annotated[int | None, typer.Option(metavar="B", help="Most requests in
 BlockSize = Annotated[int, typer.Option(metavar="N", help="Tokens in a cache block.")]
 Rho = Annotated[
     float | None,
-    typer.Option(metavar="S", help="Seconds to rebuild K and V of a block; by default OPT-13B's on an A100."),
+    typer.Option(metavar="S", help="Seconds to rebuild K and V of a block (default 17e-6 times the block size)."),
 ]
 HiddenRatio = Annotated[str, typer.Option(metavar="R", help="Bytes of hidden cache over KV cache, such as 1/2.")]
-Rate = Annotated[float | None, typer.Option(metavar="R", help="Arrivals a second, where the trace has none.")]
-Cv = Annotated[float | None, typer.Option(metavar="C", help="Their coefficient of variation; 1 is Poisson.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="Arrivals a second, where the trace has none (default 3; humaneval 6, longbench 1.5, azure-code 2.57).",
+    ),
+]
+Cv = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="Their coefficient of variation (default 1, which is Poisson; azure-code 13.2)."),
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        try:
+            print(f"aptsched {metadata.version('aptsched')}")
+        except metadata.PackageNotFoundError:
+            print("aptsched, not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -109,7 +140,8 @@ def gap(
       core                    exact, for every iteration
       cpsat, milp, mathopt-scip (or mathopt), mathopt-highs, pulp-cbc (or pulp),
       pulp-highs              exact, general solvers
-      lp                      the bound of the linear relaxation, rounded down
+      lp                      the bound of the linear relaxation, and its solution
+                              rounded down
       algorithm1              Apt-Serve's as printed; its answers may not fit
 
     Several values are given as `--load 0.1 0.5`, `--load 0.1,0.5` or `--load 0.1 --load 0.5`. Ctrl-C keeps the
@@ -149,20 +181,14 @@ def solve(
     The exit code is 1 if the required requests do not fit (the smallest overload is printed), or the answer breaks a
     limit, as Algorithm 1 as printed can.
     """  # noqa: D301
-    from aptsched import instance
-    from solvers import gap, study
-    from solvers.describe import describe
-    from solvers.methods import find
-
-    chosen = find(method)
-    limit_s = None if time_limit is None else _seconds(time_limit)
-    problem = instance.load(file)
-    if mps is not None:
-        instance.write_mps(problem, mps)
-    gap.warm_up([chosen], problem, limit_s)
-    record = next(gap.run([gap.Instance(file, None, problem)], [chosen], limit_s))[0]
-    print(json.dumps(study.as_dict(record), allow_nan=False) if as_json else describe(problem, record))
-    raise typer.Exit(NO_ANSWER if record.status in ("infeasible", gap.EXCEEDS) else 0)
+    hold = contextlib.nullcontext() if method in PROCESSES else interrupts.deferred("interrupted", presses=1)
+    try:
+        with hold:
+            code = _solve(file, method, time_limit, as_json, mps)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = interrupts.EXIT_CODE
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -195,6 +221,7 @@ def snapshot(
     from solvers import backlog
 
     source = _source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
+    _check_apart(out, mps)
     problem = next(backlog.instances(source, [num_requests], [load], 1)).problem
     instance.save(problem, out)
     if mps is not None:
@@ -204,12 +231,19 @@ def snapshot(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input ends with one line on stderr and exit code 2."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  # None where it was closed
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        app(args=spread(sys.argv[1:] if arguments is None else arguments), prog_name="aptsched")
+        try:
+            app(args=spread(sys.argv[1:] if arguments is None else arguments), prog_name="aptsched")
+        finally:
+            sys.stdout.flush()
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: stdout: cannot be written ({error.strerror})", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains once more at its end
         sys.exit(NO_ANSWER)
 
@@ -231,6 +265,24 @@ def spread(arguments: Sequence[str]) -> list[str]:
     return result
 
 
+def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps: str | None) -> int:
+    from aptsched import instance
+    from solvers import gap, study
+    from solvers.describe import describe
+    from solvers.methods import find
+
+    _check_apart(file, mps)
+    chosen = find(method)
+    limit_s = None if time_limit is None else _seconds(time_limit)
+    problem = instance.load(file)
+    if mps is not None:
+        instance.write_mps(problem, mps)
+    gap.warm_up([chosen], problem, limit_s)
+    record = next(gap.run([gap.Instance(file, None, problem)], [chosen], limit_s))[0]
+    print(json.dumps(study.as_dict(record), allow_nan=False) if as_json else describe(problem, record))
+    return NO_ANSWER if record.status in ("infeasible", gap.EXCEEDS) else 0
+
+
 def _study(
     instances: list[Instance],
     methods: list[Method],
@@ -240,14 +292,12 @@ def _study(
     options: dict[str, Any],
     interrupted: Callable[[], bool],
 ) -> int:
-    from aptsched import files
-    from aptsched.report import plots, table
+    from aptsched.report import table
     from solvers import gap, study
     from solvers.summary import summarise
 
     if out is not None:
-        plots.require()
-        files.make_directory(out)
+        study.prepare(out)
     gap.warm_up(methods, instances[0].problem, time_limit_s)
     results: list[tuple[Record, ...]] = []
     try:
@@ -339,7 +389,12 @@ def _numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Numbe
     return list(dict.fromkeys(numbers))
 
 
+def _check_apart(path: str, mps: str | None) -> None:
+    if mps is not None and os.path.realpath(path) == os.path.realpath(mps):
+        raise InputError(f"mps: {mps!r} is the instance itself; another file is accepted")
+
+
 def _seconds(time_limit: float) -> float:
-    if not time_limit > 0:
-        raise InputError(f"time_limit: {time_limit} is not accepted; seconds above 0 are")
+    if not 0 < time_limit < math.inf:
+        raise InputError(f"time_limit: {time_limit} is not accepted; a finite number of seconds above 0 is")
     return time_limit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 from aptsched.errors import InputError
@@ -12,20 +13,33 @@ from aptsched.errors import InputError
 def write(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Write the whole file or nothing; text is UTF-8 with the line ends given.
 
+    A link is followed, a file that there is keeps its mode, and what is no file (a pipe, a device) is written to.
+
     Raises
     ------
     InputError
         The path cannot be written, and why.
     """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    given = Path(path)
+    data = content.encode() if isinstance(content, str) else content
     try:
-        if target.is_dir():
+        if given.is_dir():
             raise IsADirectoryError(0, "it is a directory")
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
-        beside.replace(target)
+        if given.exists() and not given.is_file():
+            given.write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(given)), data)
     except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror}); a path to a new file is accepted") from error
+        raise InputError(f"{given}: cannot be written ({error.strerror}); a path to a new file is accepted") from error
+
+
+def _replace(target: Path, data: bytes) -> None:
+    beside = target.with_name(f".{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(data)
+        if target.exists():
+            beside.chmod(stat.S_IMODE(target.stat().st_mode))
+        beside.replace(target)
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -39,6 +53,8 @@ def make_directory(path: str | os.PathLike[str]) -> Path:
     InputError
         It cannot be made or written to, and why.
     """
+    if not os.fspath(path):
+        raise InputError("out: an empty path is not accepted; a directory to write to is")
     directory = Path(path)
     probe = directory / f".{os.getpid()}.tmp"
     try:
@@ -58,6 +74,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     InputError
         It cannot be read, or is not text.
     """
+    if Path(path).is_char_device():
+        raise InputError(f"{path}: a device is not accepted; a readable file is")
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:

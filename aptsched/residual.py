@@ -101,7 +101,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         blocks[:, at] -= blocks[held]
         tokens[at] = seqs[at] = 0
     offered: Bools = (gain > 0) & (blocks <= (room if beside else problem.capacity))
-    if max_tokens is not None:
+    if max_tokens is not None and problem.max_tokens is not None:
         offered &= tokens <= (max_tokens if beside else problem.max_tokens)
     if max_seqs is not None and beside:
         offered &= seqs <= max_seqs

@@ -12,6 +12,7 @@ from aptsched.workload import Trace, generate, read_trace, snapshot
 from aptsched.workload.snapshot import SnapshotOptions
 from solvers.gap import Instance
 
+MAX_REQUESTS, MAX_INSTANCES = 1_000_000, 100_000
 TRACE_LENGTH = 10_000  # of a built-in workload; longer for queues of more than a quarter of it
 
 
@@ -60,9 +61,10 @@ def instances(source: Source, sizes: Sequence[int], loads: Sequence[float], num_
     InputError
         A bad trace, or an option out of range.
     """
-    for name, number in (("instances", num_instances), *(("num_requests", n) for n in sizes)):
-        if number < 1:
-            raise InputError(f"{name}: {number} is not accepted; a whole number of at least 1 is")
+    given = [("instances", num_instances, MAX_INSTANCES), *(("num_requests", n, MAX_REQUESTS) for n in sizes)]
+    for name, number, most in given:
+        if not 1 <= number <= most:
+            raise InputError(f"{name}: {number} is not accepted; a whole number from 1 to {most} is")
     read = None if source.trace is None else read_trace(source.trace)
     options = source.options if read is None else {**source.options, **_arrivals(source, read)}
     for n in sizes:

@@ -19,7 +19,8 @@ def describe(problem: BatchProblem, record: Record) -> str:
     if record.overload is not None:
         blocks, tokens, seqs = record.overload
         lines["overload"] = (
-            f"{blocks} blocks, {tokens} tokens, {seqs} sequences, each required request in its lightest form"
+            f"{_count(blocks, 'block')}, {_count(tokens, 'token')}, {_count(seqs, 'sequence')}, "
+            "each required request in its lightest form"
         )
     if record.form is not None:
         lines |= _values(record) | _use(problem, record) | _forms(problem, record)
@@ -28,10 +29,19 @@ def describe(problem: BatchProblem, record: Record) -> str:
 
 
 def _values(record: Record) -> dict[str, str]:
+    prices = record.multipliers
+    by = (
+        ""
+        if prices is None
+        else (
+            f" by the multipliers {prices.per_block_s:g} s a block, {prices.per_token_s:g} s a token, "
+            f"{prices.per_seq_s:g} s a sequence"
+        )
+    )
     return {
         "objective": f"{record.objective_s!r} s",
         "bound": f"{record.bound_s!r} s",
-        "certified": f"{record.certified_bound_s!r} s by the multipliers, gap {table.gap(record.certified_gap)}",
+        "certified": f"{record.certified_bound_s!r} s{by}, gap {table.gap(record.certified_gap)}",
     }
 
 
@@ -49,8 +59,12 @@ def _forms(problem: BatchProblem, record: Record) -> dict[str, str]:
     lines = {}
     for f in range(1, problem.num_forms + 1):
         served = np.flatnonzero(form == f)
-        lines[f"form {f}"] = f"{len(served)} requests" + (f": {' '.join(map(str, served))}" if len(served) else "")
-    return lines | {"not served": f"{np.count_nonzero(form == 0)} requests"}
+        lines[f"form {f}"] = _count(len(served), "request") + (f": {' '.join(map(str, served))}" if len(served) else "")
+    return lines | {"not served": _count(int(np.count_nonzero(form == 0)), "request")}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _wrapped(name: str, text: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from aptsched import files, instance
+from aptsched.errors import InputError
 from aptsched.report import plots, table
 from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
@@ -26,6 +27,7 @@ from solvers.summary import Summary, summarise
 
 SCHEMA = "aptsched.gap"
 VERSION = 1
+FILES = ("results.json", "results.csv", "gap.png", "time.png")
 PACKAGES = ("aptsched", "numpy", "scipy", "ortools", "highspy", "pulp")
 COLUMNS = (
     Column("method", left=True),
@@ -96,6 +98,21 @@ def as_csv(records: Iterable[Record]) -> str:
     return text.getvalue()
 
 
+def prepare(path: str | os.PathLike[str]) -> None:
+    """Make the directory, and find out before a long run whether `write` can write to it.
+
+    Raises
+    ------
+    InputError
+        It cannot, and why.
+    """
+    plots.require()
+    directory = files.make_directory(path)
+    for name in FILES:
+        if (directory / name).is_dir():
+            raise InputError(f"{directory / name}: a directory is in the way; a file, or nothing, is accepted there")
+
+
 def write(directory: Path, document: dict[str, Any], records: Sequence[Record]) -> None:
     """Write results.json, results.csv, gap.png and time.png, each atomically.
 
@@ -128,6 +145,7 @@ def notes(summaries: Sequence[Summary]) -> list[str]:
     lines = [
         "n: requests in the queue. load: free blocks over what the queue needs.",
         "proved: share of the instances on which the method proved its answer optimal.",
+        "exact: the optimum, where proved.",
         "Gaps are shares of the optimum; the certified one is what the multipliers prove.",
     ]
     widest: dict[str, Summary] = {}

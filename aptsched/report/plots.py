@@ -46,6 +46,8 @@ def gap_over_size(to_optimum: Sequence[Series], certified: Sequence[Series]) -> 
     figure, panels = _panels(2, "mean gap, share of the optimum")
     for axes, lines, name in zip(panels, (to_optimum, certified), ("gap to the optimum", "certified gap"), strict=True):
         axes.set_title(f"{name} (0 is drawn at $10^{{-9}}$, as is all below)", fontsize=9)
+        highest = max((value for line in lines for value in line.values), default=0.0)
+        axes.set_ylim(FLOOR / 2, 2 * max(highest, 10 * FLOOR))
         axes.axhline(FLOOR, color="0.8", zorder=0)
         for i, line in enumerate(lines):
             _draw(axes, line.num_requests, [max(value, FLOOR) for value in line.values], line.label, i)

@@ -53,6 +53,8 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     (FAST '25), and the timed_trace data set of vLLM's `bench serve`.
     """
     name = os.fspath(path)
+    if Path(name).is_char_device():
+        raise InputError(f"trace: {name!r} is a device; the path of a CSV or JSONL file is accepted")
     try:
         file = Path(name).open("rb")  # noqa: SIM115  # closed below; here only what opening raises is caught
     except (OSError, ValueError) as error:

@@ -153,7 +153,7 @@ def test_snapshots_begin_alike_however_many_are_cut() -> None:
         ({"load": "much"}, "load: entries of type <U4 are not accepted; numbers are"),
         ({"block_size": 0}, "block_size: 0 is not accepted; a whole number from 1 to 2**32 is"),
         ({"rho_s_per_block": -1.0}, "rho_s_per_block: -1.0 is not accepted; a number from 0 to 1e+06 is"),
-        ({"hidden_ratio": 0}, "hidden_ratio: 0 is not accepted; a fraction above 0 is"),
+        ({"hidden_ratio": 0}, "hidden_ratio: 0 is not accepted; a fraction above 0, of at most 2**32, is"),
         ({"rate_per_s": -3.0}, "rate_per_s: -3.0 is not accepted; a number from 1e-06 to 1e+06 is"),
         ({"cv": float("nan")}, "cv: nan is not finite; finite numbers are accepted"),
         ({"max_tokens": -1}, "max_tokens: -1 is not accepted; a whole number of at least 0 is"),

@@ -1,0 +1,57 @@
+"""What becomes of a file that is written over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aptsched import files
+from aptsched.errors import InputError
+from solvers import study
+
+posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes as POSIX has them")
+
+
+@posix
+def test_a_link_is_followed_and_the_mode_kept(tmp_path: Path) -> None:
+    """Nothing is left beside."""
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    files.write(link, "new")
+    assert link.is_symlink() and target.read_text() == "new" and target.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "target"]
+
+
+@posix
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    """And stays one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write(pipe, "text")
+    assert os.read(reader, 10) == b"text" and pipe.is_fifo()
+    os.close(reader)
+
+
+def test_a_name_may_be_as_long_as_the_system_has_it(tmp_path: Path) -> None:
+    """255 characters."""
+    files.write(tmp_path / ("n" * 255), "text")
+    assert (tmp_path / ("n" * 255)).read_text() == "text"
+
+
+def test_a_directory_in_the_way_is_found_first(tmp_path: Path) -> None:
+    """Before a study is run."""
+    (tmp_path / "gap.png").mkdir()
+    with pytest.raises(InputError, match=r"gap\.png: a directory is in the way"):
+        study.prepare(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_a_device_is_no_input() -> None:
+    """It would never end."""
+    with pytest.raises(InputError, match="device"):
+        files.read_text("/dev/zero")
