@@ -56,7 +56,9 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     )
     if not paid:
         return sum_rounded_up(best[best != 0].tolist())
-    magnitude = sum(paid) + float(np.abs(values).sum() + price.sum())
+    magnitude = sum(paid) + 3 * float(np.abs(values).sum())  # a price above 2 |value| leaves nothing to round
+    if problem.required is not None:
+        magnitude += float(price[problem.required].sum())
     slack = 48 * UNIT_ROUNDOFF * magnitude + problem.values.size * math.ulp(0.0)
     return math.nextafter(sum(paid) + float(best.sum()) + slack, math.inf)
 

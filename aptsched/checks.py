@@ -75,9 +75,7 @@ def ratio(field: str, given: Fraction | float | str) -> Fraction:
     """A fraction above 0, and at most 2**32."""
     try:
         parted = isinstance(given, str) and "/" in given
-        size = float(
-            Fraction(given) if parted else given
-        )  # an exponent is read as a float first: its digits may be many
+        size = float(Fraction(given) if parted else given)  # as a float first: an exponent may stand for many digits
         value = Fraction(given) if 0 < size <= MAX_COUNT and not isinstance(given, bool) else Fraction(0)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         value = Fraction(0)

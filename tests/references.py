@@ -15,20 +15,20 @@ from solvers.solution import Solution
 Solve = Callable[[BatchProblem, float | None], Solution]
 
 
-def _mathopt_scip(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
+def mathopt_scip(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
     return mathopt.solve(problem, time_limit_s, backend="scip")
 
 
-def _pulp_highs(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
+def pulp_highs(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
     return pulp.solve(problem, time_limit_s, backend="highs")
 
 
 EXACT: dict[str, Solve] = {
     "cpsat": cpsat.solve,
     "mathopt-highs": mathopt.solve,
-    "mathopt-scip": _mathopt_scip,
+    "mathopt-scip": mathopt_scip,
     "pulp-cbc": pulp.solve,
-    "pulp-highs": _pulp_highs,
+    "pulp-highs": pulp_highs,
     "milp": milp.solve,
 }
 ALL: dict[str, Solve] = {**EXACT, "lp": lp.solve}

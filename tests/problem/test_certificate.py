@@ -117,3 +117,10 @@ def test_bound_near_the_largest_float() -> None:
     problem = BatchProblem(values=[[8e282], [8e282]], weights=[[1], [1]], capacity=2**32)
     assert dual_bound(problem, Multipliers(per_block_s=8e307)) == math.inf
     assert dual_bound(problem, Multipliers()) == 1.6e283
+
+
+def test_worthless_requests_leave_nothing_to_round() -> None:
+    """Requests of value 0 at any price add nothing to the bound, not even rounding."""
+    problem = BatchProblem(values=[[0.0]] * 3, weights=[[0]] * 3, capacity=0, max_seqs=0)
+    multipliers = Multipliers(per_seq_s=1.0)
+    check_certificate(problem, multipliers, dual_bound(problem, multipliers))

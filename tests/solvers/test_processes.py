@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aptsched import InputError
-from references import BY_HAND, Solve, _pulp_highs, each, strongly_correlated
+from references import BY_HAND, Solve, each, pulp_highs, strongly_correlated
 from solvers import cpsat, lp, mathopt, milp, pulp
 from solvers.silence import silence
 
@@ -76,7 +76,7 @@ def test_heavy_packages_only_where_used() -> None:
         (cpsat.solve, "ortools"),
         (mathopt.solve, "ortools"),
         (pulp.solve, "pulp"),
-        (_pulp_highs, "highspy"),
+        (pulp_highs, "highspy"),
         (milp.solve, "scipy"),
         (lp.solve, "scipy"),
     ],
