@@ -1,0 +1,62 @@
+"""What a policy says: the next iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from aptsched.checks import Ints
+from aptsched.problem import BatchProblem
+from aptsched.selection import Selection
+from aptsched.view import View
+
+
+def nothing() -> Ints:
+    """No positions."""
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Entries of the iteration and what happens before it; positions are rows of the view.
+
+    Rejections come first, then preemptions, promotions, and entries in order. What does not fit in the pool is left
+    out, never over-committed.
+
+    Attributes
+    ----------
+    request : int array, [b]
+        Row of each entry; each row once. An empty array idles.
+    num_tokens : int array, [b]
+        Tokens fed, from 1 to num_remaining of the row (to its num_tokens where it is preempted in this plan).
+    form : int array, [b]
+        `CacheForm` of the tokens fed: the row's own where it runs on, KV where it is promoted, any that the cache
+        offers where it waits or is preempted in this plan.
+    preempt : int array
+        Rows whose cache is thrown away; their output so far is kept, and their tokens are fed again later.
+    promote : int array
+        Rows whose hidden states become K and V in place, without a new prefill.
+    reject : int array
+        Rows that are given up.
+    problem, selection : BatchProblem, Selection, optional
+        The decision as a batch-composition problem and its certified answer.
+    """
+
+    request: Ints = field(default_factory=nothing)
+    num_tokens: Ints = field(default_factory=nothing)
+    form: Ints = field(default_factory=nothing)
+    preempt: Ints = field(default_factory=nothing)
+    promote: Ints = field(default_factory=nothing)
+    reject: Ints = field(default_factory=nothing)
+    problem: BatchProblem | None = None
+    selection: Selection | None = None
+
+
+class Policy(Protocol):
+    """Composes the next batch."""
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration."""
+        ...

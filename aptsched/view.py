@@ -1,0 +1,80 @@
+"""What a policy sees: everything observable now, and no true output length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.cache import CacheForm, CacheShape
+from aptsched.checks import Bools, Floats, Ints
+from aptsched.iteration_time import IterationTime
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The unfinished requests, in order of arrival, and what is free; arrays are read-only.
+
+    Attributes
+    ----------
+    now_s : float
+    request_id : int array, [n]
+    arrived_at_s : float array, [n]
+    last_token_at_s : float array, [n]
+        nan before the first token.
+    slo_ttft_s, slo_tbt_s : float array, [n]
+    missed_slo : bool array, [n]
+        Whether a token so far came later than its objective.
+    num_prompt_tokens : int array, [n]
+    num_tokens : int array, [n]
+        Prompt and output so far: all of them are in the cache after the iteration that yields the next token.
+    num_cached : int array, [n]
+        Tokens in the cache; below num_tokens.
+    form : int array, [n]
+        `CacheForm` of the tokens cached: 0 where none are.
+    num_held : int array, [n]
+        Blocks held.
+    free_blocks, num_blocks : int
+        Of the pool.
+    max_tokens, max_seqs : int
+        Token budget and sequence limit of an iteration.
+    cache : CacheShape
+    times : IterationTime
+        What an iteration is believed to take.
+    """
+
+    now_s: float
+    request_id: Ints
+    arrived_at_s: Floats
+    last_token_at_s: Floats
+    slo_ttft_s: Floats
+    slo_tbt_s: Floats
+    missed_slo: Bools
+    num_prompt_tokens: Ints
+    num_tokens: Ints
+    num_cached: Ints
+    form: Ints
+    num_held: Ints
+    free_blocks: int
+    num_blocks: int
+    max_tokens: int
+    max_seqs: int
+    cache: CacheShape
+    times: IterationTime
+
+    @property
+    def running(self) -> Bools:
+        """Requests that hold cache blocks, [n]; the others wait."""
+        held: Bools = self.form != CacheForm.NONE
+        return held
+
+    @property
+    def num_remaining(self) -> Ints:
+        """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
+        return self.num_tokens - self.num_cached
+
+    @property
+    def pending_since_s(self) -> Floats:
+        """Since when each request waits for its next token, [n]: Apt-Serve, section 4.2."""
+        since: Floats = np.where(np.isnan(self.last_token_at_s), self.arrived_at_s, self.last_token_at_s)
+        return since
