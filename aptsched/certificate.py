@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from aptsched.checks import Floats, Ints
+from aptsched.exact_sum import exact_sum
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection
 
@@ -18,11 +19,11 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
     """The selection of the given forms, [n], with its exact objective and the bound that the multipliers prove."""
     form = np.array(form, np.int64)
     form.flags.writeable = False
-    served = np.flatnonzero(form)
+    served = np.flatnonzero(form != 0)
     chosen = served * problem.num_forms + form[served] - 1
     return Selection(
         form=form,
-        objective_s=math.fsum(problem.values.ravel()[chosen].tolist()),
+        objective_s=exact_sum(problem.values.ravel()[chosen]),
         num_blocks=int(problem.weights.ravel()[chosen].sum()),
         num_tokens=0 if problem.num_tokens is None else int(problem.num_tokens[served].sum()),
         multipliers=multipliers,

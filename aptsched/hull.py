@@ -70,9 +70,9 @@ def _of_two(gains: Floats, weights: Floats) -> Increments:
     second_first = ratio[1] > ratio[0]
     more, extra = gains[0] - gains[1], weights[0] - weights[1]  # both change sign with the order of the two
     goes_on = (second_first == (more > 0)) & (extra != 0)
-    slopes, extras, options = np.zeros_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int64)
+    slopes, extras, options = np.empty_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int64)
     np.maximum(ratio[0], ratio[1], out=slopes[0])
-    np.divide(more, extra, out=slopes[1], where=goes_on)
+    np.divide(more * goes_on, np.where(goes_on, extra, 1.0), out=slopes[1])
     np.minimum(slopes[0], slopes[1], out=slopes[1])
     np.multiply(np.where(second_first, weights[1], weights[0]), slopes[0] > 0, out=extras[0])
     np.multiply(np.abs(extra), slopes[1] > 0, out=extras[1])

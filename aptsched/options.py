@@ -40,8 +40,12 @@ class Options:
 
     def used(self, option: Ints) -> Floats:
         """What one option for each request, [n], takes in all, [D]."""
-        position = option * len(option) + self._first
-        return np.array([row.ravel()[position].sum() for row in self.take], np.float64)
+        position = self.position(option)
+        return np.array([np.add.reduce(row.take(position)) for row in self.take], np.float64)
+
+    def position(self, option: Ints) -> Ints:
+        """Where one option for each request, [n], stands in a flat [(k + 1) n]."""
+        return option * len(option) + self._first
 
     def more(self, option: int, than: int, request: int) -> Floats:
         """What one option of a request takes more than another, [D]."""

@@ -9,9 +9,9 @@ import numpy as np
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.hull import Increments
 
-SAMPLE = 128  # increments looked at to guess where the split lies
-SMALL = 2000  # increments that are sorted outright
-AT_ONCE = 256  # increments taken in a round
+AT_ONCE = 128  # increments taken in a round
+ROW = 64  # weights added up at once
+MAGNITUDE = 2**63 - 1
 HALF = 0.5  # weights are whole but for those that stand for none
 
 
@@ -50,41 +50,53 @@ class Split:
 
 
 def split(key: Floats, weight: Floats, considered: Bools, room: float) -> Split:
-    """The longest run by falling key of which the weights stay below the room.
+    """The longest run by falling key of which the weights stay below the room. O(m log m).
 
     Parameters
     ----------
     key, weight : float array, [m]
-        The weight is 0 where not considered.
+        What is not considered has lower keys than all that is.
     considered : bool array, [m]
     room : float
 
     Notes
     -----
-    Expected O(m): two pivots from a sample enclose the split, and only what lies between them is sorted (the LP in
-    linear time, Dyer 1984 and Zemel 1984, by Floyd and Rivest's selection).
+    Keys are sorted by their leading bits, with the position in the last ones, so that one sort of integers gives the
+    order; those that agree in the leading bits with the first one left out are then sorted by all bits.
     """
-    total = float(weight.sum())
-    if total < room:
-        return Split(considered.copy(), np.empty(0, np.int64), room - total)
-    if len(key) > SMALL:
-        high, low = _pivots(key, weight, room)
-        above: Bools = (key > high) & considered
-        spent = float(np.where(above, weight, 0.0).sum())
-        if spent < room:
-            found = _run(key, weight, above, np.flatnonzero((key >= low) & (considered ^ above)), room - spent)
-            if len(found.next_ones):
-                return found
-    return _run(key, weight, np.zeros_like(considered), np.flatnonzero(considered), room)
-
-
-def _run(key: Floats, weight: Floats, taken: Bools, near: Ints, room: float) -> Split:
-    """Takes of those near, too, what fits in order; `taken` is changed."""
-    order = near[descending(key[near])]
-    filled = np.cumsum(weight[order])
-    fitting = int(np.searchsorted(filled, room, side="left"))
+    low = (1 << (len(key) - 1).bit_length()) - 1
+    falling = ~rising(key)
+    packed = falling & ~low
+    packed |= np.arange(len(key))
+    packed.sort()
+    order = (packed & low)[: np.count_nonzero(considered)]
+    fitting, spent = run_within(weight[order], room)
+    if fitting < len(order):
+        first, last = packed.searchsorted(packed[fitting] & ~low), packed.searchsorted(packed[fitting] | low, "right")
+        if last - first > 1:
+            alike = order[first:last]
+            alike[:] = alike[np.argsort(falling[alike], kind="stable")]
+            fitting, spent = run_within(weight[order], room)
+    taken = np.zeros(len(key), np.bool_)
     taken[order[:fitting]] = True
-    return Split(taken, order[fitting:], room - (float(filled[fitting - 1]) if fitting else 0.0))
+    return Split(taken, order[fitting : fitting + AT_ONCE], room - spent)
+
+
+def rising(key: Floats) -> Ints:
+    """Integers in the order of the floats."""
+    bits: Ints = key.view(np.int64)
+    return bits ^ ((bits >> 63) & MAGNITUDE)
+
+
+def run_within(weight: Floats, room: float) -> tuple[int, float]:
+    """How many of the weights stay, added up in order, below the room, and their sum: first by rows, then in a row."""
+    rows = len(weight) // ROW
+    ends = weight[: rows * ROW].reshape(rows, ROW).sum(axis=1).cumsum()
+    row = int(ends.searchsorted(room))
+    before = float(ends[row - 1]) if row else 0.0
+    within = weight[row * ROW : (row + 1) * ROW].cumsum() + before
+    count = int(within.searchsorted(room))
+    return row * ROW + count, float(within[count - 1]) if count else before
 
 
 def take_more(steps: Increments, split: Split, num_requests: int) -> int:
@@ -108,13 +120,3 @@ def _take_of(steps: Increments, taken: Bools, order: Ints, room: int, num_reques
         taken[near[:fitting]] = True
         room = round(room - float(filled[fitting - 1]))
     return room
-
-
-def _pivots(key: Floats, weight: Floats, room: float) -> tuple[float, float]:
-    """Keys that enclose, very probably, the one at which the weights reach the room."""
-    stride = len(key) // SAMPLE
-    some = key[::stride]
-    order = np.argsort(-some)
-    middle = int(np.searchsorted(np.cumsum(weight[::stride][order]) * stride, room))
-    margin = SAMPLE // 12
-    return float(some[order[max(0, middle - margin)]]), float(some[order[min(len(order) - 1, middle + margin)]])

@@ -60,10 +60,10 @@ def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     steps = increments(residual.gain, residual.blocks)
     found = split(steps.slope, steps.weight, steps.slope > 0, residual.limits[0] + HALF)
     left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
-    option = np.zeros(n, np.int64)
-    for start in range(0, len(found.taken), n):
+    option = steps.option[:n] * found.taken[:n]
+    for start in range(n, len(found.taken), n):
         step = slice(start, start + n)
-        np.copyto(option, steps.option[step], where=found.taken[step])
+        option = np.where(found.taken[step], steps.option[step], option)
     room = (round(left) if left < math.inf else left, math.inf, math.inf)
     if not len(found.next_ones):
         return Relaxation(option, None, (0.0, 0.0, 0.0), room)

@@ -87,7 +87,7 @@ def _to_minimum(dual: Dual, vertex: Vertex) -> bool:
     """Steps to the minimum; False where ties keep the walk from it."""
     try:
         return any(not dual.step(vertex) for _ in range(MAX_STEPS))
-    except np.linalg.LinAlgError:
+    except ZeroDivisionError:  # ties that do not determine the multipliers
         return False
 
 
@@ -152,7 +152,7 @@ class Dual:
         for q, row in enumerate(vertex.rows):
             if isinstance(row, Tie) and row.request == tie.request:
                 self._enter(vertex, q, Tie(tie.request, before if q == leader else row.option))
-        vertex.inverse = np.asarray(np.linalg.inv(vertex.matrix), np.float64)
+        vertex.inverse = inverse(vertex.matrix)
 
     def _enter(self, vertex: Vertex, q: int, row: Hold | Tie) -> None:
         """Puts a row into the basis."""
@@ -176,7 +176,7 @@ class Dual:
         lowered = {r: -rate for r, rate in enumerate(direction.tolist()) if rate < 0 and sizes[r] > flat}
         end, entering = _end_of_edge(vertex, staying, lowered, kinks)
         passed, first = crossing(kinks, need, end)
-        seen = passed if first is None else np.append(passed, first)
+        seen = passed if first is None else np.concatenate([passed, [first]])
         while len(seen):
             last = end if first is None else float(kinks.distance[first])
             beyond = _beyond(reduced, slope, kinks, seen, flat, last)
@@ -191,8 +191,23 @@ class Dual:
         vertex.at[kinks.request[passed]] = kinks.option[passed]
         assert entering is not None, "an edge without an end would make the bound unbounded"
         self._enter(vertex, leaving, entering)
-        vertex.inverse = np.asarray(np.linalg.inv(vertex.matrix), np.float64)
+        vertex.inverse = inverse(vertex.matrix)
         vertex.price = np.maximum(vertex.inverse @ vertex.level, 0.0)
+
+
+def inverse(matrix: Floats) -> Floats:
+    """Of at most 3 rows of whole numbers, each entry correctly rounded; by cofactors, in integers."""
+    size = len(matrix)
+    rows = [[*map(int, row), *(0,) * (3 - size)] for row in matrix.tolist()]
+    rows += [[int(row == column) for column in range(3)] for row in range(size, 3)]
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    adjugate = (
+        (e * i - f * h, c * h - b * i, b * f - c * e),
+        (f * g - d * i, a * i - c * g, c * d - a * f),
+        (d * h - e * g, b * g - a * h, a * e - b * d),
+    )
+    return np.array([[entry / determinant for entry in row[:size]] for row in adjugate[:size]])
 
 
 def _mixed_beyond(vertex: Vertex, amount: list[float]) -> int | None:
@@ -262,9 +277,12 @@ def next_kinks(reduced: Floats, slope: Floats, option: Ints, request: Ints, flat
     falls = slope.ravel()[now] - slope
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.where(falls > flat, (reduced.ravel()[now] - reduced) / falls, np.inf)
-    nearest = distance.argmin(axis=0)
-    at = nearest * width + column
-    return Kinks(np.maximum(distance.ravel()[at], 0.0), falls.ravel()[at], request, nearest)
+    least, nearest = distance[0], np.zeros(width, np.int64)
+    for other in range(1, len(slope)):
+        np.copyto(nearest, other, where=distance[other] < least)
+        least = np.minimum(least, distance[other])
+    drop = falls.ravel()[nearest * width + column]
+    return Kinks(np.maximum(least, 0.0), drop, request, nearest)
 
 
 def joined(some: Kinks, more: Kinks) -> Kinks:
@@ -287,7 +305,7 @@ def _beyond(reduced: Floats, slope: Floats, kinks: Kinks, seen: Ints, flat: floa
 
 def crossing(kinks: Kinks, need: float, end: float) -> tuple[Ints, int | None]:
     """Positions of the kinks passed before `end`, and of the one at which the drops reach `need`, if any does."""
-    if len(kinks.distance) > FEW:
+    if len(kinks.distance) > FEW and need < FEW * float(kinks.drop.max()):
         near = np.argpartition(kinks.distance, FEW)[:FEW]
         near = near[np.argsort(kinks.distance[near], kind="stable")]
         ahead = int(np.searchsorted(kinks.distance[near], end, side="left"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,16 +49,21 @@ class Alternatives:
 
     def of_first(self, count: int) -> Alternatives:
         """Those of the first requests."""
-        stages = self.stages()[:count]
-        return self.at(np.arange(stages[-1].stop if stages else 0))
+        if len(self.starts) <= count:
+            return self
+        return self.at(np.arange(self.starts[count]))
+
+    @cached_property
+    def starts(self) -> Ints:
+        """The position at which each request begins."""
+        begins = np.ones(len(self.request), np.bool_)
+        np.not_equal(self.request[1:], self.request[:-1], out=begins[1:])
+        return begins.nonzero()[0]
 
     def stages(self) -> list[slice]:
         """The positions of each request."""
-        if not len(self.request):
-            return []
-        starts = np.flatnonzero(np.diff(self.request, prepend=-1))
-        ends = [*starts[1:].tolist(), len(self.request)]
-        return [slice(start, end) for start, end in zip(starts.tolist(), ends, strict=True)]
+        starts = self.starts.tolist()
+        return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(self.request)], strict=True)]
 
 
 class Pricing:
@@ -80,12 +86,13 @@ class Pricing:
         self.price = np.array(relaxation.price)[resources]
         self.gain, self.limits = self.options.gain, self.options.limits
         reduced = self.gain - self.options.cost(self.price)
-        self.star = reduced.argmax(axis=0)
-        everyone = np.arange(len(self.star))
-        best = reduced[self.star, everyone]
+        best, self.star = reduced[0], np.zeros(reduced.shape[1], np.int64)
+        for option in range(1, len(reduced)):
+            self.star = np.where(reduced[option] > best, option, self.star)
+            best = np.maximum(best, reduced[option])
         self.loss = best - reduced
         paid = float((self.price * self.limits).sum())
-        star_gain = self.gain[self.star, everyone]
+        star_gain = self.gain.ravel()[self.options.position(self.star)]
         self.star_gain = float(star_gain.sum())
         self.bound = paid + float(best.sum())
         self.rounding = ROUNDING * (paid + float(np.abs(star_gain).sum()))
@@ -93,7 +100,7 @@ class Pricing:
 
     def worth(self, option: Ints) -> float:
         """The gain of a selection, [n]."""
-        return float(self.gain[option, np.arange(len(option))].sum())
+        return float(self.gain.ravel()[self.options.position(option)].sum())
 
     def gap(self, option: Ints) -> float:
         """By how much the bound is above a selection, and the rounding; 0 where they are equal but for rounding."""
@@ -109,19 +116,22 @@ class Pricing:
 
     def alternatives(self, gap: float) -> Alternatives:
         """Those with a loss of at most the gap; of many that take the same, only as many as it pays for."""
-        near = self.loss <= gap
-        near[self.star, np.arange(near.shape[1])] = False
-        option, request = np.nonzero(near)
-        star = self.star[request]
+        n = len(self.star)
+        near = (self.loss <= gap).ravel()
+        near[self.options.position(self.star)] = False
+        position = near.nonzero()[0]
+        option, request = np.divmod(position, n)
+        star = self.options.position(self.star)[request]
+        take = self.options.take.reshape(len(self.slack), -1)
         found = Alternatives(
             request,
             option,
-            self.loss[option, request],
-            self.gain[option, request] - self.gain[star, request],
-            (self.options.take[:, option, request] - self.options.take[:, star, request]).astype(np.int64),
+            self.loss.ravel()[position],
+            self.gain.ravel()[position] - self.gain.ravel()[star],
+            (take[:, position] - take[:, star]).astype(np.int64),
         )
-        found = found.at(_affordable(found, near.sum(axis=0), gap))
-        least = np.full(near.shape[1], np.inf)
+        found = found.at(_affordable(found, np.bincount(request, minlength=n), gap))
+        least = np.full(n, np.inf)
         np.minimum.at(least, found.request, found.loss)
         return found.at(np.lexsort((found.loss, found.request, least[found.request])))
 
@@ -131,14 +141,15 @@ def _affordable(found: Alternatives, alternatives_of: Ints, gap: float) -> Bools
 
     Exchanging one of them for a cheaper one that is not used loses nothing, so none but the cheapest are needed.
     """
-    keep: Bools = np.ones(len(found.request), bool)
-    single = np.flatnonzero(alternatives_of[found.request] == 1)
+    keep: Bools = np.ones(len(found.request), np.bool_)
+    single = (alternatives_of[found.request] == 1).nonzero()[0]
     if not len(single):
         return keep
     order = single[np.lexsort((found.loss[single], *found.take[:, single]))]
-    take = found.take[:, order]
-    first = np.append(True, (take[:, 1:] != take[:, :-1]).any(axis=0))
-    spent = np.cumsum(found.loss[order])
-    before = (spent - found.loss[order])[first]
-    keep[order] = spent - np.repeat(before, np.diff(np.append(np.flatnonzero(first), len(order)))) <= gap * (1 + 1e-9)
+    take, loss = found.take[:, order], found.loss[order]
+    first = np.ones(len(order), np.bool_)
+    (take[:, 1:] != take[:, :-1]).any(axis=0, out=first[1:])
+    spent = loss.cumsum()
+    before = (spent - loss)[first]
+    keep[order] = spent - before[first.cumsum() - 1] <= gap * (1 + 1e-9)
     return keep

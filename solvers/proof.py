@@ -6,8 +6,12 @@ import math
 
 import numpy as np
 
+from aptsched.checks import Floats
 from aptsched.problem import BatchProblem
 from aptsched.selection import Selection
+
+FEW = 16  # requests whose values mostly show that their grid is fine
+ROUNDED = 1 + 2.0**-40  # more than a sum of so many terms can be rounded down by
 
 
 def proved_bound(problem: BatchProblem, selection: Selection, tolerance: float) -> float:
@@ -26,17 +30,16 @@ def proved_bound(problem: BatchProblem, selection: Selection, tolerance: float) 
         The objective itself where all selections are worth multiples of a grid coarser than the tolerance, for then
         none is better at all; otherwise the objective and the tolerance, rounded up, or the certified bound if lower.
     """
-    served = np.flatnonzero(selection.form)
-    chosen = np.abs(problem.values[served, selection.form[served] - 1])
-    missed = tolerance * (math.fsum(chosen.tolist()) + abs(selection.bound_s))
-    if missed < grid(problem):
+    served = np.flatnonzero(selection.form != 0)
+    chosen = problem.values.ravel()[served * problem.num_forms + selection.form[served] - 1]
+    missed = tolerance * (ROUNDED * float(np.abs(chosen).sum()) + abs(selection.bound_s))
+    if missed < grid(problem.values[:FEW]) and missed < grid(problem.values):
         return selection.objective_s
     return min(selection.bound_s, math.nextafter(selection.objective_s + missed, math.inf))
 
 
-def grid(problem: BatchProblem) -> float:
+def grid(values: Floats) -> float:
     """The largest power of two of which all values are multiples; inf if all are 0."""
-    values = problem.values[problem.values != 0]
-    mantissa, exponent = np.frexp(values)
+    mantissa, exponent = np.frexp(values[values != 0])
     whole = np.ldexp(mantissa, 53).astype(np.int64)
     return float(np.ldexp((whole & -whole).astype(np.float64), exponent - 53).min(initial=np.inf))

@@ -37,10 +37,9 @@ def best_of_states(
     A state is what some first requests take and gain. It is dropped where its losses exceed the gap, where it cannot
     come within the limits any more, and where another takes the same for more gain.
     """
-    stages = alternatives.stages()
+    stages, starts = alternatives.stages(), alternatives.starts
     if not stages:
         return np.empty(0, np.int64), True
-    starts = [stage.start for stage in stages]
     cheapest = np.minimum.reduceat(alternatives.loss, starts).tolist()
     least = np.minimum(np.minimum.reduceat(alternatives.take, starts, axis=1), 0)
     later = least.sum(axis=1, keepdims=True) - np.cumsum(least, axis=1)  # the least that requests after this one take
@@ -74,7 +73,7 @@ def best_of_states(
         if top > best:
             gap -= top - best
             best, where = top, (number + 1, int(complete.argmax()))
-    return _chosen(history, where, starts), proved
+    return _chosen(history, where, starts.tolist()), proved
 
 
 def _undominated(take: Ints, gain: Floats) -> Ints:

@@ -14,7 +14,7 @@ WIDEST = 2**15  # amounts; beyond that lists of states are shorter than tables
 def width(alternatives: Alternatives) -> int:
     """How many amounts a table has for these."""
     low, high = _range(alternatives)
-    return int(high.sum() - low.sum()) + 1
+    return high - low + 1
 
 
 def best_in_table(alternatives: Alternatives, slack: int, budget: Budget) -> Ints | None:
@@ -36,7 +36,7 @@ def best_in_table(alternatives: Alternatives, slack: int, budget: Budget) -> Int
     the most that all of them can.
     """
     low, high = _range(alternatives)
-    size, zero = int(high.sum() - low.sum()) + 1, int(-low.sum())
+    size, zero = high - low + 1, -low
     stages = alternatives.stages()
     if not budget.spend(size * (len(alternatives.request) + 1)):
         return None
@@ -76,10 +76,10 @@ def _chosen(alternatives: Alternatives, table: Floats, column: int) -> Ints:
     return np.array(chosen, np.int64)
 
 
-def _range(alternatives: Alternatives) -> tuple[Ints, Ints]:
-    """The least and the most that each request can take, [number of requests]."""
-    starts = [stage.start for stage in alternatives.stages()]
-    take = alternatives.take[0]
-    if not starts:
-        return take[:0], take[:0]
-    return np.minimum(np.minimum.reduceat(take, starts), 0), np.maximum(np.maximum.reduceat(take, starts), 0)
+def _range(alternatives: Alternatives) -> tuple[int, int]:
+    """The least and the most that all requests together can take."""
+    if not len(alternatives.request):
+        return 0, 0
+    take, starts = alternatives.take[0], alternatives.starts
+    low, high = np.minimum.reduceat(take, starts), np.maximum.reduceat(take, starts)
+    return int(np.minimum(low, 0).sum()), int(np.maximum(high, 0).sum())

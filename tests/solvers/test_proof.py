@@ -20,7 +20,7 @@ from solvers.proof import grid
 )
 def test_grid(values: list[float], expected: float) -> None:
     """All values are multiples of the grid, and of no power of two above it."""
-    assert grid(BatchProblem([values], [[1, 1]], 2)) == expected
+    assert grid(np.array(values)) == expected
 
 
 @pytest.mark.parametrize("name", ["core", "cpsat", "milp", "pulp-cbc"])
