@@ -19,13 +19,13 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
     """The selection of the given forms, [n], with its exact objective and the bound that the multipliers prove."""
     form = np.array(form, np.int64)
     form.flags.writeable = False
-    served = np.flatnonzero(form != 0)
-    chosen = served * problem.num_forms + form[served] - 1
+    served = (form > 0).nonzero()[0]
+    chosen = served * problem.num_forms + (form.take(served) - 1)
     return Selection(
         form=form,
-        objective_s=exact_sum(problem.values.ravel()[chosen]),
-        num_blocks=int(problem.weights.ravel()[chosen].sum()),
-        num_tokens=0 if problem.num_tokens is None else int(problem.num_tokens[served].sum()),
+        objective_s=exact_sum(problem.values.take(chosen)),
+        num_blocks=int(np.add.reduce(problem.weights.take(chosen))),
+        num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens.take(served))),
         multipliers=multipliers,
         bound_s=dual_bound(problem, multipliers),
     )
@@ -44,9 +44,10 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
         rate * float(min(limit, HUGE)) for rate, limit in zip(rates, limits, strict=True) if limit is not None and rate
     ]
     fits = problem.fits_alone()
-    price = prices(problem, multipliers)
-    values, reduced = problem.values, problem.values - price
-    if not fits.all():
+    all_fit = bool(np.logical_and.reduce(fits, axis=None))
+    values, price = problem.values, prices(problem, multipliers) if any(rates) else np.zeros_like(problem.values)
+    reduced = values - price if any(rates) else values
+    if not all_fit:
         values, price = np.where(fits, values, 0.0), np.where(fits, price, 0.0)
         reduced = np.where(fits, reduced, -np.inf)
     best: Floats = reduced[:, 0]
@@ -56,12 +57,14 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
         np.maximum(best, 0.0) if problem.required is None else np.where(problem.required, best, np.maximum(best, 0.0))
     )
     if not paid:
-        return sum_rounded_up(best[best != 0].tolist())
-    magnitude = sum(paid) + 3 * float(np.abs(values).sum())  # a price above 2 |value| leaves nothing to round
+        return sum_rounded_up(best.tolist())
+    magnitude = sum(paid) + 3 * float(
+        np.add.reduce(np.abs(values), axis=None)
+    )  # a price above 2 |value| leaves nothing to round
     if problem.required is not None:
         magnitude += float(price[problem.required].sum())
     slack = 48 * UNIT_ROUNDOFF * magnitude + problem.values.size * math.ulp(0.0)
-    return math.nextafter(sum(paid) + float(best.sum()) + slack, math.inf)
+    return math.nextafter(sum(paid) + float(np.add.reduce(best)) + slack, math.inf)
 
 
 def prices(problem: BatchProblem, multipliers: Multipliers) -> Floats:

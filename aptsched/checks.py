@@ -25,13 +25,13 @@ def floats(field: str, given: npt.ArrayLike, ndim: int) -> Floats:
     if array.ndim != ndim:
         raise InputError(f"{field}: shape {list(array.shape)} is not accepted; {ndim} axes are needed")
     result: Floats = array.astype(np.float64)
+    if np.maximum.reduce(np.abs(result), axis=None) <= MAX_SECONDS:  # of anything that is nan it is nan
+        result.flags.writeable = False
+        return result
     if not np.isfinite(result).all():
         raise InputError(f"{_first(field, given, ~np.isfinite(result))} is not finite; finite numbers are accepted")
     too_large = np.abs(result) > MAX_SECONDS
-    if too_large.any():
-        raise InputError(f"{_first(field, given, too_large)} is too large; magnitudes of up to 2**940 are accepted")
-    result.flags.writeable = False
-    return result
+    raise InputError(f"{_first(field, given, too_large)} is too large; magnitudes of up to 2**940 are accepted")
 
 
 def counts(field: str, given: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
@@ -39,6 +39,10 @@ def counts(field: str, given: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
     array = _numbers(field, given)
     if array.shape != shape:
         raise InputError(f"{field}: shape {list(array.shape)} does not match; {list(shape)} is needed")
+    if array.dtype == np.int64 and np.maximum.reduce(array.view(np.uint64), axis=None) <= MAX_COUNT:
+        whole: Ints = array.copy()  # what is below 0 is beyond 2**63 as an unsigned number
+        whole.flags.writeable = False
+        return whole
     with np.errstate(invalid="ignore"):
         bad = ~((array >= 0) & (array <= MAX_COUNT))
         if array.dtype.kind == "f":

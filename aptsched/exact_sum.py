@@ -24,10 +24,13 @@ def exact_sum(terms: Floats) -> float:
         return math.fsum(terms.tolist())
     bits = (len(terms) + 1).bit_length()
     grid = math.ldexp(1.0, bits + math.frexp(largest)[1])
-    leading = (terms + grid) - grid
+    leading = terms + grid
+    leading -= grid
     rest = terms - leading
     finer = math.ldexp(grid * HALF_ULP, bits)
-    trailing = (rest + finer) - finer
-    if (rest != trailing).any():
+    trailing = rest + finer
+    trailing -= finer
+    rest -= trailing
+    if rest.any():
         return math.fsum(terms.tolist())
-    return float(leading.sum()) + float(trailing.sum())
+    return float(np.add.reduce(leading)) + float(np.add.reduce(trailing))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.checks import Floats, Ints
+from aptsched.checks import Ints
 from aptsched.order import leading
 from aptsched.residual import Residual
 
-AT_ONCE = 256  # moves looked at in a round
+AT_ONCE = 64  # moves looked at in a round
 
 
 def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
     """What options, [n], leave free: units of blocks, tokens, sequences; negative where they do not fit."""
-    served = np.flatnonzero(option)
+    served = (option > 0).nonzero()[0]
+    at = (option.take(served) - 1) * len(option) + served
     blocks, tokens, seqs = residual.limits
-    used = (residual.blocks[option[served] - 1, served], residual.tokens[served], residual.seqs[served])
+    used = (residual.blocks.take(at), residual.tokens.take(served), residual.seqs.take(served))
     return blocks - int(used[0].sum()), tokens - int(used[1].sum()), seqs - int(used[2].sum())
 
 
@@ -37,42 +38,45 @@ def fill(residual: Residual, option: Ints, room: tuple[float, float, float], pri
     int array, [n]
         Feasible, of at least the same value. A round makes the moves, in order, up to the first that does not fit.
     """
-    option = option.copy()
+    option, n = option.copy(), len(option)
     while room[0] > 0 or min(room[1:]) < np.inf:
-        move, request, cost, worth = _moves(residual, option, room, price)
-        order = leading(worth, AT_ONCE)
-        if not len(order):
+        moves, blocks = _moves(residual, option, room, price)
+        if not len(moves):
             break
-        made = order[np.sort(np.unique(request[order], return_index=True)[1])]  # the best move of each request
-        cost = cost[:, made]
-        fitting = min(
-            int(np.searchsorted(np.cumsum(row), free, side="right")) for row, free in zip(cost, room, strict=True)
-        )
-        made = made[:fitting]
-        option[request[made]] = move[made]
-        blocks, tokens, seqs = cost[:, :fitting].sum(axis=1).tolist()
-        room = (room[0] - blocks, room[1] - tokens, room[2] - seqs)
+        row, request = np.divmod(moves, n)
+        new = option[request] == 0
+        ends = np.array([blocks, residual.tokens[request] * new, residual.seqs[request] * new]).cumsum(axis=1)
+        fitting = min(int(end.searchsorted(free, side="right")) for end, free in zip(ends, room, strict=True))
+        option[request[:fitting]] = row[:fitting] + 1
+        used = ends[:, fitting - 1].tolist()
+        room = (room[0] - used[0], room[1] - used[1], room[2] - used[2])
     return option
 
 
 def _moves(
     residual: Residual, option: Ints, room: tuple[float, float, float], price: tuple[float, float, float]
-) -> tuple[Ints, Ints, Ints, Floats]:
-    """The options that are worth more than the present ones and fit: option, request, what it takes, worth for that."""
-    n = len(option)
-    served = np.flatnonzero(option)
-    at = (option[served] - 1, served)
-    gain, blocks = np.zeros(n), np.zeros(n, np.int64)
-    gain[served], blocks[served] = residual.gain[at], residual.blocks[at]
-    fits = (residual.gain > gain) & (residual.blocks <= blocks + room[0])
-    for free, use in ((room[1], residual.tokens), (room[2], residual.seqs)):
+) -> tuple[Ints, Ints]:
+    """Options that are worth more than the present ones and fit, the best for its price of each request first.
+
+    Their positions in a flat [k n], and the blocks that they take more than the present ones.
+    """
+    n, served = len(option), option > 0
+    position = (option - 1) * n + np.arange(n)  # of nobody in particular where not served
+    more = residual.gain - np.where(served, residual.gain.take(position), 0.0)
+    extra = residual.blocks - residual.blocks.take(position) * served
+    fits = more > 0
+    fits &= extra <= room[0]
+    paid = np.zeros(n)
+    for free, rate, use in zip(room[1:], price[1:], (residual.tokens, residual.seqs), strict=True):
         if free < np.inf:
-            fits &= (option > 0) | (use <= free)
-    found = np.flatnonzero(fits)
-    request = found % n
-    new = option[request] == 0
-    extra = residual.blocks.ravel()[found] - blocks[request]
-    cost = np.stack([extra, residual.tokens[request] * new, residual.seqs[request] * new])
-    paid = price[0] * cost[0] + price[1] * cost[1] + price[2] * cost[2]
-    more = residual.gain.ravel()[found] - gain[request]
-    return found // n + 1, request, cost, np.divide(more, paid, out=np.full(len(found), np.inf), where=paid > 0)
+            fits &= served | (use <= free)
+            paid += rate * use
+    found = fits.ravel().nonzero()[0]
+    if not len(found):
+        return found, found
+    costs = price[0] * extra + paid * ~served
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        worth = more / np.maximum(costs, 0.0, out=costs)
+    order = found[leading(worth.ravel()[found], AT_ONCE)]
+    order = order[np.sort(np.unique(order % n, return_index=True)[1])]  # the best move of each request
+    return order, extra.ravel()[order]

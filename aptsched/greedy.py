@@ -11,6 +11,7 @@ from aptsched.certificate import certify
 from aptsched.checks import Ints
 from aptsched.fill import fill as fill_up
 from aptsched.fill import room_left
+from aptsched.order import HALF
 from aptsched.problem import BatchProblem
 from aptsched.relaxation import Relaxation, relax
 from aptsched.residual import Residual, reduce
@@ -58,6 +59,8 @@ def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxatio
     if problem.required is None and problem.max_seqs != 0:
         return relaxation.multipliers(residual.unit)
     wider = reduce(problem, beside=False)
+    if np.array_equal(wider.gain, residual.gain):
+        return relaxation.multipliers(residual.unit)
     return relax(wider).multipliers(wider.unit)
 
 
@@ -69,7 +72,9 @@ def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:
     alone = better_alone(residual, relaxation, option)
     if alone is None:
         return option
-    return fill_up(residual, alone, room_left(residual, alone), price) if fill else alone
+    blocks, tokens, seqs = room_left(residual, alone)
+    room = (blocks + HALF, tokens, seqs)  # more than 0, so that what weighs nothing is looked for where it is full
+    return fill_up(residual, alone, room, price) if fill else alone
 
 
 def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> Ints | None:

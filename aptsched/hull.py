@@ -18,9 +18,10 @@ class Increments:
     Attributes
     ----------
     slope : float array
-        Gain per unit of weight, in seconds; not above that of the request's step before; 0 where there is no step.
+        Gain per unit of weight, in seconds; not above that of the request's step before; 0 or less where there
+        is no step.
     weight : float array
-        What the step adds; 0 where there is no step.
+        What the step adds; anything where there is no step.
     option : int array
         The option (row + 1) that the step leads to.
     """
@@ -46,36 +47,36 @@ def increments(gain: Floats, weight: Ints) -> Increments:
     loop over requests. Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no
     request's second step sorts before its first, as Apt-Serve's halves can.
     """
-    gains, weights = np.maximum(gain, 0.0), np.maximum(weight, WEIGHTLESS)
+    weights = np.maximum(weight, WEIGHTLESS)
     if len(gain) == 2:
-        return _of_two(gains, weights)
+        return _of_two(gain, weights)
+    gains = np.maximum(gain, 0.0)
     slopes, extras, options = np.zeros_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int64)
-    at_gain, at_weight = _steepest(gains / weights, gains, weights, slopes[0], options[0])
-    np.multiply(at_weight, slopes[0] > 0, out=extras[0])
+    at_gain, extras[0] = _steepest(gains / weights, gains, weights, slopes[0], options[0])
+    at_weight = extras[0] * (slopes[0] > 0)
     for step in range(1, len(gain)):
         more, extra = gains - at_gain, weights - at_weight
         onward = np.divide(more, extra, out=np.zeros_like(more), where=(more > 0) & (extra > 0))
-        more, extra = _steepest(onward, more, extra, slopes[step], options[step])
+        more, extras[step] = _steepest(onward, more, extra, slopes[step], options[step])
         moves = slopes[step] > 0
         np.minimum(slopes[step], slopes[step - 1], out=slopes[step])
-        np.multiply(extra, moves, out=extras[step])
-        if step + 1 < len(gain):
-            at_gain, at_weight = at_gain + more * moves, at_weight + extras[step]
+        at_gain, at_weight = at_gain + more * moves, at_weight + extras[step] * moves
     return Increments(slopes.ravel(), extras.ravel(), options.ravel())
 
 
-def _of_two(gains: Floats, weights: Floats) -> Increments:
-    """The same for k = 2, in a third of the time: the second step is the difference of the two options."""
-    ratio = gains / weights
-    second_first = ratio[1] > ratio[0]
-    more, extra = gains[0] - gains[1], weights[0] - weights[1]  # both change sign with the order of the two
-    goes_on = (second_first == (more > 0)) & (extra != 0)
-    slopes, extras, options = np.empty_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int64)
-    np.maximum(ratio[0], ratio[1], out=slopes[0])
-    np.divide(more * goes_on, np.where(goes_on, extra, 1.0), out=slopes[1])
-    np.minimum(slopes[0], slopes[1], out=slopes[1])
-    np.multiply(np.where(second_first, weights[1], weights[0]), slopes[0] > 0, out=extras[0])
-    np.multiply(np.abs(extra), slopes[1] > 0, out=extras[1])
+def _of_two(gain: Floats, weight: Floats) -> Increments:
+    """The same for k = 2, in a quarter of the time: the second step, if any, is the difference of the two options."""
+    slopes, extras, options = np.empty_like(gain), np.empty_like(gain), np.empty(gain.shape, np.int64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first, second = gain / weight
+        second_first = second > first
+        more, extra = gain[0] - gain[1], weight[0] - weight[1]  # both change sign with the order of the two
+        onward = more / extra
+        onward *= second_first == (more > 0)  # otherwise the steeper option is the most valuable one too
+    np.maximum(first, second, out=slopes[0])
+    np.minimum(np.fmax(onward, 0.0, out=onward), slopes[0], out=slopes[1])
+    np.subtract(weight[0], extra * second_first, out=extras[0])  # whole numbers, so nothing is rounded
+    np.abs(extra, out=extras[1])
     np.add(second_first, 1, out=options[0])
     np.subtract(3, options[0], out=options[1])
     return Increments(slopes.ravel(), extras.ravel(), options.ravel())

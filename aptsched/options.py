@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from aptsched.checks import Floats, Ints
 from aptsched.residual import Residual
 
 
+@dataclass(frozen=True, eq=False)
 class Options:
     """What each option gains and takes of some resources, 0 being the base; the others are taken as unlimited.
 
@@ -22,16 +26,39 @@ class Options:
         Whole numbers.
     """
 
-    def __init__(self, residual: Residual, resources: Ints) -> None:
+    resources: Ints
+    limits: Floats
+    gain: Floats
+    take: Floats
+
+    @classmethod
+    def of(cls, residual: Residual, resources: Ints) -> Options:
+        """All options of a residual."""
         num_options, n = residual.gain.shape[0] + 1, len(residual.base)
-        self.resources = resources
-        self.limits = np.array(residual.limits)[resources]
-        self.gain = np.zeros((num_options, n))
-        self.gain[1:] = residual.gain
-        self.take = np.zeros((len(resources), num_options, n))
+        gain = np.zeros((num_options, n))
+        gain[1:] = residual.gain
+        take = np.zeros((len(resources), num_options, n))
         for row, resource in enumerate(resources.tolist()):
-            self.take[row, 1:] = (residual.blocks, residual.tokens, residual.seqs)[resource]
-        self._first = np.arange(n)
+            take[row, 1:] = (residual.blocks, residual.tokens, residual.seqs)[resource]
+        return cls(resources, np.array(residual.limits)[resources], gain, take)
+
+    @classmethod
+    def of_one(cls, residual: Residual, gain: Floats, resources: Ints) -> Options:
+        """One option for each request, of given gain, [n]; memory is none of the resources."""
+        n = len(gain)
+        take = np.zeros((len(resources), 2, n))
+        for row, resource in enumerate(resources.tolist()):
+            take[row, 1] = (residual.blocks, residual.tokens, residual.seqs)[resource]
+        return cls(resources, np.array(residual.limits)[resources], np.stack([np.zeros(n), gain]), take)
+
+    def some(self, requests: Ints, limits: Floats) -> Options:
+        """Those of some requests, with other limits."""
+        return Options(self.resources, limits, self.gain.take(requests, axis=1), self.take.take(requests, axis=2))
+
+    @cached_property
+    def first(self) -> Ints:
+        """Where the base of each request stands in a flat [(k + 1) n]."""
+        return np.arange(self.gain.shape[1])
 
     def cost(self, rates: Floats) -> Floats:
         """What the options take, weighted by a rate for each resource, [..., D] -> [..., k + 1, n]."""
@@ -45,9 +72,9 @@ class Options:
 
     def position(self, option: Ints) -> Ints:
         """Where one option for each request, [n], stands in a flat [(k + 1) n]."""
-        return option * len(option) + self._first
+        return option * len(option) + self.first
 
-    def more(self, option: int, than: int, request: int) -> Floats:
+    def more(self, option: int, than: int, request: int) -> list[float]:
         """What one option of a request takes more than another, [D]."""
-        more: Floats = self.take[:, option, request] - self.take[:, than, request]
+        more: list[float] = (self.take[:, option, request] - self.take[:, than, request]).tolist()
         return more

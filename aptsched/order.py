@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,8 @@ from aptsched.checks import Bools, Floats, Ints
 from aptsched.hull import Increments
 
 AT_ONCE = 128  # increments taken in a round
-ROW = 64  # weights added up at once
-MAGNITUDE = 2**63 - 1
+MANY = 512  # keys from which on it pays to sort a part only
+STRIDE = 16  # of the sample
 HALF = 0.5  # weights are whole but for those that stand for none
 
 
@@ -49,74 +50,76 @@ class Split:
     room: float
 
 
-def split(key: Floats, weight: Floats, considered: Bools, room: float) -> Split:
-    """The longest run by falling key of which the weights stay below the room. O(m log m).
+def split(key: Floats, weight: Floats, floor: float, room: float) -> Split:
+    """The longest run by falling key, equal ones by position, of which the weights stay below the room.
+
+    Only the keys near its end are sorted: a sample says which these are, and if it is wrong all of them are.
 
     Parameters
     ----------
     key, weight : float array, [m]
-        What is not considered has lower keys than all that is.
-    considered : bool array, [m]
+        Added up in another order than that of the run: whole weights, unless the last bits do not matter.
+    floor : float
+        Only keys above it are considered.
     room : float
-
-    Notes
-    -----
-    Keys are sorted by their leading bits, with the position in the last ones, so that one sort of integers gives the
-    order; those that agree in the leading bits with the first one left out are then sorted by all bits.
     """
-    low = (1 << (len(key) - 1).bit_length()) - 1
-    falling = ~rising(key)
-    packed = falling & ~low
-    packed |= np.arange(len(key))
-    packed.sort()
-    order = (packed & low)[: np.count_nonzero(considered)]
-    fitting, spent = run_within(weight[order], room)
-    if fitting < len(order):
-        first, last = packed.searchsorted(packed[fitting] & ~low), packed.searchsorted(packed[fitting] | low, "right")
-        if last - first > 1:
-            alike = order[first:last]
-            alike[:] = alike[np.argsort(falling[alike], kind="stable")]
-            fitting, spent = run_within(weight[order], room)
-    taken = np.zeros(len(key), np.bool_)
+    if len(key) <= MANY:
+        return _split_between(key, weight, floor, math.inf, room)
+    low, high = _likely(key, weight, floor, room)
+    found = _split_between(key, weight, low, high, room)
+    if found.room <= 0:
+        return _split_between(key, weight, high, math.inf, room)
+    return found if len(found.next_ones) else _split_between(key, weight, floor, low, room)
+
+
+def _likely(key: Floats, weight: Floats, floor: float, room: float) -> tuple[float, float]:
+    """Two keys between which the run ends most likely, from every 16th."""
+    some = key[::STRIDE]
+    order = descending(some)
+    end = int(weight[::STRIDE][order].cumsum().searchsorted(room / STRIDE))
+    margin = math.isqrt(2 * len(order))
+    high = float(some[order[end - margin]]) if end >= margin else math.inf
+    low = math.nextafter(some[order[end + margin]], -math.inf) if end + margin < len(order) else floor
+    return max(low, floor), high
+
+
+def _split_between(key: Floats, weight: Floats, low: float, high: float, room: float) -> Split:
+    """The split, if the first one left out is above `low` and not above `high`."""
+    taken = key > high
+    near = ((key > low) ^ taken).nonzero()[0]
+    room -= float(np.add.reduce(weight * taken))
+    order = near.take(descending(key.take(near)))
+    ends = weight.take(order).cumsum()
+    fitting = int(ends.searchsorted(room))
     taken[order[:fitting]] = True
-    return Split(taken, order[fitting : fitting + AT_ONCE], room - spent)
-
-
-def rising(key: Floats) -> Ints:
-    """Integers in the order of the floats."""
-    bits: Ints = key.view(np.int64)
-    return bits ^ ((bits >> 63) & MAGNITUDE)
-
-
-def run_within(weight: Floats, room: float) -> tuple[int, float]:
-    """How many of the weights stay, added up in order, below the room, and their sum: first by rows, then in a row."""
-    rows = len(weight) // ROW
-    ends = weight[: rows * ROW].reshape(rows, ROW).sum(axis=1).cumsum()
-    row = int(ends.searchsorted(room))
-    before = float(ends[row - 1]) if row else 0.0
-    within = weight[row * ROW : (row + 1) * ROW].cumsum() + before
-    count = int(within.searchsorted(room))
-    return row * ROW + count, float(within[count - 1]) if count else before
+    return Split(taken, order[fitting : fitting + AT_ONCE], room - float(ends[fitting - 1]) if fitting else room)
 
 
 def take_more(steps: Increments, split: Split, num_requests: int) -> int:
     """Goes on taking increments that still fit, in the same order; `split.taken` is changed. Returns the room left."""
-    room = _take_of(steps, split.taken, split.next_ones, round(split.room - HALF), num_requests)
-    if room > 0:
-        others = np.flatnonzero(~split.taken & (steps.slope > 0) & (steps.weight <= room))
-        room = _take_of(steps, split.taken, others[descending(steps.slope[others])], room, num_requests)
+    room = round(split.room - HALF)
+    room = _take_of(steps.weight, split.taken, split.next_ones, num_requests, room)
+    while room > 0:
+        others = (~split.taken & (steps.slope > 0) & (steps.weight <= room)).nonzero()[0]
+        before, order = room, others[descending(steps.slope[others])]
+        room = _take_of(steps.weight, split.taken, order, num_requests, room)
+        if room == before:
+            break
     return room
 
 
-def _take_of(steps: Increments, taken: Bools, order: Ints, room: int, num_requests: int) -> int:
-    """Takes of those in order what fits and comes next in its request, until nothing does. Returns the room left."""
+def _take_of(weight: Floats, taken: Bools, order: Ints, num_requests: int, room: int) -> int:
+    """Takes of those in order what comes next in its request and fits, until nothing does. Returns the room left."""
+    order = order[(order < num_requests) | taken[order - num_requests]]
+    each = weight[order]
     while room > 0:
-        order = order[~taken[order] & (steps.weight[order] <= room)]
-        near = order[(order < num_requests) | taken[order - num_requests]]
-        if not len(near):
+        fits = each <= room
+        order, each = order[fits], each[fits]
+        if not len(order):
             break
-        filled = np.cumsum(steps.weight[near[:AT_ONCE]])
-        fitting = int(np.searchsorted(filled, room + HALF, side="right"))
-        taken[near[:fitting]] = True
-        room = round(room - float(filled[fitting - 1]))
+        ends = each[:AT_ONCE].cumsum()
+        fitting = int(ends.searchsorted(room + HALF))
+        taken[order[:fitting]] = True
+        room = round(room - float(ends[fitting - 1]))
+        order, each = order[fitting:], each[fitting:]
     return room

@@ -47,7 +47,7 @@ def relax(residual: Residual, refill: bool = False) -> Relaxation:
 
     With `refill` and memory alone, increments that still fit are taken after those of the LP.
     """
-    if np.isfinite(residual.limits[1:]).any():
+    if min(residual.limits[1:]) < math.inf:
         option, price = walk(residual)
         best, n = int(residual.gain.argmax()), len(residual.base)
         return Relaxation(option, (best % n, best // n + 1), price, room_left(residual, option))
@@ -58,7 +58,7 @@ def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
     n = len(residual.base)
     steps = increments(residual.gain, residual.blocks)
-    found = split(steps.slope, steps.weight, steps.slope > 0, residual.limits[0] + HALF)
+    found = split(steps.slope, steps.weight, 0.0, residual.limits[0] + HALF)
     left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
     option = steps.option[:n] * found.taken[:n]
     for start in range(n, len(found.taken), n):

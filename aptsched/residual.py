@@ -22,8 +22,8 @@ class Residual:
 
     Attributes
     ----------
-    rows : int array, [n]
-        The problem's row of each request.
+    rows : int array, [n], or slice
+        The problem's row of each request; all of them where they stand in order already.
     base : int array, [n]
         Base form of each request.
     gain : float array, [k, n]
@@ -38,7 +38,7 @@ class Residual:
         The greatest common divisor of the blocks offered: weights and capacity scaled together give the same residual.
     """
 
-    rows: Ints
+    rows: Ints | slice
     base: Ints
     gain: Floats
     blocks: Ints
@@ -50,7 +50,7 @@ class Residual:
     def forms(self, option: Ints) -> Ints:
         """The problem's form of each request, [n], for options in this order (0 = the base)."""
         form = np.empty_like(option)
-        form[self.rows] = np.where(option > 0, option, self.base)
+        form[self.rows] = np.where(option > 0, option, self.base) if self.base.any() else option
         return form
 
 
@@ -82,16 +82,15 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     if short is not None:
         raise short
     rows = canonical_order(problem)
-    gain = np.array((problem.values if rows is None else problem.values[rows]).T, order="C")
-    blocks = np.array((problem.weights if rows is None else problem.weights[rows]).T, order="C")
+    gain = np.array(problem.values[rows].T, order="C")
+    blocks = np.array(problem.weights[rows].T, order="C")
     n = gain.shape[1]
-    rows = np.arange(n) if rows is None else rows
     tokens = np.zeros(n, np.int64) if problem.num_tokens is None else problem.num_tokens[rows]
     seqs, base = np.ones(n, np.int64), np.zeros(n, np.int64)
     room, max_tokens, max_seqs = problem.capacity, problem.max_tokens, problem.max_seqs
     if problem.required is not None:
         at = np.flatnonzero(problem.required[rows])
-        fits = problem.fits_alone()[rows[at]].T
+        fits = problem.fits_alone()[rows][at].T
         base[at] = lightest(gain[:, at], np.where(fits, blocks[:, at], np.iinfo(np.int64).max)) + 1
         held = (base[at] - 1, at)
         room -= int(blocks[held].sum())
@@ -99,28 +98,33 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         max_seqs = None if max_seqs is None else max_seqs - len(at)
         gain[:, at] = np.where(fits, gain[:, at] - gain[held], -np.inf)
         blocks[:, at] -= blocks[held]
+        tokens = tokens.copy()
         tokens[at] = seqs[at] = 0
-    offered: Bools = (gain > 0) & (blocks <= (room if beside else problem.capacity))
+    offered: Bools = gain > 0
+    widest = room if beside else problem.capacity
+    if blocks.max() > widest:
+        offered &= blocks <= widest
     if max_tokens is not None and problem.max_tokens is not None:
         offered &= tokens <= (max_tokens if beside else problem.max_tokens)
     if max_seqs is not None and beside:
         offered &= seqs <= max_seqs
     if not offered.all():
-        gain[~offered], blocks[~offered] = -np.inf, 0
+        np.putmask(gain, ~offered, -np.inf)
+        blocks *= offered
     unit = common_unit(blocks)
     limits = (
-        math.inf if room >= int(blocks.sum()) else float(room // unit),
+        math.inf if room >= int(np.add.reduce(blocks, axis=None)) else float(room // unit),
         never_short(max_tokens, tokens, offered),
         never_short(max_seqs, seqs, offered),
     )
     return Residual(rows, base, gain, blocks // unit if unit > 1 else blocks, tokens, seqs, limits, unit)
 
 
-def canonical_order(problem: BatchProblem) -> Ints | None:
-    """Rows by falling values, ties by all other data; None where they stand so already, as in an arrival queue."""
+def canonical_order(problem: BatchProblem) -> Ints | slice:
+    """Rows by falling values, ties by all other data; all in order where they stand so, as in an arrival queue."""
     first = problem.values[:, 0]
     if (first[1:] < first[:-1]).all():
-        return None
+        return slice(None)
     keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
     keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
     keys += [-problem.values[:, column] for column in range(1, problem.num_forms)]

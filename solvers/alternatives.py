@@ -82,13 +82,13 @@ class Pricing:
     """
 
     def __init__(self, residual: Residual, relaxation: Relaxation, resources: Ints) -> None:
-        self.options = Options(residual, resources)
+        self.options = Options.of(residual, resources)
         self.price = np.array(relaxation.price)[resources]
         self.gain, self.limits = self.options.gain, self.options.limits
         reduced = self.gain - self.options.cost(self.price)
         best, self.star = reduced[0], np.zeros(reduced.shape[1], np.int64)
         for option in range(1, len(reduced)):
-            self.star = np.where(reduced[option] > best, option, self.star)
+            np.putmask(self.star, reduced[option] > best, option)
             best = np.maximum(best, reduced[option])
         self.loss = best - reduced
         paid = float((self.price * self.limits).sum())

@@ -77,8 +77,7 @@ def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budg
     limited = np.flatnonzero(np.isfinite(residual.limits))
     priced = limited[np.array(relaxation.price)[limited] > 0]
     better, proved = improve(Pricing(residual, relaxation, priced), option, budget)
-    within = min(room_left(residual, better)) >= 0
-    if within or len(priced) == len(limited):
+    if len(priced) == len(limited) or min(room_left(residual, better)) >= 0:
         return better, proved
     return improve(Pricing(residual, relaxation, limited), option, budget)
 
@@ -110,7 +109,7 @@ def _by_states(pricing: Pricing, option: Ints, budget: Budget) -> tuple[Ints, bo
             return option, True
         alternatives = pricing.alternatives(gap)
         incumbent_s = pricing.worth(option) - pricing.star_gain
-        chosen, proved = best_of_states(alternatives, pricing.price, pricing.slack, incumbent_s, gap, beam, budget)
+        chosen, proved = best_of_states(alternatives, pricing.slack, incumbent_s, gap, beam, budget)
         option = pricing.better(option, alternatives, chosen)
         if proved or budget.spent:
             return option, proved

@@ -54,12 +54,12 @@ def best_in_table(alternatives: Alternatives, slack: int, budget: Budget) -> Int
             target = after[shift:] if shift >= 0 else after[: size + shift]
             np.maximum(target, source + gain[position], out=target)
     column = int(table[-1, : slack + zero + 1].argmax())
-    return _chosen(alternatives, table, column)
+    return _chosen(alternatives, stages, table, column)
 
 
-def _chosen(alternatives: Alternatives, table: Floats, column: int) -> Ints:
+def _chosen(alternatives: Alternatives, stages: list[slice], table: Floats, column: int) -> Ints:
     """The alternatives that lead to an entry of the last row."""
-    take, gain, stages = alternatives.take[0].tolist(), alternatives.gain.tolist(), alternatives.stages()
+    take, gain = alternatives.take[0].tolist(), alternatives.gain.tolist()
     chosen: list[int] = []
     for row in range(len(stages), 0, -1):
         if table[row, column] == table[row - 1, column]:

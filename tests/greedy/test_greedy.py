@@ -94,6 +94,12 @@ def test_filling_takes_what_still_fits() -> None:
     assert greedy(problem, fill=True).form.tolist() == [1, 0, 1]
 
 
+def test_filling_beside_the_single_request_takes_what_weighs_nothing() -> None:
+    """The single request fills all 100 blocks; 2 s in no blocks still fit."""
+    problem = BatchProblem(values=[[1.0], [99.0], [2.0]], weights=[[1], [100], [0]], capacity=100)
+    assert greedy(problem, fill=True).form.tolist() == [0, 1, 1]
+
+
 def test_everything_fits() -> None:
     """Each request in its most valuable form, and the certificate closes the gap."""
     problem = BatchProblem(
