@@ -1,0 +1,1 @@
+"""Models: their configuration, weights and tokenizers, from Hugging Face directories and Llama GGUF files."""

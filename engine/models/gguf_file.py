@@ -1,0 +1,181 @@
+"""Models from a Llama GGUF file, dequantised by the gguf package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from aptsched.errors import InputError
+from engine.models.assemble import Shape, assemble, tensor_shapes
+from engine.models.config import ModelConfig
+from engine.models.faults import listed, located
+from engine.models.gguf_header import Header, TensorInfo, read_header
+from engine.models.gguf_tokenizer import tokenizer_of
+from engine.models.hf_config import token_ids
+from engine.models.rope import RopeScaling
+from engine.models.tokenizer import Tokenizer
+from engine.models.weights import Weights
+
+OUTSIDE = {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output"}
+IN_LAYER = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+ROPE_FACTORS = "rope_freqs.weight"
+PREFIX = "llama."
+# Keys that change what is computed, and the values with which they do not.
+NEUTRAL = {"expert_count": 0, "attention.sliding_window": 0, "rope.scale_linear": 1.0}
+
+
+def load(
+    path: str | os.PathLike[str], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> tuple[ModelConfig, Weights, Tokenizer | None]:
+    """The model in a GGUF file, and its tokenizer where it has one.
+
+    Tensors are dequantised one at a time. The rows of q and k, which GGUF has in the order of interleaved RoPE, are
+    put back into the order in which dimension i turns with dimension i + head_dim / 2.
+
+    Raises
+    ------
+    InputError
+        The file is not a whole GGUF file of a Llama model, or has something that is not supported: what, and where.
+    """
+    header = read_header(path)
+    with located(path):
+        config = _config(header)
+        _check(config, header)
+        tokenizer = tokenizer_of(header.metadata)
+
+    def read(name: str, shape: Shape) -> torch.Tensor:
+        tensor = _tensor(header, _gguf_name(name))
+        if ".q_proj." in name or ".k_proj." in name:
+            pairs = tensor.reshape(-1, config.head_dim // 2, 2, *tensor.shape[1:])
+            return pairs.transpose(1, 2).reshape(tensor.shape)
+        return tensor
+
+    return config, assemble(config, read, dtype, device), tokenizer
+
+
+def _config(header: Header) -> ModelConfig:
+    metadata, tensors = header.metadata, header.tensors
+    architecture = metadata.get("general.architecture")
+    if architecture != "llama":
+        raise InputError(f"general.architecture: {architecture!r} is not supported; 'llama' is")
+    for key, accepted in NEUTRAL.items():
+        if metadata.get(PREFIX + key, accepted) != accepted:
+            raise InputError(f"{PREFIX}{key}: {metadata[PREFIX + key]} is not supported; {accepted} is")
+    heads, hidden = _number(metadata, "attention.head_count"), _number(metadata, "embedding_length")
+    head_dim = _head_dim(metadata, hidden, heads)
+    return ModelConfig(
+        architecture="llama",
+        vocab_size=_vocab_size(header),
+        hidden_size=hidden,
+        num_layers=_number(metadata, "block_count"),
+        num_heads=heads,
+        num_kv_heads=_number(metadata, "attention.head_count_kv", heads),
+        head_dim=head_dim,
+        intermediate_size=_number(metadata, "feed_forward_length"),
+        max_positions=_number(metadata, "context_length"),
+        activation="silu",
+        norm_eps=_number(metadata, "attention.layer_norm_rms_epsilon"),
+        rope_theta=_number(metadata, "rope.freq_base", 10000.0),
+        rope_scaling=_rope_scaling(header),
+        attention_bias="blk.0.attn_q.bias" in tensors,
+        mlp_bias="blk.0.ffn_gate.bias" in tensors,
+        tied="output.weight" not in tensors,
+        bos_token_id=metadata.get("tokenizer.ggml.bos_token_id"),
+        eos_token_ids=_eos_token_ids(metadata),
+        name=str(metadata.get("general.name", header.path.stem)),
+    )
+
+
+def _number(metadata: Mapping[str, Any], key: str, default: float | None = None) -> Any:
+    value = metadata.get(PREFIX + key, default)
+    if not isinstance(value, (int, float)):
+        raise InputError(f"{PREFIX}{key}: {value!r} is not accepted; a number is needed")
+    return value
+
+
+def _vocab_size(header: Header) -> int:
+    embedding = header.tensors.get("token_embd.weight")
+    if embedding is None or not embedding.shape:
+        raise InputError("token_embd.weight: the tensor is missing; [vocab_size, hidden_size] is needed")
+    return embedding.shape[0]
+
+
+def _head_dim(metadata: Mapping[str, Any], hidden: int, heads: int) -> int:
+    head_dim: int = _number(metadata, "attention.key_length", hidden // max(heads, 1))
+    for key in ("attention.value_length", "rope.dimension_count"):
+        if _number(metadata, key, head_dim) != head_dim:
+            raise InputError(f"{PREFIX}{key}: {metadata[PREFIX + key]} is not supported; head_dim, {head_dim}, is")
+    return head_dim
+
+
+def _rope_scaling(header: Header) -> RopeScaling | None:
+    kind = header.metadata.get(f"{PREFIX}rope.scaling.type", "none")
+    if kind not in ("none", "linear"):
+        raise InputError(f"{PREFIX}rope.scaling.type: {kind!r} is not supported; 'none' and 'linear' are")
+    linear = RopeScaling("linear", factor=_number(header.metadata, "rope.scaling.factor")) if kind == "linear" else None
+    if ROPE_FACTORS not in header.tensors:
+        return linear
+    if linear is not None:
+        raise InputError(
+            f"{ROPE_FACTORS}: not supported together with {PREFIX}rope.scaling.type 'linear'; one of them is"
+        )
+    # Llama 3.1 and later: what its scaling divides each frequency by.
+    return RopeScaling("factors", factors=tuple(_tensor(header, ROPE_FACTORS).flatten().tolist()))
+
+
+def _eos_token_ids(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    keys = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
+    return tuple(dict.fromkeys(i for key in keys for i in token_ids(key, metadata.get(key))))
+
+
+def _gguf_name(name: str) -> str:
+    module, _, kind = name.rpartition(".")
+    if not module.startswith("layers."):
+        return f"{OUTSIDE[module]}.{kind}"
+    _, number, inner = module.split(".", 2)
+    return f"blk.{number}.{IN_LAYER[inner]}.{kind}"
+
+
+def _check(config: ModelConfig, header: Header) -> None:
+    needed = {_gguf_name(name): shape for name, shape in tensor_shapes(config).items()}
+    faults = [
+        f"{name}: the tensor is missing; shape {list(shape)} is needed"
+        if found is None
+        else f"{name}: shape {list(found.shape)} is not accepted; {list(shape)} is needed"
+        for name, shape in needed.items()
+        if (found := header.tensors.get(name)) is None or found.shape != shape
+    ]
+    faults += [
+        f"{name}: not a tensor of this model" for name in header.tensors if name not in needed and name != ROPE_FACTORS
+    ]
+    if faults:
+        raise InputError(listed(faults, "; "))
+
+
+def _tensor(header: Header, name: str) -> torch.Tensor:
+    import numpy as np
+    from gguf.constants import GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    info: TensorInfo = header.tensors[name]
+    raw = np.fromfile(header.path, np.uint8, info.num_bytes, offset=info.first_byte)
+    if info.type_name in ("F32", "F16"):
+        return torch.from_numpy(raw.view(np.float32 if info.type_name == "F32" else np.float16).reshape(info.shape))
+    try:
+        values = dequantize(raw.reshape(*info.shape[:-1], -1), GGMLQuantizationType[info.type_name])
+    except NotImplementedError as error:
+        raise InputError(f"{header.path}: {name}: tensor type {info.type_name} is not supported ({error})") from error
+    return torch.from_numpy(values).reshape(info.shape)

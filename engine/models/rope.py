@@ -1,0 +1,88 @@
+"""Rotary position embedding: the angles a model turns its queries and keys by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from aptsched.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.models.config import ModelConfig
+
+KINDS = ("linear", "llama3", "factors")
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How the frequencies differ from theta^(-2i / head_dim).
+
+    Parameters
+    ----------
+    kind : str
+        "linear": all divided by `factor`. "llama3": those of long waves divided by `factor`, those of short waves kept,
+        those between blended. "factors": each divided by its own entry of `factors`.
+    factor : float
+        At least 1, of linear and llama3.
+    low_freq_factor, high_freq_factor : float
+        Of llama3: waves longer than original_max_positions / low_freq_factor are long, those shorter than
+        original_max_positions / high_freq_factor short.
+    original_max_positions : int
+        Of llama3: positions that the model was first trained on.
+    factors : tuple of float
+        Of factors, [head_dim / 2].
+    """
+
+    kind: str
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_max_positions: int = 8192
+    factors: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"rope scaling: {self.kind!r} is not supported; {', '.join(KINDS)} or none is")
+        _check("factor", self.factor, self.factor >= 1, "a number of at least 1")
+        _check("low_freq_factor", self.low_freq_factor, self.low_freq_factor > 0, "a number above 0")
+        above_low = self.high_freq_factor > self.low_freq_factor
+        _check("high_freq_factor", self.high_freq_factor, above_low, f"a number above {self.low_freq_factor}")
+        positions = self.original_max_positions
+        _check("original_max_position_embeddings", positions, positions >= 1, "a number of at least 1")
+        for factor in self.factors:
+            _check("factors", factor, factor > 0, "a number above 0")
+
+
+def inverse_frequencies(config: ModelConfig, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Radians a position, [head_dim / 2], float32.
+
+    Dimension i of a head turns together with dimension i + head_dim / 2. Source: RoFormer (arXiv 2104.09864), equation
+    15; the scalings as transformers computes them, to the last bit.
+    """
+    dim, scaling = config.head_dim, config.rope_scaling
+    plain: torch.Tensor = 1.0 / (config.rope_theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim))
+    if scaling is None:
+        return plain.to(device)
+    if scaling.kind == "linear":
+        return (plain / scaling.factor).to(device)
+    if scaling.kind == "factors":
+        return (plain / torch.tensor(scaling.factors, dtype=torch.float32)).to(device)
+    return _llama3(plain, scaling).to(device)
+
+
+def _llama3(plain: torch.Tensor, scaling: RopeScaling) -> torch.Tensor:
+    positions, low, high = scaling.original_max_positions, scaling.low_freq_factor, scaling.high_freq_factor
+    wavelength = 2 * math.pi / plain
+    long = wavelength > positions / low
+    medium = ~(wavelength < positions / high) & ~long
+    share = (positions / wavelength - low) / (high - low)
+    slowed = torch.where(long, plain / scaling.factor, plain)
+    return torch.where(medium, (1 - share) * slowed / scaling.factor + share * slowed, slowed)
+
+
+def _check(field: str, value: Any, holds: bool, accepted: str) -> None:
+    if not (holds and math.isfinite(value)):
+        raise InputError(f"rope scaling: {field}: {value!r} is not accepted; {accepted} is")
