@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from aptsched.errors import InputError
 Count = TypeVar("Count", int, Ints)
 
 BLOCK_SIZE = 16  # KV tokens a block
+NO_BLOCKS = 2**62
 
 
 class CacheForm(IntEnum):
@@ -23,6 +25,11 @@ class CacheForm(IntEnum):
     NONE = 0
     KV = 1
     HIDDEN = 2
+
+
+NONE, KV, HIDDEN = (
+    int(form) for form in CacheForm
+)  # for comparisons with arrays, which are slow with members of an enum
 
 
 def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int) -> Fraction:
@@ -61,25 +68,32 @@ class CacheShape:
         if self.block_size < 1:
             raise InputError(f"block_size: {self.block_size} is not accepted; at least 1 token is")
 
-    @property
+    @cached_property
     def offers_hidden(self) -> bool:
         """Whether the hidden form is smaller than KV; at a ratio of 1 or more it is never given."""
         return self.ratio < 1
 
+    @cached_property
+    def per_block(self) -> tuple[int, int, int]:
+        """Tokens in a block, by form."""
+        return 0, self.block_size, tokens_per_block(self.ratio, self.block_size)
+
+    @cached_property
+    def _divisors(self) -> Ints:
+        """Tokens in a block, by form; where the form is not offered, more than any request has."""
+        return np.array([NO_BLOCKS, self.block_size, self.per_block[HIDDEN] if self.offers_hidden else NO_BLOCKS])
+
     def tokens_per_block(self, form: CacheForm | int) -> int:
         """Tokens of that form in a block."""
-        return self.block_size if form == CacheForm.KV else tokens_per_block(self.ratio, self.block_size)
+        return self.per_block[form]
 
     def blocks(self, num_tokens: Count, form: CacheForm | int) -> Count:
         """Blocks that so many tokens take in that form."""
-        return blocks_for(num_tokens, self.tokens_per_block(form))
+        return blocks_for(num_tokens, self.per_block[form])
 
     def blocks_by_form(self, num_tokens: Ints, form: Ints) -> Ints:
         """Blocks of each request, [n], in its own form; 0 where that is none."""
-        held: Ints = np.where(
-            form == CacheForm.HIDDEN,
-            self.blocks(num_tokens, CacheForm.HIDDEN) if self.offers_hidden else 0,
-            self.blocks(num_tokens, CacheForm.KV),
-        )
-        held[form == CacheForm.NONE] = 0
+        per_block = self._divisors[form]
+        held = -(-num_tokens // per_block)
+        held[per_block == NO_BLOCKS] = 0
         return held

@@ -8,8 +8,56 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
 
 EXIT_CODE = 130
+
+
+class Hold:
+    """Lets Ctrl-C through within `with hold:`, and keeps it until then everywhere else."""
+
+    def __init__(self) -> None:
+        self._pressed = self._open = False
+
+    def press(self, signal_number: int, frame: FrameType | None) -> None:
+        """The handler of the signal."""
+        self._pressed = True
+        if self._open:
+            self.let_through()
+
+    def let_through(self) -> None:
+        """Raises KeyboardInterrupt if it was pressed and has not been raised yet."""
+        if self._pressed:
+            self._pressed = self._open = False
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> None:
+        self._open = True
+        self.let_through()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open = False
+
+
+@contextlib.contextmanager
+def held() -> Iterator[Hold]:
+    """Ctrl-C comes as KeyboardInterrupt only where the hold lets it through, and at the end.
+
+    In a thread that is not the main one, or where the signal is handled in another way already, nothing is done.
+    """
+    hold = Hold()
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield hold
+        return
+    signal.signal(signal.SIGINT, hold.press)
+    try:
+        yield hold
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    hold.let_through()
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ class Plan:
     """Entries of the iteration and what happens before it; positions are rows of the view.
 
     Rejections come first, then preemptions, promotions, and entries in order. What does not fit in the pool is left
-    out, never over-committed.
+    out, never over-committed; a promotion that does not fit leaves its request hidden, and its entry runs so. A row
+    that is rejected is in no other array, one that is preempted is not promoted. All arrays are int64.
 
     Attributes
     ----------
@@ -41,7 +42,9 @@ class Plan:
     reject : int array
         Rows that are given up.
     problem, selection : BatchProblem, Selection, optional
-        The decision as a batch-composition problem and its certified answer.
+        The decision as a batch-composition problem, its forms in the order of `CacheForm`, and its certified answer.
+    candidates : int array
+        Row of each request of the problem, [n]: the selection serves candidates[i] in form selection.form[i].
     """
 
     request: Ints = field(default_factory=nothing)
@@ -52,6 +55,7 @@ class Plan:
     reject: Ints = field(default_factory=nothing)
     problem: BatchProblem | None = None
     selection: Selection | None = None
+    candidates: Ints = field(default_factory=nothing)
 
 
 class Policy(Protocol):

@@ -46,8 +46,9 @@ class RequestRecord:
         When each output token came, in seconds on the same clock as the arrival.
     outcome : Outcome
     reason : str
-        Why it was rejected; empty otherwise.
+        Why it was rejected or is unfinished; empty otherwise.
     num_preemptions, num_promotions, num_recomputed_tokens : int
+        Recomputed is what was cached, thrown away by a preemption, and fed again.
     """
 
     request_id: int

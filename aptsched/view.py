@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
-from aptsched.cache import CacheForm, CacheShape
+from aptsched.cache import NONE, CacheShape
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.iteration_time import IterationTime
+
+Array = TypeVar("Array", Ints, Floats, Bools)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +66,22 @@ class View:
     cache: CacheShape
     times: IterationTime
 
-    @property
+    @cached_property
     def running(self) -> Bools:
         """Requests that hold cache blocks, [n]; the others wait."""
-        held: Bools = self.form != CacheForm.NONE
-        return held
+        return _read_only(self.form != NONE)
 
-    @property
+    @cached_property
     def num_remaining(self) -> Ints:
         """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
-        return self.num_tokens - self.num_cached
+        return _read_only(self.num_tokens - self.num_cached)
 
-    @property
+    @cached_property
     def pending_since_s(self) -> Floats:
         """Since when each request waits for its next token, [n]: Apt-Serve, section 4.2."""
-        since: Floats = np.where(np.isnan(self.last_token_at_s), self.arrived_at_s, self.last_token_at_s)
-        return since
+        return _read_only(np.where(np.isnan(self.last_token_at_s), self.arrived_at_s, self.last_token_at_s))
+
+
+def _read_only(array: Array) -> Array:
+    array.flags.writeable = False
+    return array

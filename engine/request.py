@@ -25,6 +25,8 @@ class Request:
     prompt_token_ids : int array, [num_prompt_tokens], or None
         None under the computed clock, which has no tokens.
     output_token_ids : list of int
+    token_at_s : list of float
+        When each of them came.
     """
 
     request_id: int
@@ -34,6 +36,7 @@ class Request:
     slo: SLO = field(default_factory=SLO)
     prompt_token_ids: Ints | None = None
     output_token_ids: list[int] = field(default_factory=list)
+    token_at_s: list[float] = field(default_factory=list)
 
     @property
     def num_tokens(self) -> int:

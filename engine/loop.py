@@ -1,0 +1,270 @@
+"""The serving loop: view, plan, pool, executor, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import perf_counter
+
+import numpy as np
+
+from aptsched import interrupts
+from aptsched.checks import Ints
+from aptsched.iteration_time import IterationTime
+from aptsched.plan import Plan, Policy
+from aptsched.request import Outcome, RequestRecord
+from aptsched.view import View
+from engine.arrivals import Arrivals
+from engine.batch import Executor, Step
+from engine.book import RequestBook, record_of
+from engine.clock import Clock
+from engine.iteration import Iteration
+from engine.limits import Limits, need
+from engine.observe import observe
+from engine.plan_check import check_plan
+from engine.pool import Applied, BlockPool
+from engine.request import Request
+
+IDLE_S = 0.01  # until a policy under which nothing ran is asked again
+MAX_IDLE = 1000  # such decisions in a row, with nothing to arrive, before the rest is given up
+
+
+class Loop:
+    """Serves requests, iteration by iteration.
+
+    Parameters
+    ----------
+    policy : Policy
+    pool : BlockPool
+        With all blocks free; the executor has the storage.
+    executor : Executor
+    clock : Clock
+    on_record : callable
+        Gets the record of each request when it ends, exactly once.
+    limits : Limits, optional
+    times : IterationTime, optional
+        What the policy may believe about iterations.
+    eos_token_ids : iterable of int
+        Tokens that end a request unless it ignores them.
+    on_iteration : callable, optional
+        Gets each `Iteration`, after the records of the requests that it ended.
+    on_token : callable, optional
+        Gets each request, its new token and the time in seconds, before the record of a request that it ends.
+
+    Notes
+    -----
+    Nothing of a request is kept once it has ended. Callbacks may add and abort requests.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        pool: BlockPool,
+        executor: Executor,
+        clock: Clock,
+        on_record: Callable[[RequestRecord], object],
+        *,
+        limits: Limits | None = None,
+        times: IterationTime | None = None,
+        eos_token_ids: Iterable[int] = (),
+        on_iteration: Callable[[Iteration], object] | None = None,
+        on_token: Callable[[Request, int, float], object] | None = None,
+    ) -> None:
+        self.policy, self.pool, self.executor, self.clock = policy, pool, executor, clock
+        self.limits, self.times = limits or Limits(), times or IterationTime()
+        self.on_record, self.on_iteration, self.on_token = on_record, on_iteration, on_token
+        self._book = RequestBook(pool, self.limits, eos_token_ids, on_record)
+        self._table = self._book.table
+        self._num_iterations = 0
+        self._in_step = False
+        self._aborting: list[int] = []  # until the end of the step
+        self._hold = interrupts.Hold()
+
+    @property
+    def num_unfinished(self) -> int:
+        """Requests that wait or run."""
+        return self._table.num_rows
+
+    def add(self, request: Request) -> None:
+        """A request that has arrived; one that can never be served is rejected at once, with the numbers.
+
+        Raises
+        ------
+        InputError
+            It arrived before one that was added before, has the number of an unfinished one, or has output.
+        """
+        self._book.add(request)
+        self._book.hand_over()
+
+    def abort(self, request_id: int) -> None:
+        """Ends a request: at once, or at the end of the step from within which it is called.
+
+        If there is no such unfinished request, nothing happens.
+        """
+        if self._in_step:
+            self._aborting.append(request_id)
+            return
+        self._book.abort(request_id)
+        self._book.hand_over()
+
+    def close(self, reason: str) -> None:
+        """Ends all requests as unfinished."""
+        self._book.close(reason)
+        self._book.hand_over()
+
+    def run(self, requests: Iterable[Request]) -> None:
+        """Serves requests as they arrive by the clock, until all have ended.
+
+        Whatever ends it (Ctrl-C, a plan that is not legal), every request has its record: those that did not end are
+        unfinished. If nothing has run in `MAX_IDLE` decisions and nothing is to arrive, the rest is unfinished too.
+
+        Parameters
+        ----------
+        requests : iterable of Request
+            In order of arrival; taken one by one.
+
+        Raises
+        ------
+        InputError
+            A request as in `add`, or a plan that is not legal.
+        KeyboardInterrupt
+            Ctrl-C, with all records handed over.
+        """
+        with interrupts.held() as self._hold:
+            arrivals, reason = Arrivals(requests), ""
+            try:
+                reason = self._serve(arrivals)
+            except KeyboardInterrupt:
+                reason = "interrupted"
+                raise
+            except BaseException as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise
+            finally:
+                self.close(reason)
+                for request in arrivals.until(np.inf):
+                    self.on_record(record_of(request, Outcome.UNFINISHED, reason))
+
+    def _serve(self, arrivals: Arrivals) -> str:
+        """Serves until nothing is left, or nothing can be done: then it returns why."""
+        num_idle = 0
+        while arrivals.next_s < np.inf or self.num_unfinished:
+            for request in arrivals.until(self.clock.now_s()):
+                self.add(request)
+            if self.step():
+                num_idle = 0
+                continue
+            wait_until_s = arrivals.next_s
+            if self.num_unfinished:
+                num_idle += 1
+                if num_idle == MAX_IDLE and wait_until_s == np.inf:
+                    return f"nothing ran in {MAX_IDLE} decisions in a row"
+                wait_until_s = min(wait_until_s, self.clock.now_s() + IDLE_S)
+            if wait_until_s < np.inf:
+                with self._hold:
+                    self.clock.wait_until(wait_until_s)
+        return ""
+
+    def step(self) -> bool:
+        """One iteration, if there is any request. Returns whether anything ran or was given up.
+
+        Raises
+        ------
+        PlanError
+            The plan is not legal; nothing has changed.
+        """
+        if not self.num_unfinished:
+            return False
+        self._in_step = True
+        try:
+            iteration = self._iterate()
+        finally:
+            self._in_step = False
+            for request_id in self._aborting:
+                self._book.abort(request_id)
+            self._aborting.clear()
+            self._book.hand_over()
+        self._num_iterations += 1
+        if self.on_iteration is not None:
+            self.on_iteration(iteration)
+        return bool(iteration.num_seqs or iteration.num_promotions or iteration.num_rejections)
+
+    def _iterate(self) -> Iteration:
+        started, start_s = perf_counter(), self.clock.now_s()
+        view = observe(self._table, self.pool, start_s, self.limits.max_tokens, self.limits.max_seqs, self.times)
+        with self._hold:
+            plan = self.policy.decide(view)
+        check_plan(plan, view)
+        applied = self._apply(plan, view)
+        planned = perf_counter()
+        step = self._execute(applied, plan.reject)
+        executed = perf_counter()
+        modelled_s = self.clock.scheduling_s(len(view.request_id))
+        self.clock.advance(step.duration_s + (modelled_s or 0.0))
+        now_s = self.clock.now_s()
+        counts = self._counts(applied)
+        samples = applied.batch.samples
+        token_ids = step.token_ids[samples].tolist()
+        requests, over = self._book.add_tokens(applied.row[samples], token_ids, now_s)
+        if len(over):
+            self._book.end(over, map(self._book.end_of, over.tolist()))
+        if len(over) or len(plan.reject):
+            self._table.remove(np.concatenate([over, plan.reject]))
+        iteration = Iteration(
+            number=self._num_iterations,
+            start_s=start_s,
+            duration_s=now_s - start_s,
+            scheduling_s=planned - started + perf_counter() - executed if modelled_s is None else modelled_s,
+            **counts,
+            num_preemptions=len(plan.preempt),
+            num_rejections=len(plan.reject),
+            problem=plan.problem,
+            selection=plan.selection,
+        )
+        if self.on_token is not None:
+            for request, token_id in zip(requests, token_ids, strict=True):
+                self.on_token(request, token_id, now_s)
+        return iteration
+
+    def _apply(self, plan: Plan, view: View) -> Applied:
+        """Carries out the plan; rejected requests have their record, and keep their rows for now."""
+        if len(plan.reject):
+            numbers = [need(num_tokens, self.pool) for num_tokens in view.num_tokens[plan.reject].tolist()]
+            self._book.end(plan.reject, [(Outcome.REJECTED, f"given up by the policy: {text}") for text in numbers])
+        if len(plan.preempt):
+            self._table.count_preemptions(plan.preempt, view.num_cached[plan.preempt])
+        applied = self.pool.apply(plan, self._table)
+        if len(applied.promoted):
+            self._table.num_promotions[applied.promoted] += 1
+        return applied
+
+    def _execute(self, applied: Applied, rejected: Ints) -> Step:
+        """Runs the batch. If it is broken off, what it wrote is not relied on: its requests are preempted."""
+        if not len(applied.row) and not len(applied.promoted):
+            return Step(0.0, np.empty(0, np.int64))
+        try:
+            with self._hold:
+                step = self.executor.run(applied.batch)
+            assert step.token_ids.shape == applied.row.shape, f"{step.token_ids.shape} tokens for {len(applied.row)}"
+        except BaseException:
+            rows = np.union1d(applied.row, applied.promoted)
+            self._table.count_preemptions(rows, self.pool.num_cached[self._table.slot[rows]])
+            self.pool.release(rows, self._table)
+            self._table.remove(rejected)
+            raise
+        return step
+
+    def _counts(self, applied: Applied) -> dict[str, int]:
+        """What `Iteration` says of tokens and blocks."""
+        batch, hidden_blocks = applied.batch, self.pool.hidden_blocks
+        in_output = batch.start >= self._table.num_prompt_tokens[applied.row]
+        num_decodes = int(np.count_nonzero(batch.samples & in_output & (batch.num_tokens == 1)))
+        return {
+            "num_prefill_tokens": int(batch.num_tokens.sum()) - num_decodes,
+            "num_decode_tokens": num_decodes,
+            "num_seqs": len(applied.row),
+            "num_kv_blocks": self.pool.num_blocks - self.pool.free_blocks - hidden_blocks,
+            "num_hidden_blocks": hidden_blocks,
+            "num_free_blocks": self.pool.free_blocks,
+            "num_waiting": self._table.num_waiting,
+            "num_promotions": len(applied.promoted),
+        }

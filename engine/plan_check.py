@@ -1,0 +1,117 @@
+"""Whether a plan is legal, before anything is changed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aptsched.cache import HIDDEN, KV, NONE
+from aptsched.checks import Bools, Ints
+from aptsched.errors import InputError
+from aptsched.plan import Plan
+from aptsched.view import View
+
+
+class PlanError(InputError):
+    """A plan that is not legal: the message names the field, the request, the value and what is accepted."""
+
+
+def check_plan(plan: Plan, view: View) -> None:
+    """Holds a plan against its view.
+
+    Raises
+    ------
+    PlanError
+        A row that is not there, or twice; a request that is both given up and served; a form or a number of tokens
+        that is not open to it; more tokens or sequences than an iteration may have.
+    """
+    if not isinstance(plan, Plan):
+        raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
+    for name in ("request", "preempt", "promote", "reject"):
+        _check_rows(name, getattr(plan, name), view)
+    form, num_cached = view.form, view.num_cached
+    if len(plan.preempt) or len(plan.promote) or len(plan.reject):
+        form, num_cached = _before_entries(plan, view)
+    _check_entries(plan, view, form, num_cached)
+
+
+def _check_rows(name: str, rows: Ints, view: View) -> None:
+    n = len(view.request_id)
+    _check_integers(name, rows)
+    if not len(rows):
+        return
+    if rows.view(np.uint64).max() >= n:  # negative ones are huge
+        bad = rows[(rows < 0) | (rows >= n)][0]
+        raise PlanError(f"{name}: row {bad} is not accepted; rows from 0 to {n - 1} are")
+    marked = np.zeros(n, np.bool_)
+    marked[rows] = True
+    if np.count_nonzero(marked) != len(rows):
+        twice = int((np.bincount(rows) > 1).argmax())
+        raise PlanError(f"{name}: request {view.request_id[twice]} is there twice; each row once is accepted")
+
+
+def _check_integers(name: str, array: Ints) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != np.int64 or array.ndim != 1:
+        shown = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise PlanError(f"{name}: {shown} is not accepted; an int64 array with one axis is")
+
+
+def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:
+    """Form and tokens cached of each row, [n], once requests are rejected, preempted and promoted as planned."""
+    served = np.zeros(len(view.request_id), np.bool_)
+    served[plan.request] = served[plan.promote] = True
+    _refuse(served[plan.reject], "reject", plan.reject, view, "is served in the same plan; others are accepted")
+    rejected = np.zeros(len(view.request_id), np.bool_)
+    rejected[plan.reject] = True
+    _refuse(rejected[plan.preempt], "preempt", plan.preempt, view, "is rejected in the same plan; others are accepted")
+    form, num_cached = view.form.copy(), view.num_cached.copy()
+    holds_none = form[plan.preempt] == NONE
+    _refuse(holds_none, "preempt", plan.preempt, view, "holds no cache; requests that run are accepted")
+    form[plan.preempt] = NONE
+    num_cached[plan.preempt] = 0
+    not_hidden = form[plan.promote] != HIDDEN
+    _refuse(not_hidden, "promote", plan.promote, view, "is not in hidden form; requests that stay hidden are accepted")
+    form[plan.promote] = KV
+    return form, num_cached
+
+
+def _refuse(bad: Bools, name: str, rows: Ints, view: View, why: str) -> None:
+    if bad.any():
+        raise PlanError(f"{name}: request {view.request_id[rows[bad.argmax()]]} {why}")
+
+
+def _check_entries(plan: Plan, view: View, form: Ints, num_cached: Ints) -> None:
+    rows = plan.request
+    for name in ("num_tokens", "form"):
+        array = getattr(plan, name)
+        _check_integers(name, array)
+        if len(array) != len(rows):
+            raise PlanError(f"{name}: {len(array)} entries are not accepted; {len(rows)}, one for each row, are")
+    if not len(rows):
+        return
+    most = view.num_tokens[rows] - num_cached[rows]
+    bad = (plan.num_tokens < 1) | (plan.num_tokens > most)
+    if np.count_nonzero(bad):
+        at = int(bad.argmax())
+        given, request = plan.num_tokens[at], view.request_id[rows[at]]
+        raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
+    own = form[rows]
+    bad = (plan.form != own) | (own == NONE)
+    if np.count_nonzero(bad):
+        offered = (plan.form == KV) | ((plan.form == HIDDEN) & view.cache.offers_hidden)
+        bad &= (own != NONE) | ~offered
+    if np.count_nonzero(bad):
+        at = int(bad.argmax())
+        accepted = _accepted_forms(own[at], view.cache.offers_hidden)
+        given, request = plan.form[at], view.request_id[rows[at]]
+        raise PlanError(f"form: {given} of request {request} is not accepted; {accepted}")
+    total = int(plan.num_tokens.sum())
+    if total > view.max_tokens:
+        raise PlanError(f"num_tokens: {total} in all is not accepted; up to {view.max_tokens} an iteration are")
+    if len(rows) > view.max_seqs:
+        raise PlanError(f"request: {len(rows)} entries are not accepted; up to {view.max_seqs} an iteration are")
+
+
+def _accepted_forms(own: int, offers_hidden: bool) -> str:
+    if own != NONE:
+        return f"{own}, the form it is in by then, is"
+    return "1 (KV) or 2 (hidden) is" if offers_hidden else "1 (KV) is: hidden states take no less here"
