@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aptsched.percentile import percentile
 from solvers.gap import EXCEEDS, Record
 from solvers.solution import Status
 
@@ -29,7 +30,7 @@ class Summary:
         Share of the instances on which this method proved its answer optimal.
     optimum_gap_mean, optimum_gap_p99, optimum_gap_worst, certified_gap_mean, certified_gap_worst : float or None
     seconds_median, seconds_p99 : float
-        A p99 is the smallest value observed that at least 99% do not exceed.
+        A p99 is a value observed (`percentile`).
     """
 
     num_requests: int | None
@@ -78,14 +79,10 @@ def _summary(num_requests: int | None, load: float | None, records: Sequence[Rec
         num_exceeding=sum(record.status == EXCEEDS for record in records),
         proved=sum(record.status == Status.OPTIMAL.value for record in records) / len(records),
         optimum_gap_mean=float(np.mean(to_optimum)) if to_optimum else None,
-        optimum_gap_p99=_p99(to_optimum) if to_optimum else None,
+        optimum_gap_p99=percentile(to_optimum, 99) if to_optimum else None,
         optimum_gap_worst=max(to_optimum, default=None),
         certified_gap_mean=float(np.mean(certified)) if certified else None,
         certified_gap_worst=max(certified, default=None),
         seconds_median=float(np.median(seconds)),
-        seconds_p99=_p99(seconds),
+        seconds_p99=percentile(seconds, 99),
     )
-
-
-def _p99(values: Sequence[float]) -> float:
-    return float(np.quantile(values, 0.99, method="inverted_cdf"))

@@ -1,0 +1,247 @@
+"""Apt-Serve: iteration type by pending times, then the batch-composition problem on a hybrid cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aptsched.cache import HIDDEN, KV
+from aptsched.checks import Bools, Ints
+from aptsched.errors import InputError
+from aptsched.greedy import greedy
+from aptsched.plan import Plan, nothing
+from aptsched.policies.composition import Select, compose, forms_table, next_blocks
+from aptsched.policies.queue import check_watermark, entries, growth, leading, shared, survivors
+from aptsched.policies.scheduling_value import FALLBACKS, scheduling_value
+from aptsched.problem import BatchProblem
+from aptsched.view import View
+
+CHOICES = {"order": ("value", "fcfs"), "forms": ("hybrid", "kv", "hidden"), "fallback": FALLBACKS}
+
+
+@dataclass(frozen=True)
+class AptServe:
+    """Prefill where those that wait have been pending for longer in all than those that run, else decode.
+
+    Whom a prefill admits, and in which form, is a `BatchProblem` over the requests that wait: definition 1 with the
+    blocks, the token budget and the sequence limit beside what runs. A decode feeds all that run, and the problem says
+    which of the hidden ones are promoted. Out of blocks or budgets it also says who goes on; of the others the least
+    valuable are preempted, as few as blocks need. Where nobody is admitted, all that run decode. What the pool can
+    never hold in a form on offer is rejected; what has outgrown it in its form is preempted, and may be admitted in the
+    other.
+
+    Parameters
+    ----------
+    select : callable, BatchProblem -> Selection
+        Answers the problem. It is not asked where all fit in their best forms.
+    order : str
+        "value", or "fcfs" for comparison: prefill first, in order of arrival as many as fit in their lightest forms,
+        the latest preempted; the problem chooses forms alone.
+    forms : str
+        Given to what is admitted: "hybrid", or "kv" or "hidden" alone. Hidden is never given at a ratio of 1 or more.
+    fallback : str
+        Value of a request that misses its objective: "paper" (near zero), "decaying", "none" (see `scheduling_value`).
+    promote : bool
+        Whether hidden requests that run may become KV; never with the forms "hidden".
+    watermark : float
+        Share of the pool that admission leaves free beside what runs.
+
+    Notes
+    -----
+    Source: Gao et al., Apt-Serve (SIGMOD 2025), sections 4.2 and 5. A request is worth its pending time, and with a
+    hidden cache U rho m less, U = all unfinished requests.
+
+    Departures:
+
+    - The iteration type compares pending times as they are now, as in the paper; values are taken at the end of the
+      planned iteration, so that a request that arrived just now is worth something. An objective that has passed by
+      then counts as missed. Equal sums prefill.
+    - Hidden states become K and V in place, without a new prefill, and a running request changes its form in no other
+      way, but where it has outgrown the pool. Rebuilding is charged only where the request has the choice, and never
+      decides whether it runs as long as all that run fit.
+    - Weights of what is admitted count the token after the next, and the blocks that what runs needs for its own next
+      token, and a watermark as in vLLM, are set aside: the next decode has not to preempt what was just admitted.
+    - Out of blocks, promotion is on offer too, and who is worth nothing in hidden form, as its rebuilding costs all
+      others more, and is not promoted either, is left out: it keeps its blocks while they are not needed.
+    - A prompt longer than the token budget is admitted with a chunk of the budget, its blocks are set aside, and the
+      rest is fed beside the decodes.
+    - "decaying" is our reading of Scheduling*, whose factor is not printed.
+    """
+
+    select: Select = greedy
+    order: str = "value"
+    forms: str = "hybrid"
+    fallback: str = "paper"
+    promote: bool = True
+    watermark: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(f"{name}: {value!r} is not accepted; {', '.join(choices)} are")
+        check_watermark(self.watermark)
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration, with its problem and certificate."""
+        reject, outgrown = self._beyond_the_pool(view)
+        if not len(reject) and not len(outgrown):
+            return self._compose(view, np.flatnonzero(view.running), np.flatnonzero(~view.running))
+        view = without_cache(view, np.concatenate([reject, outgrown]))
+        waiting = np.setdiff1d(np.flatnonzero(~view.running), reject)
+        plan = self._compose(view, np.flatnonzero(view.running), waiting)
+        return replace(plan, reject=reject, preempt=np.concatenate([outgrown, plan.preempt]))
+
+    def _beyond_the_pool(self, view: View) -> tuple[Ints, Ints]:
+        """Whom the pool can never hold in any form offered, and who runs in a form that it cannot hold any more."""
+        if view.cache.blocks(int(view.num_tokens.max(initial=0)), KV) <= view.num_blocks:
+            return nothing(), nothing()
+        never = view.cache.blocks(view.num_tokens, self._lightest(view)) > view.num_blocks
+        outgrown = ~never & (view.cache.blocks_by_form(view.num_tokens, view.form) > view.num_blocks)
+        return np.flatnonzero(never), np.flatnonzero(outgrown)
+
+    def _lightest(self, view: View) -> int:
+        return HIDDEN if view.cache.offers_hidden and self.forms != "kv" else KV
+
+    def _compose(self, view: View, running: Ints, waiting: Ints) -> Plan:
+        """Iteration type, then the batch; if the prefill is empty, a decode."""
+        plan = None
+        if len(waiting) and (self.order == "fcfs" or longer_pending(view, waiting, running)):
+            plan = self._prefill(view, waiting, running)
+        return self._decode(view, running) if plan is None else plan
+
+    def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
+        """Whom of the waiting requests to admit beside what runs; None where that is nobody."""
+        capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
+        if len(running):
+            capacity -= int(growth(view, running, view.num_remaining[running]).sum())
+            capacity -= int(self.watermark * view.num_blocks)
+        if capacity <= 0 or max_seqs <= 0:
+            return None
+        lightest, in_order = self._lightest(view), self.order == "fcfs"
+        rows = waiting[:max_seqs] if in_order else waiting
+        num_tokens = view.num_tokens[rows]
+        fed, blocks = np.minimum(num_tokens, view.max_tokens), next_blocks(view, num_tokens, lightest)
+        if in_order:
+            some = np.arange(min(leading(blocks, capacity), leading(fed, view.max_tokens)))
+        else:
+            some = np.flatnonzero(blocks <= capacity)
+        if not len(some):
+            return None
+        problem = self._of_waiting(view, rows[some], fed[some], blocks[some], capacity, max_seqs)
+        plan = self._answered(view, rows[some], fed[some], problem)
+        return plan if len(plan.request) else None
+
+    def _of_waiting(
+        self, view: View, rows: Ints, fed: Ints, blocks: Ints, capacity: int, max_seqs: int
+    ) -> BatchProblem:
+        """Waiting requests in the forms on offer; `blocks` are those of the lightest."""
+        lightest = self._lightest(view)
+        num_tokens = min(int(fed.sum()), view.max_tokens, capacity * view.cache.per_block[lightest])
+        value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
+        values, weights = value_s[:, None], blocks[:, None]
+        if lightest == HIDDEN:
+            both, hybrid = np.ones((2, len(rows)), np.bool_)
+            kv_blocks = next_blocks(view, view.num_tokens[rows], KV)
+            hybrid[:] = self.forms == "hybrid"
+            values, weights = forms_table(view, value_s, kv_blocks, blocks, hybrid, both)
+        required = np.ones(len(rows), np.bool_) if self.order == "fcfs" else None
+        return BatchProblem(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
+
+    def _decode(self, view: View, running: Ints) -> Plan:
+        """Feed all that run; out of blocks or budgets the best of them, or in order of arrival the first."""
+        if not len(running):
+            return Plan()
+        fed = fed_to_all(view, running)
+        short = int(growth(view, running, fed).sum()) > view.free_blocks
+        if not short and len(running) <= min(view.max_tokens, view.max_seqs):
+            return self._all(view, running, fed, view.free_blocks)
+        if self.order == "value":
+            return self._best(view, running, fed)
+        going, preempt = survivors(view, running, view.free_blocks)
+        _, fed, _ = entries(view, going)
+        free = view.free_blocks + int(view.num_held[preempt].sum())
+        return replace(self._all(view, going, fed, free), preempt=preempt)
+
+    def _all(self, view: View, rows: Ints, fed: Ints, free: int) -> Plan:
+        """Feed all of the rows; promote with the blocks that they leave, also of their next token."""
+        num_tokens, form = view.num_tokens[rows], view.form[rows]
+        blocks = next_blocks(view, num_tokens, KV)
+        if (form == HIDDEN).any():
+            blocks = np.where(form == HIDDEN, next_blocks(view, num_tokens, HIDDEN), blocks)
+        room = free + int(view.num_held[rows].sum())
+        spare = room - int(blocks.sum())
+        if spare < 0:
+            blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, form)
+        problem = self._of_running(view, rows, fed, blocks, room, spare, all_run=True)
+        return self._answered(view, rows, fed, problem)
+
+    def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
+        """Feed and promote the best of the rows; of the others preempt the least valuable, as blocks need it."""
+        held = view.num_held[rows]
+        blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
+        room = view.free_blocks + int(held.sum())
+        problem = self._of_running(view, rows, fed, blocks, room, room, all_run=False)
+        plan = self._answered(view, rows, fed, problem)
+        assert plan.selection is not None
+        idle = np.flatnonzero(plan.selection.form == 0)
+        idle = idle[np.argsort(problem.values[idle, 0], kind="stable")]  # KV's column: nothing is charged
+        short = plan.selection.num_blocks + int(held[idle].sum()) - room
+        count = int(np.searchsorted(np.cumsum(held[idle]), short)) + 1 if short > 0 else 0
+        return replace(plan, preempt=rows[idle[:count]])
+
+    def _of_running(
+        self, view: View, rows: Ints, fed: Ints, blocks: Ints, room: int, spare: int, all_run: bool
+    ) -> BatchProblem:
+        """Running requests in their own form, or promoted where what that takes more is within the spare blocks.
+
+        A promotion is for good: it needs the blocks of all tokens and the next one.
+        """
+        hidden = view.form[rows] == HIDDEN
+        value_s = scheduling_value(view, rows, decode_s(view, rows, fed, hidden), self.fallback)
+        values, weights = value_s[:, None], blocks[:, None]
+        if hidden.any():
+            kv, kv_blocks = ~hidden, view.cache.blocks(view.num_tokens[rows] + 1, KV)
+            if self.promote and self.forms != "hidden":
+                kv |= kv_blocks - blocks <= spare
+            values, weights = forms_table(view, value_s, np.where(hidden, kv_blocks, blocks), blocks, kv, hidden)
+        required = np.ones(len(rows), np.bool_) if all_run else None
+        return BatchProblem(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
+
+    def _answered(self, view: View, rows: Ints, fed: Ints, problem: BatchProblem) -> Plan:
+        """The problem's answer as entries; who runs in hidden form and is to be KV is promoted."""
+        selection = compose(problem, self.select)
+        served = np.flatnonzero(selection.form)
+        chosen, form, promote = rows, selection.form, nothing()
+        if len(served) < len(rows):
+            chosen, fed, form = rows[served], fed[served], form[served]
+        if problem.num_forms > 1:
+            promote = chosen[(view.form[chosen] == HIDDEN) & (form == KV)]
+        return Plan(chosen, fed, form, promote=promote, problem=problem, selection=selection, candidates=rows)
+
+
+def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
+    """Whether those that wait have been pending for at least as long in all as those that run."""
+    pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
+    return float(pending_s[waiting].sum()) >= float(pending_s[running].sum())
+
+
+def fed_to_all(view: View, running: Ints) -> Ints:
+    """A token for each of the running requests, [r], and what the budget has left for prompts that were begun."""
+    more = view.num_remaining[running] - 1
+    return 1 + shared(more, max(0, view.max_tokens - len(running)))
+
+
+def decode_s(view: View, rows: Ints, fed: Ints, hidden: Bools) -> float:
+    """Seconds that an iteration of running requests, some of them hidden, [r], is believed to take."""
+    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum())
+    return view.times.predict(int(fed.sum()), int(view.num_cached[rows].sum()), kv_blocks)
+
+
+def without_cache(view: View, rows: Ints) -> View:
+    """The view once these rows are preempted."""
+    form, num_cached, num_held = view.form.copy(), view.num_cached.copy(), view.num_held.copy()
+    free = view.free_blocks + int(num_held[rows].sum())
+    form[rows] = num_cached[rows] = num_held[rows] = 0
+    return replace(view, form=form, num_cached=num_cached, num_held=num_held, free_blocks=free)

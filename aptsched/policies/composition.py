@@ -1,0 +1,77 @@
+"""Forms on offer as a batch-composition problem, and its answer as entries of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from aptsched.certificate import certify
+from aptsched.checks import MAX_COUNT, Bools, Floats, Ints
+from aptsched.policies.scheduling_value import hidden_value
+from aptsched.problem import BatchProblem
+from aptsched.selection import Multipliers, Selection
+from aptsched.view import View
+
+Select = Callable[[BatchProblem], Selection]
+
+NOT_OFFERED = MAX_COUNT  # blocks: what does not fit alone is in no selection and no bound
+
+
+def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
+    """Blocks of so many tokens and the one after them, [r]; without it where they fill the whole pool exactly."""
+    full = num_tokens == view.num_blocks * view.cache.per_block[form]
+    return view.cache.blocks(num_tokens + ~full, form)
+
+
+def forms_table(
+    view: View, value_s: Floats, kv_blocks: Ints, hidden_blocks: Ints, kv: Bools, hidden: Bools
+) -> tuple[Floats, Ints]:
+    """Values and weights of both forms, [r, 2].
+
+    Parameters
+    ----------
+    value_s : float array, [r]
+    kv_blocks, hidden_blocks : int array, [r]
+    kv, hidden : bool array, [r]
+        What is offered to whom. The rebuilding of K and V is charged only where the request has the choice: both forms
+        are offered, and the pool could hold it with a KV cache.
+    """
+    choice = kv & hidden & (kv_blocks <= view.num_blocks)
+    values = np.stack([value_s, np.where(choice, hidden_value(value_s, kv_blocks, view), value_s)], axis=1)
+    weights = np.stack([np.where(kv, kv_blocks, NOT_OFFERED), np.where(hidden, hidden_blocks, NOT_OFFERED)], axis=1)
+    return values, weights
+
+
+def compose(problem: BatchProblem, select: Select) -> Selection:
+    """The answer of `select`, unless all requests fit in their best forms together: that leaves nothing to choose."""
+    form = best_forms(problem)
+    weights = problem.weights.ravel()[form + np.arange(len(form)) * problem.num_forms]
+    if fit_together(problem, weights) and all_wanted(problem, form):
+        return certify(problem, form + 1, Multipliers())
+    return select(problem)
+
+
+def best_forms(problem: BatchProblem) -> Ints:
+    """The column of the most valuable form that fits alone, [n]."""
+    if problem.num_forms == 1:
+        return np.zeros(problem.num_requests, np.int64)
+    best: Ints = np.where(problem.fits_alone(), problem.values, -np.inf).argmax(axis=1)
+    return best
+
+
+def fit_together(problem: BatchProblem, weights: Ints) -> bool:
+    """Whether all requests, with these weights, are within the capacity and the budgets."""
+    within = int(weights.sum()) <= problem.capacity
+    if problem.max_tokens is not None and problem.num_tokens is not None:
+        within = within and int(problem.num_tokens.sum()) <= problem.max_tokens
+    return within and (problem.max_seqs is None or len(weights) <= problem.max_seqs)
+
+
+def all_wanted(problem: BatchProblem, form: Ints) -> bool:
+    """Whether each request is required, or worth something in its form."""
+    if problem.required is not None and problem.required.all():
+        return True
+    values = problem.values.ravel()[form + np.arange(len(form)) * problem.num_forms]
+    wanted = values > 0 if problem.required is None else problem.required | (values > 0)
+    return bool(wanted.all())

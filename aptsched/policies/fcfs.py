@@ -1,0 +1,73 @@
+"""First come, first served, as vLLM v0 does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.cache import KV
+from aptsched.checks import Ints
+from aptsched.plan import Plan
+from aptsched.policies.queue import check_watermark, entries, growth, leading, shared, survivors
+from aptsched.view import View
+
+
+@dataclass(frozen=True)
+class FCFS:
+    """Prefill first: whole prompts in order of arrival; where none can be admitted, decode all that run.
+
+    A prompt is admitted while the blocks it takes leave the watermark free, its tokens are within the token budget, and
+    the requests that run are within the sequence limit. The first that is not admitted holds up those behind it. Out of
+    blocks, the latest arrivals are preempted, and their tokens fed again later; they keep their place, the order of
+    arrival.
+
+    Parameters
+    ----------
+    watermark : float
+        Share of the pool that admission leaves free, so that what was just admitted is not preempted at once.
+
+    Notes
+    -----
+    Source: the default scheduler of vLLM v0 (Kwon et al., PagedAttention, SOSP 2023, section 4.5), with recomputation.
+
+    Departures: where nothing runs, the first request is admitted without the watermark, or else a prompt of nearly the
+    whole pool would wait forever. vLLM v0 rejects a prompt that is longer than the token budget; here it is admitted
+    when it is first in the queue, in chunks of the whole budget, and decodes wait for its last chunk as they wait for
+    any prefill. What the pool can never hold with a KV cache is rejected, also when its output has outgrown the pool.
+    """
+
+    watermark: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_watermark(self.watermark)
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration."""
+        too_large = view.cache.blocks(view.num_tokens, KV) > view.num_blocks
+        reject = np.flatnonzero(too_large)
+        free = view.free_blocks + int(view.num_held[reject].sum())
+        running = np.flatnonzero(view.running & ~too_large)
+        waiting = np.flatnonzero(~view.running & ~too_large)
+        begun = running[view.num_remaining[running] > 1]
+        fed = shared(view.num_remaining[begun], view.max_tokens)
+        left = free - int(growth(view, begun, fed).sum())
+        if left >= 0:
+            admitted = self._admitted(view, waiting, len(running), left, view.max_tokens - int(fed.sum()))
+            if len(begun) + len(admitted):
+                rows = np.concatenate([begun, admitted])[: view.max_seqs]
+                return Plan(*entries(view, rows), reject=reject)
+        going, preempt = survivors(view, running, free)
+        return Plan(*entries(view, going), preempt=preempt, reject=reject)
+
+    def _admitted(self, view: View, waiting: Ints, num_running: int, free: int, max_tokens: int) -> Ints:
+        """The waiting requests, in order, that are admitted to blocks and tokens that are free."""
+        waiting = waiting[: max(0, view.max_seqs - num_running)]
+        blocks = view.cache.blocks(view.num_tokens[waiting], KV)
+        room = free - int(self.watermark * view.num_blocks)
+        if num_running == 0 and len(blocks):
+            room = max(room, min(free, int(blocks[0])))
+        tokens = view.num_tokens[waiting]
+        if len(tokens) and tokens[0] > max_tokens == view.max_tokens:
+            return waiting[: min(1, leading(blocks, room))]
+        return waiting[: min(leading(blocks, room), leading(tokens, max_tokens))]

@@ -1,0 +1,139 @@
+"""Policies by name, and from a user's own file."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from aptsched.errors import InputError
+from aptsched.plan import Policy
+from aptsched.policies.composition import Select
+from aptsched.policies.oracle import TrueLengths
+
+FLAGS = {"on": True, "off": False, "true": True, "false": False}
+OWN = re.compile(r"(?P<path>.+\.py):(?P<name>\w+)")
+
+
+def built_in() -> dict[str, type[Policy]]:
+    """The policies that have a name; their dataclass fields are the options."""
+    from aptsched.policies.aptserve import AptServe
+    from aptsched.policies.fastserve import FastServe
+    from aptsched.policies.fcfs import FCFS
+    from aptsched.policies.random_order import RandomOrder
+    from aptsched.policies.sarathi import Sarathi
+    from aptsched.policies.sjf import SJF
+    from aptsched.policies.vllm_v1 import VLLMv1
+
+    return {
+        "fcfs": FCFS,
+        "vllm-v1": VLLMv1,
+        "sarathi": Sarathi,
+        "random": RandomOrder,
+        "sjf": SJF,
+        "fastserve": FastServe,
+        "aptserve": AptServe,
+    }
+
+
+def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: TrueLengths | None = None) -> Policy:
+    """The policy that a text describes.
+
+    Parameters
+    ----------
+    text : str
+        `name[:option=value[:option=value ...]]` for a built-in one, as in "aptserve:select=core:forms=kv"; an option
+        that is on or off may go without a value. `path.py:Name` for a class without parameters, or an object, in a file
+        of one's own: anything with `decide(view) -> Plan`.
+    select : mapping of str to callable, optional
+        What the option `select` accepts, by name; "greedy" alone by default.
+    oracle : TrueLengths, optional
+        For the policies that have a field of this name, which see what no server knows.
+
+    Raises
+    ------
+    InputError
+        There is no such policy, option or value: the message lists what there is. The file cannot be loaded.
+    """
+    own = OWN.fullmatch(text)
+    if own:
+        return _from_file(Path(own["path"]), own["name"])
+    name, *options = text.split(":")
+    policies = built_in()
+    if name not in policies:
+        raise InputError(f"policy: {name!r} is not known; {', '.join(policies)} are, and path.py:Name")
+    known = {field.name: field for field in fields(policies[name])}  # type: ignore[arg-type]
+    given: dict[str, object] = {}
+    if known.pop("oracle", None) is not None:
+        if oracle is None:
+            raise InputError(
+                f"policy: {name} sees the true output lengths; where they are not known, others are accepted"
+            )
+        given["oracle"] = oracle
+    for option in options:
+        key, equals, value = option.partition("=")
+        if key not in known or key in given:
+            what = "is given twice" if key in known else "is not known"
+            raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(known) or 'none'} are accepted")
+        given[key] = _value(name, known[key], value if equals else None, select)
+    return policies[name](**given)
+
+
+def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str, Select] | None) -> object:
+    """An option's value, of the type of its default."""
+    default = field.default
+    assert default is not MISSING, "every option has a default"
+    if field.name == "select":
+        answers = select or {"greedy": default}
+        return _one_of(policy, field.name, text, answers)
+    if isinstance(default, bool):
+        return _one_of(policy, field.name, "on" if text is None else text, FLAGS)
+    if text is None:
+        raise InputError(f"policy {policy}: option {field.name!r} has no value; {field.name}={default} is its default")
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = {int: "a whole number", float: "a number"}[type(default)]
+        raise InputError(f"policy {policy}: {field.name} {text!r} is not accepted; {kind} is") from None
+
+
+def _one_of(policy: str, option: str, text: str | None, choices: Mapping[str, object]) -> object:
+    if text is None or text not in choices:
+        shown = "no value" if text is None else repr(text)
+        raise InputError(f"policy {policy}: {option} {shown} is not accepted; {', '.join(choices)} are")
+    return choices[text]
+
+
+def _from_file(path: Path, name: str) -> Policy:
+    module = _module(path)
+    found = getattr(module, name, None)
+    try:
+        policy = found() if isinstance(found, type) else found
+    except Exception as error:
+        raise InputError(f"policy: {name} of {path} cannot be made: {type(error).__name__}: {error}") from error
+    if not callable(getattr(policy, "decide", None)):
+        names = [key for key, value in vars(module).items() if hasattr(value, "decide") and key != "Policy"]
+        raise InputError(f"policy: {path} has no {name!r} that decides; {', '.join(names) or 'nothing'} there does")
+    made: Policy = policy  # type: ignore[assignment]
+    return made
+
+
+def _module(path: Path) -> ModuleType:
+    """The file as a module, run anew."""
+    if not path.is_file():
+        raise InputError(f"policy: there is no file {path}; path.py:Name of one is accepted")
+    spec = importlib.util.spec_from_file_location(f"policy in {path.resolve()}", path)
+    assert spec is not None and spec.loader is not None, "a name that ends in .py has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise InputError(f"policy: {path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,61 @@
+"""A queue in order of arrival: how far budgets go along it, who stays out of blocks, and its entries of a plan."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aptsched.cache import KV
+from aptsched.checks import Ints
+from aptsched.errors import InputError
+from aptsched.view import View
+
+
+def check_watermark(share: float) -> None:
+    """Raises InputError unless that is a share of the pool that admission can leave free."""
+    if not 0 <= share < 1:
+        raise InputError(f"watermark: {share} is not accepted; a share of the pool, 0 to less than 1, is")
+
+
+def leading(amounts: Ints, budget: int) -> int:
+    """How many of the first amounts, [n], of at least 0 each, add up to no more than the budget."""
+    return int(np.searchsorted(np.cumsum(amounts), budget, side="right"))
+
+
+def shared(amounts: Ints, budget: int) -> Ints:
+    """What each gets, [n], of a budget handed out in order, each up to its amount; 0 where none is left."""
+    before = np.cumsum(amounts) - amounts
+    given: Ints = np.clip(budget - before, 0, amounts)
+    return given
+
+
+def growth(view: View, rows: Ints, fed: Ints) -> Ints:
+    """Blocks that running requests need more, [r], when so many tokens are fed to each, [r]."""
+    after = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
+    more: Ints = np.maximum(after - view.num_held[rows], 0)
+    return more
+
+
+def fed_of(view: View, running: Ints) -> Ints:
+    """Tokens fed to each of the running requests, [r], when all go on within the budgets, in their order."""
+    fed = shared(view.num_remaining[running], view.max_tokens)
+    fed[view.max_seqs :] = 0
+    return fed
+
+
+def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
+    """Who goes on, and who is preempted for that: the latest of the running requests, as few as blocks need."""
+    fed = fed_of(view, running)
+    total = view.num_held[running] + growth(view, running, fed)
+    kept = leading(total, free + int(view.num_held[running].sum()))
+    return running[:kept][fed[:kept] > 0], running[kept:]
+
+
+def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
+    """Rows, tokens and forms of a plan's entries: those that run in their form, those that wait in the one given.
+
+    Tokens are handed out in order; who gets none is left out.
+    """
+    fed = shared(view.num_remaining[rows], view.max_tokens)
+    rows, fed = rows[fed > 0], fed[fed > 0]
+    forms: Ints = np.where(view.running[rows], view.form[rows], form)
+    return rows, fed, forms

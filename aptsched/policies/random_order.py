@@ -1,0 +1,57 @@
+"""First come, first served, but for the order of the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.checks import Ints
+from aptsched.errors import InputError
+from aptsched.plan import Plan
+from aptsched.policies.fcfs import FCFS
+from aptsched.policies.reordered import decide_in_order
+from aptsched.view import View
+
+MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+
+
+@dataclass(frozen=True)
+class RandomOrder:
+    """FCFS with requests in a random order: of the queue, and of whom to preempt.
+
+    Each request has one random place, which its number and the seed give, so that a request is neither favoured in one
+    iteration and passed over in the next, nor does its place depend on what else waits.
+
+    Parameters
+    ----------
+    seed : int
+
+    Notes
+    -----
+    Source: the random baseline of Apt-Serve's experiments (SIGMOD 2025), which draws a new order in each iteration.
+    The places are SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) of seed and number.
+    """
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed: {self.seed} is not accepted; 0 to 2**63 - 1 is")
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration."""
+        return decide_in_order(FCFS(), view, np.argsort(self._place(view.request_id), kind="stable"))
+
+    def _place(self, request_id: Ints) -> np.typing.NDArray[np.uint64]:
+        """A number for each request, [n]."""
+        increment, first, second = (np.uint64(number) for number in MIX)
+        x = _mixed(np.array([self.seed], np.uint64) + increment, first, second)
+        return _mixed(x + (request_id.astype(np.uint64) + np.uint64(1)) * increment, first, second)
+
+
+def _mixed(x: np.typing.NDArray[np.uint64], first: np.uint64, second: np.uint64) -> np.typing.NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * first
+    x = (x ^ (x >> np.uint64(27))) * second
+    mixed: np.typing.NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+    return mixed

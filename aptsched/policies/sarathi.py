@@ -1,0 +1,81 @@
+"""Stall-free batching with chunked prefill, as Sarathi-Serve does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.cache import KV
+from aptsched.checks import Ints
+from aptsched.errors import InputError
+from aptsched.plan import Plan
+from aptsched.policies.chunks import chunk_plan, first_chunks, num_kept, others, too_large
+from aptsched.policies.queue import growth, leading, shared
+from aptsched.view import View
+
+
+@dataclass(frozen=True)
+class Sarathi:
+    """Decodes, then prefills that were begun, then new ones, within a chunk budget.
+
+    A new prefill is admitted, in order of arrival, while the blocks of its whole prompt, beside what those that were
+    begun still need, leave the watermark free. The first that is not admitted holds up those behind it. Out of blocks,
+    the latest arrivals are preempted, and their tokens fed again later.
+
+    Parameters
+    ----------
+    chunk_tokens : int
+        Most tokens of an iteration; the loop's token budget holds beside it.
+    watermark : float
+        Share of the pool that admission leaves free.
+
+    Notes
+    -----
+    Source: Agrawal et al., Sarathi-Serve (OSDI 2024), algorithm 3, and the default chunk of its code.
+
+    Assumptions and departures: memory is that of vLLM v0, on which the code builds. Where nothing runs, the first
+    request is admitted without the watermark. What the pool can never hold with a KV cache is rejected.
+    """
+
+    chunk_tokens: int = 512
+    watermark: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.chunk_tokens < 1:
+            raise InputError(f"chunk_tokens: {self.chunk_tokens} is not accepted; at least 1 is")
+        if not 0 <= self.watermark < 1:
+            raise InputError(f"watermark: {self.watermark} is not accepted; a share of the pool, 0 to less than 1, is")
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration."""
+        reject = too_large(view)
+        running, waiting = others(view, reject)
+        free = view.free_blocks + int(view.num_held[reject].sum())
+        fed = self._fed(view, running)
+        kept = num_kept(view, running, fed, free)
+        preempt, running, fed = running[kept:], running[:kept], fed[:kept]
+        waiting = waiting[:0] if len(preempt) else waiting[: max(0, view.max_seqs - len(running))]
+        waiting = waiting[: self._num_admitted(view, running, waiting, free)]
+        admitted, chunks = first_chunks(view, waiting, self._budget(view) - int(fed.sum()))
+        return chunk_plan(view, running, fed, preempt, admitted, chunks, reject)
+
+    def _budget(self, view: View) -> int:
+        return min(self.chunk_tokens, view.max_tokens)
+
+    def _fed(self, view: View, running: Ints) -> Ints:
+        """Tokens of each that runs, [r]: decodes first, then prefills that were begun, each in order of arrival."""
+        remaining = view.num_remaining[running]
+        order = np.argsort(remaining > 1, kind="stable")[: view.max_seqs]
+        fed = np.zeros_like(remaining)
+        fed[order] = shared(remaining[order], self._budget(view))
+        return fed
+
+    def _num_admitted(self, view: View, running: Ints, waiting: Ints, free: int) -> int:
+        """How many of the waiting, in order, have room for their whole prompts."""
+        blocks = view.cache.blocks(view.num_tokens[waiting], KV)
+        room = free - int(growth(view, running, view.num_remaining[running]).sum())
+        if len(running):
+            return leading(blocks, room - int(self.watermark * view.num_blocks))
+        spared = room - int(self.watermark * view.num_blocks)
+        return max(leading(blocks, spared), min(1, leading(blocks, room)))

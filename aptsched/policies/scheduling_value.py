@@ -1,0 +1,45 @@
+"""What it is worth to serve a request now: Apt-Serve, sections 4.2 and 5."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aptsched.checks import Floats, Ints
+from aptsched.view import View
+
+FALLBACKS = ("paper", "decaying", "none")
+LEAST_PENDING_S = 1e-6  # where an iteration is believed to take no time
+NEAR_ZERO = 1e-6  # of the pending time
+DEARER = 1e-6  # of the value, at least: hidden is never worth as much as KV, which it would then displace
+
+
+def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -> Floats:
+    """Pending times at the end of an iteration of that duration, [r], above 0 s, less for who misses an objective.
+
+    Parameters
+    ----------
+    view : View
+    rows : int array, [r]
+    duration_s : float
+    fallback : str
+        "paper": near zero for whose token was late, or will be even if it is served now. "decaying": from the objective
+        on the value falls again, objective^2 / pending time. "none": the pending time.
+    """
+    pending_s: Floats = np.maximum(view.now_s + duration_s - view.pending_since_s[rows], LEAST_PENDING_S)
+    if fallback == "none":
+        return pending_s
+    first = np.isnan(view.last_token_at_s[rows])
+    objective_s = np.where(first, view.slo_ttft_s[rows], view.slo_tbt_s[rows])
+    if fallback == "decaying":
+        pending_s *= np.minimum(objective_s / pending_s, 1.0) ** 2
+        return pending_s
+    late = view.missed_slo[rows] | (pending_s > objective_s)
+    pending_s[late] *= NEAR_ZERO
+    return pending_s
+
+
+def hidden_value(value_s: Floats, kv_blocks: Ints, view: View) -> Floats:
+    """Value in hidden form, [r]: all U unfinished requests wait while K and V of so many blocks m are rebuilt."""
+    penalty_s = len(view.request_id) * view.times.rho_s_per_block * kv_blocks
+    less: Floats = value_s - np.maximum(penalty_s, DEARER * value_s)
+    return less

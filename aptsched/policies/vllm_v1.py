@@ -1,0 +1,46 @@
+"""One token budget for prefill and decode, as vLLM v1 does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aptsched.cache import KV
+from aptsched.plan import Plan
+from aptsched.policies.chunks import chunk_plan, first_chunks, num_kept, others, too_large
+from aptsched.policies.queue import fed_of, growth, leading
+from aptsched.view import View
+
+
+@dataclass(frozen=True)
+class VLLMv1:
+    """Those that run get their tokens first, in order, then those that wait; prompts are cut to what is left.
+
+    Every iteration hands out the token budget: to each running request min(remaining, what is left), then, unless
+    someone was preempted, to the waiting requests in order of arrival, prefill in chunks, while blocks for the chunk
+    and the sequence limit allow; the first that cannot be admitted holds up those behind it. Out of blocks, the last of
+    those that run are preempted, and their tokens fed again later.
+
+    Notes
+    -----
+    Source: the scheduler of vLLM v1, with recomputation; its token budget of 2048 is the loop's default.
+
+    Assumptions and departures: the running list is in order of arrival, as first come, first served keeps it but for
+    requests that were preempted and came back. No prefix cache, and the queue has no priorities. What the pool can
+    never hold with a KV cache is rejected.
+    """
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration."""
+        reject = too_large(view)
+        running, waiting = others(view, reject)
+        free = view.free_blocks + int(view.num_held[reject].sum())
+        fed = fed_of(view, running)
+        kept = num_kept(view, running, fed, free)
+        preempt, running, fed = running[kept:], running[:kept], fed[:kept]
+        if len(preempt):
+            waiting = waiting[:0]
+        waiting = waiting[: max(0, view.max_seqs - len(running))]
+        admitted, chunks = first_chunks(view, waiting, view.max_tokens - int(fed.sum()))
+        room = free - int(growth(view, running, fed).sum())
+        count = leading(view.cache.blocks(chunks, KV), room)
+        return chunk_plan(view, running, fed, preempt, admitted[:count], chunks[:count], reject)
