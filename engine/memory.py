@@ -1,0 +1,62 @@
+"""Memory of the cache, as people write it and in blocks."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from aptsched.errors import InputError
+from engine.cache_storage import block_bytes
+from engine.layout import GROUP_BYTES
+from engine.model import Model
+from engine.models.config import ModelConfig
+from engine.models.decoder import MLP_ROWS
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes: 512MiB, 1.5GB, 1073741824.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
+    if found is None:
+        raise InputError(f"cache_mem: {text!r} is not accepted; a number of bytes is, such as 512MiB, 1.5GB or 1000000")
+    return int(float(found[1]) * UNITS[found[2] or ""])
+
+
+def num_blocks(model: Model, cache_mem: str | int, block_size: int = 16) -> int:
+    """Whole blocks of so many bytes.
+
+    Raises
+    ------
+    InputError
+        Not even one fits: how many bytes a block takes.
+    """
+    num_bytes = parse_bytes(cache_mem) if isinstance(cache_mem, str) else cache_mem
+    each = block_bytes(model.config, model.decoder.dtype, block_size)
+    if num_bytes < each:
+        raise InputError(f"cache_mem: {cache_mem} is not accepted; a block takes {each} bytes, at least that is")
+    return num_bytes // each
+
+
+def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_seqs: int) -> int:
+    """Bytes that an iteration needs at most beside weights and cache.
+
+    Activations of `max_tokens` tokens (the residual, its norm, q, K and V, what attention gives, and what is added), an
+    MLP of `MLP_ROWS` of them, K and V that a group of decodes reads, hidden states and what is rebuilt from them, or
+    those of the longest request, and the logits of `max_seqs` requests, which sampling also holds in float64.
+    """
+    heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
+    each = torch.empty((), dtype=dtype).element_size()
+    activations = max_tokens * (4 * config.hidden_size + 2 * heads + kv)
+    gated = 2 if config.architecture == "llama" else 1
+    mlp = min(max_tokens, MLP_ROWS) * (2 * config.hidden_size + 2 * gated * config.intermediate_size)
+    rows = max(GROUP_BYTES // (kv * each), config.max_positions)
+    context = rows * (2 * kv + config.hidden_size)
+    return each * (activations + mlp + context) + max_seqs * config.vocab_size * (each + 8)

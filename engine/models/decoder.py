@@ -1,0 +1,158 @@
+"""The forward pass: OPT and Llama by one code path, with attention left to the caller."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+
+from engine.models.config import ModelConfig
+from engine.models.matmul import Multiply, multiply
+from engine.models.rope import inverse_frequencies
+from engine.models.weights import Layer, Linear, Norm, Weights
+
+MLP_ROWS = 1024  # tokens that go through an MLP at once, which bounds what it needs beside them
+Elementwise = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Attend(Protocol):
+    """Attention over the cache: writes the new tokens, reads all of them."""
+
+    def __call__(self, layer: int, hidden: torch.Tensor, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+        """Hidden states [T, hidden], q [T, num_heads, head_dim], kv [T, 2, num_kv_heads, head_dim] -> q's shape."""
+        ...
+
+
+class Decoder:
+    """A model's layers, its weights packed for the device.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    weights : Weights
+        On a CPU they are packed; a tied output matrix is then held twice, packed, and plain as the embedding.
+    layers : iterable of Layer, optional
+        Those of the weights, where none are given. An iterator that holds no layer it has given keeps the peak at one
+        copy of all weights.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights, layers: Iterable[Layer] | None = None) -> None:
+        self.config = config
+        self.embed, self.positions = weights.embed, weights.positions
+        self.device, self.dtype = self.embed.device, self.embed.dtype
+        self.final_norm = _norm(config, weights.final_norm)
+        self.head = multiply(Linear(weights.lm_head))
+        self.layers = [_Layer(config, layer) for layer in (weights.layers if layers is None else layers)]
+        self.rope = None if config.architecture == "opt" else Rope(config, self.device, self.dtype)
+
+    def forward(self, token_ids: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
+        """Tokens of any requests, [T], at their positions, [T] -> the last layer's output, [T, hidden]."""
+        x = F.embedding(token_ids, self.embed)
+        if self.positions is not None:
+            x += F.embedding(positions, self.positions)
+        for number, layer in enumerate(self.layers):
+            hidden = layer.attn_norm(x)
+            q, kv = self.queries(number, hidden), self.keys_and_values(number, hidden, positions)
+            if self.rope is not None:
+                self.rope.turn(q, positions)
+            x += layer.out(attend(number, hidden, q, kv).flatten(1))
+            for first in range(0, len(x), MLP_ROWS):
+                rows = x[first : first + MLP_ROWS]
+                rows += layer.mlp(layer.mlp_norm(rows))
+        return x
+
+    def queries(self, layer: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Q before RoPE, [T, num_heads, head_dim], of hidden states [T, hidden]."""
+        return self.layers[layer].q(hidden).view(len(hidden), self.config.num_heads, self.config.head_dim)
+
+    def keys_and_values(self, layer: int, hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """K and V, [T, 2, num_kv_heads, head_dim], of hidden states [T, hidden]; RoPE at their positions, [T]."""
+        kv = self.layers[layer].kv(hidden).view(len(hidden), 2, self.config.num_kv_heads, self.config.head_dim)
+        if self.rope is not None:
+            self.rope.turn(kv[:, 0], positions)
+        return kv
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """The last layer's output, [T, hidden] -> logits, [T, vocab]."""
+        return self.head(self.final_norm(x))
+
+
+class _Layer:
+    """One layer, ready to multiply."""
+
+    def __init__(self, config: ModelConfig, layer: Layer) -> None:
+        self.attn_norm, self.mlp_norm = _norm(config, layer.attn_norm), _norm(config, layer.mlp_norm)
+        self.q, self.kv = map(multiply, _split(layer.qkv, config.num_heads * config.head_dim))
+        self.out = multiply(layer.out)
+        self.mlp = _gated(config, layer) if config.architecture == "llama" else _plain(config, layer)
+
+
+class Rope:
+    """Rotary position embedding, in place; the table of angles is made once. Source: RoFormer (arXiv 2104.09864)."""
+
+    def __init__(self, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> None:
+        angles = torch.outer(
+            torch.arange(config.max_positions, dtype=torch.float32, device=device), inverse_frequencies(config, device)
+        )
+        self.cos, self.sin = angles.cos().to(dtype), angles.sin().to(dtype)
+
+    def turn(self, heads: torch.Tensor, positions: torch.Tensor) -> None:
+        """Turns heads, [T, any, head_dim], at their positions, [T]."""
+        cos, sin = F.embedding(positions, self.cos)[:, None], F.embedding(positions, self.sin)[:, None]
+        first, second = heads.chunk(2, dim=-1)
+        turned = first * cos
+        turned.addcmul_(second, sin, value=-1)
+        second.mul_(cos).addcmul_(first, sin)
+        first.copy_(turned)
+
+
+def _split(qkv: Linear, num_rows: int) -> Sequence[Linear]:
+    """Q, and K with V: the two are multiplied apart, for hidden states need the latter alone."""
+    bias = (None, None) if qkv.bias is None else (qkv.bias[:num_rows], qkv.bias[num_rows:])
+    return Linear(qkv.weight[:num_rows], bias[0]), Linear(qkv.weight[num_rows:], bias[1])
+
+
+def _norm(config: ModelConfig, norm: Norm) -> Elementwise:
+    weight, bias, eps, width = norm.weight, norm.bias, config.norm_eps, config.hidden_size
+    if config.architecture == "opt":
+        return lambda x: F.layer_norm(x, (width,), weight, bias, eps)
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        return lambda x: F.rms_norm(x, (width,), weight, eps)
+    root = math.sqrt(width)
+
+    def rms_norm(x: torch.Tensor) -> torch.Tensor:  # torch's own takes four times as long on a CPU
+        length: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True).div_(root)
+        return (x * length.square_().add_(eps).rsqrt_()).mul_(weight)
+
+    return rms_norm
+
+
+def _plain(config: ModelConfig, layer: Layer) -> Multiply:
+    if config.activation == "relu":
+        up, down = multiply(layer.up, "relu"), multiply(layer.down)
+        return lambda x: down(up(x))
+    up, down, activate = multiply(layer.up), multiply(layer.down), _activation(config.activation)
+    return lambda x: down(activate(up(x)))
+
+
+def _gated(config: ModelConfig, layer: Layer) -> Multiply:
+    up, down, activate = multiply(layer.up), multiply(layer.down), _activation(config.activation)
+
+    def mlp(x: torch.Tensor) -> torch.Tensor:
+        gate, value = up(x).chunk(2, dim=-1)
+        return down(activate(gate) * value)
+
+    return mlp
+
+
+def _activation(name: str) -> Elementwise:
+    known: dict[str, Elementwise] = {
+        "relu": F.relu,
+        "gelu": F.gelu,
+        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "silu": F.silu,
+    }
+    return known[name]

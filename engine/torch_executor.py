@@ -1,0 +1,58 @@
+"""Runs a batch on a real model."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from aptsched.checks import Ints
+from engine.attention import PagedAttention
+from engine.batch import Batch, Step
+from engine.cache_storage import CacheStorage
+from engine.layout import lay_out
+from engine.models.decoder import Decoder
+from engine.sampler import sample
+
+
+class TorchExecutor:
+    """A model and the memory of its cache; the same code on a CPU and with CUDA.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    num_blocks : int
+        Of the cache.
+    block_size : int
+        KV tokens a block.
+    """
+
+    def __init__(self, decoder: Decoder, num_blocks: int, block_size: int = 16) -> None:
+        self.decoder = decoder
+        self.storage = CacheStorage(decoder.config, num_blocks, decoder.dtype, decoder.device, block_size)
+        self.attention = PagedAttention(decoder, self.storage)
+
+    @torch.inference_mode()
+    def run(self, batch: Batch) -> Step:
+        """Feeds the tokens, writes the cache, samples."""
+        start_s = time.perf_counter()
+        entries, logits = self.forward(batch)
+        token_ids = np.full(len(batch.requests), -1, np.int64)
+        if len(entries):
+            token_ids[entries] = sample(logits, [batch.requests[entry] for entry in entries.tolist()])
+        elif self.decoder.device.type == "cuda":
+            torch.cuda.synchronize(self.decoder.device)
+        return Step(time.perf_counter() - start_s, token_ids)
+
+    @torch.inference_mode()
+    def forward(self, batch: Batch) -> tuple[Ints, torch.Tensor]:
+        """Entries that sample, [s], and their logits, [s, vocab]; the cache is written."""
+        for promotion in batch.promotions:
+            self.attention.promote(promotion)
+        if not len(batch.requests):
+            return np.empty(0, np.int64), torch.empty(0, self.decoder.config.vocab_size)
+        layout = lay_out(batch, self.storage)
+        self.attention.begin(layout)
+        x = self.decoder.forward(layout.token_ids, layout.positions, self.attention)
+        return layout.entries[batch.samples[layout.entries]], self.decoder.logits(x.index_select(0, layout.last))
