@@ -1,0 +1,1 @@
+"""Proofs of the guarantees: theorems, machine-checked; the certificate checker; worst cases."""

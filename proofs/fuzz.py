@@ -1,0 +1,168 @@
+"""Random instances without end: every answer feasible, within its guarantee, certified, and optimal where it says so.
+
+`python -m proofs.fuzz --instances 1000000 --seed 7`; `make fuzz MINUTES=60`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from aptsched.errors import InfeasibleError
+from aptsched.greedy import greedy
+from aptsched.instance import to_dict
+from aptsched.problem import BatchProblem
+from aptsched.selection import Selection
+from proofs.certificate import check
+from proofs.enumeration import Optima, enumerate_all
+from proofs.small_instances import Batch, random_batch
+from solvers import core
+from solvers.solution import Status
+
+BATCH = 200
+EVERY = 8  # of so many instances one is solved by all methods, the others by the greedy, with filling and without
+INTERRUPTED = 130
+
+
+class Violation(AssertionError):
+    """What does not hold, and of which instance."""
+
+    def __init__(self, what: str, problem: BatchProblem) -> None:
+        super().__init__(what)
+        self.problem = problem
+
+
+def run(seed: Sequence[int], num_instances: float = math.inf, until_s: float = math.inf) -> Iterator[int]:
+    """Check batches of random instances, and yield how many instances were checked so far.
+
+    Parameters
+    ----------
+    seed : sequence of int
+        The batches depend on it alone.
+    num_instances : float
+        After so many it ends.
+    until_s : float
+        As `time.monotonic` has it: no batch is begun later.
+
+    Raises
+    ------
+    Violation
+        Something does not hold.
+    """
+    rng, done = np.random.default_rng(seed), 0
+    while done < num_instances and time.monotonic() < until_s:
+        batch = random_batch(rng, int(min(BATCH, num_instances - done)))
+        optima = enumerate_all(batch)
+        for row in range(len(batch)):
+            check_instance(batch, optima, row)
+        done += len(batch)
+        yield done
+
+
+def check_instance(batch: Batch, optima: Optima, row: int) -> None:
+    """Hold one instance of a batch against its enumeration."""
+    problem, every = batch.problem(row), row % EVERY == 0
+    if not optima.feasible[row]:
+        _check_overload(problem, tuple(optima.overload[row].tolist()))
+        return
+    worth = [_check_greedy(problem, batch, optima, row, fill) for fill in ([False, True] if every else [row % 2 == 0])]
+    _require(worth == sorted(worth), "filling lowers the objective", problem)
+    if every:
+        _check_core(problem, batch, optima, row)
+
+
+def _check_greedy(problem: BatchProblem, batch: Batch, optima: Optima, row: int, fill: bool) -> int:
+    selection = greedy(problem, fill=fill)
+    worth = _check_certificate(problem, selection, batch, optima, row)
+    base, factor = int(optima.base[row]), int(optima.num_limits[row]) + 1
+    missed = f"fill={fill}: {worth} of {optima.optimum[row]}, {base} of it anyway, is less than 1 / {factor}"
+    _require((worth - base) * factor >= int(optima.optimum[row]) - base, missed, problem)
+    _require(not fill or not _improves(problem, selection), "a request could be served in a better form", problem)
+    return worth
+
+
+def _check_core(problem: BatchProblem, batch: Batch, optima: Optima, row: int) -> None:
+    solution = core.solve(problem)
+    _require(solution.status is Status.OPTIMAL, f"core says {solution.status}", problem)
+    assert solution.selection is not None
+    worth, optimum = _check_certificate(problem, solution.selection, batch, optima, row), int(optima.optimum[row])
+    _require(worth == optimum, f"core says that {worth} is optimal, and {optimum} is", problem)
+    _require(solution.bound_s >= optimum * batch.unit, f"core's bound {solution.bound_s!r} is too low", problem)
+
+
+def _check_certificate(problem: BatchProblem, selection: Selection, batch: Batch, optima: Optima, row: int) -> int:
+    """The objective in units of the batch, the certificate seen to hold."""
+    certificate = check(problem, selection)
+    _require(certificate.holds, "; ".join(certificate.reasons), problem)
+    optimum = int(optima.optimum[row]) * Fraction(batch.unit)
+    _require(certificate.bound is not None and certificate.bound >= optimum, "the bound is below the optimum", problem)
+    values = batch.values[row].tolist()
+    return sum(values[i][form - 1] for i, form in enumerate(selection.form.tolist()) if form)
+
+
+def _check_overload(problem: BatchProblem, overload: tuple[int, ...]) -> None:
+    try:
+        found = f"an answer worth {greedy(problem).objective_s!r}"
+    except InfeasibleError as error:
+        if (error.num_blocks, error.num_tokens, error.num_seqs) == overload:
+            return
+        found = f"an overload of {(error.num_blocks, error.num_tokens, error.num_seqs)}"
+    raise Violation(f"the required requests do not fit, by {overload}: {found} is wrong", problem)
+
+
+def _improves(problem: BatchProblem, selection: Selection) -> bool:
+    """Whether some request alone could move to a form that is worth more."""
+    tokens = [0] * problem.num_requests if problem.num_tokens is None else problem.num_tokens.tolist()
+    free = problem.capacity - selection.num_blocks
+    spare = math.inf if problem.max_tokens is None else problem.max_tokens - selection.num_tokens
+    more = problem.max_seqs is None or problem.max_seqs > selection.num_seqs
+    rows = zip(problem.values.tolist(), problem.weights.tolist(), tokens, selection.form.tolist(), strict=True)
+    return any(
+        value > (values[now - 1] if now else 0)
+        and weight <= free + (weights[now - 1] if now else 0)
+        and (now > 0 or (more and num_tokens <= spare))
+        for values, weights, num_tokens, now in rows
+        for value, weight in zip(values, weights, strict=True)
+    )
+
+
+def _require(holds: bool, what: str, problem: BatchProblem) -> None:
+    if not holds:
+        raise Violation(what, problem)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until the count or the time is reached; prints the count and the rate. 1 where something does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m proofs.fuzz", description=__doc__)
+    extent = parser.add_mutually_exclusive_group(required=True)
+    extent.add_argument("--instances", type=int, metavar="N", help="how many")
+    extent.add_argument("--minutes", type=float, metavar="M", help="how long")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same instances (default 0)")
+    given = parser.parse_args(arguments)
+    started_s = time.monotonic()
+    until_s = math.inf if given.minutes is None else started_s + 60 * given.minutes
+    done, code = 0, 0
+    try:
+        for done in run([given.seed], math.inf if given.instances is None else given.instances, until_s):
+            if sys.stderr.isatty():
+                print(f"\r{done:,} instances", end="", file=sys.stderr)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Violation as violation:
+        print(f"violation: {violation}\n{json.dumps(to_dict(violation.problem))}")
+        code = 1
+    seconds = max(time.monotonic() - started_s, 1e-9)
+    found = "a violation" if code == 1 else "no violation"
+    print(f"{done:,} instances, {found}, {done / seconds:,.0f} a second, seed {given.seed}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

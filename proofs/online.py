@@ -1,0 +1,78 @@
+"""Online methods by name, each a function from a problem to forms: what the search for worst cases is run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.checks import Ints
+from aptsched.greedy import greedy
+from aptsched.problem import BatchProblem
+from aptsched.relaxation import relax
+from aptsched.residual import reduce
+
+
+@dataclass(frozen=True)
+class Online:
+    """A method and the instances it is searched on.
+
+    Attributes
+    ----------
+    name : str
+    factor : int or None
+        What is proved: optimum / answer is at most this. None where there is no such factor.
+    answer : callable
+        The form of each request, [n].
+    definition_1 : bool
+        Instances of two forms, KV and hidden, of an even number of blocks and half of it; else of one or two forms.
+    side_limits : int
+        How many there are besides memory: a sequence limit, then a token budget.
+    """
+
+    name: str
+    factor: int | None
+    answer: Callable[[BatchProblem], Ints]
+    definition_1: bool = False
+    side_limits: int = 0
+
+
+def without_fallback(problem: BatchProblem) -> Ints:
+    """The LP's optimum rounded down and nothing else; with memory alone, the prefix of the increments."""
+    residual = reduce(problem)
+    return residual.forms(relax(residual).option)
+
+
+def fcfs(problem: BatchProblem) -> Ints:
+    """First come, first served: by falling pending time, with a KV cache, up to the first that does not fit."""
+    order = np.argsort(-problem.values[:, 0], kind="stable")
+    fitting = int(np.searchsorted(np.cumsum(problem.weights[order, 0]), problem.capacity, side="right"))
+    form = np.zeros(len(order), np.int64)
+    form[order[:fitting]] = 1
+    return form
+
+
+def skip_filling(problem: BatchProblem) -> Ints:
+    """By falling value, request by request, in the most valuable form that fits; what does not fit is skipped."""
+    form, free = np.zeros(problem.num_requests, np.int64), problem.capacity
+    for i in np.argsort(-problem.values.max(axis=1), kind="stable").tolist():
+        fits = (problem.weights[i] <= free) & (problem.values[i] > 0)
+        if fits.any():
+            form[i] = int(np.where(fits, problem.values[i], -np.inf).argmax()) + 1
+            free -= int(problem.weights[i, form[i] - 1])
+    return form
+
+
+ONLINE = (
+    Online("greedy", 2, lambda problem: greedy(problem).form),
+    Online("greedy-nofill", 2, lambda problem: greedy(problem, fill=False).form),
+    Online("greedy-nofallback", None, without_fallback),
+    Online("greedy-2-limits", 3, lambda problem: greedy(problem).form, side_limits=1),
+    Online("greedy-nofill-2-limits", 3, lambda problem: greedy(problem, fill=False).form, side_limits=1),
+    Online("greedy-3-limits", 4, lambda problem: greedy(problem).form, side_limits=2),
+    Online("greedy-nofill-3-limits", 4, lambda problem: greedy(problem, fill=False).form, side_limits=2),
+    Online("algorithm1", 2, lambda problem: greedy(problem, printed=True).form, definition_1=True),
+    Online("fcfs", None, fcfs, definition_1=True),
+    Online("skip-filling", None, skip_filling, definition_1=True),
+)

@@ -1,0 +1,100 @@
+"""What a verdict on a record is, and what the readers of all results share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from aptsched import instance
+from aptsched.errors import InputError
+from aptsched.problem import BatchProblem
+from aptsched.selection import Multipliers
+from proofs.certificate import SCALE, Certificate
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one record.
+
+    Attributes
+    ----------
+    name : str
+        Which record it is.
+    reasons : tuple of str
+        Why it does not hold, each a sentence that names a field and its value.
+    said : tuple of str
+        Fields that its method vouches for: neither proved by a certificate nor refuted by another record.
+    gap : float or None
+        The certified gap, where it has one.
+    optimal : bool
+        Whether its certificate proves that no selection is better.
+    """
+
+    name: str
+    reasons: tuple[str, ...]
+    said: tuple[str, ...] = ()
+    gap: float | None = None
+    optimal: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that it claims is true, but for what is said."""
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A record's fields under the names of a `Selection`'s, of whatever type they are."""
+
+    form: Any
+    objective_s: Any
+    num_blocks: Any
+    num_tokens: Any
+    multipliers: Multipliers | None
+    bound_s: Any
+    gap: Any
+
+
+def check_names(of: str, given: object, needed: Collection[str], optional: Collection[str] = ()) -> None:
+    """Raise InputError unless it is an object with these fields."""
+    if not isinstance(given, dict):
+        raise InputError(f"{of}: {shown(given)} is not accepted; an object is")
+    for name in needed:
+        if name not in given:
+            raise InputError(f"{name}: missing in {of}; {', '.join(needed)} are needed")
+    for name in given:
+        if name not in needed and name not in optional:
+            raise InputError(f"{name}: unknown in {of}; {', '.join([*needed, *optional])} are accepted")
+
+
+def problem_of(content: object) -> BatchProblem:
+    """The problem of a record; raises InputError where it is none."""
+    return instance.from_dict({"schema": instance.SCHEMA, "version": instance.VERSION, "problem": content})
+
+
+def multipliers_of(given: object) -> Multipliers | None:
+    """The multipliers of a record, of whatever type; None where they are not the three."""
+    names = Multipliers.__dataclass_fields__
+    return Multipliers(**given) if isinstance(given, dict) and sorted(given) == sorted(names) else None
+
+
+def is_optimal(problem: BatchProblem, certificate: Certificate) -> bool:
+    """Whether no selection can be better than one with this certificate.
+
+    The objectives of all selections are whole multiples of the grid that the values are on: if the bound is less than
+    one step of it above the objective, there is none between.
+    """
+    if not certificate.holds or certificate.bound is None or certificate.objective is None:
+        return False
+    ratios = (value.as_integer_ratio() for value in problem.values.ravel().tolist())
+    grid = math.gcd(*(numerator * (SCALE // denominator) for numerator, denominator in ratios))
+    missed = (certificate.bound - certificate.objective) * SCALE
+    return missed <= 0 or missed < grid
+
+
+def shown(value: object) -> str:
+    """The value, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
