@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aptsched.errors import InputError
@@ -22,15 +23,13 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
     """
     given = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    try:
+    with _named(given):
         if given.is_dir():
             raise IsADirectoryError(0, "it is a directory")
         if given.exists() and not given.is_file():
             given.write_bytes(data)
         else:
             _replace(Path(os.path.realpath(given)), data)
-    except OSError as error:
-        raise InputError(f"{given}: cannot be written ({error.strerror}); a path to a new file is accepted") from error
 
 
 def _replace(target: Path, data: bytes) -> None:
@@ -43,6 +42,48 @@ def _replace(target: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
+
+
+@contextlib.contextmanager
+def growing(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
+    """A text file written bit by bit, for what is too much to hold: yields a function that appends to it.
+
+    It grows beside its place, line by line, and gets its name at the end. Where an error ends it, or nothing was
+    written, it is gone.
+
+    Raises
+    ------
+    InputError
+        The path cannot be written, and why.
+    """
+    given = Path(path)
+    beside = given.with_name(f".{given.name}.{os.getpid()}.tmp")
+    with _named(given):
+        file = beside.open("w", buffering=1, encoding="utf-8", newline="\n")
+
+    def append(text: str) -> None:
+        with _named(given):
+            file.write(text)
+
+    try:
+        yield append
+        with _named(given):
+            file.close()
+            if beside.stat().st_size:
+                beside.replace(given)
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); a path to a new file is accepted") from error
 
 
 def make_directory(path: str | os.PathLike[str]) -> Path:

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
-import platform
 from collections.abc import Callable, Iterable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,8 @@ import numpy as np
 
 from aptsched import files, instance
 from aptsched.errors import InputError
-from aptsched.report import plots, table
+from aptsched.report import figure, plots, table
+from aptsched.report.document import as_json, machine, versions
 from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
 from solvers.gap import Instance, Record, contradiction, optimum
@@ -55,8 +53,8 @@ def document(
         "schema": SCHEMA,
         "version": VERSION,
         "options": options,
-        "versions": {name: _version(name) for name in PACKAGES},
-        "machine": {"python": platform.python_version(), "system": platform.platform(), "num_cpus": os.cpu_count()},
+        "versions": versions(PACKAGES),
+        "machine": machine(),
         "num_planned": num_planned,
         "complete": len(results) == num_planned,
         "contradictions": [found for of_instance in results if (found := contradiction(of_instance))],
@@ -80,12 +78,6 @@ def as_dict(record: Record) -> dict[str, Any]:
     return {**vars(record), "multipliers": record.multipliers and vars(record.multipliers)}
 
 
-def as_json(document: dict[str, Any]) -> str:
-    """The document as JSON, one instance, record or summary a line."""
-    fields = (f"{_compact(name)}: {_lines(value)}" for name, value in document.items())
-    return "{\n" + ",\n".join(fields) + "\n}\n"
-
-
 def as_csv(records: Iterable[Record]) -> str:
     """A row for each instance and method, without the selections."""
     text = io.StringIO()
@@ -106,7 +98,7 @@ def prepare(path: str | os.PathLike[str]) -> None:
     InputError
         It cannot, and why.
     """
-    plots.require()
+    figure.require()
     directory = files.make_directory(path)
     for name in FILES:
         if (directory / name).is_dir():
@@ -189,20 +181,3 @@ def _series(records: Sequence[Record], field: str, middle: Callable[[list[float]
         sizes = sorted(by_size)
         lines.append(Series(method, sizes, [float(middle(by_size[n])) for n in sizes]))
     return lines
-
-
-def _lines(value: Any) -> str:
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(_compact(entry) for entry in value) + "\n]"
-    return _compact(value)
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -10,15 +10,18 @@ settings.load_profile("aptsched")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the ratios that tests recorded with `record_property("ratio", line)`, also under xdist."""
-    lines = [
-        line
+    """Print what tests recorded with `record_property`, also under xdist: each "ratio", and the sum of "instances"."""
+    recorded = [
+        entry
         for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
         if report.when == "call"
-        for name, line in report.user_properties
-        if name == "ratio"
+        for entry in report.user_properties
     ]
+    lines = [str(line) for name, line in recorded if name == "ratio"]
     if lines:
         terminalreporter.section("optimum / greedy, worst found")
         for line in lines:
-            terminalreporter.write_line(str(line))
+            terminalreporter.write_line(line)
+    num_instances = sum(count for name, count in recorded if name == "instances")
+    if num_instances:
+        terminalreporter.write_line(f"random instances checked against enumeration: {num_instances:,}")

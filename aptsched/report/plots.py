@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aptsched.errors import InputError
+from aptsched.report.figure import png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,20 +26,6 @@ class Series:
     values: Sequence[float]
 
 
-def require() -> None:
-    """Find out before a long run whether plots can be drawn.
-
-    Raises
-    ------
-    InputError
-        matplotlib is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError("out: plots need matplotlib; pip install 'aptsched[report]' brings it") from error
-
-
 def gap_over_size(to_optimum: Sequence[Series], certified: Sequence[Series]) -> bytes:
     """Gaps (as shares of the optimum) over the number of requests, to the optimum and certified side by side, PNG."""
     figure, panels = _panels(2, "mean gap, share of the optimum")
@@ -51,7 +36,7 @@ def gap_over_size(to_optimum: Sequence[Series], certified: Sequence[Series]) -> 
         axes.axhline(FLOOR, color="0.8", zorder=0)
         for i, line in enumerate(lines):
             _draw(axes, line.num_requests, [max(value, FLOOR) for value in line.values], line.label, i)
-    return _png(figure, panels, [n for line in certified for n in line.num_requests])
+    return _with_ticks(figure, panels, [n for line in certified for n in line.num_requests])
 
 
 def time_over_size(series: Sequence[Series]) -> bytes:
@@ -60,7 +45,7 @@ def time_over_size(series: Sequence[Series]) -> bytes:
     for i, line in enumerate(series):
         _draw(panels[0], line.num_requests, [value * 1e3 for value in line.values], line.label, i)
     panels[0].plot(PAPER_SIZES, PAPER_MS, color="black", linestyle=":", marker="x", label="Apt-Serve, table 6")
-    return _png(figure, panels, [*PAPER_SIZES, *(n for line in series for n in line.num_requests)])
+    return _with_ticks(figure, panels, [*PAPER_SIZES, *(n for line in series for n in line.num_requests)])
 
 
 def _panels(number: int, ylabel: str) -> tuple[Figure, list[Axes]]:
@@ -83,7 +68,7 @@ def _draw(axes: Axes, sizes: Sequence[int], values: Sequence[float], label: str,
     )
 
 
-def _png(figure: Figure, panels: Sequence[Axes], sizes: Sequence[int]) -> bytes:
+def _with_ticks(figure: Figure, panels: Sequence[Axes], sizes: Sequence[int]) -> bytes:
     from matplotlib.ticker import NullLocator
 
     ticks = sorted(set(sizes))
@@ -92,6 +77,4 @@ def _png(figure: Figure, panels: Sequence[Axes], sizes: Sequence[int]) -> bytes:
         axes.xaxis.set_minor_locator(NullLocator())
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, loc="outside right center")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return png(figure)

@@ -1,9 +1,10 @@
-"""A progress bar on stderr that never draws while something is timed."""
+"""Progress bars on stderr: one that never draws while something is timed, and one that counts."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 
@@ -27,3 +28,25 @@ def progress(num_steps: int) -> Iterator[Callable[[str], None]]:
             num_done += 1
 
         yield begin
+
+
+@contextlib.contextmanager
+def counting(total: int, every_s: float = 0.2) -> Iterator[Callable[[int], None]]:
+    """Yield a function to be told how many are done, as often as one likes; without a terminal it does nothing."""
+    if not sys.stderr.isatty():
+        yield lambda num_done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+        task, shown_s = bar.add_task("", total=total), 0.0
+
+        def tell(num_done: int) -> None:
+            nonlocal shown_s
+            if time.monotonic() - shown_s >= every_s:
+                shown_s = time.monotonic()
+                bar.update(task, completed=num_done, refresh=True)
+
+        yield tell

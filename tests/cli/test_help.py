@@ -21,7 +21,9 @@ def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [(), ("gap",), ("solve",), ("snapshot",)])
+@pytest.mark.parametrize(
+    "command", [(), ("gap",), ("solve",), ("snapshot",), ("verify",), ("run",), ("generate",), ("calibrate",)]
+)
 def test_every_help_has_examples_whose_options_there_are(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,7 +45,7 @@ def test_the_help_names_every_method_and_workload(capsys: pytest.CaptureFixture[
 
 def test_the_help_imports_nothing_heavy() -> None:
     """Neither numpy nor rich, nor what typer checks values with."""
-    heavy = ["numpy", "scipy", "ortools", "highspy", "pulp", "matplotlib", "rich", "pydantic"]
+    heavy = ["numpy", "scipy", "ortools", "highspy", "pulp", "matplotlib", "rich", "pydantic", "torch"]
     code = (
         "import sys, json, contextlib, io\nfrom aptsched.cli import main\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main(['--help'])\n"

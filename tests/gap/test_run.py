@@ -13,6 +13,7 @@ import pytest
 
 from aptsched import BatchProblem, InfeasibleError, Multipliers, instance
 from aptsched.certificate import certify
+from aptsched.report.document import as_json
 from brute_force import check_certificate, enumerate_all
 from solvers import gap, study
 from solvers.gap import Instance, Record, contradiction, optimum, run
@@ -110,7 +111,7 @@ def test_each_certificate_can_be_checked_from_the_document_alone() -> None:
     instances = [Instance(str(index), None, sweep_problem(index)) for index in range(40)]
     methods = [find(name) for name in ("greedy", "core", "lp", "milp")]
     results = list(run(instances, methods, 5.0))
-    document = json.loads(study.as_json(study.document(instances, results, {"seed": 0}, 40)))
+    document = json.loads(as_json(study.document(instances, results, {"seed": 0}, 40)))
     assert document["complete"] and document["contradictions"] == []
     problems = {}
     for given in document["instances"]:

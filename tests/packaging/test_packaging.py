@@ -95,7 +95,7 @@ def test_an_unknown_attribute_is_an_attribute_error() -> None:
     assert run_python("import aptsched; print(hasattr(aptsched, 'typo'))").strip() == "False"
 
 
-@pytest.mark.parametrize("room", ["aptsched", "solvers"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_types_are_shipped(room: str) -> None:
     """Type checkers read the annotations of an installed package only beside py.typed."""
     assert (files(room) / "py.typed").is_file()
@@ -117,8 +117,8 @@ def test_the_wheel_carries_our_packages_and_the_licence_alone(tmp_path: Path) ->
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     info = f"{wheel.name.removesuffix('-py3-none-any.whl')}.dist-info"
-    assert {name.partition("/")[0] for name in names} == {"aptsched", "solvers", info}
-    assert {"aptsched/py.typed", "solvers/py.typed", f"{info}/licenses/LICENSE"} <= set(names)
+    assert {name.partition("/")[0] for name in names} == {*ROOMS, info}
+    assert {*(f"{room}/py.typed" for room in ROOMS), f"{info}/licenses/LICENSE"} <= set(names)
     assert not [name for name in names if "__pycache__" in name]
 
 

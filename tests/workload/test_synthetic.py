@@ -72,8 +72,8 @@ def test_the_same_seed_gives_the_same_trace() -> None:
     assert np.array_equal(one.output_tokens, two.output_tokens)
 
 
-@given(
-    st.lists(st.integers(1, 10_000), min_size=5, max_size=5).map(sorted).filter(lambda knots: knots[0] < knots[1]),
+@given(  # between quantiles that are nearly equal no power bends the function much, and few means can be had
+    st.lists(st.integers(1, 10_000), min_size=5, max_size=5).map(sorted).filter(lambda k: 1.2 * k[0] <= k[1]),
     st.floats(0.1, 0.9),
 )
 def test_any_quantiles_and_mean_are_fitted(knots: list[int], share: float) -> None:

@@ -1,0 +1,58 @@
+"""The command line itself: what every command is attached to, and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+try:
+    import typer as typer
+except ModuleNotFoundError:
+    sys.exit("error: the commands need typer; pip install 'aptsched[report]' brings it")
+
+NO_ANSWER = 1  # infeasible, answers that contradict each other, or a certificate that does not hold
+BAD_INPUT = 2
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="""Which requests go into the next batch, and with which form of cache?
+
+    \b
+    What do policies come to on a real model?
+        aptsched run --workload sharegpt --policy fcfs,aptserve --rate 1 2
+    Is the model a real one?
+        aptsched generate --prompt "Why is the sky blue?"
+    How far is each method's batch from the optimum?
+        aptsched gap --workload sharegpt --num-requests 50 200 --out study
+    Make one instance, and solve it:
+        aptsched snapshot --workload sharegpt --out queue.json
+        aptsched solve queue.json --method core
+    Does every certificate hold?
+        aptsched verify study
+
+    `aptsched COMMAND --help` says more. Bad input ends with exit code 2 and one line on what is accepted.
+    """,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        try:
+            print(f"aptsched {metadata.version('aptsched')}")
+        except metadata.PackageNotFoundError:
+            print("aptsched, not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

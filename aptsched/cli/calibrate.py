@@ -1,0 +1,64 @@
+"""`aptsched calibrate`: what an iteration takes on this device with this model."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from aptsched import interrupts
+from aptsched.cli.base import app, typer
+from aptsched.cli.model_options import Device, Dtype, ExpandKvHeads, ModelName, Threads, load, require_torch
+from aptsched.cli.run_progress import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.calibration import Calibration
+
+
+@app.command()
+def calibrate(
+    model: ModelName = "smollm2",
+    dtype: Dtype = "fp32",
+    device: Device = "cpu",
+    threads: Threads = None,
+    expand_kv_heads: ExpandKvHeads = False,
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Write calibration.json and calibration.png.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print calibration.json instead of the table.")] = False,
+) -> None:
+    """Measure what an iteration takes on this device with this model.
+
+    Runs prefills and decodes of several sizes, and each decode in KV and in hidden form by turns. Two fits follow: of
+    the seconds of an iteration, and of rho, the seconds that a hidden request adds for each block that it would need
+    with a KV cache. `aptsched run --calibration FILE` uses them.
+
+    \b
+    Examples:
+      aptsched calibrate --model smollm2 --out here
+      aptsched run --model smollm2 --calibration here/calibration.json --workload sharegpt --rate 1
+    """  # noqa: D301
+    require_torch()
+    from engine import calibration_report
+
+    directory = None if out is None else calibration_report.prepare(out)
+    try:
+        loaded = load(model, dtype, device, threads, expand_kv_heads)
+        from engine.live import calibrated
+
+        _report(calibrated(loaded, say), directory, as_json)
+    except KeyboardInterrupt:
+        print("interrupted: nothing is written", file=sys.stderr)
+        raise typer.Exit(interrupts.EXIT_CODE) from None
+
+
+def _report(measured: Calibration, directory: Path | None, as_json: bool) -> None:
+    from aptsched.report import table
+    from engine import calibration, calibration_report
+
+    if directory is not None:
+        calibration_report.write(directory, measured)
+    if as_json:
+        print(calibration.as_json(measured), end="")
+        return
+    sections = calibration_report.sections(measured)
+    table.show(calibration_report.COLUMNS, sections, calibration_report.notes(measured), sys.stdout)

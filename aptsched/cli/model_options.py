@@ -1,0 +1,79 @@
+"""Options of the commands that run a model."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+from aptsched.cli.base import typer
+from aptsched.cli.run_progress import say
+from aptsched.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.calibration import Calibration
+    from engine.model import Model
+
+CACHE_MEM = "512MiB"
+
+ModelName = Annotated[
+    str, typer.Option("--model", metavar="M", help="smollm2, a Hugging Face directory, or a Llama .gguf file.")
+]
+Dtype = Annotated[str, typer.Option(metavar="D", help="Of weights and cache: fp32, bf16, fp16.")]
+Device = Annotated[str, typer.Option(metavar="D", help="As torch names it: cpu, cuda, cuda:1.")]
+Threads = Annotated[int | None, typer.Option(metavar="N", help="Threads of torch on a CPU (default: as torch does).")]
+ExpandKvHeads = Annotated[
+    bool, typer.Option("--expand-kv-heads", help="Repeat shared K and V heads: the exact MHA twin of a GQA model.")
+]
+CacheMem = Annotated[
+    str | None, typer.Option(metavar="SIZE", help=f"Memory of the cache, such as 1.5GiB (default {CACHE_MEM}).")
+]
+NumBlocks = Annotated[int | None, typer.Option(metavar="N", help="The same as a number of blocks of 16 KV tokens.")]
+MaxTokens = Annotated[int, typer.Option(metavar="T", help="Token budget of an iteration.")]
+MaxSeqs = Annotated[int, typer.Option(metavar="B", help="Most requests in a batch.")]
+
+
+def require_torch() -> None:
+    """Find out whether torch is there, without the time that importing it takes."""
+    if find_spec("torch") is None:
+        raise InputError("model: running one needs torch; pip install 'aptsched[engine]' brings it")
+
+
+def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_heads: bool) -> Model:
+    """The model of the options, ready to run."""
+    from engine.live import set_threads
+    from engine.model import load_model
+
+    set_threads(threads)
+    return load_model(model, dtype, device, expand_kv_heads)
+
+
+def check_memory(cache_mem: str | None, num_blocks: int | None) -> None:
+    """One of the two, or neither, before a model is loaded for it."""
+    from engine.memory import parse_bytes
+
+    if cache_mem is not None and num_blocks is not None:
+        raise InputError("cache_mem, num_blocks: both are given; one of them is accepted")
+    if cache_mem is not None:
+        parse_bytes(cache_mem)
+    if num_blocks is not None and num_blocks < 1:
+        raise InputError(f"num_blocks: {num_blocks} is not accepted; at least 1 block is")
+
+
+def blocks(model: Model, cache_mem: str | None, num_blocks: int | None) -> int:
+    """How many blocks the cache has."""
+    from engine import memory
+
+    return memory.num_blocks(model, cache_mem or CACHE_MEM) if num_blocks is None else num_blocks
+
+
+def measure(model: Model, directory: Path | None) -> Calibration:
+    """Calibrate the model, and write calibration.json where there is a directory."""
+    from engine import calibration, live
+
+    say("calibrating, which takes half a minute or so; --calibration FILE spares it")
+    measured = live.calibrated(model)
+    if directory is not None:
+        calibration.save(measured, directory / "calibration.json")
+    return measured

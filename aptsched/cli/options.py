@@ -1,0 +1,108 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from aptsched.cli.base import typer
+from aptsched.errors import InputError
+
+if TYPE_CHECKING:
+    from solvers.backlog import Source
+
+Number = TypeVar("Number", int, float)
+
+TraceFile = Annotated[
+    str | None,
+    typer.Option("--trace", metavar="FILE", help="CSV or JSONL: ours, Azure, BurstGPT, Mooncake, vLLM timed_trace."),
+]
+Workload = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Built in: sharegpt, humaneval, longbench, azure-code.")
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same instances.")]
+MaxTokens = Annotated[int | None, typer.Option(metavar="T", help="Token budget of the iteration.")]
+MaxSeqs = Annotated[int | None, typer.Option(metavar="B", help="Most requests in the batch.")]
+BlockSize = Annotated[int, typer.Option(metavar="N", help="Tokens in a cache block.")]
+Rho = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Seconds to rebuild K and V of a block (default 17e-6 times the block size)."),
+]
+HiddenRatio = Annotated[str, typer.Option(metavar="R", help="Bytes of hidden cache over KV cache, such as 1/2.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="Arrivals a second, where the trace has none (default 3; humaneval 6, longbench 1.5, azure-code 2.57).",
+    ),
+]
+Cv = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="Their coefficient of variation (default 1, which is Poisson; azure-code 13.2)."),
+]
+
+
+def source(
+    trace: str | None,
+    workload: str | None,
+    seed: int,
+    rate: float | None,
+    cv: float | None,
+    block_size: int,
+    rho: float | None,
+    hidden_ratio: str,
+    max_tokens: int | None,
+    max_seqs: int | None,
+) -> Source:
+    """Where the snapshots of the options come from."""
+    from solvers.backlog import Source
+
+    return Source(
+        trace=trace,
+        workload=workload,
+        rate_per_s=rate,
+        cv=cv,
+        seed=seed,
+        options={
+            "block_size": block_size,
+            "rho_s_per_block": rho,
+            "hidden_ratio": hidden_ratio,
+            "max_tokens": max_tokens,
+            "max_seqs": max_seqs,
+        },
+    )
+
+
+def split(field: str, given: Sequence[str]) -> list[str]:
+    """Several values, also with commas between them."""
+    parts = [part.strip() for text in given for part in text.split(",") if part.strip()]
+    if not parts:
+        raise InputError(f"{field}: nothing is given; at least one is needed")
+    return parts
+
+
+def numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Number]:
+    """Several numbers, each once."""
+    numbers = []
+    for text in split(field, given):
+        try:
+            numbers.append(kind(text))
+        except ValueError as error:
+            accepted = "whole numbers are" if kind is int else "numbers are"
+            raise InputError(f"{field}: {text!r} is not accepted; {accepted}") from error
+    return list(dict.fromkeys(numbers))
+
+
+def check_apart(path: str, mps: str | None) -> None:
+    """The instance and the MPS file are two files."""
+    if mps is not None and os.path.realpath(path) == os.path.realpath(mps):
+        raise InputError(f"mps: {mps!r} is the instance itself; another file is accepted")
+
+
+def seconds(time_limit: float) -> float:
+    """A time limit."""
+    if not 0 < time_limit < math.inf:
+        raise InputError(f"time_limit: {time_limit} is not accepted; a finite number of seconds above 0 is")
+    return time_limit

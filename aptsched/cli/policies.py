@@ -1,0 +1,69 @@
+"""Policies as the command line names them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aptsched.cli.options import split
+from aptsched.errors import InputError
+
+CORE_WORK = 30_000  # some milliseconds
+
+if TYPE_CHECKING:
+    from aptsched.plan import Plan, Policy
+    from aptsched.policies.oracle import TrueLengths
+    from aptsched.problem import BatchProblem
+    from aptsched.selection import Selection
+    from aptsched.view import View
+    from engine.serving import NamedPolicy
+
+
+def named_policies(given: Sequence[str], oracle: TrueLengths | None = None) -> list[NamedPolicy]:
+    """The policies of `--policy`, each once; each is made once here, to see whether it can be.
+
+    Only with an oracle there are those that need one.
+    """
+    from engine.serving import NamedPolicy
+
+    policies = [NamedPolicy(name, partial(_make, name, oracle)) for name in dict.fromkeys(split("policy", given))]
+    for policy in policies:
+        policy.make()
+    return policies
+
+
+def _make(name: str, oracle: TrueLengths | None) -> Policy:
+    from aptsched.greedy import greedy
+    from aptsched.policies.load import load_policy
+
+    policy = load_policy(name, {"greedy": greedy, "core": _core}, oracle)
+    return _Named(name, policy) if ".py:" in name else policy
+
+
+class _Named:
+    """A policy of the user's: what it raises is one message that says where."""
+
+    def __init__(self, name: str, policy: Policy) -> None:
+        self._name, self._policy = name, policy
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the policy."""
+        try:
+            return self._policy.decide(view)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename}, line {last.lineno}"
+            raise InputError(f"policy: {self._name} raised {type(error).__name__} at {where}: {error}") from error
+
+
+def _core(problem: BatchProblem) -> Selection:
+    """The exact optimum, or at a count of work that keeps it within an iteration the best found."""
+    from solvers import core
+
+    solution = core.solve(problem, max_work=CORE_WORK)
+    if solution.selection is None:
+        assert solution.overload is not None
+        raise solution.overload
+    return solution.selection

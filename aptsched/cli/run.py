@@ -1,0 +1,217 @@
+"""`aptsched run`: policies on a real model, one after the other on the same requests."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from aptsched import interrupts
+from aptsched.cli.base import app, typer
+from aptsched.cli.model_options import (
+    CacheMem,
+    Device,
+    Dtype,
+    ExpandKvHeads,
+    MaxSeqs,
+    MaxTokens,
+    ModelName,
+    NumBlocks,
+    Threads,
+    blocks,
+    check_memory,
+    load,
+    measure,
+    require_torch,
+)
+from aptsched.cli.options import Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.policies import named_policies
+from aptsched.cli.run_progress import RunProgress
+
+if TYPE_CHECKING:
+    from aptsched.iteration_time import IterationTime
+    from engine.calibration import Calibration
+    from engine.replay import Replay
+    from engine.serving import NamedPolicy, ServedRun, Server
+
+POLICIES = ["fcfs,aptserve"]
+
+
+@app.command()
+def run(
+    model: ModelName = "smollm2",
+    policy: Annotated[list[str], typer.Option(metavar="P ...", help="As listed below.")] = POLICIES,
+    trace: TraceFile = None,
+    workload: Workload = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="R ...",
+            help="Arrivals a second; the gaps of a trace are drawn out (default: its own, 3 without any).",
+        ),
+    ] = None,
+    cv: Cv = None,
+    num_requests: Annotated[
+        int | None, typer.Option(metavar="N", help="Requests, of a trace the first ones (default 100).")
+    ] = None,
+    slo_ttft: Annotated[float, typer.Option(metavar="S", help="Objective of the time to first token, s.")] = 1.0,
+    slo_tbt: Annotated[float, typer.Option(metavar="S", help="Objective of the time between tokens, s.")] = 1.0,
+    max_prompt_tokens: Annotated[int | None, typer.Option(metavar="N", help="Clip longer prompts.")] = None,
+    max_output_tokens: Annotated[int | None, typer.Option(metavar="N", help="Clip longer outputs.")] = None,
+    cache_mem: CacheMem = None,
+    num_blocks: NumBlocks = None,
+    max_tokens: MaxTokens = 2048,
+    max_seqs: MaxSeqs = 256,
+    dtype: Dtype = "fp32",
+    device: Device = "cpu",
+    threads: Threads = None,
+    expand_kv_heads: ExpandKvHeads = False,
+    calibration: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What `aptsched calibrate` wrote (default: measured first).")
+    ] = None,
+    rho: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, in place of what is measured."),
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the tables.")] = False,
+) -> None:
+    """Serve the same requests with each policy, on a real model and in real time.
+
+    Replays arrivals on the engine, one policy after the other, and prints what each comes to: TTFT and TBT (median,
+    p90, p99), the share of requests within their objectives, goodput, preemptions and promotions, memory in KV and
+    hidden form, the certified gap of each decision, the time that scheduling takes. With several rates it also prints
+    the highest one at which 60% and 90% of the requests are within both objectives.
+
+    \b
+    Examples:
+      aptsched run --workload sharegpt --rate 2 --num-requests 50
+      aptsched run --policy fcfs,aptserve:select=core --trace azure.csv --rate 0.5 1 2
+      aptsched run --policy fcfs mine.py:Mine --workload humaneval --out study
+      aptsched run --model path/to/opt-125m --cache-mem 256MiB --workload longbench
+
+    \b
+    Policies:
+      fcfs              first come, first served, as vLLM v0
+      aptserve          Apt-Serve: by pending times, on a hybrid cache
+      aptserve:OPTIONS  with options: select=greedy|core, forms=hybrid|kv|hidden,
+                        fallback=paper|decaying|none, promote=on|off, order=value|fcfs,
+                        watermark=SHARE; several as aptserve:select=core:forms=kv
+      FILE.py:NAME      a class of yours with `decide(view) -> Plan`
+
+    Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Prompts are random tokens; outputs
+    have the lengths of the trace, which no policy sees. Ctrl-C keeps what is done: tables and files are written, and
+    the exit code is 130.
+    """  # noqa: D301
+    options = dict(locals())
+    try:
+        code = _run(options)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was served yet", file=sys.stderr)
+        code = interrupts.EXIT_CODE
+    raise typer.Exit(code)
+
+
+def _run(options: dict[str, Any]) -> int:
+    require_torch()
+    from engine import run_files
+    from engine.limits import Limits
+
+    policies = named_policies(options["policy"])
+    replays = _replays(options)
+    limits = Limits(options["max_tokens"], options["max_seqs"])
+    check_memory(options["cache_mem"], options["num_blocks"])
+    times, measured = _known_times(options["calibration"], options["rho"])
+    directory = None if options["out"] is None else run_files.prepare(options["out"])
+    model = load(*(options[name] for name in ("model", "dtype", "device", "threads", "expand_kv_heads")))
+    from engine import live
+
+    num_blocks = blocks(model, options["cache_mem"], options["num_blocks"])
+    if times is None:
+        measured = measure(model, directory)
+        times = measured.times
+    server = live.live_server(model, num_blocks, limits, times)
+    replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
+    live.warm_up(policies, replays[0], server)
+    setup = live.describe(model, server, measured)
+    return _study(policies, replays, server, directory, options, setup)
+
+
+def _replays(options: dict[str, Any]) -> list[Replay]:
+    """The requests at each rate, still without tokens, which are the model's."""
+    from aptsched.request import SLO
+    from engine.arrival_source import ArrivalSource, traces
+    from engine.replay import replay
+
+    source = ArrivalSource(*(options[name] for name in ("trace", "workload", "num_requests", "cv", "seed")))
+    rates = sorted(numbers("rate", options["rate"], float)) if options["rate"] else []
+    slo = SLO(options["slo_ttft"], options["slo_tbt"])
+    clip = {name: options[name] for name in ("max_prompt_tokens", "max_output_tokens")}
+    return [replay(trace, slo, rate, options["seed"], **clip) for rate, trace in traces(source, rates)]
+
+
+def _known_times(file: str | None, rho: float | None) -> tuple[IterationTime | None, Calibration | None]:
+    """What an iteration takes, where the options say so: a file, in which `--rho` has its own way, or that alone."""
+    from aptsched.iteration_time import IterationTime
+
+    if file is None:
+        return None if rho is None else IterationTime(rho_s_per_block=rho), None
+    from engine import calibration
+
+    known = calibration.load(file)
+    return known.times if rho is None else dataclasses.replace(known.times, rho_s_per_block=rho), known
+
+
+def _study(
+    policies: list[NamedPolicy],
+    replays: list[Replay],
+    server: Server,
+    directory: Path | None,
+    options: dict[str, Any],
+    setup: dict[str, Any],
+) -> int:
+    from aptsched.report.document import as_json
+    from engine import run_files, serving
+
+    def certificates(policy: str, replay: Replay) -> Path | None:
+        return None if directory is None else run_files.certificates_path(directory, policy, replay, replays)
+
+    runs: list[ServedRun] = []
+    num_planned = len(policies) * len(replays)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # where it comes between two runs
+            for run_of_policy in serving.serve_all(policies, replays, server, certificates, RunProgress()):
+                runs.append(run_of_policy)
+    finally:  # whatever ends it, what is done is kept
+        num_done = sum(run.complete for run in runs)
+        document = run_files.document(runs, replays, options, setup, num_done == num_planned)
+        if directory is not None and runs:
+            run_files.write(directory, document, runs)
+    if options["as_json"]:
+        print(as_json(document), end="")
+    elif runs:
+        _show(runs, replays)
+    if num_done == num_planned:
+        return 0
+    print(f"interrupted: {num_done} of {num_planned} runs were done", file=sys.stderr)
+    return interrupts.EXIT_CODE
+
+
+def _show(runs: list[ServedRun], replays: list[Replay]) -> None:
+    from aptsched.report import table
+    from engine import run_table
+
+    tables = [
+        (run_table.LATENCY, run_table.latency_sections(runs)),
+        (run_table.ENGINE, run_table.engine_sections(runs)),
+        (run_table.RATES, run_table.rate_sections(runs)),
+    ]
+    shown = [(columns, sections) for columns, sections in tables if sections]
+    for columns, sections in shown:
+        last = sections is shown[-1][1]
+        table.show(columns, sections, run_table.notes(runs, replays[0]) if last else [], sys.stdout)

@@ -1,0 +1,241 @@
+"""`aptsched simulate`: policies on a computed clock, for any model and GPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from aptsched import interrupts
+from aptsched.cli.base import app, typer
+from aptsched.cli.model_options import MaxSeqs, MaxTokens
+from aptsched.cli.options import Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.policies import named_policies
+from aptsched.errors import InputError
+
+if TYPE_CHECKING:
+    from aptsched.metrics import Metrics
+    from engine.parallel import Task
+    from engine.replay import Replay
+    from engine.serving import ServedRun, Server
+    from engine.simulation import Setup
+
+POLICIES = ["fcfs,aptserve"]
+NOT_OF_THE_RESULT = ("out", "as_json", "jobs")  # so that equal seeds give equal bytes
+
+
+@app.command()
+def simulate(
+    model: Annotated[str, typer.Option(metavar="M", help="As `aptsched list` shows.")] = "opt-13b",
+    gpu: Annotated[str, typer.Option(metavar="G", help="As `aptsched list` shows, or a .toml file.")] = "a100-40gb",
+    tp: Annotated[int, typer.Option(metavar="N", help="GPUs, tensor parallel.")] = 1,
+    policy: Annotated[list[str], typer.Option(metavar="P ...", help="As `aptsched list` shows.")] = POLICIES,
+    trace: TraceFile = None,
+    workload: Workload = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="R ...", help="Arrivals a second; the gaps of a trace are drawn out (default: its own)."),
+    ] = None,
+    cv: Cv = None,
+    num_requests: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Requests, of a trace the first ones (default 1000, or all of a trace)."),
+    ] = None,
+    duration: Annotated[float | None, typer.Option(metavar="S", help="All requests of so many seconds.")] = None,
+    warmup: Annotated[
+        float, typer.Option(metavar="S", help="Requests that arrive earlier are served, and not counted.")
+    ] = 0.0,
+    slo_ttft: Annotated[float, typer.Option(metavar="S", help="Objective of the time to first token, s.")] = 1.0,
+    slo_tbt: Annotated[float, typer.Option(metavar="S", help="Objective of the time between tokens, s.")] = 1.0,
+    max_tokens: MaxTokens = 2048,
+    max_seqs: MaxSeqs = 256,
+    num_blocks: Annotated[
+        int | None, typer.Option(metavar="N", help="Blocks of cache (default: what the model leaves on the GPUs).")
+    ] = None,
+    cost: Annotated[
+        str | None,
+        typer.Option(metavar="C", help="fits, roofline, or a file of `aptsched calibrate` (default: fits if any)."),
+    ] = None,
+    rho: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, as policies believe.")
+    ] = None,
+    executed_rho: Annotated[
+        float | None, typer.Option(metavar="S", help="The same, as it takes (default: what the cost says).")
+    ] = None,
+    seed: Seed = 0,
+    jobs: Annotated[int | None, typer.Option(metavar="N", help="Processes (default: one for each CPU).")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the tables.")] = False,
+) -> None:
+    """Serve the same requests with each policy, on GPUs that you need not have.
+
+    The loop, the block pool and the policies are those of `aptsched run`; an iteration takes what a cost model says, on
+    a clock that is computed. Equal seeds give equal results, byte for byte. Prints what `aptsched run` prints, and
+    fairness: latencies end to end, the share of starved requests, Jain's index over the slowdown.
+
+    \b
+    Examples:
+      aptsched simulate --workload sharegpt --rate 2 3 4 --policy fcfs,sarathi,aptserve
+      aptsched simulate --model opt-66b --tp 4 --policy aptserve,aptserve:forms=kv --trace azure.csv
+      aptsched simulate --model llama-3-8b --gpu l40s --workload azure-code --duration 600 --warmup 60
+      aptsched simulate --gpu mine.toml --cost roofline --workload longbench --out study
+
+    \b
+    Costs:
+      fits      DistServe's published fits of OPT-13B and OPT-66B on A100; OPT-30B by roofline
+      roofline  from the model's shape and the GPU's data sheet
+      FILE      what `aptsched calibrate` measured on your machine
+
+    Policies are listed by `aptsched list`; several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate
+    2`. Ctrl-C keeps what is done: tables and files are written, and the exit code is 130.
+    """  # noqa: D301
+    options = dict(locals())
+    raise typer.Exit(_simulate(options))
+
+
+def _simulate(options: dict[str, Any]) -> int:
+    from engine import run_files, simulation
+    from engine.cost.gpus import find_gpu
+    from engine.cost.shapes import find_model
+    from engine.limits import Limits
+
+    setup = simulation.Setup(
+        find_model(options["model"]),
+        find_gpu(options["gpu"]),
+        options["tp"],
+        options["cost"],
+        options["num_blocks"],
+        options["rho"],
+        options["executed_rho"],
+    )
+    server = simulation.simulated_server(setup, Limits(options["max_tokens"], options["max_seqs"]))
+    replays = _replays(options)
+    directory = None if options["out"] is None else run_files.prepare(options["out"])
+    tasks = _tasks(options["policy"], replays, server, directory)
+    return _study(tasks, replays, setup, directory, options)
+
+
+def _replays(options: dict[str, Any]) -> list[Replay]:
+    """The requests at each rate."""
+    from aptsched.request import SLO
+    from engine.arrival_source import ArrivalSource
+    from engine.simulated_replays import simulated_replays
+
+    rates = sorted(numbers("rate", options["rate"], float)) if options["rate"] else []
+    source = ArrivalSource(*(options[name] for name in ("trace", "workload", "num_requests", "cv", "seed")))
+    slo = SLO(options["slo_ttft"], options["slo_tbt"])
+    replays = simulated_replays(source, rates, slo, options["duration"])
+    last_s = min(replay.last_arrival_s for replay in replays)
+    if not 0 <= options["warmup"] <= last_s:
+        raise InputError(f"warmup: {options['warmup']} is not accepted; 0 to the last arrival, at {last_s:g} s, is")
+    return replays
+
+
+def _tasks(names: list[str], replays: list[Replay], server: Server, directory: Path | None) -> list[Task]:
+    """Every policy on every replay; the policies of a replay can ask for its lengths, as an oracle."""
+    import numpy as np
+
+    from aptsched.policies.oracle import TrueLengths
+    from engine import run_files
+    from engine.parallel import Task
+
+    tasks = []
+    for replay in replays:
+        for policy in named_policies(names, TrueLengths(np.arange(len(replay)), replay.num_output_tokens)):
+            path = directory and run_files.certificates_path(directory, policy.name, replay, replays)
+            tasks.append(Task(policy, replay, server, path))
+    return tasks
+
+
+def _study(
+    tasks: list[Task], replays: list[Replay], setup: Setup, directory: Path | None, options: dict[str, Any]
+) -> int:
+    from aptsched.report.document import as_json
+    from engine import fairness, run_files, simulation
+
+    server = tasks[0].server
+    runs: list[ServedRun] = []
+    try:
+        for run in _served(tasks, options["jobs"]):
+            runs.append(fairness.after(run, options["warmup"]))
+    finally:  # whatever ends it, what is done is kept
+        complete = len(runs) == len(tasks) and all(run.complete for run in runs)
+        metrics = [fairness.fairness(run, replays, simulation.cost_of(server)) for run in runs]
+        document = _document(runs, replays, setup, server, options, complete, [each.jain for each in metrics])
+        if directory is not None and runs:
+            run_files.write(directory, document, runs)
+    if options["as_json"]:
+        print(as_json(document), end="")
+    elif runs:
+        _show(runs, replays, server, metrics)
+    if not complete:
+        done = sum(run.complete for run in runs)
+        print(f"interrupted: {done} of {len(tasks)} runs were done", file=sys.stderr)
+    return 0 if complete else interrupts.EXIT_CODE
+
+
+def _served(tasks: list[Task], jobs: int | None) -> Iterator[ServedRun]:
+    from aptsched.report.progress import counting
+    from engine.parallel import serve_tasks
+
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs: {jobs} is not accepted; at least 1 is")
+    with counting(sum(len(task.replay) for task in tasks)) as progress:
+        yield from serve_tasks(tasks, jobs or os.cpu_count() or 1, progress)
+
+
+def _document(
+    runs: list[ServedRun],
+    replays: list[Replay],
+    setup: Setup,
+    server: Server,
+    options: dict[str, Any],
+    complete: bool,
+    jain: list[float | None],
+) -> dict[str, Any]:
+    """The document of `aptsched run`, with Jain's index and what is beyond the context."""
+    from aptsched.report.document import known
+    from engine import run_files, simulation
+
+    shown = {name: value for name, value in options.items() if name not in NOT_OF_THE_RESULT}
+    document = run_files.document(runs, replays, shown, simulation.describe(setup, server), complete)
+    for summary, index in zip(document["summary"], jain, strict=True):
+        summary["jain"] = known(index)
+    for described, replay in zip(document["replays"], replays, strict=True):
+        described["num_beyond_context"] = simulation.beyond_context(replay, server)
+    return document
+
+
+def _show(runs: list[ServedRun], replays: list[Replay], server: Server, metrics: list[Metrics]) -> None:
+    from aptsched.report import table
+    from engine import fairness, run_table, simulation
+
+    notes = [*run_table.notes(runs, replays[0]), *fairness.NOTES]
+    beyond = simulation.beyond_context(replays[-1], server)
+    if beyond:
+        most = server.limits.max_context
+        notes.append(
+            f"Of {len(replays[-1])} requests {beyond} are longer than the context of {most} tokens: a prompt is "
+            "rejected, an output ends there."
+        )
+    notes.append(setup_line(server))
+    tables = [
+        (run_table.LATENCY, run_table.latency_sections(runs)),
+        (run_table.ENGINE, run_table.engine_sections(runs)),
+        (fairness.COLUMNS, fairness.sections(runs, metrics)),
+        (run_table.RATES, run_table.rate_sections(runs)),
+    ]
+    shown = [(columns, sections) for columns, sections in tables if sections]
+    for columns, sections in shown:
+        table.show(columns, sections, notes if sections is shown[-1][1] else [], sys.stdout)
+
+
+def setup_line(server: Server) -> str:
+    """What the figures rest on, in a line."""
+    from engine.simulation import cost_of
+
+    return f"Computed: {cost_of(server).source}; {server.num_blocks} blocks of {server.cache.block_size} tokens."

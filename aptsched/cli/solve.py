@@ -1,0 +1,113 @@
+"""`aptsched solve` and `aptsched snapshot`: one instance."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import Annotated
+
+from aptsched import interrupts
+from aptsched.cli.base import NO_ANSWER, app, typer
+from aptsched.cli.options import (
+    BlockSize,
+    Cv,
+    HiddenRatio,
+    MaxSeqs,
+    MaxTokens,
+    Rate,
+    Rho,
+    Seed,
+    TraceFile,
+    Workload,
+    check_apart,
+    seconds,
+    source,
+)
+
+PROCESSES = ("pulp", "pulp-cbc")  # a process of its own, which would inherit that Ctrl-C is held back
+
+
+@app.command()
+def solve(
+    file: Annotated[str, typer.Argument(metavar="FILE.json", help="An instance; docs/formats.md has the schema.")],
+    method: Annotated[str, typer.Option(metavar="NAME", help="As `aptsched gap --help` lists them.")] = "core",
+    time_limit: Annotated[float | None, typer.Option(metavar="S", help="Seconds; the incumbent is kept.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    mps: Annotated[str | None, typer.Option(metavar="FILE", help="Also write the instance as free MPS.")] = None,
+) -> None:
+    """Solve one instance, and say how good the answer is.
+
+    \b
+    Examples:
+      aptsched solve queue.json
+      aptsched solve queue.json --method cpsat --time-limit 10 --json
+      aptsched solve queue.json --mps queue.mps
+
+    The exit code is 1 if the required requests do not fit (the smallest overload is printed), or the answer breaks a
+    limit, as Algorithm 1 as printed can.
+    """  # noqa: D301
+    hold = contextlib.nullcontext() if method in PROCESSES else interrupts.deferred("interrupted", presses=1)
+    try:
+        with hold:
+            code = _solve(file, method, time_limit, as_json, mps)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = interrupts.EXIT_CODE
+    raise typer.Exit(code)
+
+
+@app.command()
+def snapshot(
+    out: Annotated[str, typer.Option(metavar="FILE.json", help="The instance; docs/formats.md has the schema.")],
+    trace: TraceFile = None,
+    workload: Workload = None,
+    num_requests: Annotated[int, typer.Option(metavar="N", help="Requests in the queue.")] = 50,
+    load: Annotated[float, typer.Option(metavar="L", help="Free blocks over what the queue needs.")] = 0.25,
+    seed: Seed = 0,
+    mps: Annotated[str | None, typer.Option(metavar="FILE", help="Also write it as free MPS.")] = None,
+    max_tokens: MaxTokens = None,
+    max_seqs: MaxSeqs = None,
+    block_size: BlockSize = 16,
+    rho: Rho = None,
+    hidden_ratio: HiddenRatio = "1/2",
+    rate: Rate = None,
+    cv: Cv = None,
+) -> None:
+    """Cut one instance out of a trace.
+
+    It is the first that `aptsched gap` would take.
+
+    \b
+    Examples:
+      aptsched snapshot --workload sharegpt --num-requests 50 --load 0.25 --out queue.json
+      aptsched snapshot --trace azure.csv --max-seqs 64 --out queue.json --mps queue.mps
+    """  # noqa: D301
+    from aptsched import instance
+    from solvers import backlog
+
+    cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
+    check_apart(out, mps)
+    problem = next(backlog.instances(cuts, [num_requests], [load], 1)).problem
+    instance.save(problem, out)
+    if mps is not None:
+        instance.write_mps(problem, mps)
+    print(f"{out}: {problem.num_requests} requests, {problem.capacity} blocks, sha256 {instance.digest(problem)}")
+
+
+def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps: str | None) -> int:
+    from aptsched import instance
+    from solvers import gap, study
+    from solvers.describe import describe
+    from solvers.methods import find
+
+    check_apart(file, mps)
+    chosen = find(method)
+    limit_s = None if time_limit is None else seconds(time_limit)
+    problem = instance.load(file)
+    if mps is not None:
+        instance.write_mps(problem, mps)
+    gap.warm_up([chosen], problem, limit_s)
+    record = next(gap.run([gap.Instance(file, None, problem)], [chosen], limit_s))[0]
+    print(json.dumps(study.as_dict(record), allow_nan=False) if as_json else describe(problem, record))
+    return NO_ANSWER if record.status in ("infeasible", gap.EXCEEDS) else 0

@@ -1,0 +1,79 @@
+"""A calibration as a person reads it: a table of what was measured and fitted, and a plot of rho."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from aptsched import files
+from aptsched.report import figure, serving_plots, table
+from aptsched.report.table import Column, Section
+from engine import calibration
+from engine.calibration import Calibration, Point
+
+COLUMNS = (
+    Column("iteration", left=True),
+    Column("tokens fed"),
+    Column("tokens cached"),
+    Column("blocks m"),
+    Column("measured", min_width=8),
+    Column("fitted", min_width=8),
+    Column("measured", "added by hidden form", min_width=9),
+    Column("rho m", "added by hidden form", min_width=9),
+)
+
+
+def prepare(path: str | os.PathLike[str]) -> Path:
+    """Make the directory, and find out before measuring whether plots can be drawn."""
+    figure.require()
+    return files.make_directory(path)
+
+
+def write(directory: Path, measured: Calibration) -> None:
+    """Write calibration.json, and calibration.png where the model has a hidden form."""
+    calibration.save(measured, directory / "calibration.json")
+    hidden = [point for point in measured.points if point.num_hidden_kv_blocks]
+    if hidden:
+        blocks, extra_s = [p.num_hidden_kv_blocks for p in hidden], [p.extra_s for p in hidden]
+        assert measured.r_squared is not None
+        plot = serving_plots.rebuilding(blocks, extra_s, measured.times.rho_s_per_block, measured.r_squared)
+        files.write(directory / "calibration.png", plot)
+
+
+def sections(measured: Calibration) -> list[Section]:
+    """A row for each kind of iteration."""
+    title = f"{measured.model}, {measured.dtype}, {measured.device}"
+    return [Section(title, [_row(point, measured) for point in measured.points])]
+
+
+def notes(measured: Calibration) -> list[str]:
+    """What was fitted."""
+    times = measured.times
+    lines = [
+        f"An iteration takes {table.duration(times.fixed_s)}, and {times.per_token_s * 1e6:.3g} us a token fed,",
+        f"{times.per_context_token_s * 1e6:.3g} us a token cached.",
+    ]
+    if measured.r_squared is None:
+        return [*lines, "The model has no hidden form: its hidden states take no less than its K and V."]
+    rho = f"rho: {times.rho_s_per_block * 1e6:.3g} us for each block m of a hidden request"
+    return [
+        *lines,
+        f"{rho}, R^2 = {measured.r_squared:.3f}.",
+        "m: blocks that the requests would need with a KV cache.",
+    ]
+
+
+def _row(point: Point, measured: Calibration) -> list[str]:
+    fitted_s = measured.times.predict(point.num_tokens, point.num_context_tokens, point.num_hidden_kv_blocks)
+    hidden = point.num_hidden_kv_blocks > 0
+    kind = "prefill" if not point.num_context_tokens else "decode, hidden" if hidden else "decode"
+    added = [table.duration(point.extra_s), table.duration(measured.times.rho_s_per_block * point.num_hidden_kv_blocks)]
+    return [
+        kind,
+        str(point.num_tokens),
+        str(point.num_context_tokens),
+        str(point.num_hidden_kv_blocks) if hidden else "-",
+        table.duration(point.seconds),
+        table.duration(fitted_s),
+        *(added if hidden else ["-", "-"]),
+    ]

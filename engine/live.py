@@ -1,0 +1,99 @@
+"""A real model on a real clock, as the serving study needs it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from aptsched.cache import CacheForm, CacheShape
+from aptsched.errors import InputError
+from aptsched.iteration_time import IterationTime
+from engine import calibration
+from engine.cache_storage import block_bytes
+from engine.calibration import Calibration
+from engine.clock import WallClock
+from engine.limits import Limits
+from engine.model import Model
+from engine.replay import Replay
+from engine.serving import NamedPolicy, Server, serve
+from engine.torch_executor import TorchExecutor
+
+
+def set_threads(num_threads: int | None) -> None:
+    """Let torch use so many threads; None leaves what it uses."""
+    if num_threads is None:
+        return
+    if num_threads < 1:
+        raise InputError(f"threads: {num_threads} is not accepted; at least 1 is")
+    torch.set_num_threads(num_threads)
+
+
+def live_server(model: Model, num_blocks: int, limits: Limits, times: IterationTime) -> Server:
+    """A model, the memory of its cache, and wall-clock time.
+
+    Raises
+    ------
+    InputError
+        There is no memory for so many blocks.
+    """
+    executor = _executor(model, num_blocks)
+    limits = dataclasses.replace(limits, max_context=model.config.max_positions)
+    return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times)
+
+
+def calibrated(model: Model, progress: Callable[[str], None] = lambda _: None) -> Calibration:
+    """Measure the model, in memory of its own that is free again afterwards."""
+    cache = CacheShape(model.config.cache_ratio)
+    num_blocks = max(
+        *(cache.blocks(count, CacheForm.KV) for count in calibration.PREFILLS),
+        *(size * cache.blocks(cached + 1, CacheForm.KV) for size, cached in calibration.DECODES),
+    )
+    names = (model.name, str(model.decoder.device), model.dtype)
+    executor = _executor(model, num_blocks)
+    return calibration.calibrate(executor, cache, num_blocks, model.config.max_positions, names, progress)
+
+
+def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> None:
+    """Serve one request with each policy, two tokens of it, so that no run pays for what happens once."""
+    first = dataclasses.replace(
+        replay,
+        arrived_at_s=replay.arrived_at_s[:1] * 0,
+        num_prompt_tokens=replay.num_prompt_tokens[:1].clip(max=64),
+        num_output_tokens=replay.num_output_tokens[:1].clip(max=2),
+    )
+    for policy in policies:
+        if not serve(policy, first, server).complete:
+            raise KeyboardInterrupt
+
+
+def describe(model: Model, server: Server, measured: Calibration | None) -> dict[str, Any]:
+    """Model, cache and times of a run as plain values, for its results."""
+    config = model.config
+    return {
+        "model": {
+            "name": model.name,
+            "architecture": config.architecture,
+            "dtype": model.dtype,
+            "device": str(model.decoder.device),
+            "num_threads": torch.get_num_threads(),
+            "max_positions": config.max_positions,
+        },
+        "cache": {
+            "num_blocks": server.num_blocks,
+            "block_size": server.cache.block_size,
+            "block_bytes": block_bytes(config, model.decoder.dtype, server.cache.block_size),
+            "hidden_ratio": str(server.cache.ratio),
+        },
+        "times": {**dataclasses.asdict(server.times), "r_squared": None if measured is None else measured.r_squared},
+    }
+
+
+def _executor(model: Model, num_blocks: int) -> TorchExecutor:
+    try:
+        return TorchExecutor(model.decoder, num_blocks)
+    except RuntimeError as error:  # torch says it so
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cache: {num_blocks} blocks are not accepted ({reason}); fewer are") from error

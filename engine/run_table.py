@@ -1,0 +1,155 @@
+"""The serving study as a person reads it: latencies and attainment, what they come from, and the rates that hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from aptsched.metrics import Metrics, highest_rate, summarise
+from aptsched.report import table
+from aptsched.report.table import Column, Section
+from aptsched.request import Outcome
+from engine.replay import Replay
+from engine.serving import ServedRun
+
+LEVELS = (0.6, 0.9)
+WIDEST = 12  # characters of a policy's name in a table of 80 columns
+LATENCY = (
+    Column("policy", left=True),
+    *(Column(name, "TTFT", min_width=6) for name in ("median", "p90", "p99")),
+    *(Column(name, "TBT", min_width=6) for name in ("median", "p90", "p99")),
+    *(Column(name, "within SLO", min_width=4) for name in ("TTFT", "TBT", "both")),
+    Column("goodput", min_width=7),
+)
+ENGINE = (
+    Column("policy", left=True),
+    Column("tok/s", min_width=6),
+    *(Column(name, "requests") for name in ("preempted", "promoted", "rejected")),
+    *(Column(name, "blocks", min_width=4) for name in ("KV", "hidden")),
+    *(Column(name, "certified gap", min_width=6) for name in ("mean", "worst")),
+    Column("sched.", min_width=6),
+)
+RATES = (
+    Column("policy", left=True),
+    *(Column(f"{level:.0%}", "highest rate that holds", min_width=11) for level in LEVELS),
+)
+
+
+def latency_sections(runs: Sequence[ServedRun]) -> list[Section]:
+    """TTFT, TBT, attainment and goodput of each policy, a section for each rate."""
+    return _sections(runs, _latency_row)
+
+
+def engine_sections(runs: Sequence[ServedRun]) -> list[Section]:
+    """Throughput, preemptions and promotions, memory by form, certified gaps, time of scheduling."""
+    return _sections(runs, _engine_row)
+
+
+def rate_sections(runs: Sequence[ServedRun]) -> list[Section]:
+    """The highest rate at which each policy holds each level, where there are several rates; else nothing."""
+    rows = [
+        [name, *(_rate(*held, level) for level in LEVELS)]
+        for name, held in ((short(policy, runs), attained(runs, policy)) for policy in names(runs))
+        if len(held[0]) > 1
+    ]
+    return [Section("both objectives, by straight lines between the rates", rows)] if rows else []
+
+
+def notes(runs: Sequence[ServedRun], replay: Replay) -> list[str]:
+    """What has to be known to read the tables."""
+    slo = replay.slo
+    lines = [
+        f"within SLO: share of all requests that finished with a TTFT of up to {slo.ttft_s:g} s, with",
+        f"the P99 of their own TBT up to {slo.tbt_s:g} s, with both. goodput: requests with both.",
+        "blocks: share of the pool's block-time in that form. sched.: share of the",
+        "iterations' time that scheduling takes. certified gap: a share of the optimum.",
+    ]
+    lines += [f"{short(name, runs)}: {name}" for name in names(runs) if short(name, runs) != name]
+    if replay.num_clipped:
+        lines.append(
+            f"Of {len(replay)} requests {replay.num_clipped} were clipped to the most tokens of prompt or output."
+        )
+    lines += [f"{run.policy}: ended by Ctrl-C" for run in runs if not run.complete]
+    return lines + _rejections(runs)
+
+
+def _rejections(runs: Sequence[ServedRun]) -> list[str]:
+    """Why the first request was rejected, for each policy, and how many were."""
+    lines = []
+    for run in runs:
+        rejected = [record for record in run.records if record.outcome is Outcome.REJECTED]
+        if rejected:
+            first = rejected[0]
+            lines.append(f"{run.policy}: {len(rejected)} rejected, first request {first.request_id}: {first.reason}")
+    return lines
+
+
+def names(runs: Sequence[ServedRun]) -> list[str]:
+    """The policies in order."""
+    return list(dict.fromkeys(run.policy for run in runs))
+
+
+def short(policy: str, runs: Sequence[ServedRun]) -> str:
+    """The policy's name, or where that is too long for a table its beginning and its number."""
+    if len(policy) <= WIDEST:
+        return policy
+    number = f"[{names(runs).index(policy) + 1}]"
+    return policy.partition(":")[0][-(WIDEST - len(number)) :] + number
+
+
+def attained(runs: Sequence[ServedRun], policy: str) -> tuple[list[float], list[float]]:
+    """The rates at which the policy served all requests, rising, and the share within both objectives at each."""
+    by_rate = {
+        run.rate_per_s: summarise(run.records).attained
+        for run in runs
+        if run.policy == policy and run.complete and not math.isnan(run.rate_per_s)
+    }
+    rates = sorted(by_rate)
+    return rates, [by_rate[rate] for rate in rates]
+
+
+def _sections(runs: Sequence[ServedRun], row: Callable[[ServedRun, Metrics], list[str]]) -> list[Section]:
+    groups: dict[str, list[list[str]]] = {}
+    for run in runs:
+        count = len(run.records)
+        rate = "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} a second"
+        title = f"{count} request{'s' if count > 1 else ''}{rate}"
+        groups.setdefault(title, []).append([short(run.policy, runs), *row(run, summarise(run.records))])
+    return [Section(title, rows) for title, rows in groups.items()]
+
+
+def _latency_row(run: ServedRun, metrics: Metrics) -> list[str]:
+    seconds = [value for part in (metrics.ttft, metrics.tbt) for value in (part.median_s, part.p90_s, part.p99_s)]
+    shares = [metrics.attained_ttft, metrics.attained_tbt, metrics.attained]
+    goodput = _number(metrics.goodput_per_s, "/s")
+    return [*(_known(table.duration, s) for s in seconds), *(_known(table.percent, s) for s in shares), goodput]
+
+
+def _engine_row(run: ServedRun, metrics: Metrics) -> list[str]:
+    usage = run.usage
+    return [
+        _number(metrics.tokens_per_s),
+        str(metrics.num_preemptions),
+        str(metrics.num_promotions),
+        str(metrics.num_rejected),
+        _known(table.percent, usage.kv_share),
+        _known(table.percent, usage.hidden_share),
+        table.gap(usage.gap_mean),
+        table.gap(usage.gap_worst),
+        "-" if math.isnan(usage.scheduling_share) else f"{usage.scheduling_share:.2%}",
+    ]
+
+
+def _rate(rates: Sequence[float], shares: Sequence[float], level: float) -> str:
+    rate = highest_rate(rates, shares, level)
+    if math.isnan(rate):
+        return f"below {rates[0]:.3g}/s"
+    return f"{rate:.3g}/s" if min(shares) < level else f"{rate:.3g}/s or more"
+
+
+def _number(value: float, unit: str = "") -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}{unit}" if value < 100 else f"{value:.0f}{unit}"
+
+
+def _known(write: Callable[[float], str], value: float) -> str:
+    return "-" if math.isnan(value) else write(value)

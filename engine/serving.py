@@ -1,0 +1,188 @@
+"""The serving study: policies, one after the other, on the same requests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from aptsched import certificate_log, files
+from aptsched.cache import CacheShape
+from aptsched.errors import InputError
+from aptsched.iteration_time import IterationTime
+from aptsched.plan import Policy
+from aptsched.request import RequestRecord
+from engine.batch import Executor
+from engine.clock import Clock
+from engine.iteration import Iteration
+from engine.limits import Limits
+from engine.loop import Loop
+from engine.plan_check import PlanError
+from engine.pool import BlockPool
+from engine.replay import Replay
+from engine.usage import Usage, UsageMeter
+
+
+@dataclass(frozen=True)
+class NamedPolicy:
+    """A policy by name; `make` gives a new one for each run, so that none remembers another run."""
+
+    name: str
+    make: Callable[[], Policy]
+
+
+@dataclass(frozen=True, eq=False)
+class Server:
+    """What all runs share.
+
+    Attributes
+    ----------
+    executor : Executor
+    cache : CacheShape
+    num_blocks : int
+        Of the pool, which each run begins with all blocks free.
+    clock : callable
+        Gives a new clock for each run, at 0.
+    limits : Limits
+    times : IterationTime
+        What policies believe an iteration takes.
+    """
+
+    executor: Executor
+    cache: CacheShape
+    num_blocks: int
+    clock: Callable[[], Clock]
+    limits: Limits = field(default_factory=Limits)
+    times: IterationTime = field(default_factory=IterationTime)
+
+
+@dataclass(frozen=True, eq=False)
+class ServedRun:
+    """What came of one policy on the requests of one replay.
+
+    Attributes
+    ----------
+    policy : str
+    rate_per_s : float
+        Of the replay.
+    records : tuple of RequestRecord
+        One for each request, in order of arrival.
+    usage : Usage
+    complete : bool
+        False after Ctrl-C: the requests that had not ended are unfinished.
+    """
+
+    policy: str
+    rate_per_s: float
+    records: tuple[RequestRecord, ...]
+    usage: Usage
+    complete: bool
+
+
+class Watch(Protocol):
+    """Is told how far a run is."""
+
+    def __call__(self, policy: str, replay: Replay, num_ended: int) -> None:
+        """So many requests of this run have ended; 0 when it begins."""
+        ...
+
+
+def serve(
+    policy: NamedPolicy,
+    replay: Replay,
+    server: Server,
+    certificates: str | os.PathLike[str] | None = None,
+    watch: Watch = lambda policy, replay, num_ended: None,
+) -> ServedRun:
+    """Serve the requests of a replay with one policy.
+
+    Parameters
+    ----------
+    policy : NamedPolicy
+    replay : Replay
+    server : Server
+    certificates : path, optional
+        A log of each decision that has a certificate, written while the run goes on; no file where there is none.
+    watch : Watch, optional
+
+    Returns
+    -------
+    ServedRun
+        After Ctrl-C with what was done.
+
+    Raises
+    ------
+    InputError
+        A plan that is not legal, or a file that cannot be written. The log is gone then.
+    """
+    meter, records = UsageMeter(server.num_blocks), list[RequestRecord]()
+    with _log(certificates) as log:
+
+        def on_iteration(iteration: Iteration) -> None:
+            meter.add(iteration)
+            if iteration.problem is not None and iteration.selection is not None:
+                log(iteration)
+
+        def on_record(record: RequestRecord) -> None:
+            records.append(record)
+            watch(policy.name, replay, len(records))
+
+        watch(policy.name, replay, 0)
+        loop = Loop(
+            policy.make(),
+            BlockPool(server.num_blocks, server.cache),
+            server.executor,
+            server.clock(),
+            on_record,
+            limits=server.limits,
+            times=server.times,
+            on_iteration=on_iteration,
+        )
+        complete = True
+        try:
+            loop.run(replay.requests())
+        except KeyboardInterrupt:
+            complete = False
+        except PlanError as error:
+            raise InputError(f"policy {policy.name}: {error}") from error
+    ordered = tuple(sorted(records, key=lambda record: record.request_id))
+    return ServedRun(policy.name, replay.rate_per_s, ordered, meter.usage(), complete)
+
+
+def serve_all(
+    policies: Sequence[NamedPolicy],
+    replays: Sequence[Replay],
+    server: Server,
+    certificates: Callable[[str, Replay], Path | None] = lambda policy, replay: None,
+    watch: Watch = lambda policy, replay, num_ended: None,
+) -> Iterator[ServedRun]:
+    """Every policy on every replay, as `serve`; the run that Ctrl-C ends is the last one."""
+    for replay in replays:
+        for policy in policies:
+            run = serve(policy, replay, server, certificates(policy.name, replay), watch)
+            yield run
+            if not run.complete:
+                return
+
+
+@contextlib.contextmanager
+def _log(path: str | os.PathLike[str] | None) -> Iterator[Callable[[Iteration], None]]:
+    if path is None:
+        yield lambda iteration: None
+        return
+    with files.growing(path) as write:
+        write_header = True
+
+        def log(iteration: Iteration) -> None:
+            nonlocal write_header
+            if write_header:
+                write(certificate_log.as_line(certificate_log.HEADER))
+                write_header = False
+            assert iteration.problem is not None and iteration.selection is not None
+            record = certificate_log.as_record(iteration.number, iteration.problem, iteration.selection)
+            write(certificate_log.as_line(record))
+
+        yield log

@@ -1,0 +1,119 @@
+"""A model on GPUs that nobody has to own, as the serving study needs it: computed cost, virtual time."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from aptsched.cache import BLOCK_SIZE
+from aptsched.checks import Floats
+from engine.clock import SchedulingTime, VirtualClock
+from engine.computed_executor import ComputedExecutor
+from engine.cost.cost import Cost, believed, find_cost
+from engine.cost.gpus import GPU
+from engine.cost.memory import check_num_gpus, num_blocks
+from engine.cost.shapes import ModelShape
+from engine.cost.work import Work
+from engine.limits import Limits
+from engine.replay import Replay
+from engine.serving import Server
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is simulated.
+
+    Parameters
+    ----------
+    shape : ModelShape
+    gpu : GPU
+    num_gpus : int
+        Tensor parallel.
+    cost : str, optional
+        As in `find_cost`.
+    num_blocks : int, optional
+        Of the pool, in place of what the model leaves on the GPUs.
+    rho_s_per_block : float, optional
+        What policies believe that rebuilding a block takes, in place of what it takes.
+    executed_rho_s_per_block : float, optional
+        What it takes, in place of what the cost says.
+    scheduling : SchedulingTime
+    """
+
+    shape: ModelShape
+    gpu: GPU
+    num_gpus: int = 1
+    cost: str | None = None
+    num_blocks: int | None = None
+    rho_s_per_block: float | None = None
+    executed_rho_s_per_block: float | None = None
+    scheduling: SchedulingTime = dataclasses.field(default_factory=SchedulingTime)
+
+
+def simulated_server(setup: Setup, limits: Limits) -> Server:
+    """The server of a setup; its context length is the model's.
+
+    Raises
+    ------
+    InputError
+        The model does not fit, the cost is not known, or a value is out of range.
+    """
+    check_num_gpus(setup.shape, setup.num_gpus)
+    cost = find_cost(setup.cost, setup.shape, setup.gpu, setup.num_gpus)
+    if setup.executed_rho_s_per_block is not None:
+        cost = cost.with_rho(setup.executed_rho_s_per_block)
+    blocks = setup.num_blocks
+    if blocks is None:
+        blocks = num_blocks(setup.shape, setup.gpu, setup.num_gpus)
+    return Server(
+        executor=ComputedExecutor(cost),
+        cache=setup.shape.cache(),
+        num_blocks=blocks,
+        clock=partial(VirtualClock, setup.scheduling),
+        limits=dataclasses.replace(limits, max_context=setup.shape.max_positions),
+        times=believed(cost, setup.rho_s_per_block),
+    )
+
+
+def describe(setup: Setup, server: Server) -> dict[str, Any]:
+    """Model, GPU, cache, cost and times as plain values, for the results."""
+    cost = cost_of(server)
+    return {
+        "model": asdict(setup.shape),
+        "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
+        "cache": {
+            "num_blocks": server.num_blocks,
+            "block_size": server.cache.block_size,
+            "hidden_ratio": str(server.cache.ratio),
+        },
+        "cost": {**asdict(cost), "executed_rho_s_per_block": BLOCK_SIZE * cost.rebuild_s_per_token},
+        "scheduling": asdict(setup.scheduling),
+        "times": asdict(server.times),
+    }
+
+
+def cost_of(server: Server) -> Cost:
+    """The cost of a simulated server."""
+    executor = server.executor
+    assert isinstance(executor, ComputedExecutor) and isinstance(executor.cost, Cost)
+    return executor.cost
+
+
+def alone_s(replay: Replay, cost: Cost) -> Floats:
+    """Seconds that each request would take alone, [r]: one prefill, then decodes, of which each reads one token more.
+
+    Costs are affine in the context, so that all decodes take what as many of the mean context take.
+    """
+    prompts, more = replay.num_prompt_tokens, replay.num_output_tokens - 1
+    prefill = Work(prefill_tokens=prompts, prefill_squares=prompts**2)
+    decode = Work(decode_seqs=np.ones_like(prompts), context_tokens=prompts + np.maximum(more - 1, 0) / 2)
+    return np.asarray(cost.seconds(prefill) + more * cost.seconds(decode), np.float64)
+
+
+def beyond_context(replay: Replay, server: Server) -> int:
+    """Requests whose prompt and output are longer together than the model's context: rejected, or cut at its end."""
+    return int(np.count_nonzero(replay.num_prompt_tokens + replay.num_output_tokens > server.limits.max_context))

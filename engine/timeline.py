@@ -1,0 +1,72 @@
+"""What the memory held over time, in a bounded number of points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_POINTS = 512
+
+
+@dataclass(frozen=True)
+class Point:
+    """Means over some iterations in a row, weighted by their durations.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        From the start of the first to the end of the last.
+    num_kv_blocks, num_hidden_blocks : float
+        Blocks held in each form.
+    num_waiting : float
+        Requests that wait without cache.
+    """
+
+    start_s: float
+    end_s: float
+    num_kv_blocks: float
+    num_hidden_blocks: float
+    num_waiting: float
+
+
+class Timeline:
+    """Points of as many iterations each; where there would be too many, neighbours are joined.
+
+    Parameters
+    ----------
+    max_points : int
+        An even number.
+    """
+
+    def __init__(self, max_points: int = MAX_POINTS) -> None:
+        assert max_points % 2 == 0
+        self._max_points, self._stride, self._in_last = max_points, 1, 1
+        self._spans: list[list[float]] = []  # start, end, busy seconds, KV block-s, hidden block-s, request-s
+
+    def add(
+        self, start_s: float, duration_s: float, num_kv_blocks: int, num_hidden_blocks: int, num_waiting: int
+    ) -> None:
+        """One more iteration."""
+        if self._in_last == self._stride:
+            if len(self._spans) == self._max_points:
+                self._join()
+            self._spans.append([start_s, start_s, 0.0, 0.0, 0.0, 0.0])
+            self._in_last = 0
+        span = self._spans[-1]
+        span[1] = start_s + duration_s
+        for i, amount in enumerate((1, num_kv_blocks, num_hidden_blocks, num_waiting), 2):
+            span[i] += duration_s * amount
+        self._in_last += 1
+
+    def points(self) -> tuple[Point, ...]:
+        """The points in order; of iterations that took no time there is none."""
+        return tuple(
+            Point(start, end, kv / busy, hidden / busy, waiting / busy)
+            for start, end, busy, kv, hidden, waiting in self._spans
+            if busy > 0
+        )
+
+    def _join(self) -> None:
+        pairs = zip(self._spans[::2], self._spans[1::2], strict=True)
+        self._spans = [[a[0], b[1], *map(sum, zip(a[2:], b[2:], strict=True))] for a, b in pairs]
+        self._stride *= 2
+        self._in_last = self._stride
