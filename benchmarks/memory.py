@@ -1,0 +1,136 @@
+"""What the engine's memory is made of, against what the process has at its peak; and that nothing grows.
+
+    python -m benchmarks.memory [--requests 10000] [--out bench-out]
+
+SmolLM2's MHA twin is loaded, serves prompts of a whole token budget, decodes in both forms, and samples; the peak of
+resident memory is held against the sum of what is stated: what the interpreter and torch take once they are imported,
+weights, cache, and scratch. Then a small model serves many requests, and resident memory
+is read at every tenth of them. Prints a table, writes memory.json, and never fails on a figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from aptsched.files import write
+from aptsched.policies.aptserve import AptServe
+from engine.engine import Engine
+from engine.memory import scratch_bytes
+from engine.model import Model, load_model
+from engine.models.assemble import tensor_shapes
+from engine.models.config import ModelConfig
+from engine.models.decoder import Decoder
+from engine.models.random_weights import random_weights
+from engine.sampling_params import SamplingParams
+
+NUM_BLOCKS, MAX_TOKENS, MAX_SEQS = 512, 2048, 256
+SMALL = ModelConfig(
+    architecture="opt",
+    vocab_size=512,
+    hidden_size=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=4,
+    head_dim=16,
+    intermediate_size=128,
+    max_positions=256,
+    activation="relu",
+    norm_eps=1e-5,
+    attention_bias=True,
+    mlp_bias=True,
+    tied=True,
+)
+MIB = 2**20
+
+
+def resident() -> int:
+    """Bytes of resident memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def peak() -> int:
+    """Most bytes of resident memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def made_of(seed: int) -> dict[str, float]:
+    """MiB of each part, and of the peak."""
+    imported = resident()
+    model = load_model("smollm2", expand_kv_heads=True)
+    loading = peak()
+    config = model.config
+    plain = sum(math.prod(shape) for shape in tensor_shapes(config).values())
+    packed_head = config.vocab_size * config.hidden_size  # beside the embedding, which is the same matrix
+    for policy in (AptServe(forms="kv"), AptServe(forms="hidden")):
+        engine = Engine(model, policy, num_blocks=NUM_BLOCKS, max_tokens=MAX_TOKENS, max_seqs=MAX_SEQS)
+        rng = np.random.default_rng(seed)
+        prompts = [rng.integers(4, 40_000, size).tolist() for size in (2000, 1000, 1000, *[250] * 16)]
+        engine.generate(prompts, SamplingParams(max_tokens=4, ignore_eos=True, temperature=1.0))
+        cache = engine.executor.storage.num_bytes
+        del engine
+        gc.collect()
+    scratch = scratch_bytes(config, torch.float32, MAX_TOKENS, MAX_SEQS)
+    parts = {"imported": imported, "weights": 4 * (plain + packed_head), "cache": cache, "scratch": scratch}
+    stated = {f"{name}_mib": size / MIB for name, size in parts.items()}
+    return {
+        **stated,
+        "sum_mib": sum(parts.values()) / MIB,
+        "peak_loading_mib": loading / MIB,
+        "peak_mib": peak() / MIB,
+    }
+
+
+def growth(num_requests: int, seed: int, console: Console) -> list[dict[str, float]]:
+    """Resident memory while a small model serves many requests."""
+    decoder = Decoder(SMALL, random_weights(SMALL, torch.Generator().manual_seed(seed)))
+    engine = Engine(Model("small", decoder), AptServe(), num_blocks=200)
+    rng, rows = np.random.default_rng(seed), []
+    each = max(1, num_requests // 10)
+    for done in track(range(each, num_requests + 1, each), "requests", console=console, transient=True):
+        prompts = [rng.integers(0, SMALL.vocab_size, size).tolist() for size in rng.integers(4, 100, each)]
+        engine.generate(prompts, SamplingParams(max_tokens=8, ignore_eos=True))
+        gc.collect()
+        rows.append({"requests": done, "resident_mib": resident() / MIB})
+    return rows
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.memory",
+        description="Resident memory against weights, cache and stated scratch; growth over many requests.",
+        epilog="example: python -m benchmarks.memory --requests 2000",
+    )
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for memory.json")
+    options = parser.parse_args()
+    if options.requests < 1:
+        parser.error(f"--requests: {options.requests} is not accepted; at least 1 is")
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    parts = made_of(options.seed)
+    table = Table(title="SmolLM2, MHA twin, fp32: MiB")
+    for name in parts:
+        table.add_column(name.removesuffix("_mib").replace("_", " "), justify="right")
+    table.add_row(*(f"{size:.0f}" for size in parts.values()))
+    console.print(table)
+    rows = growth(options.requests, options.seed, Console(stderr=True))
+    console.print(", ".join(f"{row['requests']:.0f}: {row['resident_mib']:.0f} MiB" for row in rows))
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(options.out / "memory.json", json.dumps({"parts": parts, "growth": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Speed of the computed clock: iterations a second by policy, and over the length of the trace.
+
+    python -m benchmarks.simulate [--num-requests 400] [--scale 1000 10000 100000] [--trace FILE] [--out bench-out]
+
+OPT-13B on A100-40GB with ShareGPT lengths at 3 requests a second, all in one process; an iteration is view, decision,
+certificate, pool, cost and record. Then Apt-Serve on longer and longer traces of requests that the GPU keeps up with,
+in microseconds an iteration: flat, if what is done does not depend on what has been. Then, if it is given, a whole
+trace with Llama-3-8B on A100-80GB. Times are of the process's CPU, beside the wall clock. Prints tables, writes
+simulate.json, and never fails on a figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from aptsched.cli.policies import named_policies
+from aptsched.files import write
+from aptsched.metrics import summarise
+from aptsched.policies.oracle import TrueLengths
+from aptsched.request import SLO
+from engine.arrival_source import ArrivalSource
+from engine.cost.gpus import find_gpu
+from engine.cost.shapes import find_model
+from engine.limits import Limits
+from engine.replay import Replay
+from engine.serving import Server, serve
+from engine.simulated_replays import simulated_replays
+from engine.simulation import Setup, simulated_server
+
+POLICIES = ("fcfs", "vllm-v1", "sarathi", "random", "sjf", "fastserve", "aptserve", "aptserve:forms=kv")
+RATE_PER_S = 3.0
+Row = dict[str, Any]
+
+
+def measured(name: str, replay: Replay, server: Server) -> Row:
+    """One run: its size, and what it takes."""
+    oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
+    (policy,) = named_policies([name], oracle)
+    wall, cpu = time.perf_counter(), time.process_time()
+    run = serve(policy, replay, server)
+    cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
+    metrics, count = summarise(run.records), run.usage.num_iterations
+    return {
+        "policy": name,
+        "requests": len(replay),
+        "iterations": count,
+        "cpu_s": cpu_s,
+        "wall_s": wall_s,
+        "us_an_iteration": 1e6 * cpu_s / count,
+        "iterations_per_s": count / cpu_s,
+        "finished": metrics.num_finished,
+        "attained": metrics.attained,
+    }
+
+
+def by_policy(num_requests: int, seed: int) -> list[Row]:
+    """Every policy on the same requests, near the knee."""
+    server = simulated_server(Setup(find_model("opt-13b"), find_gpu("a100-40gb")), Limits())
+    source = ArrivalSource(workload="sharegpt", num_requests=num_requests, seed=seed)
+    (replay,) = simulated_replays(source, [RATE_PER_S], SLO())
+    return [measured(name, replay, server) for name in POLICIES]
+
+
+def by_length(sizes: Sequence[int], seed: int) -> list[Row]:
+    """Apt-Serve on traces of more and more requests, of a load that the GPU keeps up with."""
+    server = simulated_server(Setup(find_model("opt-13b"), find_gpu("a100-40gb")), Limits())
+    rows = []
+    for size in sizes:
+        source = ArrivalSource(workload="humaneval", num_requests=size, seed=seed)
+        (replay,) = simulated_replays(source, [RATE_PER_S], SLO())
+        rows.append(measured("aptserve", replay, server))
+    return rows
+
+
+def whole_trace(path: str) -> list[Row]:
+    """All requests of a trace, as they came."""
+    server = simulated_server(Setup(find_model("llama-3-8b"), find_gpu("a100-80gb")), Limits())
+    (replay,) = simulated_replays(ArrivalSource(trace=path), [], SLO())
+    return [measured(name, replay, server) for name in ("fcfs", "aptserve")]
+
+
+def show(console: Console, title: str, rows: list[Row]) -> None:
+    """A table of rows."""
+    table = Table(title=title)
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "), no_wrap=True)
+    for row in rows:
+        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+    console.print(table)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.simulate",
+        description="Iterations a second of the computed clock, by policy and by length of the trace.",
+        epilog="example: python -m benchmarks.simulate --num-requests 100 --scale 1000 4000",
+    )
+    parser.add_argument("--num-requests", type=int, default=400, help="ShareGPT-like requests for each policy")
+    parser.add_argument("--scale", type=int, nargs="*", default=[1000, 10_000, 100_000], help="sizes of traces")
+    parser.add_argument("--trace", help="a trace that is replayed whole, such as Azure's of 2023")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for simulate.json")
+    options = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    tables = {
+        f"OPT-13B on A100-40GB, ShareGPT at {RATE_PER_S:g} requests a second": by_policy(
+            options.num_requests, options.seed
+        )
+    }
+    if options.scale:
+        tables["HumanEval at the same rate, over the length of the trace"] = by_length(options.scale, options.seed)
+    if options.trace:
+        tables["Llama-3-8B on A100-80GB, the whole trace"] = whole_trace(options.trace)
+    for title, rows in tables.items():
+        show(console, title, rows)
+    machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
+    document = {**machine, "options": {name: str(value) for name, value in vars(options).items()}, "tables": tables}
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(options.out / "simulate.json", json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    main()
