@@ -4,9 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 MINUTES ?= 10
-LIVE := --expand-kv-heads --policy fcfs,aptserve --workload humaneval --rate 2 --cv 3 --num-requests 30 --num-blocks 40 \
-	--max-prompt-tokens 96 --max-output-tokens 32 --slo-ttft 4 --slo-tbt 1
-APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends coq >/dev/null
+LIVE := --expand-kv-heads --workload humaneval --rate 1.5 --cv 4 --num-requests 40 --num-blocks 24 \
+	--max-prompt-tokens 48 --max-output-tokens 32 --slo-ttft 1.5 --slo-tbt 1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -23,7 +22,7 @@ demo: $(READY) ## gap study, a few sentences, and two policies live on a small m
 	@echo
 	@$(BIN)/aptsched generate --chat --max-tokens 64 --prompt "What is a knapsack problem? Answer in two sentences."
 	@echo
-	@$(BIN)/aptsched run $(LIVE) --out demo-out/run
+	@$(BIN)/aptsched run --policy fcfs,aptserve $(LIVE) --out demo-out/run
 
 test: $(READY) ## the tests, without the slow ones; more options: make test ARGS="-k greedy"
 	@$(BIN)/pytest -q -n 2 -m "not slow" $(ARGS)
