@@ -23,13 +23,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from rich.table import Table
 
 from aptsched.cache import CacheForm
 from aptsched.files import write
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.fcfs import FCFS
 from aptsched.workload import generate
+from benchmarks.tables import Row, show
 from engine.batch import Batch
 from engine.engine import Engine
 from engine.iteration import Iteration
@@ -60,7 +60,6 @@ OPT_125M = ModelConfig(
     tied=True,
 )
 HIDDEN_TOKENS = ((4, 128), (4, 256), (8, 256), (16, 256))  # requests, tokens cached of each
-Row = dict[str, Any]
 
 
 def transformers_model(dtype: torch.dtype) -> Any:
@@ -199,16 +198,6 @@ def _decode(executor: TorchExecutor, size: int, cached: int, form: CacheForm) ->
     table = np.arange(size * each).reshape(size, each)
     ones = np.ones(size, np.int64)
     return Batch(requests, ones * cached, ones, ones * int(form), table, ones.astype(np.bool_))
-
-
-def show(console: Console, title: str, rows: list[Row]) -> None:
-    """A table of rows."""
-    table = Table(title=title)
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
 
 
 def main() -> None:

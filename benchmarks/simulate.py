@@ -18,17 +18,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from aptsched.cli.policies import named_policies
 from aptsched.files import write
 from aptsched.metrics import summarise
 from aptsched.policies.oracle import TrueLengths
 from aptsched.request import SLO
+from benchmarks.tables import Row, show
 from engine.arrival_source import ArrivalSource
 from engine.cost.gpus import find_gpu
 from engine.cost.shapes import find_model
@@ -40,7 +39,6 @@ from engine.simulation import Setup, simulated_server
 
 POLICIES = ("fcfs", "vllm-v1", "sarathi", "random", "sjf", "fastserve", "aptserve", "aptserve:forms=kv")
 RATE_PER_S = 3.0
-Row = dict[str, Any]
 
 
 def measured(name: str, replay: Replay, server: Server) -> Row:
@@ -88,16 +86,6 @@ def whole_trace(path: str) -> list[Row]:
     server = simulated_server(Setup(find_model("llama-3-8b"), find_gpu("a100-80gb")), Limits())
     (replay,) = simulated_replays(ArrivalSource(trace=path), [], SLO())
     return [measured(name, replay, server) for name in ("fcfs", "aptserve")]
-
-
-def show(console: Console, title: str, rows: list[Row]) -> None:
-    """A table of rows."""
-    table = Table(title=title)
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
 
 
 def main() -> None:
