@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from aptsched import files
-from aptsched.report import figure, serving_plots, table
+from aptsched.report import serving_plots, table
 from aptsched.report.table import Column, Section
 from engine import calibration
 from engine.calibration import Calibration, Point
 
+FILES = ("calibration.json", "calibration.png")
 COLUMNS = (
     Column("iteration", left=True),
     Column("tokens fed"),
@@ -21,12 +21,6 @@ COLUMNS = (
     Column("measured", "added by hidden form", min_width=9),
     Column("rho m", "added by hidden form", min_width=9),
 )
-
-
-def prepare(path: str | os.PathLike[str]) -> Path:
-    """Make the directory, and find out before measuring whether plots can be drawn."""
-    figure.require()
-    return files.make_directory(path)
 
 
 def write(directory: Path, measured: Calibration) -> None:

@@ -6,6 +6,7 @@ import re
 
 import torch
 
+from aptsched.cache import BLOCK_SIZE
 from aptsched.errors import InputError
 from engine.cache_storage import block_bytes
 from engine.layout import GROUP_BYTES
@@ -30,7 +31,7 @@ def parse_bytes(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2] or ""])
 
 
-def num_blocks(model: Model, cache_mem: str | int, block_size: int = 16) -> int:
+def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE) -> int:
     """Whole blocks of so many bytes.
 
     Raises

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from aptsched import files
-from aptsched.errors import InputError
 from aptsched.latencies import latencies
 from aptsched.metrics import highest_rate, summarise
-from aptsched.report import figure, serving_plots
+from aptsched.report import serving_plots
 from aptsched.report.document import as_json, known, machine, versions
 from aptsched.report.serving_plots import AttainmentLine, MemoryPanel
 from aptsched.request import Outcome, RequestRecord
@@ -98,22 +96,6 @@ def certificates_path(directory: Path, policy: str, replay: Replay, replays: Seq
     name = re.sub(r"[^A-Za-z0-9.]+", "-", policy).strip("-.")
     rate = f"-rate{replay.rate_per_s:g}" if len(replays) > 1 else ""
     return directory / f"certificates-{name}{rate}.jsonl"
-
-
-def prepare(path: str | os.PathLike[str]) -> Path:
-    """Make the directory, and find out before a long run whether `write` can write to it.
-
-    Raises
-    ------
-    InputError
-        It cannot, and why.
-    """
-    figure.require()
-    directory = files.make_directory(path)
-    for name in FILES:
-        if (directory / name).is_dir():
-            raise InputError(f"{directory / name}: a directory is in the way; a file, or nothing, is accepted there")
-    return directory
 
 
 def write(directory: Path, written: dict[str, Any], runs: Sequence[ServedRun]) -> None:

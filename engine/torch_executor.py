@@ -7,6 +7,7 @@ import time
 import numpy as np
 import torch
 
+from aptsched.cache import BLOCK_SIZE
 from aptsched.checks import Ints
 from engine.attention import PagedAttention
 from engine.batch import Batch, Step
@@ -28,7 +29,7 @@ class TorchExecutor:
         KV tokens a block.
     """
 
-    def __init__(self, decoder: Decoder, num_blocks: int, block_size: int = 16) -> None:
+    def __init__(self, decoder: Decoder, num_blocks: int, block_size: int = BLOCK_SIZE) -> None:
         self.decoder = decoder
         self.storage = CacheStorage(decoder.config, num_blocks, decoder.dtype, decoder.device, block_size)
         self.attention = PagedAttention(decoder, self.storage)

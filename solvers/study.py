@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from aptsched import files, instance
-from aptsched.errors import InputError
-from aptsched.report import figure, plots, table
+from aptsched.report import plots, table
 from aptsched.report.document import as_json, machine, versions
 from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
@@ -88,21 +86,6 @@ def as_csv(records: Iterable[Record]) -> str:
         prices = list(vars(record.multipliers).values()) if record.multipliers else ["", "", ""]
         writer.writerow([getattr(record, name) for name in names] + prices)
     return text.getvalue()
-
-
-def prepare(path: str | os.PathLike[str]) -> None:
-    """Make the directory, and find out before a long run whether `write` can write to it.
-
-    Raises
-    ------
-    InputError
-        It cannot, and why.
-    """
-    figure.require()
-    directory = files.make_directory(path)
-    for name in FILES:
-        if (directory / name).is_dir():
-            raise InputError(f"{directory / name}: a directory is in the way; a file, or nothing, is accepted there")
 
 
 def write(directory: Path, document: dict[str, Any], records: Sequence[Record]) -> None:

@@ -38,9 +38,10 @@ def calibrate(
       aptsched run --model smollm2 --calibration here/calibration.json --workload sharegpt --rate 1
     """  # noqa: D301
     require_torch()
+    from aptsched.report.document import prepare
     from engine import calibration_report
 
-    directory = None if out is None else calibration_report.prepare(out)
+    directory = None if out is None else prepare(out, calibration_report.FILES)
     try:
         loaded = load(model, dtype, device, threads, expand_kv_heads)
         from engine.live import calibrated

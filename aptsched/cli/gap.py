@@ -108,11 +108,12 @@ def _study(
 ) -> int:
     from aptsched.report import table
     from aptsched.report.document import as_json as written
+    from aptsched.report.document import prepare
     from solvers import gap, study
     from solvers.summary import summarise
 
     if out is not None:
-        study.prepare(out)
+        prepare(out, study.FILES)
     gap.warm_up(methods, instances[0].problem, time_limit_s)
     results: list[tuple[Record, ...]] = []
     try:

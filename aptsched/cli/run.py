@@ -119,6 +119,7 @@ def run(
 
 def _run(options: dict[str, Any]) -> int:
     require_torch()
+    from aptsched.report.document import prepare
     from engine import run_files
     from engine.limits import Limits
 
@@ -127,7 +128,7 @@ def _run(options: dict[str, Any]) -> int:
     limits = Limits(options["max_tokens"], options["max_seqs"])
     check_memory(options["cache_mem"], options["num_blocks"])
     times, measured = _known_times(options["calibration"], options["rho"])
-    directory = None if options["out"] is None else run_files.prepare(options["out"])
+    directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     model = load(*(options[name] for name in ("model", "dtype", "device", "threads", "expand_kv_heads")))
     from engine import live
 

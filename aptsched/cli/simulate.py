@@ -98,6 +98,7 @@ def simulate(
 
 
 def _simulate(options: dict[str, Any]) -> int:
+    from aptsched.report.document import prepare
     from engine import run_files, simulation
     from engine.cost.gpus import find_gpu
     from engine.cost.shapes import find_model
@@ -114,7 +115,7 @@ def _simulate(options: dict[str, Any]) -> int:
     )
     server = simulation.simulated_server(setup, Limits(options["max_tokens"], options["max_seqs"]))
     replays = _replays(options)
-    directory = None if options["out"] is None else run_files.prepare(options["out"])
+    directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     tasks = _tasks(options["policy"], replays, server, directory)
     return _study(tasks, replays, setup, directory, options)
 

@@ -8,7 +8,28 @@ import os
 import platform
 from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+from aptsched import files
+from aptsched.errors import InputError
+from aptsched.report import figure
+
+
+def prepare(path: str | os.PathLike[str], names: Iterable[str]) -> Path:
+    """Make the directory, and find out before a long run whether plots and these files can be written to it.
+
+    Raises
+    ------
+    InputError
+        They cannot, and why.
+    """
+    figure.require()
+    directory = files.make_directory(path)
+    for name in names:
+        if (directory / name).is_dir():
+            raise InputError(f"{directory / name}: a directory is in the way; a file, or nothing, is accepted there")
+    return directory
 
 
 def as_json(document: dict[str, Any]) -> str:

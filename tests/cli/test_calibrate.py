@@ -7,20 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aptsched import cli
 from aptsched.iteration_time import IterationTime
+from commands import call
 from engine import calibration
 from engine.calibration import Point, fit
 from tiny_model import LLAMA, OPT, save_model
-
-
-def call(*arguments: str) -> int:
-    """The exit code of the command, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    code = caught.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
 
 
 def test_a_line_without_noise_is_found() -> None:

@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 
 from aptsched import cli
+from commands import call
 
 QUICK = ["gap", "--workload", "sharegpt", "--instances", "2"]
-
-
-def call(*arguments: str) -> int:
-    """The exit code of the command, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    code = caught.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
 
 
 @pytest.mark.parametrize(

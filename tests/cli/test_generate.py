@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from aptsched import cli
+from commands import call
 from tiny_model import LLAMA, OPT, save_model
 
 SAMPLED = ["--temperature", "1", "--threads", "1", "--max-tokens", "24", "--cache-mem", "1MiB"]
-
-
-def call(*arguments: str) -> int:
-    """The exit code of the command, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    code = caught.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aptsched import cli
+from commands import call
 from tiny_model import OPT, save_model
 
 FILES = ["attainment.png", "requests.csv", "results.json", "timeline.png"]
@@ -32,15 +32,6 @@ class Late:
         self.num += 1
         return FCFS().decide(view) if self.num < 20 else None
 """
-
-
-def call(*arguments: str) -> int:
-    """The exit code of the command, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    code = caught.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aptsched import BatchProblem, cli, instance
-
-
-def call(*arguments: str) -> int:
-    """The exit code of the command, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    code = caught.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
+from aptsched import BatchProblem, instance
+from commands import call
 
 
 @pytest.fixture

@@ -7,19 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aptsched import BatchProblem, cli, greedy
+from aptsched import BatchProblem, greedy
 from aptsched.certificate_log import HEADER, as_line, as_record
+from commands import call
 
 PROBLEM = BatchProblem.hybrid([9.0, 7.0, 4.0], [6, 5, 3], 8, 0.25)
-
-
-def call(*arguments: str) -> int:
-    """The exit code of the command, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    code = caught.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
 
 
 @pytest.fixture

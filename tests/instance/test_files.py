@@ -9,6 +9,7 @@ import pytest
 
 from aptsched import files
 from aptsched.errors import InputError
+from aptsched.report.document import prepare
 from solvers import study
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes as POSIX has them")
@@ -47,7 +48,7 @@ def test_a_directory_in_the_way_is_found_first(tmp_path: Path) -> None:
     """Before a study is run."""
     (tmp_path / "gap.png").mkdir()
     with pytest.raises(InputError, match=r"gap\.png: a directory is in the way"):
-        study.prepare(tmp_path)
+        prepare(tmp_path, study.FILES)
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")

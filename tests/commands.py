@@ -1,0 +1,16 @@
+"""The commands, run in this process."""
+
+from __future__ import annotations
+
+import pytest
+
+from aptsched import cli
+
+
+def call(*arguments: str) -> int:
+    """The exit code of the command, run in this process."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    code = caught.value.code
+    assert code is None or isinstance(code, int)
+    return code or 0
