@@ -6,6 +6,7 @@ ARGS ?=
 MINUTES ?= 10
 LIVE := --expand-kv-heads --workload humaneval --rate 1.5 --cv 4 --num-requests 40 --num-blocks 24 \
 	--max-prompt-tokens 48 --max-output-tokens 32 --slo-ttft 1.5 --slo-tbt 1
+APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends coq >/dev/null
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
