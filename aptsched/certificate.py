@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from aptsched.checks import Floats, Ints
+from aptsched.checks import Bools, Floats, Ints
 from aptsched.exact_sum import exact_sum
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection
@@ -32,7 +32,7 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
 
 
 def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
-    """The bound of `Multipliers`, in seconds, rounded up.
+    """The bound of `Multipliers`, in seconds, rounded up; those of unlimited resources are taken for 0.
 
     Never below the exact value: each term is rounded at most 6 times and numpy's pairwise sum at most 40 (runs of 16
     and 2**20 of them), by 2**-53 of what is added up, and that much is added. With multipliers of 0 nothing is rounded
@@ -43,37 +43,41 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     paid = [
         rate * float(min(limit, HUGE)) for rate, limit in zip(rates, limits, strict=True) if limit is not None and rate
     ]
-    fits = problem.fits_alone()
-    all_fit = bool(np.logical_and.reduce(fits, axis=None))
-    values, price = problem.values, prices(problem, multipliers) if any(rates) else np.zeros_like(problem.values)
-    reduced = values - price if any(rates) else values
-    if not all_fit:
+    values, all_fits = problem.values, problem.fits_alone()
+    fits = None if np.logical_and.reduce(all_fits, axis=None) else all_fits
+    if not paid:
+        return sum_rounded_up(_best(problem, values, fits).tolist())
+    price = prices(problem, multipliers)
+    best = _best(problem, values - price, fits)
+    if fits is not None:
         values, price = np.where(fits, values, 0.0), np.where(fits, price, 0.0)
+    # A price above 2 |value| leaves nothing to round, unless it must be paid.
+    magnitude = sum(paid) + 3 * float(np.add.reduce(np.abs(values), axis=None))
+    if problem.required is not None:
+        magnitude += float(price[problem.required].sum())
+    slack = 48 * UNIT_ROUNDOFF * magnitude + values.size * math.ulp(0.0)
+    return math.nextafter(sum(paid) + float(np.add.reduce(best)) + slack, math.inf)
+
+
+def _best(problem: BatchProblem, reduced: Floats, fits: Bools | None) -> Floats:
+    """What each request adds to the bound, [n]: the best of its reduced values, [n, k], that fit (None: all do)."""
+    if fits is not None:
         reduced = np.where(fits, reduced, -np.inf)
     best: Floats = reduced[:, 0]
     for column in range(1, problem.num_forms):
         best = np.maximum(best, reduced[:, column])
-    best = (
-        np.maximum(best, 0.0) if problem.required is None else np.where(problem.required, best, np.maximum(best, 0.0))
-    )
-    if not paid:
-        return sum_rounded_up(best.tolist())
-    magnitude = sum(paid) + 3 * float(
-        np.add.reduce(np.abs(values), axis=None)
-    )  # a price above 2 |value| leaves nothing to round
-    if problem.required is not None:
-        magnitude += float(price[problem.required].sum())
-    slack = 48 * UNIT_ROUNDOFF * magnitude + problem.values.size * math.ulp(0.0)
-    return math.nextafter(sum(paid) + float(np.add.reduce(best)) + slack, math.inf)
+    if problem.required is None:
+        return np.maximum(best, 0.0)
+    return np.where(problem.required, best, np.maximum(best, 0.0))
 
 
 def prices(problem: BatchProblem, multipliers: Multipliers) -> Floats:
     """What the resources of each form are worth, [n, k], in seconds."""
     with np.errstate(over="ignore"):
         price: Floats = np.multiply(problem.weights, multipliers.per_block_s, dtype=np.float64)
-        if multipliers.per_token_s and problem.num_tokens is not None:
+        if multipliers.per_token_s and problem.max_tokens is not None and problem.num_tokens is not None:
             price += (problem.num_tokens * multipliers.per_token_s)[:, None]
-        if multipliers.per_seq_s:
+        if multipliers.per_seq_s and problem.max_seqs is not None:
             price += multipliers.per_seq_s
     return price
 

@@ -87,7 +87,7 @@ class AptServe:
         """The plan of the next iteration, with its problem and certificate."""
         reject, outgrown = self._beyond_the_pool(view)
         if not len(reject) and not len(outgrown):
-            return self._compose(view, np.flatnonzero(view.running), np.flatnonzero(~view.running))
+            return self._compose(view, view.running.nonzero()[0], (~view.running).nonzero()[0])
         view = without_cache(view, np.concatenate([reject, outgrown]))
         waiting = np.setdiff1d(np.flatnonzero(~view.running), reject)
         plan = self._compose(view, np.flatnonzero(view.running), waiting)
@@ -113,20 +113,22 @@ class AptServe:
 
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
         """Whom of the waiting requests to admit beside what runs; None where that is nobody."""
+        lightest, in_order = self._lightest(view), self.order == "fcfs"
+        if view.cache.blocks(int(view.num_tokens[waiting].min()), lightest) > view.free_blocks:
+            return None
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
         if len(running):
             capacity -= int(growth(view, running, view.num_remaining[running]).sum())
             capacity -= int(self.watermark * view.num_blocks)
         if capacity <= 0 or max_seqs <= 0:
             return None
-        lightest, in_order = self._lightest(view), self.order == "fcfs"
         rows = waiting[:max_seqs] if in_order else waiting
         num_tokens = view.num_tokens[rows]
         fed, blocks = np.minimum(num_tokens, view.max_tokens), next_blocks(view, num_tokens, lightest)
         if in_order:
             some = np.arange(min(leading(blocks, capacity), leading(fed, view.max_tokens)))
         else:
-            some = np.flatnonzero(blocks <= capacity)
+            some = (blocks <= capacity).nonzero()[0]
         if not len(some):
             return None
         problem = self._of_waiting(view, rows[some], fed[some], blocks[some], capacity, max_seqs)
@@ -212,7 +214,7 @@ class AptServe:
     def _answered(self, view: View, rows: Ints, fed: Ints, problem: BatchProblem) -> Plan:
         """The problem's answer as entries; who runs in hidden form and is to be KV is promoted."""
         selection = compose(problem, self.select)
-        served = np.flatnonzero(selection.form)
+        served = selection.form.nonzero()[0]
         chosen, form, promote = rows, selection.form, nothing()
         if len(served) < len(rows):
             chosen, fed, form = rows[served], fed[served], form[served]
@@ -224,18 +226,20 @@ class AptServe:
 def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
     """Whether those that wait have been pending for at least as long in all as those that run."""
     pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
-    return float(pending_s[waiting].sum()) >= float(pending_s[running].sum())
+    return bool(np.add.reduce(pending_s.take(waiting)) >= np.add.reduce(pending_s.take(running)))
 
 
 def fed_to_all(view: View, running: Ints) -> Ints:
     """A token for each of the running requests, [r], and what the budget has left for prompts that were begun."""
-    more = view.num_remaining[running] - 1
-    return 1 + shared(more, max(0, view.max_tokens - len(running)))
+    fed = view.num_remaining[running]
+    if np.add.reduce(fed) > view.max_tokens:
+        fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
+    return fed
 
 
 def decode_s(view: View, rows: Ints, fed: Ints, hidden: Bools) -> float:
     """Seconds that an iteration of running requests, some of them hidden, [r], is believed to take."""
-    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum())
+    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum()) if hidden.any() else 0
     return view.times.predict(int(fed.sum()), int(view.num_cached[rows].sum()), kv_blocks)
 
 

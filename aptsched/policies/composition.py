@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
-from aptsched.certificate import certify
+from aptsched.certificate import sum_rounded_up
 from aptsched.checks import MAX_COUNT, Bools, Floats, Ints
 from aptsched.policies.scheduling_value import hidden_value
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection
 from aptsched.view import View
 
+Array = TypeVar("Array", Floats, Ints)
 Select = Callable[[BatchProblem], Selection]
 
 NOT_OFFERED = MAX_COUNT  # blocks: what does not fit alone is in no selection and no bound
@@ -38,17 +41,20 @@ def forms_table(
         are offered, and the pool could hold it with a KV cache.
     """
     choice = kv & hidden & (kv_blocks <= view.num_blocks)
-    values = np.stack([value_s, np.where(choice, hidden_value(value_s, kv_blocks, view), value_s)], axis=1)
-    weights = np.stack([np.where(kv, kv_blocks, NOT_OFFERED), np.where(hidden, hidden_blocks, NOT_OFFERED)], axis=1)
+    values, weights = np.empty((len(value_s), 2)), np.empty((len(value_s), 2), np.int64)
+    values[:, 0] = value_s
+    values[:, 1] = np.where(choice, hidden_value(value_s, kv_blocks, view), value_s)
+    weights[:, 0] = np.where(kv, kv_blocks, NOT_OFFERED)
+    weights[:, 1] = np.where(hidden, hidden_blocks, NOT_OFFERED)
     return values, weights
 
 
 def compose(problem: BatchProblem, select: Select) -> Selection:
     """The answer of `select`, unless all requests fit in their best forms together: that leaves nothing to choose."""
     form = best_forms(problem)
-    weights = problem.weights.ravel()[form + np.arange(len(form)) * problem.num_forms]
-    if fit_together(problem, weights) and all_wanted(problem, form):
-        return certify(problem, form + 1, Multipliers())
+    values, weights = chosen(problem.values, form), chosen(problem.weights, form)
+    if fit_together(problem, weights) and all_wanted(problem, values):
+        return all_served(problem, form + 1, values, weights)
     return select(problem)
 
 
@@ -60,18 +66,36 @@ def best_forms(problem: BatchProblem) -> Ints:
     return best
 
 
+def chosen(array: Array, form: Ints) -> Array:
+    """The entry in that column of each row, [n]."""
+    return array[:, 0] if array.shape[1] == 1 else array[np.arange(len(form)), form]
+
+
+def all_served(problem: BatchProblem, form: Ints, values: Floats, weights: Ints) -> Selection:
+    """All in their best forms, [n], which are worth and weigh so much: with free resources the bound is their sum."""
+    terms = values.tolist()
+    form.flags.writeable = False
+    return Selection(
+        form=form,
+        objective_s=math.fsum(terms),
+        num_blocks=int(np.add.reduce(weights)),
+        num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens)),
+        multipliers=Multipliers(),
+        bound_s=sum_rounded_up(terms),
+    )
+
+
 def fit_together(problem: BatchProblem, weights: Ints) -> bool:
     """Whether all requests, with these weights, are within the capacity and the budgets."""
-    within = int(weights.sum()) <= problem.capacity
+    within = int(np.add.reduce(weights)) <= problem.capacity
     if problem.max_tokens is not None and problem.num_tokens is not None:
-        within = within and int(problem.num_tokens.sum()) <= problem.max_tokens
+        within = within and int(np.add.reduce(problem.num_tokens)) <= problem.max_tokens
     return within and (problem.max_seqs is None or len(weights) <= problem.max_seqs)
 
 
-def all_wanted(problem: BatchProblem, form: Ints) -> bool:
-    """Whether each request is required, or worth something in its form."""
+def all_wanted(problem: BatchProblem, values: Floats) -> bool:
+    """Whether each request is required, or its value, [n], is above 0."""
     if problem.required is not None and problem.required.all():
         return True
-    values = problem.values.ravel()[form + np.arange(len(form)) * problem.num_forms]
     wanted = values > 0 if problem.required is None else problem.required | (values > 0)
     return bool(wanted.all())

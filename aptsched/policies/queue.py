@@ -18,13 +18,13 @@ def check_watermark(share: float) -> None:
 
 def leading(amounts: Ints, budget: int) -> int:
     """How many of the first amounts, [n], of at least 0 each, add up to no more than the budget."""
-    return int(np.searchsorted(np.cumsum(amounts), budget, side="right"))
+    return int(amounts.cumsum().searchsorted(budget, side="right"))
 
 
 def shared(amounts: Ints, budget: int) -> Ints:
     """What each gets, [n], of a budget handed out in order, each up to its amount; 0 where none is left."""
-    before = np.cumsum(amounts) - amounts
-    given: Ints = np.clip(budget - before, 0, amounts)
+    before = amounts.cumsum() - amounts
+    given: Ints = np.minimum(amounts, np.maximum(budget - before, 0))
     return given
 
 

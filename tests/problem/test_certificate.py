@@ -62,6 +62,12 @@ def test_bound_of_zero_multipliers_is_rounded_up_once() -> None:
     assert dual_bound(above, Multipliers()) == math.nextafter(1.0, 2.0)
 
 
+@pytest.mark.parametrize("num_tokens", [None, [1, 1]])
+def test_prices_of_what_is_unlimited_lower_no_bound(num_tokens: list[int] | None) -> None:
+    problem = BatchProblem(values=[[3.0], [2.0]], weights=[[1], [1]], capacity=2, num_tokens=num_tokens)
+    assert dual_bound(problem, Multipliers(per_token_s=1.0, per_seq_s=1.0)) == 5.0
+
+
 def test_bound_counts_required_requests_below_zero() -> None:
     """A required request must be served, at -3 s; what cannot fit alone counts for nothing."""
     problem = BatchProblem(
