@@ -47,7 +47,7 @@ class Metrics:
         Both, with the largest gap of the request in place of the P99.
     goodput_per_s, tokens_per_s : float
         Requests that attain both, and output tokens of all requests, over the span.
-    num_preemptions, num_promotions, num_recomputed_tokens : int
+    num_preemptions, num_promotions, num_swap_outs, num_recomputed_tokens : int
     starved : float
         Share of all requests whose first token came later than 10 times its objective, or never.
     jain : float, optional
@@ -70,6 +70,7 @@ class Metrics:
     tokens_per_s: float
     num_preemptions: int
     num_promotions: int
+    num_swap_outs: int
     num_recomputed_tokens: int
     starved: float
     jain: float | None = None
@@ -114,6 +115,7 @@ def summarise(
         tokens_per_s=int(each.num_tokens.sum()) / span_s if span_s > 0 else math.nan,
         num_preemptions=sum(record.num_preemptions for record in records),
         num_promotions=sum(record.num_promotions for record in records),
+        num_swap_outs=sum(record.num_swap_outs for record in records),
         num_recomputed_tokens=sum(record.num_recomputed_tokens for record in records),
         starved=_share(each.starved),
         jain=None if baseline_s is None else _jain(each.latency_s, baseline_s),

@@ -22,9 +22,11 @@ def nothing() -> Ints:
 class Plan:
     """Entries of the iteration and what happens before it; positions are rows of the view.
 
-    Rejections come first, then preemptions, promotions, and entries in order. What does not fit in the pool is left
-    out, never over-committed; a promotion that does not fit leaves its request hidden, and its entry runs so. A row
-    that is rejected is in no other array, one that is preempted is not promoted. All arrays are int64.
+    Rejections come first, then preemptions, swaps to the host, swaps from there, promotions, and entries in order. What
+    does not fit in the pool or on the host is left out, never over-committed: who cannot be swapped out keeps its
+    blocks, who cannot be swapped in is not promoted and does not run, and a promotion that does not fit leaves its
+    request hidden, and its entry runs so. A row that is rejected or swapped out is in no other array, one that is
+    preempted is not promoted or swapped in. All arrays are int64.
 
     Attributes
     ----------
@@ -34,9 +36,14 @@ class Plan:
         Tokens fed, from 1 to num_remaining of the row (to its num_tokens where it is preempted in this plan).
     form : int array, [b]
         `CacheForm` of the tokens fed: the row's own where it runs on, KV where it is promoted, any that the cache
-        offers where it waits or is preempted in this plan.
+        offers where it waits or is preempted in this plan. Who is on the host runs only if it is swapped in.
     preempt : int array
-        Rows whose cache is thrown away; their output so far is kept, and their tokens are fed again later.
+        Rows whose cache is thrown away, in the pool or on the host; their output so far is kept, and their tokens are
+        fed again later.
+    swap_out : int array
+        Rows whose cache is copied to the host, to give its blocks to others.
+    swap_in : int array
+        Rows whose cache is copied back from the host.
     promote : int array
         Rows whose hidden states become K and V in place, without a new prefill.
     reject : int array
@@ -51,6 +58,8 @@ class Plan:
     num_tokens: Ints = field(default_factory=nothing)
     form: Ints = field(default_factory=nothing)
     preempt: Ints = field(default_factory=nothing)
+    swap_out: Ints = field(default_factory=nothing)
+    swap_in: Ints = field(default_factory=nothing)
     promote: Ints = field(default_factory=nothing)
     reject: Ints = field(default_factory=nothing)
     problem: BatchProblem | None = None

@@ -47,8 +47,9 @@ class RequestRecord:
     outcome : Outcome
     reason : str
         Why it was rejected or is unfinished; empty otherwise.
-    num_preemptions, num_promotions, num_recomputed_tokens : int
-        Recomputed is what was cached, thrown away by a preemption, and fed again.
+    num_preemptions, num_promotions, num_swap_outs, num_recomputed_tokens : int
+        A swap-out copies the cache to the host. Recomputed is what was cached, thrown away by a preemption, and fed
+        again.
     """
 
     request_id: int
@@ -60,4 +61,5 @@ class RequestRecord:
     reason: str = ""
     num_preemptions: int = 0
     num_promotions: int = 0
+    num_swap_outs: int = 0
     num_recomputed_tokens: int = 0

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from aptsched.cache import NONE, CacheShape
+from aptsched.cache import CacheShape
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.iteration_time import IterationTime
 
@@ -33,13 +33,17 @@ class View:
     num_tokens : int array, [n]
         Prompt and output so far: all of them are in the cache after the iteration that yields the next token.
     num_cached : int array, [n]
-        Tokens in the cache; below num_tokens.
+        Tokens in the cache, or in its copy on the host; below num_tokens.
     form : int array, [n]
         `CacheForm` of the tokens cached: 0 where none are.
     num_held : int array, [n]
-        Blocks held.
+        Blocks held in the pool.
+    num_swapped : int array, [n]
+        Blocks held on the host, by requests that are swapped out; these hold none in the pool.
     free_blocks, num_blocks : int
         Of the pool.
+    free_host_blocks, num_host_blocks : int
+        Of the host.
     max_tokens, max_seqs : int
         Token budget and sequence limit of an iteration.
     cache : CacheShape
@@ -59,8 +63,11 @@ class View:
     num_cached: Ints
     form: Ints
     num_held: Ints
+    num_swapped: Ints
     free_blocks: int
     num_blocks: int
+    free_host_blocks: int
+    num_host_blocks: int
     max_tokens: int
     max_seqs: int
     cache: CacheShape
@@ -68,8 +75,8 @@ class View:
 
     @cached_property
     def running(self) -> Bools:
-        """Requests that hold cache blocks, [n]; the others wait."""
-        return _read_only(self.form != NONE)
+        """Requests that hold blocks of the pool, [n]; the others wait, or are swapped out."""
+        return _read_only(self.num_held > 0)
 
     @cached_property
     def num_remaining(self) -> Ints:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from aptsched.checks import Bools, Ints
 from engine.request import Request
 
@@ -31,6 +33,23 @@ class Promotion:
 
 
 @dataclass(frozen=True, eq=False)
+class Copies:
+    """Blocks that are copied between the pool and the host.
+
+    Attributes
+    ----------
+    source, target : int array, [c]
+        Block source[i] of one side goes to block target[i] of the other.
+    """
+
+    source: Ints
+    target: Ints
+
+
+NO_COPIES = Copies(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
     """One iteration, with all blocks allocated.
 
@@ -49,6 +68,9 @@ class Batch:
         Whether all tokens known are cached afterwards, so that the entry yields the next token.
     promotions : sequence of Promotion
         Made before the entries run; a promoted request may be one of them.
+    swap_out, swap_in : Copies
+        From the pool to the host, and then from there to the pool, before all else. Blocks that are left may be
+        written at once by what comes after.
     """
 
     requests: Sequence[Request]
@@ -58,6 +80,13 @@ class Batch:
     block_table: Ints
     samples: Bools
     promotions: Sequence[Promotion] = ()
+    swap_out: Copies = NO_COPIES
+    swap_in: Copies = NO_COPIES
+
+    @property
+    def num_swapped_blocks(self) -> int:
+        """Blocks copied between the pool and the host, in both directions."""
+        return len(self.swap_out.source) + len(self.swap_in.source)
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,6 +120,7 @@ class RequestBook:
             reason,
             num_preemptions=int(table.num_preemptions[row]),
             num_promotions=int(table.num_promotions[row]),
+            num_swap_outs=int(table.num_swap_outs[row]),
             num_recomputed_tokens=int(table.num_lost_tokens[row] - max(missing, 0)),
         )
 

@@ -27,8 +27,12 @@ class Iteration:
     num_kv_blocks, num_hidden_blocks, num_free_blocks : int
         Of the pool, with what the iteration itself took, before finished requests leave.
     num_waiting : int
-        Unfinished requests without cache at that time.
+        Unfinished requests without cache at that time, in the pool or on the host.
     num_preemptions, num_promotions, num_rejections : int
+    num_swap_outs, num_swap_ins : int
+        Requests whose cache went to the host, and that came back.
+    num_swapped_blocks : int
+        Blocks copied for that, in both directions.
     problem, selection : BatchProblem, Selection, optional
         The policy's decision and its certificate.
     """
@@ -47,6 +51,9 @@ class Iteration:
     num_preemptions: int
     num_promotions: int
     num_rejections: int
+    num_swap_outs: int
+    num_swap_ins: int
+    num_swapped_blocks: int
     problem: BatchProblem | None
     selection: Selection | None
 

@@ -186,7 +186,8 @@ class Loop:
         self._num_iterations += 1
         if self.on_iteration is not None:
             self.on_iteration(iteration)
-        return bool(iteration.num_seqs or iteration.num_promotions or iteration.num_rejections)
+        done = (iteration.num_seqs, iteration.num_promotions, iteration.num_rejections, iteration.num_swapped_blocks)
+        return any(done)
 
     def _iterate(self) -> Iteration:
         started, start_s = perf_counter(), self.clock.now_s()
@@ -235,18 +236,21 @@ class Loop:
         applied = self.pool.apply(plan, self._table)
         if len(applied.promoted):
             self._table.num_promotions[applied.promoted] += 1
+        if len(applied.swapped_out):
+            self._table.num_swap_outs[applied.swapped_out] += 1
         return applied
 
     def _execute(self, applied: Applied, rejected: Ints) -> Step:
         """Runs the batch. If it is broken off, what it wrote is not relied on: its requests are preempted."""
-        if not len(applied.row) and not len(applied.promoted):
+        touched = (applied.row, applied.promoted, applied.swapped_out, applied.swapped_in)
+        if not any(map(len, touched)):
             return Step(0.0, np.empty(0, np.int64))
         try:
             with self._hold:
                 step = self.executor.run(applied.batch)
             assert step.token_ids.shape == applied.row.shape, f"{step.token_ids.shape} tokens for {len(applied.row)}"
         except BaseException:
-            rows = np.union1d(applied.row, applied.promoted)
+            rows = np.unique(np.concatenate(touched))
             self._table.count_preemptions(rows, self.pool.num_cached[self._table.slot[rows]])
             self.pool.release(rows, self._table)
             self._table.remove(rejected)
@@ -267,4 +271,7 @@ class Loop:
             "num_free_blocks": self.pool.free_blocks,
             "num_waiting": self._table.num_waiting,
             "num_promotions": len(applied.promoted),
+            "num_swap_outs": len(applied.swapped_out),
+            "num_swap_ins": len(applied.swapped_in),
+            "num_swapped_blocks": batch.num_swapped_blocks,
         }

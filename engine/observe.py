@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import numpy as np
+
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.iteration_time import IterationTime
 from aptsched.view import View
@@ -19,6 +21,7 @@ def observe(
     """The view of now: read-only copies, which stay as they are when requests and pool change."""
     n = table.num_rows
     slot = table.slot[:n]
+    nobody_away = pool.host.free_blocks == pool.num_host_blocks  # spares the look-up in most runs
     return View(
         now_s=now_s,
         request_id=_read_only(table.request_id[:n].copy()),
@@ -29,11 +32,14 @@ def observe(
         missed_slo=_read_only(table.missed_slo[:n].copy()),
         num_prompt_tokens=_read_only(table.num_prompt_tokens[:n].copy()),
         num_tokens=_read_only(table.num_tokens[:n].copy()),
-        num_cached=_read_only(pool.num_cached[slot]),
-        form=_read_only(pool.form[slot]),
-        num_held=_read_only(pool.num_held[slot]),
+        num_cached=_read_only(pool.num_cached.take(slot)),
+        form=_read_only(pool.form.take(slot)),
+        num_held=_read_only(pool.device.num_held.take(slot)),
+        num_swapped=_read_only(np.zeros(n, np.int64) if nobody_away else pool.host.num_held.take(slot)),
         free_blocks=pool.free_blocks,
         num_blocks=pool.num_blocks,
+        free_host_blocks=pool.host.free_blocks,
+        num_host_blocks=pool.num_host_blocks,
         max_tokens=max_tokens,
         max_seqs=max_seqs,
         cache=pool.cache,

@@ -21,13 +21,16 @@ def check_plan(plan: Plan, view: View) -> None:
     Raises
     ------
     PlanError
-        A row that is not there, or twice; a request that is both given up and served; a form or a number of tokens
-        that is not open to it; more tokens or sequences than an iteration may have.
+        A row that is not there, or twice; a request that is both given up and served, or that runs without its blocks
+        in the pool; a form or a number of tokens that is not open to it; more tokens or sequences than an iteration
+        may have.
     """
     if not isinstance(plan, Plan):
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
-    for name in ("request", "preempt", "promote", "reject"):
+    for name in ("request", "preempt", "swap_out", "swap_in", "promote", "reject"):
         _check_rows(name, getattr(plan, name), view)
+    if len(plan.swap_out) or len(plan.swap_in) or view.free_host_blocks < view.num_host_blocks:
+        _check_swaps(plan, view)
     form, num_cached = view.form, view.num_cached
     if len(plan.preempt) or len(plan.promote) or len(plan.reject):
         form, num_cached = _before_entries(plan, view)
@@ -53,6 +56,23 @@ def _check_integers(name: str, array: Ints) -> None:
     if not isinstance(array, np.ndarray) or array.dtype != np.int64 or array.ndim != 1:
         shown = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
         raise PlanError(f"{name}: {shown} is not accepted; an int64 array with one axis is")
+
+
+def _check_swaps(plan: Plan, view: View) -> None:
+    """Who goes to the host has blocks, and does nothing else; who comes back is there; nobody runs from there."""
+    n = len(view.request_id)
+    elsewhere, gone, away = np.zeros(n, np.bool_), np.zeros(n, np.bool_), view.num_swapped > 0
+    elsewhere[plan.request] = elsewhere[plan.promote] = True
+    elsewhere[plan.preempt] = elsewhere[plan.reject] = gone[plan.preempt] = gone[plan.reject] = True
+    out, back = plan.swap_out, plan.swap_in
+    _refuse(view.num_held[out] == 0, "swap_out", out, view, "holds no blocks; requests that run are accepted")
+    _refuse(elsewhere[out], "swap_out", out, view, "is in another array too; others are accepted")
+    _refuse(~away[back], "swap_in", back, view, "is not on the host; requests that are swapped out are accepted")
+    _refuse(gone[back], "swap_in", back, view, "is given up or preempted in the same plan; others are accepted")
+    away[back] = away[plan.preempt] = False
+    for name in ("promote", "request"):
+        rows = getattr(plan, name)
+        _refuse(away[rows], name, rows, view, "is on the host; it is accepted with swap_in in the same plan")
 
 
 def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:

@@ -23,6 +23,7 @@ INTS = (
     "slot",
     "num_preemptions",
     "num_promotions",
+    "num_swap_outs",
     "num_lost_tokens",
     "most_lost_tokens",
 )
@@ -48,8 +49,8 @@ class RequestTable:
     end_tokens : int array
         Prompt and output at which the request is over.
     slot : int array
-        In the block pool; 0 where nothing is held.
-    num_preemptions, num_promotions : int array
+        In the block pool; 0 where nothing is cached.
+    num_preemptions, num_promotions, num_swap_outs : int array
     num_lost_tokens, most_lost_tokens : int array
         Tokens cached when preempted: of all times, and of the time with most.
     """
@@ -68,6 +69,7 @@ class RequestTable:
     slot: Ints
     num_preemptions: Ints
     num_promotions: Ints
+    num_swap_outs: Ints
     num_lost_tokens: Ints
     most_lost_tokens: Ints
 
@@ -101,7 +103,7 @@ class RequestTable:
 
     @property
     def num_waiting(self) -> int:
-        """Rows that hold no cache."""
+        """Rows that have no cache, in the pool or on the host."""
         return self.num_rows - int(np.count_nonzero(self.slot[: self.num_rows]))
 
     def remove(self, rows: Ints) -> None:

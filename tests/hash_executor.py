@@ -38,15 +38,27 @@ class HashExecutor:
     at that position.
     """
 
-    def __init__(self, num_blocks: int, cache: CacheShape, seconds_per_token: float = 0.001) -> None:
+    def __init__(
+        self, num_blocks: int, cache: CacheShape, seconds_per_token: float = 0.001, num_host_blocks: int = 0
+    ) -> None:
         self.cache, self.seconds_per_token = cache, seconds_per_token
         most = max(cache.block_size, cache.tokens_per_block(CacheForm.HIDDEN))
         self.owner, self.position, self.token = np.full((3, num_blocks, most), NOTHING)
         self.form = np.zeros(num_blocks, np.int64)
-        self.num_prefill_tokens = self.num_promotions = 0
+        self.host = [np.full((num_host_blocks, *column.shape[1:]), NOTHING) for column in self.columns()]
+        self.num_promotions = self.num_swapped_blocks = 0
+
+    def columns(self) -> list[np.ndarray]:
+        """All that is known of each block."""
+        return [self.owner, self.position, self.token, self.form]
 
     def run(self, batch: Batch) -> Step:
-        """Promotes, writes, and samples from what is read back."""
+        """Swaps, promotes, writes, and samples from what is read back."""
+        for here, there in zip(self.columns(), self.host, strict=True):
+            there[batch.swap_out.target] = here[batch.swap_out.source]
+        for here, there in zip(self.columns(), self.host, strict=True):
+            here[batch.swap_in.target] = there[batch.swap_in.source]
+        self.num_swapped_blocks += batch.num_swapped_blocks
         for promotion in batch.promotions:
             tokens = self.read(promotion.request, promotion.num_cached, promotion.hidden_blocks, CacheForm.HIDDEN)
             self.write(promotion.request, 0, tokens, promotion.kv_blocks, CacheForm.KV)

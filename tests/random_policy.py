@@ -15,7 +15,7 @@ SHARES = (0.0, 0.0, 0.1, 0.5)  # of the requests that something happens to, draw
 
 @dataclass
 class RandomPolicy:
-    """Forms, chunks, preemptions, promotions, orders, idling: all that is legal, and entries that may not fit.
+    """Forms, chunks, preemptions, swaps, promotions, orders, idling: all that is legal, and what may not fit.
 
     Attributes
     ----------
@@ -38,9 +38,14 @@ class RandomPolicy:
         reject = self._some(np.ones(len(view.request_id), np.bool_), self.reject_share)
         kept = np.ones(len(view.request_id), np.bool_)
         kept[reject] = False
-        preempt = self._some(kept & view.running, self.rng.choice(SHARES))
-        form, num_cached = view.form.copy(), view.num_cached.copy()
+        preempt = self._some(kept & (view.form != CacheForm.NONE), self.rng.choice(SHARES))
+        form, num_cached, away = view.form.copy(), view.num_cached.copy(), view.num_swapped > 0
         form[preempt] = num_cached[preempt] = 0
+        away[preempt] = False
+        swap_out = self._some(kept & view.running & (form != 0), self.rng.choice(SHARES))
+        swap_in = self._some(kept & away, self.rng.choice([0.3, 0.8]))
+        kept[swap_out] = away[swap_in] = False
+        kept &= ~away
         promote = self._some(kept & (form == CacheForm.HIDDEN), self.rng.choice(SHARES))
         form[promote] = CacheForm.KV
         request, num_tokens = self._entries(kept, view.num_tokens - num_cached, view)
@@ -52,6 +57,8 @@ class RandomPolicy:
             num_tokens=num_tokens,
             form=np.where(own == CacheForm.NONE, drawn, own),
             preempt=preempt,
+            swap_out=swap_out,
+            swap_in=swap_in,
             promote=promote,
             reject=reject,
         )

@@ -20,7 +20,7 @@ TIMES = IterationTime(fixed_s=0.02, per_token_s=1e-4, per_context_token_s=1e-6, 
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as a policy sees it; without tokens cached it waits."""
+    """A request as a policy sees it; without tokens cached it waits, and it may be swapped out."""
 
     num_prompt_tokens: int
     num_output_tokens: int = 0
@@ -31,6 +31,7 @@ class Seen:
     slo_ttft_s: float = 1.0
     slo_tbt_s: float = 1.0
     missed_slo: bool = False
+    swapped: bool = False
 
 
 def view_of(
@@ -41,8 +42,9 @@ def view_of(
     ratio: Fraction = Fraction(1, 2),
     now_s: float = 10.0,
     times: IterationTime = TIMES,
+    num_host_blocks: int = 0,
 ) -> View:
-    """The view of these requests, in order of arrival, over a pool that holds only what they have cached."""
+    """The view of these requests, in order of arrival, over a pool and a host that hold only what they have cached."""
     cache = CacheShape(ratio)
 
     def ints(values: list[int]) -> npt.NDArray[np.int64]:
@@ -53,7 +55,9 @@ def view_of(
 
     cached = ints([r.num_cached for r in requests])
     form = ints([int(r.form) if r.num_cached else 0 for r in requests])
-    held = cache.blocks_by_form(cached, form)
+    away = np.array([r.swapped for r in requests], np.bool_)
+    blocks = cache.blocks_by_form(cached, form)
+    held, swapped = np.where(away, 0, blocks), np.where(away, blocks, 0)
     return View(
         now_s=now_s,
         request_id=np.arange(len(requests)),
@@ -67,8 +71,11 @@ def view_of(
         num_cached=cached,
         form=form,
         num_held=held,
+        num_swapped=swapped,
         free_blocks=num_blocks - int(held.sum()),
         num_blocks=num_blocks,
+        free_host_blocks=num_host_blocks - int(swapped.sum()),
+        num_host_blocks=num_host_blocks,
         max_tokens=max_tokens,
         max_seqs=max_seqs,
         cache=cache,
@@ -83,10 +90,11 @@ def running(num_prompt_tokens: int, num_output_tokens: int = 1, form: CacheForm 
 
 
 def blocks_moved(view: View, plan: Plan) -> tuple[int, int]:
-    """Blocks free after rejections, preemptions and promotions, and what the entries then take."""
+    """Blocks free after rejections, preemptions, swaps and promotions, and what the entries then take."""
     gone = np.concatenate([plan.reject, plan.preempt])
     cached, form, held = view.num_cached.copy(), view.form.copy(), view.num_held.copy()
     cached[gone], form[gone], held[gone] = 0, 0, 0
+    held[plan.swap_out], held[plan.swap_in] = 0, view.num_swapped[plan.swap_in]
     form[plan.promote] = CacheForm.KV
     held[plan.promote] = view.cache.blocks(cached[plan.promote], CacheForm.KV)
     free = view.num_blocks - int(held.sum())
@@ -95,13 +103,28 @@ def blocks_moved(view: View, plan: Plan) -> tuple[int, int]:
     return free, int(np.maximum(view.cache.blocks_by_form(cached, form) - held, 0).sum())
 
 
+def assert_swaps_legal(view: View, plan: Plan) -> None:
+    """Who goes to the host holds blocks and does nothing else, who comes back was there, and the host has room."""
+    out, back = plan.swap_out, plan.swap_in
+    others = np.concatenate([plan.request, plan.preempt, plan.promote, plan.reject])
+    assert view.running[out].all() and not np.isin(out, others).any()
+    assert (view.num_swapped[back] > 0).all()
+    assert not np.isin(back, np.concatenate([plan.preempt, plan.reject])).any()
+    gone = np.concatenate([plan.preempt, plan.reject])
+    assert view.num_held[out].sum() <= view.free_host_blocks + view.num_swapped[gone].sum()
+    ready = np.concatenate([back, plan.preempt])
+    assert np.isin(plan.request[view.num_swapped[plan.request] > 0], ready).all()
+
+
 def assert_legal(view: View, plan: Plan) -> None:
     """Every promise of `Plan`, and the budgets and blocks of the view."""
-    for rows in (plan.request, plan.preempt, plan.promote, plan.reject):
+    assert_swaps_legal(view, plan)
+    for rows in (plan.request, plan.preempt, plan.promote, plan.reject, plan.swap_out, plan.swap_in):
         assert len(set(rows.tolist())) == len(rows)
         assert ((rows >= 0) & (rows < len(view.request_id))).all()
-    held = view.running & ~np.isin(np.arange(len(view.running)), np.concatenate([plan.preempt, plan.reject]))
-    assert view.running[plan.preempt].all()
+    has_cache = view.num_cached > 0
+    held = has_cache & ~np.isin(np.arange(len(has_cache)), np.concatenate([plan.preempt, plan.reject]))
+    assert has_cache[plan.preempt].all()
     assert not np.isin(plan.preempt, plan.reject).any() and not np.isin(plan.request, plan.reject).any()
     assert held[plan.promote].all() and (view.form[plan.promote] == CacheForm.HIDDEN).all()
     left = np.where(held, view.num_remaining, view.num_tokens)[plan.request]
@@ -116,22 +139,29 @@ def assert_legal(view: View, plan: Plan) -> None:
 
 
 @st.composite
-def views(draw: st.DrawFn, ratios: Sequence[Fraction] = (Fraction(1, 2), Fraction(3, 4), Fraction(1, 3))) -> View:
-    """Up to 12 requests, some running in either form, some in the middle of their prefill, on a small pool."""
+def views(
+    draw: st.DrawFn,
+    ratios: Sequence[Fraction] = (Fraction(1, 2), Fraction(3, 4), Fraction(1, 3)),
+    most_host_blocks: int = 0,
+) -> View:
+    """Up to 12 requests, some running in either form, some in the middle of their prefill or swapped out."""
     ratio = draw(st.sampled_from(ratios))
-    cache, num_blocks = CacheShape(ratio), draw(st.integers(1, 60))
-    left, requests = num_blocks, []
+    cache = CacheShape(ratio)
+    num_blocks, num_host_blocks = draw(st.integers(1, 60)), draw(st.integers(0, most_host_blocks))
+    left, left_on_host, requests = num_blocks, num_host_blocks, []
     for arrived in sorted(draw(st.lists(st.integers(0, 80), max_size=12))):
         prompt, output = draw(st.integers(1, 300)), draw(st.integers(0, 40))
         cached = draw(st.sampled_from([0, prompt + output - 1, (prompt + output) // 2]))
         form = draw(st.sampled_from([CacheForm.KV, CacheForm.HIDDEN])) if cache.offers_hidden else CacheForm.KV
-        if cache.blocks(cached, form) > left:
-            cached = 0
-        left -= cache.blocks(cached, form)
+        blocks = cache.blocks(cached, form)
+        swapped = 0 < blocks <= left_on_host and draw(st.booleans())
+        if not swapped and blocks > left:
+            cached = blocks = 0
+        left, left_on_host = (left, left_on_host - blocks) if swapped else (left - blocks, left_on_host)
         last = arrived / 8 + draw(st.integers(0, 80 - arrived)) / 8 if output else float("nan")
         slo_s = draw(st.sampled_from([0.5, 2.0, 100.0]))
         missed = output > 0 and draw(st.booleans())
-        requests.append(Seen(prompt, output, cached, form, arrived / 8, last, slo_s, slo_s, missed))
+        requests.append(Seen(prompt, output, cached, form, arrived / 8, last, slo_s, slo_s, missed, swapped))
     times = draw(st.sampled_from([TIMES, IterationTime(), IterationTime(fixed_s=0.01, rho_s_per_block=1.0)]))
     max_tokens, max_seqs = draw(st.integers(1, 600)), draw(st.integers(1, 12))
-    return view_of(requests, num_blocks, max_tokens, max_seqs, ratio, times=times)
+    return view_of(requests, num_blocks, max_tokens, max_seqs, ratio, times=times, num_host_blocks=num_host_blocks)

@@ -83,4 +83,5 @@ def work_of(batch: Batch) -> Work:
         decode_seqs=num_decodes,
         hidden_tokens=int(np.add.reduce(start * (batch.form == HIDDEN))),
         promoted_tokens=sum(promotion.num_cached for promotion in batch.promotions),
+        swapped_blocks=batch.num_swapped_blocks,
     )

@@ -104,8 +104,9 @@ def make_requests(rng: np.random.Generator, count: int, longest: int = 60, max_t
 
 def make_run(policy: Policy, requests: list[Request], num_blocks: int = 20, **options: Any) -> Run:
     """A loop under the virtual clock that keeps all that it says."""
-    cache = options.pop("cache", CacheShape())
-    pool, executor = BlockPool(num_blocks, cache), HashExecutor(num_blocks, cache)
+    cache, num_host_blocks = options.pop("cache", CacheShape()), options.pop("num_host_blocks", 0)
+    pool = BlockPool(num_blocks, cache, num_host_blocks)
+    executor = HashExecutor(num_blocks, cache, num_host_blocks=num_host_blocks)
     options.setdefault("limits", Limits(max_tokens=64, max_seqs=8, max_context=70))
     records: list[RequestRecord] = []
     loop = Loop(policy, pool, executor, VirtualClock(), records.append, eos_token_ids=EOS, **options)
@@ -121,6 +122,7 @@ def check_conserved(run: Run) -> None:
     """Every request ends once, tokens are made once, time goes on, no block is lost."""
     assert sorted(record.request_id for record in run.records) == [request.request_id for request in run.requests]
     assert run.loop.num_unfinished == 0 and run.pool.free_blocks == run.pool.num_blocks
+    assert run.pool.host.free_blocks == run.pool.num_host_blocks
     run.pool.check_integrity()
     for request in run.requests:
         record = run.record(request.request_id)
@@ -136,13 +138,21 @@ def check_conserved(run: Run) -> None:
 
 
 @settings(max_examples=50)
-@given(SEEDS, st.sampled_from(RATIOS), st.sampled_from([4, 16]), st.integers(1, 24), st.integers(1, 25))
+@given(
+    SEEDS,
+    st.sampled_from(RATIOS),
+    st.sampled_from([4, 16]),
+    st.integers(1, 24),
+    st.integers(1, 25),
+    st.sampled_from([0, 3, 20]),
+)
 def test_any_legal_plan_gives_the_same_tokens(
-    seed: int, ratio: Fraction, block: int, num_blocks: int, count: int
+    seed: int, ratio: Fraction, block: int, num_blocks: int, count: int, num_host_blocks: int
 ) -> None:
-    """Whatever forms, chunks, preemptions, promotions and orders a random policy draws."""
+    """Whatever forms, chunks, preemptions, swaps, promotions and orders a random policy draws."""
     rng, cache = np.random.default_rng(seed), CacheShape(ratio, block)
-    run = make_run(RandomPolicy(rng), make_requests(rng, count), num_blocks, cache=cache)
+    requests = make_requests(rng, count)
+    run = make_run(RandomPolicy(rng), requests, num_blocks, cache=cache, num_host_blocks=num_host_blocks)
 
     def check(iteration: Iteration) -> None:
         run.iterations.append(iteration)
@@ -165,9 +175,11 @@ def test_any_legal_plan_gives_the_same_tokens(
     again = sum(record.num_recomputed_tokens for record in run.records)
     served = [request for request in run.requests if request.output_token_ids]
     assert fed - again == sum(request.num_tokens - 1 for request in served)
-    for name in ("num_preemptions", "num_promotions"):
+    for name in ("num_preemptions", "num_promotions", "num_swap_outs"):
         assert sum(getattr(each, name) for each in run.iterations) == sum(getattr(each, name) for each in run.records)
     assert ratio < 1 or not run.executor.num_promotions
+    assert run.executor.num_swapped_blocks == sum(each.num_swapped_blocks for each in run.iterations)
+    assert num_host_blocks or not run.executor.num_swapped_blocks
 
 
 @given(SEEDS)
@@ -190,7 +202,7 @@ def test_a_request_may_be_aborted_at_any_moment(seed: int) -> None:
     """From the policy, the executor and every callback; its blocks come back, the others end as ever."""
     rng = np.random.default_rng(seed)
     requests = make_requests(rng, 12)
-    run = make_run(RandomPolicy(rng, idle_share=0.3), requests)
+    run = make_run(RandomPolicy(rng, idle_share=0.3), requests, num_host_blocks=10)
     asked = set()
 
     def then(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -261,9 +273,9 @@ def test_ctrl_c_ends_a_run_with_every_request_accounted_for(where: str, at: int)
 @given(SEEDS)
 @settings(max_examples=30)
 def test_a_step_that_is_broken_off_can_be_gone_on_from(seed: int) -> None:
-    """What the broken batch wrote is fed again; tokens are as ever."""
+    """What the broken batch wrote or copied is fed again; tokens are as ever."""
     rng = np.random.default_rng(seed)
-    run = make_run(RandomPolicy(rng), make_requests(rng, 8))
+    run = make_run(RandomPolicy(rng), make_requests(rng, 8), num_host_blocks=10)
     whole = run.executor.run
 
     def breaking(batch: Batch) -> Step:
@@ -283,6 +295,72 @@ def test_a_step_that_is_broken_off_can_be_gone_on_from(seed: int) -> None:
         except KeyboardInterrupt:
             run.pool.check_integrity()
     assert all(request.output_token_ids == expected_tokens(request, 70, EOS) for request in run.requests)
+
+
+def given(plans: list[Plan]) -> Policy:
+    """A policy that says these plans, one after the other."""
+
+    class Given:
+        def decide(self, view: View) -> Plan:
+            return plans.pop(0)
+
+    return Given()
+
+
+OUT, BACK = Plan(swap_out=np.array([0])), Plan(swap_in=np.array([0]))
+
+
+def test_a_request_goes_on_after_a_swap_with_nothing_fed_again() -> None:
+    """Of 30 tokens 20 are cached, go to the host and come back; the other 10 are fed, and then the decode."""
+    plans = [entry(20), OUT, Plan(), BACK, entry(10), entry(1)]
+    run = make_run(given(plans), [request_of(0, 30, max_tokens=2, ignore_eos=True)], num_host_blocks=2)
+    run.loop.run(run.requests)
+    check_conserved(run)
+    (record,) = run.records
+    assert run.requests[0].output_token_ids == expected_tokens(run.requests[0], 70)
+    assert (record.num_swap_outs, record.num_preemptions, record.num_recomputed_tokens) == (1, 0, 0)
+    assert [each.num_prefill_tokens for each in run.iterations] == [20, 0, 0, 0, 10, 0]
+    assert [each.num_swapped_blocks for each in run.iterations] == [0, 2, 0, 2, 0, 0]
+    assert [(each.num_swap_outs, each.num_swap_ins) for each in run.iterations[1:4]] == [(1, 0), (0, 0), (0, 1)]
+    assert [(each.num_kv_blocks, each.num_waiting) for each in run.iterations[:4]] == [(2, 0), (0, 0), (0, 0), (2, 0)]
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+def test_what_was_being_swapped_when_a_step_was_broken_off_is_preempted(broken: int) -> None:
+    """On its way out and on its way back: all 30 tokens are fed again."""
+    plans = [entry(20), OUT, BACK, entry(30), entry(1)]
+    run = make_run(given(plans[: broken + 1] + plans[3:]), [request_of(0, 30, max_tokens=2)], num_host_blocks=2)
+    run.loop.add(run.requests[0])
+    for _ in range(broken):
+        run.loop.step()
+    whole, run.executor.run = run.executor.run, lambda batch: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        run.loop.step()
+    run.pool.check_integrity()
+    assert (run.pool.free_blocks, run.pool.host.free_blocks) == (20, 2)
+    run.executor.run = whole
+    while run.loop.num_unfinished:
+        run.loop.step()
+    (record,) = run.records
+    assert run.requests[0].output_token_ids == expected_tokens(run.requests[0], 70, EOS)
+    assert (record.num_swap_outs, record.num_preemptions, record.num_recomputed_tokens) == (1, 1, 20)
+
+
+@pytest.mark.parametrize("end", ["preempt", "reject", "abort"])
+def test_a_copy_on_the_host_is_dropped_with_its_request(end: str) -> None:
+    """Preempted, given up or aborted while it is swapped out; the host's blocks are free again."""
+    drop = Plan() if end == "abort" else Plan(**{end: np.array([0])})
+    run = make_run(given([entry(20), OUT, drop, entry(30)]), [request_of(0, 30, max_tokens=1)], num_host_blocks=2)
+    run.loop.add(run.requests[0])
+    run.loop.step()
+    run.loop.step()
+    assert run.pool.host.free_blocks == 0
+    if end == "abort":
+        run.loop.abort(0)
+    run.loop.step()
+    run.pool.check_integrity()
+    assert run.pool.host.free_blocks == 2 and run.pool.free_blocks == 20
+    assert run.loop.num_unfinished == (end == "preempt")
 
 
 def test_a_plan_that_is_not_legal_ends_the_run_with_every_request_accounted_for() -> None:
@@ -324,13 +402,8 @@ def test_what_can_never_be_served_is_rejected_with_the_numbers() -> None:
 
 def test_recomputed_is_what_was_lost_and_fed_again() -> None:
     """Of 30 tokens, 20 are cached and lost, then 15 fed again: 15 are recomputed. Lost once more, and 5 fed: 20."""
-    plans = iter([entry(20), Plan(preempt=np.array([0])), entry(15), Plan(preempt=np.array([0])), entry(5)])
-
-    class Given:
-        def decide(self, view: View) -> Plan:
-            return next(plans)
-
-    run = make_run(Given(), [request_of(0, 30)])
+    plans = [entry(20), Plan(preempt=np.array([0])), entry(15), Plan(preempt=np.array([0])), entry(5)]
+    run = make_run(given(plans), [request_of(0, 30)])
     run.loop.add(run.requests[0])
     while run.loop.num_unfinished:
         if run.loop._num_iterations == 5:
@@ -529,4 +602,4 @@ def test_ten_thousand_requests_leave_nothing_behind() -> None:
     table = loop._book.table
     assert (num_ended, pool.free_blocks, table.num_rows) == (10_000, 200, 0)
     assert most_alive < 100 and len(alive) <= 1
-    assert len(table.request) <= 64 and not any(table.request) and pool.block_table.shape[0] <= 64
+    assert len(table.request) <= 64 and not any(table.request) and pool.device.table.shape[0] <= 64

@@ -38,7 +38,7 @@ from proofs import verification
 NUM_BLOCKS = 24
 TRACE = Trace(np.arange(30) * 0.01, [20 + 7 * i % 90 for i in range(30)], [1 + 5 * i % 40 for i in range(30)])
 POLICIES = [NamedPolicy("fcfs", FCFS), NamedPolicy("aptserve", AptServe)]
-ITERATION = Iteration(0, 0.0, 1.0, 0.1, 8, 2, 3, 4, 2, 4, 1, 0, 0, 0, None, None)
+ITERATION = Iteration(0, 0.0, 1.0, 0.1, 8, 2, 3, 4, 2, 4, 1, 0, 0, 0, 0, 0, 0, None, None)
 
 
 def server() -> Server:

@@ -19,7 +19,7 @@ from aptsched.request import SLO, Outcome, RequestRecord
 
 def record(arrived_at_s: float, *token_at_s: float, outcome: Outcome = Outcome.FINISHED) -> RequestRecord:
     """A request with objectives of 1 s and 0.5 s."""
-    return RequestRecord(0, arrived_at_s, 10, SLO(1.0, 0.5), token_at_s, outcome, "", 1, 2, 30)
+    return RequestRecord(0, arrived_at_s, 10, SLO(1.0, 0.5), token_at_s, outcome, "", 1, 2, 4, 30)
 
 
 @st.composite
@@ -93,7 +93,8 @@ def test_by_hand() -> None:
     assert (metrics.latency.median_s, metrics.latency.p90_s) == (1.0, 2.5)
     assert (metrics.attained_ttft, metrics.attained_tbt, metrics.attained) == (2 / 3, 1 / 3, 1 / 3)
     assert (metrics.goodput_per_s, metrics.tokens_per_s) == (1 / 3.5, 5 / 3.5)
-    assert (metrics.num_preemptions, metrics.num_promotions, metrics.num_recomputed_tokens) == (3, 6, 90)
+    assert (metrics.num_preemptions, metrics.num_promotions) == (3, 6)
+    assert (metrics.num_swap_outs, metrics.num_recomputed_tokens) == (12, 90)
     assert metrics.starved == 1 / 3
 
 
