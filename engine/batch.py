@@ -108,5 +108,5 @@ class Executor(Protocol):
     """Runs a batch."""
 
     def run(self, batch: Batch) -> Step:
-        """Feeds the tokens, writes the cache, samples."""
+        """Swaps, promotes, feeds the tokens, writes the cache, samples."""
         ...

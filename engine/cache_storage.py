@@ -1,4 +1,4 @@
-"""The cache's memory: one tensor for a model, in which blocks hold K and V or hidden states."""
+"""The cache's memory: one tensor for a model, in which blocks hold K and V or hidden states, and one on the host."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from aptsched.cache import BLOCK_SIZE, CacheForm, CacheShape
 from aptsched.checks import Ints
+from engine.batch import Copies
 from engine.models.config import ModelConfig
 
 
@@ -25,6 +26,9 @@ class CacheStorage:
     dtype, device
     block_size : int
         KV tokens a block.
+    num_host_blocks : int
+        Blocks on the host, to which others are swapped. With CUDA their memory is pinned, so that copies run at the
+        speed of the bus; without, it is taken as it is used.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class CacheStorage:
         dtype: torch.dtype,
         device: torch.device,
         block_size: int = BLOCK_SIZE,
+        num_host_blocks: int = 0,
     ) -> None:
         self.shape = CacheShape(config.cache_ratio, block_size)
         self.row = 2 * config.num_kv_heads * config.head_dim
@@ -45,10 +50,12 @@ class CacheStorage:
         # Hidden states need not divide a block; pieces of this many values divide both.
         self.piece = math.gcd(block_size * self.row, self.hidden_size)
         self.pieces = self.blocks.view(config.num_layers, -1, self.piece)
+        size = (num_host_blocks, config.num_layers, block_size * self.row)
+        self.host = torch.empty(size, dtype=dtype, pin_memory=device.type == "cuda" and num_host_blocks > 0)
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all blocks."""
+        """Bytes of all blocks, without those on the host."""
         return self.blocks.numel() * self.blocks.element_size()
 
     def slots(self, table: Ints, owner: Ints, positions: Ints) -> Ints:
@@ -76,6 +83,16 @@ class CacheStorage:
     def read_hidden(self, layer: int, pieces: torch.Tensor) -> torch.Tensor:
         """Hidden states, [t, hidden]."""
         return self.pieces[layer].index_select(0, pieces).view(-1, self.hidden_size)
+
+    def swap_out(self, copies: Copies) -> None:
+        """Copies blocks to the host."""
+        for block, host in zip(copies.source.tolist(), copies.target.tolist(), strict=True):
+            self.host[host].copy_(self.blocks[:, block], non_blocking=True)
+
+    def swap_in(self, copies: Copies) -> None:
+        """Copies blocks back from the host; what comes later in the device's stream finds them."""
+        for host, block in zip(copies.source.tolist(), copies.target.tolist(), strict=True):
+            self.blocks[:, block].copy_(self.host[host], non_blocking=True)
 
 
 def block_bytes(config: ModelConfig, dtype: torch.dtype, block_size: int = BLOCK_SIZE) -> int:

@@ -57,6 +57,8 @@ class Engine:
         Bytes of the cache, such as "512MiB"; `num_blocks` goes before it.
     num_blocks : int, optional
         Blocks of the cache.
+    num_host_blocks : int
+        On the host, where the policy swaps.
     max_tokens, max_seqs : int
         Token budget and sequence limit of an iteration.
     times : IterationTime
@@ -70,14 +72,15 @@ class Engine:
         *,
         cache_mem: str | int = "1GiB",
         num_blocks: int | None = None,
+        num_host_blocks: int = 0,
         max_tokens: int = 2048,
         max_seqs: int = 256,
         times: IterationTime | None = None,
     ) -> None:
         self.model = model
         count = blocks_of(model, cache_mem) if num_blocks is None else num_blocks
-        self.executor = TorchExecutor(model.decoder, count)
-        self.pool = BlockPool(count, self.executor.storage.shape)
+        self.executor = TorchExecutor(model.decoder, count, num_host_blocks=num_host_blocks)
+        self.pool = BlockPool(count, self.executor.storage.shape, num_host_blocks)
         self._ids = itertools.count()
         self._records: dict[int, RequestRecord] = {}
         self._new: list[tuple[int, int]] = []  # request and token of the last step

@@ -27,16 +27,21 @@ class TorchExecutor:
         Of the cache.
     block_size : int
         KV tokens a block.
+    num_host_blocks : int
+        On the host, for requests that are swapped out.
     """
 
-    def __init__(self, decoder: Decoder, num_blocks: int, block_size: int = BLOCK_SIZE) -> None:
+    def __init__(
+        self, decoder: Decoder, num_blocks: int, block_size: int = BLOCK_SIZE, num_host_blocks: int = 0
+    ) -> None:
         self.decoder = decoder
-        self.storage = CacheStorage(decoder.config, num_blocks, decoder.dtype, decoder.device, block_size)
+        kind = (decoder.dtype, decoder.device)
+        self.storage = CacheStorage(decoder.config, num_blocks, *kind, block_size, num_host_blocks)
         self.attention = PagedAttention(decoder, self.storage)
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> Step:
-        """Feeds the tokens, writes the cache, samples."""
+        """Swaps, promotes, feeds the tokens, writes the cache, samples."""
         start_s = time.perf_counter()
         entries, logits = self.forward(batch)
         token_ids = np.full(len(batch.requests), -1, np.int64)
@@ -49,6 +54,8 @@ class TorchExecutor:
     @torch.inference_mode()
     def forward(self, batch: Batch) -> tuple[Ints, torch.Tensor]:
         """Entries that sample, [s], and their logits, [s, vocab]; the cache is written."""
+        self.storage.swap_out(batch.swap_out)
+        self.storage.swap_in(batch.swap_in)
         for promotion in batch.promotions:
             self.attention.promote(promotion)
         if not len(batch.requests):

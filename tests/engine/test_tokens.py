@@ -63,6 +63,7 @@ def compare(engine: Engine, peer: Any, prompts: list[list[int]], max_tokens: lis
     completions = engine.generate(prompts, params)
     engine.pool.check_integrity()
     assert engine.pool.free_blocks == engine.pool.num_blocks
+    assert engine.pool.host.free_blocks == engine.pool.num_host_blocks
     close = 0
     for prompt, found, count in zip(prompts, completions, max_tokens, strict=True):
         assert found.record.outcome is Outcome.FINISHED, found.record
@@ -99,11 +100,12 @@ def too_close(peer: Any, prompt: list[int], tokens: list[int]) -> int:
 def test_random_plans_give_the_tokens_of_transformers(
     pairs: dict[str, tuple[Model, Any]], name: str, seed: int, data: st.DataObject
 ) -> None:
-    """Forms, chunks, preemptions, promotions, orders and idling on a small pool change no token."""
+    """Forms, chunks, preemptions, swaps, promotions, orders and idling on a small pool change no token."""
     rng = np.random.default_rng(seed)
     model, peer = pairs[name]
     num_blocks = data.draw(st.integers(7, 14), "num_blocks")
-    engine = Engine(model, RandomPolicy(rng), num_blocks=num_blocks, max_tokens=64, max_seqs=6)
+    limits = {"max_tokens": 64, "max_seqs": 6}
+    engine = Engine(model, RandomPolicy(rng), num_blocks=num_blocks, num_host_blocks=10, **limits)
     sizes = rng.integers(1, 50, 6).tolist()
     prompts = [rng.integers(0, SIZES["vocab_size"], size).tolist() for size in sizes]
     tokens, close = compare(engine, peer, prompts, rng.integers(1, 24, 6).tolist())
@@ -135,6 +137,7 @@ def test_smollm2_gives_the_tokens_of_transformers(twin: bool, record_property: A
     texts = ["The capital of France is", "def fibonacci(n):", "Once upon a time, in a small village,", "1, 2, 3,"]
     prompts = [model.tokenizer.encode(text) for text in texts]
     policy = RandomPolicy(np.random.default_rng(1))
-    tokens, close = compare(Engine(model, policy, num_blocks=12, max_seqs=4), peer, prompts, [32] * 4)
+    engine = Engine(model, policy, num_blocks=12, num_host_blocks=12, max_seqs=4)
+    tokens, close = compare(engine, peer, prompts, [32] * 4)
     record_property("measured", f"SmolLM2{' (MHA twin)' if twin else ''}: {close} of {tokens} tokens too close to call")
     assert close <= tokens / 1000
