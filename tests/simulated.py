@@ -86,10 +86,12 @@ def simulate(
     limits: Limits | None = None,
     ratio: Fraction = Fraction(1, 2),
     scheduling: SchedulingTime | None = None,
+    num_host_blocks: int = 0,
 ) -> Served:
     """Serve a replay; blocks are checked after every iteration."""
     oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
-    served = Served(Seen(load_policy(name, oracle=oracle)), BlockPool(num_blocks, CacheShape(ratio)))
+    pool = BlockPool(num_blocks, CacheShape(ratio), num_host_blocks)
+    served = Served(Seen(load_policy(name, oracle=oracle)), pool)
 
     def on_iteration(iteration: Iteration) -> None:
         served.pool.check_integrity()

@@ -98,9 +98,8 @@ def blocks_moved(view: View, plan: Plan) -> tuple[int, int]:
     form[plan.promote] = CacheForm.KV
     held[plan.promote] = view.cache.blocks(cached[plan.promote], CacheForm.KV)
     free = view.num_blocks - int(held.sum())
-    cached[plan.request] += plan.num_tokens
-    form[plan.request] = plan.form
-    return free, int(np.maximum(view.cache.blocks_by_form(cached, form) - held, 0).sum())
+    rows = plan.request
+    return free, int((view.cache.blocks_by_form(cached[rows] + plan.num_tokens, plan.form) - held[rows]).sum())
 
 
 def assert_swaps_legal(view: View, plan: Plan) -> None:

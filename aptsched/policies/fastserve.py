@@ -6,22 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.cache import KV
+from aptsched.cache import KV, NONE
 from aptsched.checks import Floats, Ints
 from aptsched.errors import InputError
-from aptsched.plan import Plan
+from aptsched.plan import Plan, nothing
 from aptsched.policies.chunks import too_large
-from aptsched.policies.queue import leading, shared
+from aptsched.policies.queue import shared
+from aptsched.policies.swapping import leaving, staying
 from aptsched.view import View
+
+HOST_SHARE = 0.1  # of the host that is free, or no new request is begun
 
 
 @dataclass(eq=False)
 class FastServe:
-    """The highest levels run first, in order of arrival within a level; who overruns a quantum goes a level down.
+    """The highest levels run first; who overruns a quantum goes a level down, who is left out to the host.
 
-    A request joins at the level whose quantum covers its prefill, as it is believed to take. An iteration takes
-    requests in that order, prefills and decodes together, up to the token budget, the sequence limit and the pool.
-    Those that run and are not taken keep their cache until blocks are needed for others; then the last are preempted.
+    A request joins at the level whose quantum covers its prefill, as it is believed to take. Within a level those in
+    the pool come first, then the order of arrival. An iteration takes requests in that order, prefills and decodes
+    together, up to the token budget, the sequence limit and the pool. Of those that are not taken the last are swapped
+    out as blocks are needed, and ahead of that to keep a block free for each request of the batch; they are swapped in
+    when it is their turn. While less than a tenth of the host is free no new request is begun. Where it has no room for
+    those that would have to leave, only those in the pool go on; if these outgrow it, the last are recomputed.
 
     Parameters
     ----------
@@ -30,20 +36,26 @@ class FastServe:
     num_levels : int
     starvation_s : float
         Who has not run for that long goes back to the highest level.
+    starvation_period : int
+        Iterations from one look for such requests to the next. All of them come back at once, and swapping them takes
+        time, in which others starve: with small periods, overload is nothing but swapping.
 
     Notes
     -----
-    Source: Wu et al., FastServe (arXiv 2305.05920), section 4, and the defaults of its code.
+    Source: Wu et al., FastServe (arXiv 2305.05920), section 4, and the rules and defaults of its code.
 
-    Departures: a preemption throws the cache away, where FastServe swaps it to the host ahead of time. A request's
-    time is that of all iterations it was in, from one decision to the next. The last prefill within the token budget
-    gets a chunk where FastServe would leave it out. What the pool can never hold with a KV cache is rejected.
+    Departures: copies do not overlap with computing here, so that nothing is gained by swapping in ahead of time, and
+    it is not done. FastServe keeps a block free for each request of the largest batch, puts those demoted before
+    others of their level, and takes it that the host has room. A request's time is that of all iterations it was in,
+    from one decision to the next. The last prefill within the token budget gets a chunk where FastServe would leave it
+    out. What the pool can never hold with a KV cache is rejected.
     It remembers levels and times of unfinished requests: make a new one for each run.
     """
 
     quantum_s: float = 0.010
     num_levels: int = 16
     starvation_s: float = 3.0
+    starvation_period: int = 1000
 
     def __post_init__(self) -> None:
         for name in ("quantum_s", "starvation_s"):
@@ -51,10 +63,12 @@ class FastServe:
                 raise InputError(f"{name}: {getattr(self, name)} is not accepted; seconds above 0 are")
         if not 1 <= self.num_levels <= 64:
             raise InputError(f"num_levels: {self.num_levels} is not accepted; 1 to 64 are")
+        if self.starvation_period < 1:
+            raise InputError(f"starvation_period: {self.starvation_period} is not accepted; at least 1 iteration is")
         self._request_id = self._level = np.empty(0, np.int64)
         self._used_s = self._last_ran_s = np.empty(0)
         self._ran = np.empty(0, np.bool_)
-        self._decided_s = 0.0
+        self._decided_s, self._num_decisions = 0.0, 0
 
     def quantum_of(self, level: Ints) -> Floats:
         """The quantum of each level in seconds, [n]."""
@@ -70,7 +84,9 @@ class FastServe:
         """The plan of the next iteration."""
         self._charge(view.now_s)
         self._follow(view)
-        self._promote(view.now_s)
+        self._num_decisions += 1
+        if self._num_decisions % self.starvation_period == 0:
+            self._promote(view.now_s)
         plan = self._plan(view)
         self._ran[plan.request] = True
         self._decided_s = view.now_s
@@ -107,33 +123,36 @@ class FastServe:
         self._level[starved], self._used_s[starved], self._last_ran_s[starved] = 0, 0.0, now_s
 
     def _plan(self, view: View) -> Plan:
-        """As many of the first as fit; of the others the last make room."""
+        """What fits runs; where the host has no room for those that would leave, only what is in the pool."""
         reject = too_large(view)
-        order = np.argsort(self._level, kind="stable")
-        order = order[~np.isin(order, reject)] if len(reject) else order
-        free = view.free_blocks + int(view.num_held[reject].sum())
-        fed = shared(view.num_remaining[order], view.max_tokens)
-        fed[view.max_seqs :] = 0
-        held, form = view.num_held[order], np.where(view.running[order], view.form[order], KV)
-        need = np.where(fed > 0, _need(view, order, fed, form), 0)
-        kept = leading(held + need, view.num_blocks)
-        short = int(need[:kept].sum()) - free
-        outside = order[kept:][::-1]
-        outside = outside[view.running[outside]]
-        count = leading_at_least(view.num_held[outside], short)
-        going = fed[:kept] > 0
-        return Plan(order[:kept][going], fed[:kept][going], form[:kept][going], preempt=outside[:count], reject=reject)
+        order = np.argsort(2 * self._level - view.running, kind="stable")
+        free_host = view.free_host_blocks + int(view.num_swapped[reject].sum())
+        out = np.flatnonzero(view.form == NONE) if free_host < HOST_SHARE * view.num_host_blocks else nothing()
+        if len(reject) or len(out):
+            order = order[~np.isin(order, np.concatenate([reject, out]))]
+        plan = _composed(view, order, reject, free_host)
+        return _composed(view, order[view.running[order]], reject, free_host) if len(plan.preempt) else plan
 
 
-def _need(view: View, rows: Ints, fed: Ints, form: Ints) -> Ints:
-    """Blocks that each needs more, [r]."""
-    after = view.cache.blocks_by_form(view.num_cached[rows] + fed, form)
-    need: Ints = np.maximum(after - view.num_held[rows], 0)
-    return need
-
-
-def leading_at_least(amounts: Ints, needed: int) -> int:
-    """How many of the first amounts, [n], it takes to add up to what is needed; all where they do not."""
-    if needed <= 0:
-        return 0
-    return min(len(amounts), int(np.searchsorted(np.cumsum(amounts), needed)) + 1)
+def _composed(view: View, order: Ints, reject: Ints, free_host: int) -> Plan:
+    """As many of the first as fit; of the others in the pool the last make room for them, and one block for each."""
+    fed = shared(view.num_remaining[order], view.max_tokens)
+    fed[view.max_seqs :] = 0
+    form = np.where(view.form[order] == NONE, KV, view.form[order])
+    held = view.num_held[order]
+    size = np.where(fed > 0, view.cache.blocks_by_form(view.num_cached[order] + fed, form), held)
+    stays = staying(view, order, fed > 0, size)
+    runs = stays & (fed > 0)
+    short = int((size - held)[stays].sum()) - view.free_blocks - int(view.num_held[reject].sum())
+    last = order[~stays & (held > 0)][::-1]
+    preempt, swap_out = leaving(view, last, short, int(np.count_nonzero(runs)), free_host)
+    rows = order[runs]
+    return Plan(
+        request=rows,
+        num_tokens=fed[runs],
+        form=form[runs],
+        preempt=preempt,
+        swap_out=swap_out,
+        swap_in=rows[view.num_swapped[rows] > 0],
+        reject=reject,
+    )

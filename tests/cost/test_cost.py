@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aptsched import InputError
 from aptsched.cache import CacheForm
 from aptsched.iteration_time import IterationTime
-from engine.batch import Batch, Promotion
+from engine.batch import Batch, Copies, Promotion
 from engine.calibration import Calibration, Point
 from engine.computed_executor import ComputedExecutor
 from engine.cost.cost import Cost, believed, by_fits, by_profile, by_roofline, find_cost
@@ -136,6 +136,16 @@ def test_the_executor_gives_time_and_no_tokens() -> None:
     step = ComputedExecutor(COSTS[0]).run(batch)
     assert step.token_ids.tolist() == [-1, 0]
     assert step.duration_s == float(COSTS[0].seconds(work_of(batch)))
+
+
+def test_each_block_swapped_takes_its_time() -> None:
+    """In either direction, on top of all else; and where nothing runs beside it."""
+    batch = _batch([0, 40], [30, 1])
+    three, two = (Copies(np.arange(count), np.arange(count)) for count in (3, 2))
+    for work in (batch, _batch([], [])):
+        swapping = dataclasses.replace(work, swap_out=three, swap_in=two)
+        took_s, plain_s = (ComputedExecutor(COSTS[0]).run(each).duration_s for each in (swapping, work))
+        assert took_s - plain_s == pytest.approx(5 * COSTS[0].swap_s_per_block) and COSTS[0].swap_s_per_block > 0
 
 
 def test_a_profile_recovers_what_made_it() -> None:

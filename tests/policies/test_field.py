@@ -13,6 +13,7 @@ from aptsched.policies.load import load_policy
 from aptsched.policies.oracle import TrueLengths
 from aptsched.policies.sarathi import Sarathi
 from aptsched.policies.sjf import SJF
+from aptsched.policies.swapping import leaving, staying
 from aptsched.policies.vllm_v1 import VLLMv1
 from aptsched.view import View
 from views import Seen, assert_legal, running, view_of, views
@@ -32,6 +33,66 @@ def made(name: str) -> Policy:
 def test_plans_are_legal(name: str, view: View) -> None:
     """Each entry once, tokens and forms as the plan promises, within budgets and blocks."""
     assert_legal(view, made(name).decide(view))
+
+
+@settings(max_examples=200, deadline=None)
+@given(view=views(most_host_blocks=60))
+def test_plans_with_swaps_are_legal_and_never_stuck(view: View) -> None:
+    """Where requests are on the host, and where it is full; blocks are free ahead only at the host's cost."""
+    plan = made("fastserve").decide(view)
+    assert_legal(view, plan)
+    assert len(plan.request) or len(plan.reject) == len(view.request_id)
+    assert not len(plan.preempt) or view.running[plan.request].all()
+
+
+@given(
+    blocks=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    short=st.integers(-5, 40),
+    spare=st.integers(0, 20),
+    free_host=st.integers(0, 40),
+)
+def test_as_few_leave_as_make_room(blocks: list[int], short: int, spare: int, free_host: int) -> None:
+    """What is short is free, by preemption of the last where the host is full, which is as few as that takes."""
+    view = view_of([running(16 * count - 1) for count in blocks], num_blocks=100, num_host_blocks=free_host)
+    rows = np.arange(len(blocks))[::-1]
+    preempt, out = leaving(view, rows, short, spare, free_host)
+    assert [*preempt, *out] == rows[: len(preempt) + len(out)].tolist()
+    held = view.num_held
+    freed = held[preempt].sum() + held[out].sum()
+    assert held[out].sum() <= free_host and freed >= min(short, sum(blocks))
+    assert not len(out) or freed - held[out[-1]] < short + spare
+    needed = rows[: int(np.searchsorted(held[rows].cumsum(), short)) + 1] if short > 0 else rows[:0]
+    assert not len(preempt) or held[needed].sum() - held[preempt[:-1]].sum() > free_host
+    assert len(preempt) + len(out) >= len(needed)
+    left = rows[len(preempt) + len(out) :]
+    assert not len(left) or freed >= short + spare or held[out].sum() + held[left[0]] > free_host
+
+
+def test_who_comes_in_leaves_a_block_for_each_before_it() -> None:
+    """Three that run and one on the host of 2 blocks: 5 free blocks are enough for it, 4 are not."""
+    requests = [running(31), running(31), running(31), Seen(31, 1, 31, swapped=True)]
+    for num_blocks, comes_in in ((11, True), (10, False)):
+        view = view_of(requests, num_blocks, num_host_blocks=2)
+        stays = staying(view, np.arange(4), np.ones(4, np.bool_), np.full(4, 2))
+        assert stays.tolist() == [True, True, True, comes_in]
+
+
+def test_fastserve_keeps_who_is_in_the_pool_before_others_of_its_level() -> None:
+    """Two of one level, and blocks for one: who runs goes on, whoever came first; a higher level goes before."""
+    view = view_of([Seen(30), running(20)], num_blocks=3, num_host_blocks=10)
+    plan = made("fastserve").decide(view)
+    assert plan.request.tolist() == [1] and not len(plan.swap_out)
+    view = view_of([running(20), Seen(2)], num_blocks=2, num_host_blocks=10)
+    plan = made("fastserve:quantum_s=0.0205").decide(view)
+    assert plan.request.tolist() == [1] and plan.swap_out.tolist() == [0]
+
+
+def test_those_that_are_there_go_on_behind_one_that_does_not_fit() -> None:
+    """Of 7 blocks 2 go to the first; one that needs 6 stays out, the next takes 3, and 3 more are not there."""
+    requests = [running(31), Seen(96), running(47), running(31)]
+    view = view_of(requests, 7)
+    sizes = np.array([2, 6, 3, 3])
+    assert staying(view, np.arange(4), np.ones(4, np.bool_), sizes).tolist() == [True, False, True, False]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,6 +166,7 @@ def test_an_oracle_is_asked_for() -> None:
         ("fastserve:quantum_s=0", "quantum_s"),
         ("fastserve:num_levels=0", "num_levels"),
         ("fastserve:starvation_s=-3", "starvation_s"),
+        ("fastserve:starvation_period=0", "starvation_period"),
         ("vllm-v1:chunk=3", "chunk"),
     ],
 )

@@ -19,14 +19,14 @@ LIMITS = st.builds(Limits, max_tokens=st.integers(16, 150), max_seqs=st.integers
 
 @pytest.mark.parametrize("name", POLICIES)
 @settings(max_examples=12, deadline=None)
-@given(replay=replays(), limits=LIMITS, num_blocks=st.integers(3, 20))
-def test_conservation(name: str, replay: Replay, limits: Limits, num_blocks: int) -> None:
+@given(replay=replays(), limits=LIMITS, num_blocks=st.integers(3, 20), num_host_blocks=st.sampled_from([0, 8, 60]))
+def test_conservation(name: str, replay: Replay, limits: Limits, num_blocks: int, num_host_blocks: int) -> None:
     """Each request ends once, finished with all its tokens or rejected with a reason; blocks and time are conserved."""
-    served = simulate(name, replay, num_blocks, limits)
+    served = simulate(name, replay, num_blocks, limits, num_host_blocks=num_host_blocks)
     assert [record.request_id for record in sorted(served.records, key=lambda r: r.request_id)] == list(
         range(len(replay))
     )
-    assert served.pool.free_blocks == num_blocks
+    assert (served.pool.free_blocks, served.pool.host.free_blocks) == (num_blocks, num_host_blocks)
     for record in served.records:
         prompt, output = (
             int(column[record.request_id]) for column in (replay.num_prompt_tokens, replay.num_output_tokens)
@@ -38,6 +38,7 @@ def test_conservation(name: str, replay: Replay, limits: Limits, num_blocks: int
             assert len(record.token_at_s) == min(output, limits.max_context - prompt)
     check_time(served)
     check_tokens(served)
+    check_swaps(served)
 
 
 def check_time(served: Served) -> None:
@@ -64,6 +65,13 @@ def check_tokens(served: Served) -> None:
         assert fed == needed + recomputed
     else:
         assert fed >= needed
+
+
+def check_swaps(served: Served) -> None:
+    """Each swap-out is in a record; without one, nothing comes back."""
+    out, back = (sum(getattr(each, name) for each in served.iterations) for name in ("num_swap_outs", "num_swap_ins"))
+    assert back <= out == sum(record.num_swap_outs for record in served.records)
+    assert (out > 0) == any(iteration.num_swapped_blocks for iteration in served.iterations)
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -73,12 +73,54 @@ def test_fcfs_stalls_decodes_for_a_prefill_and_chunks_do_not() -> None:
 
 
 def test_fastserve_promotes_after_its_starvation_time() -> None:
-    """A long prompt joins far down and waits while short ones come without end; after 3 s it runs, not before."""
+    """A long prompt joins far down and waits while short ones come without end; after 3 s it runs, not before.
+
+    So it does where each iteration looks for starved requests. With 50 iterations between two looks it is later, and
+    with as many as there are requests it runs last.
+    """
     replay = replay_of([(16, 4), (1000, 2), *[(16, 4)] * 140], [i / 40 for i in range(142)])
     busy = Limits(2048, 1, 2048)
-    first = dict(simulate("fastserve", replay, 200, busy).timeline())[1][0]
-    sooner = dict(simulate("fastserve:starvation_s=1.0", replay, 200, busy).timeline())[1][0]
-    assert 3.0 <= first < 3.6 and 1.0 <= sooner < 1.6
+
+    def first_s(options: str) -> float:
+        return dict(simulate(f"fastserve:{options}", replay, 200, busy).timeline())[1][0]
+
+    assert 3.0 <= first_s("starvation_period=1") < 3.6 and 1.0 <= first_s("starvation_period=1:starvation_s=1.0") < 1.6
+    assert 3.6 < first_s("starvation_period=150") < first_s("starvation_period=1000")
+
+
+def test_fastserve_swaps_and_recomputes_nothing_while_the_host_has_room() -> None:
+    """Forty requests over a pool for six: with a host they are swapped, without one few recomputed, none for others."""
+    replay = replay_of([(60, 40)] * 40, [i / 40 for i in range(40)])
+    runs = [simulate("fastserve", replay, 40, num_host_blocks=count) for count in (400, 0)]
+    swapping, without = (run.records for run in runs)
+    assert sum(record.num_swap_outs for record in swapping) > 40
+    assert not any(record.num_preemptions for record in swapping)
+    assert not any(record.num_swap_outs for record in without)
+    assert 0 < sum(record.num_preemptions for record in without) < 40
+    assert [len(record.token_at_s) for record in (*swapping, *without)] == [40] * 80
+    seen = runs[1].seen
+    for view, plan in zip(seen.views, seen.plans, strict=True):
+        assert not len(plan.preempt) or view.running[plan.request].all()
+
+
+def test_fastserve_begins_no_request_while_the_host_is_nearly_full() -> None:
+    """Of 20 blocks on the host one or none is free: what is fed are requests that were begun before."""
+    replay = replay_of([(60, 40)] * 40, [i / 40 for i in range(40)])
+    seen = simulate("fastserve", replay, 40, num_host_blocks=20).seen
+    full = [(view, plan) for view, plan in zip(seen.views, seen.plans, strict=True) if view.free_host_blocks < 2]
+    assert len(full) > 10 and all((view.form[plan.request] != 0).all() for view, plan in full)
+    assert any((view.form == 0).any() for view, _ in full)
+
+
+def test_blocks_that_were_moved_are_counted() -> None:
+    """Both ways, in each iteration, as the plans say: with room on the host none of it is left out."""
+    replay = replay_of([(60, 40)] * 40, [i / 40 for i in range(40)])
+    served = simulate("fastserve", replay, 40, num_host_blocks=400)
+    for iteration, view, plan in zip(served.iterations, served.seen.views, served.seen.plans, strict=True):
+        assert (iteration.num_swap_outs, iteration.num_swap_ins) == (len(plan.swap_out), len(plan.swap_in))
+        moved = view.num_held[plan.swap_out].sum() + view.num_swapped[plan.swap_in].sum()
+        assert iteration.num_swapped_blocks == moved
+    assert all(any(getattr(each, name) for each in served.iterations) for name in ("num_swap_outs", "num_swap_ins"))
 
 
 def test_fastserve_prefers_the_short_and_sjf_the_shortest() -> None:
