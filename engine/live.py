@@ -31,7 +31,9 @@ def set_threads(num_threads: int | None) -> None:
     torch.set_num_threads(num_threads)
 
 
-def live_server(model: Model, num_blocks: int, limits: Limits, times: IterationTime) -> Server:
+def live_server(
+    model: Model, num_blocks: int, limits: Limits, times: IterationTime, num_host_blocks: int = 0
+) -> Server:
     """A model, the memory of its cache, and wall-clock time.
 
     Raises
@@ -39,9 +41,9 @@ def live_server(model: Model, num_blocks: int, limits: Limits, times: IterationT
     InputError
         There is no memory for so many blocks.
     """
-    executor = _executor(model, num_blocks)
+    executor = _executor(model, num_blocks, num_host_blocks)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
-    return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times)
+    return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times, num_host_blocks)
 
 
 def calibrated(model: Model, progress: Callable[[str], None] = lambda _: None) -> Calibration:
@@ -83,6 +85,7 @@ def describe(model: Model, server: Server, measured: Calibration | None) -> dict
         },
         "cache": {
             "num_blocks": server.num_blocks,
+            "num_host_blocks": server.num_host_blocks,
             "block_size": server.cache.block_size,
             "block_bytes": block_bytes(config, model.decoder.dtype, server.cache.block_size),
             "hidden_ratio": str(server.cache.ratio),
@@ -91,9 +94,10 @@ def describe(model: Model, server: Server, measured: Calibration | None) -> dict
     }
 
 
-def _executor(model: Model, num_blocks: int) -> TorchExecutor:
+def _executor(model: Model, num_blocks: int, num_host_blocks: int = 0) -> TorchExecutor:
     try:
-        return TorchExecutor(model.decoder, num_blocks)
+        return TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
     except RuntimeError as error:  # torch says it so
         reason = str(error).splitlines()[0]
-        raise InputError(f"cache: {num_blocks} blocks are not accepted ({reason}); fewer are") from error
+        asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
+        raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error

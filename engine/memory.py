@@ -1,34 +1,17 @@
-"""Memory of the cache, as people write it and in blocks."""
+"""Memory of the cache in blocks, and what an iteration needs beside it."""
 
 from __future__ import annotations
-
-import re
 
 import torch
 
 from aptsched.cache import BLOCK_SIZE
 from aptsched.errors import InputError
+from engine.byte_sizes import parse_bytes
 from engine.cache_storage import block_bytes
 from engine.layout import GROUP_BYTES
 from engine.model import Model
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS
-
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-
-
-def parse_bytes(text: str) -> int:
-    """A number of bytes: 512MiB, 1.5GB, 1073741824.
-
-    Raises
-    ------
-    InputError
-        It is none.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
-    if found is None:
-        raise InputError(f"cache_mem: {text!r} is not accepted; a number of bytes is, such as 512MiB, 1.5GB or 1000000")
-    return int(float(found[1]) * UNITS[found[2] or ""])
 
 
 def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE) -> int:
@@ -39,7 +22,7 @@ def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE)
     InputError
         Not even one fits: how many bytes a block takes.
     """
-    num_bytes = parse_bytes(cache_mem) if isinstance(cache_mem, str) else cache_mem
+    num_bytes = parse_bytes("cache_mem", cache_mem) if isinstance(cache_mem, str) else cache_mem
     each = block_bytes(model.config, model.decoder.dtype, block_size)
     if num_bytes < each:
         raise InputError(f"cache_mem: {cache_mem} is not accepted; a block takes {each} bytes, at least that is")

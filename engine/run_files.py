@@ -32,7 +32,7 @@ FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
 PACKAGES = ("aptsched", "numpy", "torch")
 SCALES = np.geomspace(0.1, 10, 41)  # of both objectives
 USAGE = (
-    *("num_iterations", "num_prefill_tokens", "num_decode_tokens", "busy_s", "scheduling_s"),
+    *("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "busy_s", "scheduling_s"),
     *("kv_block_s", "hidden_block_s", "num_certified", "gap_mean", "gap_worst"),
 )
 LATENCIES = (
@@ -40,7 +40,7 @@ LATENCIES = (
     *("attained_ttft", "attained_tbt", "attained_max_tbt", "starved"),
 )
 RECORD = ("request_id", "arrived_at_s", "num_prompt_tokens")
-COUNTS = ("num_preemptions", "num_promotions", "num_recomputed_tokens")
+COUNTS = ("num_preemptions", "num_promotions", "num_swap_outs", "num_recomputed_tokens")
 
 
 def document(

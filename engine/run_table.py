@@ -23,8 +23,8 @@ LATENCY = (
 )
 ENGINE = (
     Column("policy", left=True),
-    Column("tok/s", min_width=6),
-    *(Column(name, "requests") for name in ("preempted", "promoted", "rejected")),
+    Column("tok/s"),
+    *(Column(name, "requests") for name in ("preempt", "swap", "promote", "reject")),
     *(Column(name, "blocks", min_width=4) for name in ("KV", "hidden")),
     *(Column(name, "certified gap", min_width=6) for name in ("mean", "worst")),
     Column("sched.", min_width=6),
@@ -41,7 +41,7 @@ def latency_sections(runs: Sequence[ServedRun]) -> list[Section]:
 
 
 def engine_sections(runs: Sequence[ServedRun]) -> list[Section]:
-    """Throughput, preemptions and promotions, memory by form, certified gaps, time of scheduling."""
+    """Throughput, preemptions, swaps and promotions, memory by form, certified gaps, time of scheduling."""
     return _sections(runs, _engine_row)
 
 
@@ -130,6 +130,7 @@ def _engine_row(run: ServedRun, metrics: Metrics) -> list[str]:
     return [
         _number(metrics.tokens_per_s),
         str(metrics.num_preemptions),
+        str(metrics.num_swap_outs),
         str(metrics.num_promotions),
         str(metrics.num_rejected),
         _known(table.percent, usage.kv_share),

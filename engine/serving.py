@@ -49,6 +49,8 @@ class Server:
     limits : Limits
     times : IterationTime
         What policies believe an iteration takes.
+    num_host_blocks : int
+        For requests that are swapped out.
     """
 
     executor: Executor
@@ -57,6 +59,7 @@ class Server:
     clock: Callable[[], Clock]
     limits: Limits = field(default_factory=Limits)
     times: IterationTime = field(default_factory=IterationTime)
+    num_host_blocks: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +136,7 @@ def serve(
         watch(policy.name, replay, 0)
         loop = Loop(
             policy.make(),
-            BlockPool(server.num_blocks, server.cache),
+            BlockPool(server.num_blocks, server.cache, server.num_host_blocks),
             server.executor,
             server.clock(),
             on_record,

@@ -11,6 +11,7 @@ import numpy as np
 
 from aptsched.cache import BLOCK_SIZE
 from aptsched.checks import Floats
+from engine.byte_sizes import host_blocks
 from engine.clock import SchedulingTime, VirtualClock
 from engine.computed_executor import ComputedExecutor
 from engine.cost.cost import Cost, believed, find_cost
@@ -21,6 +22,8 @@ from engine.cost.work import Work
 from engine.limits import Limits
 from engine.replay import Replay
 from engine.serving import Server
+
+HOST_POOLS = 4  # as much host memory as so many pools: 48 GB beside OPT-13B on A100-40GB
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Setup:
         What policies believe that rebuilding a block takes, in place of what it takes.
     executed_rho_s_per_block : float, optional
         What it takes, in place of what the cost says.
+    swap_space : str, optional
+        Bytes of host memory for requests that are swapped out, in place of `HOST_POOLS` times the pool.
     scheduling : SchedulingTime
     """
 
@@ -51,6 +56,7 @@ class Setup:
     num_blocks: int | None = None
     rho_s_per_block: float | None = None
     executed_rho_s_per_block: float | None = None
+    swap_space: str | None = None
     scheduling: SchedulingTime = dataclasses.field(default_factory=SchedulingTime)
 
 
@@ -69,13 +75,16 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
     blocks = setup.num_blocks
     if blocks is None:
         blocks = num_blocks(setup.shape, setup.gpu, setup.num_gpus)
+    cache = setup.shape.cache()
+    swap_space, block_bytes = setup.swap_space, setup.shape.kv_bytes * cache.block_size
     return Server(
         executor=ComputedExecutor(cost),
-        cache=setup.shape.cache(),
+        cache=cache,
         num_blocks=blocks,
         clock=partial(VirtualClock, setup.scheduling),
         limits=dataclasses.replace(limits, max_context=setup.shape.max_positions),
         times=believed(cost, setup.rho_s_per_block),
+        num_host_blocks=HOST_POOLS * blocks if swap_space is None else host_blocks(swap_space, block_bytes),
     )
 
 
@@ -87,6 +96,7 @@ def describe(setup: Setup, server: Server) -> dict[str, Any]:
         "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
         "cache": {
             "num_blocks": server.num_blocks,
+            "num_host_blocks": server.num_host_blocks,
             "block_size": server.cache.block_size,
             "hidden_ratio": str(server.cache.ratio),
         },

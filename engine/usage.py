@@ -19,6 +19,8 @@ class Usage:
         Of the pool.
     num_iterations, num_prefill_tokens, num_decode_tokens : int
         A token fed again after a preemption counts again.
+    num_swapped_blocks : int
+        Copied to the host or from it.
     busy_s : float
         Of all iterations, on the clock of the run.
     scheduling_s : float
@@ -36,6 +38,7 @@ class Usage:
     num_iterations: int
     num_prefill_tokens: int
     num_decode_tokens: int
+    num_swapped_blocks: int
     busy_s: float
     scheduling_s: float
     kv_block_s: float
@@ -70,6 +73,7 @@ class UsageMeter:
     def __init__(self, num_blocks: int) -> None:
         self._num_blocks = num_blocks
         self._num_iterations = self._num_prefill_tokens = self._num_decode_tokens = self._num_certified = 0
+        self._num_swapped_blocks = 0
         self._busy_s = self._scheduling_s = self._kv_block_s = self._hidden_block_s = self._gaps = 0.0
         self._gap_worst = 0.0
         self._timeline = Timeline()
@@ -80,6 +84,7 @@ class UsageMeter:
         self._num_iterations += 1
         self._num_prefill_tokens += it.num_prefill_tokens
         self._num_decode_tokens += it.num_decode_tokens
+        self._num_swapped_blocks += it.num_swapped_blocks
         self._busy_s += it.duration_s
         self._scheduling_s += it.scheduling_s
         self._kv_block_s += it.duration_s * it.num_kv_blocks
@@ -98,6 +103,7 @@ class UsageMeter:
             num_iterations=self._num_iterations,
             num_prefill_tokens=self._num_prefill_tokens,
             num_decode_tokens=self._num_decode_tokens,
+            num_swapped_blocks=self._num_swapped_blocks,
             busy_s=self._busy_s,
             scheduling_s=self._scheduling_s,
             kv_block_s=self._kv_block_s,

@@ -29,6 +29,12 @@ ExpandKvHeads = Annotated[
 CacheMem = Annotated[
     str | None, typer.Option(metavar="SIZE", help=f"Memory of the cache, such as 1.5GiB (default {CACHE_MEM}).")
 ]
+SwapSpace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="Host memory for requests that are swapped out; 0 is none (default: as much as the cache)."
+    ),
+]
 NumBlocks = Annotated[int | None, typer.Option(metavar="N", help="The same as a number of blocks of 16 KV tokens.")]
 MaxTokens = Annotated[int, typer.Option(metavar="T", help="Token budget of an iteration.")]
 MaxSeqs = Annotated[int, typer.Option(metavar="B", help="Most requests in a batch.")]
@@ -49,14 +55,16 @@ def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_hea
     return load_model(model, dtype, device, expand_kv_heads)
 
 
-def check_memory(cache_mem: str | None, num_blocks: int | None) -> None:
-    """One of the two, or neither, before a model is loaded for it."""
-    from engine.memory import parse_bytes
+def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None = None) -> None:
+    """One of the first two, or neither, before a model is loaded for it."""
+    from engine.byte_sizes import parse_bytes
 
     if cache_mem is not None and num_blocks is not None:
         raise InputError("cache_mem, num_blocks: both are given; one of them is accepted")
     if cache_mem is not None:
-        parse_bytes(cache_mem)
+        parse_bytes("cache_mem", cache_mem)
+    if swap_space is not None:
+        parse_bytes("swap_space", swap_space)
     if num_blocks is not None and num_blocks < 1:
         raise InputError(f"num_blocks: {num_blocks} is not accepted; at least 1 block is")
 
@@ -66,6 +74,15 @@ def blocks(model: Model, cache_mem: str | None, num_blocks: int | None) -> int:
     from engine import memory
 
     return memory.num_blocks(model, cache_mem or CACHE_MEM) if num_blocks is None else num_blocks
+
+
+def blocks_on_host(model: Model, swap_space: str | None, num_blocks: int) -> int:
+    """How many blocks the swap space has: as many as the cache, unless it is given."""
+    from engine.byte_sizes import host_blocks
+    from engine.cache_storage import block_bytes
+
+    each = block_bytes(model.config, model.decoder.dtype)
+    return num_blocks if swap_space is None else host_blocks(swap_space, each)
 
 
 def measure(model: Model, directory: Path | None) -> Calibration:

@@ -19,8 +19,10 @@ from aptsched.cli.model_options import (
     MaxTokens,
     ModelName,
     NumBlocks,
+    SwapSpace,
     Threads,
     blocks,
+    blocks_on_host,
     check_memory,
     load,
     measure,
@@ -62,6 +64,7 @@ def run(
     max_output_tokens: Annotated[int | None, typer.Option(metavar="N", help="Clip longer outputs.")] = None,
     cache_mem: CacheMem = None,
     num_blocks: NumBlocks = None,
+    swap_space: SwapSpace = None,
     max_tokens: MaxTokens = 2048,
     max_seqs: MaxSeqs = 256,
     dtype: Dtype = "fp32",
@@ -84,9 +87,9 @@ def run(
     """Serve the same requests with each policy, on a real model and in real time.
 
     Replays arrivals on the engine, one policy after the other, and prints what each comes to: TTFT and TBT (median,
-    p90, p99), the share of requests within their objectives, goodput, preemptions and promotions, memory in KV and
-    hidden form, the certified gap of each decision, the time that scheduling takes. With several rates it also prints
-    the highest one at which 60% and 90% of the requests are within both objectives.
+    p90, p99), the share of requests within their objectives, goodput, preemptions, swaps and promotions, memory in KV
+    and hidden form, the certified gap of each decision, the time that scheduling takes. With several rates it also
+    prints the highest one at which 60% and 90% of the requests are within both objectives.
 
     \b
     Examples:
@@ -102,6 +105,7 @@ def run(
       aptserve:OPTIONS  with options: select=greedy|core, forms=hybrid|kv|hidden,
                         fallback=paper|decaying|none, promote=on|off, order=value|fcfs,
                         watermark=SHARE; several as aptserve:select=core:forms=kv
+      fastserve         skip-join MLFQ, as FastServe; swaps to the host's --swap-space
       FILE.py:NAME      a class of yours with `decide(view) -> Plan`
 
     Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Prompts are random tokens; outputs
@@ -126,17 +130,18 @@ def _run(options: dict[str, Any]) -> int:
     policies = named_policies(options["policy"])
     replays = _replays(options)
     limits = Limits(options["max_tokens"], options["max_seqs"])
-    check_memory(options["cache_mem"], options["num_blocks"])
+    check_memory(options["cache_mem"], options["num_blocks"], options["swap_space"])
     times, measured = _known_times(options["calibration"], options["rho"])
     directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     model = load(*(options[name] for name in ("model", "dtype", "device", "threads", "expand_kv_heads")))
     from engine import live
 
     num_blocks = blocks(model, options["cache_mem"], options["num_blocks"])
+    num_host_blocks = blocks_on_host(model, options["swap_space"], num_blocks)
     if times is None:
         measured = measure(model, directory)
         times = measured.times
-    server = live.live_server(model, num_blocks, limits, times)
+    server = live.live_server(model, num_blocks, limits, times, num_host_blocks)
     replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
     live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)

@@ -54,6 +54,13 @@ def simulate(
     num_blocks: Annotated[
         int | None, typer.Option(metavar="N", help="Blocks of cache (default: what the model leaves on the GPUs).")
     ] = None,
+    swap_space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Host memory for requests that are swapped out, such as 64GiB; 0 is none (default: four pools).",
+        ),
+    ] = None,
     cost: Annotated[
         str | None,
         typer.Option(metavar="C", help="fits, roofline, or a file of `aptsched calibrate` (default: fits if any)."),
@@ -82,6 +89,7 @@ def simulate(
       aptsched simulate --workload sharegpt --rate 2 3 4 --policy fcfs,sarathi,aptserve
       aptsched simulate --model opt-66b --tp 4 --policy aptserve,aptserve:forms=kv --trace azure.csv
       aptsched simulate --model llama-3-8b --gpu l40s --workload azure-code --duration 600 --warmup 60
+      aptsched simulate --policy fcfs,fastserve --swap-space 64GiB --workload sharegpt --rate 2
       aptsched simulate --gpu mine.toml --cost roofline --workload longbench --out study
 
     \b
@@ -112,6 +120,7 @@ def _simulate(options: dict[str, Any]) -> int:
         options["num_blocks"],
         options["rho"],
         options["executed_rho"],
+        options["swap_space"],
     )
     server = simulation.simulated_server(setup, Limits(options["max_tokens"], options["max_seqs"]))
     replays = _replays(options)

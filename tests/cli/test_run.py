@@ -66,6 +66,19 @@ def test_a_table_and_files_of_what_each_policy_comes_to(
     assert "certificates-aptserve.jsonl" in capsys.readouterr().out
 
 
+def test_requests_are_swapped_on_a_real_model(base: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """On a pool for two of them, with as much on the host as in the pool unless it is said."""
+    small = ["--policy", "fastserve:quantum_s=1e-6", "--num-blocks", "8", "--json"]
+    summaries = []
+    for more in ([], ["--swap-space", "0"]):
+        assert call(*base, *small, *more) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["cache"]["num_host_blocks"] == (0 if more else 8)
+        summaries += document["summary"]
+    assert [summary["num_finished"] for summary in summaries] == [12, 12]
+    assert summaries[0]["num_swapped_blocks"] > 0 == summaries[1]["num_swapped_blocks"]
+
+
 def test_several_rates_say_which_one_each_policy_holds(
     base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +160,9 @@ def test_a_prompt_that_is_too_long_is_rejected_with_the_numbers(
         (["--workload", "sharegpt", "--num-blocks", "0"], ["num_blocks", "0"]),
         (["--workload", "sharegpt", "--cache-mem", "much"], ["cache_mem", "'much'", "512MiB"]),
         (["--workload", "sharegpt", "--cache-mem", "1", "--num-blocks", "1"], ["cache_mem, num_blocks", "both"]),
+        (["--workload", "sharegpt", "--swap-space", "much"], ["swap_space", "'much'", "512MiB"]),
+        (["--workload", "sharegpt", "--swap-space", "10", "--rho", "0"], ["swap_space", "10", "bytes"]),
+        (["--workload", "sharegpt", "--swap-space", "1000000TiB", "--rho", "0"], ["swap_space", "on the host"]),
         (["--workload", "sharegpt", "--calibration", "bad.py"], ["bad.py", "not JSON"]),
         (["--workload", "sharegpt", "--rho", "-1"], ["rho", "-1"]),
         (["--workload", "sharegpt", "--threads", "0"], ["threads", "0"]),

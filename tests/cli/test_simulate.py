@@ -79,6 +79,22 @@ def test_believed_rho_changes_decisions_and_not_costs(capsys: pytest.CaptureFixt
     assert document["cost"]["executed_rho_s_per_block"] == 0.5
 
 
+def test_swap_space_is_given_in_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Four pools by default, whole blocks where it is given; requests and blocks that were swapped are counted."""
+    documents = []
+    for more in ((), ("--swap-space", "1GB"), ("--swap-space", "0")):
+        options = ("--policy", "fastserve", "--rate", "30", "--num-blocks", "60", "--json", *more)
+        code, out, _ = run(capsys, *SMALL, *options)
+        assert code == 0
+        documents.append(json.loads(out))
+    assert [document["cache"]["num_host_blocks"] for document in documents] == [240, 10**9 // 13107200, 0]
+    for document in documents:
+        (summary,) = document["summary"]
+        swaps, on_host = summary["num_swap_outs"], document["cache"]["num_host_blocks"]
+        assert summary["num_finished"] == 12
+        assert (swaps > 0) == (summary["num_swapped_blocks"] > 0) == (on_host > 0)
+
+
 def test_duration() -> None:
     """All requests of 20 s at 6 a second come, about 120, and a longer time begins with the same rate."""
     from aptsched.request import SLO
@@ -101,6 +117,9 @@ def test_duration() -> None:
         (("--warmup", "1e9"), "warmup"),
         (("--jobs", "0"), "jobs: 0"),
         (("--num-blocks", "0"), "num_blocks: 0"),
+        (("--swap-space", "lots"), "swap_space: 'lots' is not accepted"),
+        (("--swap-space", "-1"), "swap_space: '-1' is not accepted"),
+        (("--swap-space", "1MB"), "swap_space: 1MB is not accepted; a block takes 13107200 bytes"),
         (("--rho", "-1"), "rho_s_per_block: -1"),
         (("--executed-rho", "-1"), "executed_rho: -1"),
         (("--slo-ttft", "0"), "ttft_s: 0"),

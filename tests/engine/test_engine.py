@@ -8,8 +8,9 @@ import torch
 from aptsched.errors import InputError
 from aptsched.policies.fcfs import FCFS
 from aptsched.request import Outcome
+from engine.byte_sizes import host_blocks, parse_bytes
 from engine.engine import Engine
-from engine.memory import num_blocks, parse_bytes
+from engine.memory import num_blocks
 from engine.model import Model
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -129,14 +130,14 @@ def test_half_precision_runs_by_the_same_code(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(("text", "size"), [("512MiB", 2**29), ("1.5GB", 1_500_000_000), ("7", 7), ("2k", 2000)])
 def test_memory_as_people_write_it(text: str, size: int) -> None:
     """Decimal and binary units."""
-    assert parse_bytes(text) == size
+    assert parse_bytes("cache_mem", text) == size
 
 
 @pytest.mark.parametrize("text", ["", "many", "-1MiB", "1.5.2G", "nan"])
 def test_memory_that_is_no_number_is_named(text: str) -> None:
     """With what is accepted."""
     with pytest.raises(InputError, match="cache_mem"):
-        parse_bytes(text)
+        parse_bytes("cache_mem", text)
 
 
 def test_memory_for_less_than_a_block_is_refused() -> None:
@@ -144,3 +145,11 @@ def test_memory_for_less_than_a_block_is_refused() -> None:
     with pytest.raises(InputError, match=str(2 * 16 * 2 * 32 * 4)):
         num_blocks(model(), 100)
     assert num_blocks(model(), "1MiB") == 2**20 // (2 * 16 * 2 * 32 * 4)
+
+
+@pytest.mark.parametrize(("text", "count"), [("0", 0), ("1MiB", 4), ("1.3MiB", 5), ("256KiB", 1)])
+def test_swap_space_is_in_whole_blocks(text: str, count: int) -> None:
+    """Of 256 KiB; 0 is none at all, and what is less than a block is refused with what one takes."""
+    assert host_blocks(text, 2**18) == count
+    with pytest.raises(InputError, match="swap_space: 7 is not accepted; a block takes 262144 bytes"):
+        host_blocks("7", 2**18)

@@ -1,0 +1,37 @@
+"""Numbers of bytes, as people write them, and in blocks."""
+
+from __future__ import annotations
+
+import re
+
+from aptsched.errors import InputError
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def parse_bytes(field: str, text: str) -> int:
+    """A number of bytes: 512MiB, 1.5GB, 1073741824.
+
+    Raises
+    ------
+    InputError
+        It is none; the message begins with the field.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
+    if found is None:
+        raise InputError(f"{field}: {text!r} is not accepted; a number of bytes is, such as 512MiB, 1.5GB or 1000000")
+    return int(float(found[1]) * UNITS[found[2] or ""])
+
+
+def host_blocks(swap_space: str, block_bytes: int) -> int:
+    """Whole blocks of a swap space; 0 is none.
+
+    Raises
+    ------
+    InputError
+        It is no number of bytes, or above 0 and less than a block.
+    """
+    num_bytes = parse_bytes("swap_space", swap_space)
+    if 0 < num_bytes < block_bytes:
+        raise InputError(f"swap_space: {swap_space} is not accepted; a block takes {block_bytes} bytes, that is or 0")
+    return num_bytes // block_bytes
