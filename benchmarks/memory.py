@@ -4,8 +4,9 @@
 
 SmolLM2's MHA twin is loaded, serves prompts of a whole token budget, decodes in both forms, and samples; the peak of
 resident memory is held against the sum of what is stated: what the interpreter and torch take once they are imported,
-weights, cache, and scratch. Then a small model serves many requests, and resident memory
-is read at every tenth of them. Prints a table, writes memory.json, and never fails on a figure.
+weights, cache, and scratch. Then a small model serves many requests, and resident memory is read at every tenth of
+them. The kernels of all numbers of rows are made before either. Prints a table, writes memory.json, and never fails on
+a figure.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from engine.memory import scratch_bytes
 from engine.model import Model, load_model
 from engine.models.assemble import tensor_shapes
 from engine.models.config import ModelConfig
-from engine.models.decoder import Decoder
+from engine.models.decoder import MLP_ROWS, Decoder
+from engine.models.matmul import kernel_rows
 from engine.models.random_weights import random_weights
 from engine.sampling_params import SamplingParams
 
@@ -73,6 +75,7 @@ def made_of(seed: int) -> dict[str, float]:
     config = model.config
     plain = sum(math.prod(shape) for shape in tensor_shapes(config).values())
     packed_head = config.vocab_size * config.hidden_size  # beside the embedding, which is the same matrix
+    make_kernels(model.decoder, MAX_TOKENS, MAX_SEQS)
     for policy in (AptServe(forms="kv"), AptServe(forms="hidden")):
         engine = Engine(model, policy, num_blocks=NUM_BLOCKS, max_tokens=MAX_TOKENS, max_seqs=MAX_SEQS)
         rng = np.random.default_rng(seed)
@@ -92,9 +95,24 @@ def made_of(seed: int) -> dict[str, float]:
     }
 
 
+def make_kernels(decoder: Decoder, max_tokens: int, max_seqs: int) -> None:
+    """Those of all numbers of rows, of which a run meets one after the other."""
+    layer, width = decoder.layers[0], decoder.config.hidden_size
+    with torch.inference_mode():
+        for rows in kernel_rows(max_tokens):
+            x = torch.zeros(rows, width)
+            layer.q(x)
+            layer.kv(x)
+            layer.out(torch.zeros(rows, decoder.config.num_heads * decoder.config.head_dim))
+            layer.mlp(x[:MLP_ROWS])
+        for rows in kernel_rows(max_seqs):
+            decoder.logits(torch.zeros(rows, width))
+
+
 def growth(num_requests: int, seed: int, console: Console) -> list[dict[str, float]]:
     """Resident memory while a small model serves many requests."""
     decoder = Decoder(SMALL, random_weights(SMALL, torch.Generator().manual_seed(seed)))
+    make_kernels(decoder, MAX_TOKENS, MAX_SEQS)
     engine = Engine(Model("small", decoder), AptServe(), num_blocks=200)
     rng, rows = np.random.default_rng(seed), []
     each = max(1, num_requests // 10)

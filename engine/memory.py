@@ -12,6 +12,7 @@ from engine.layout import GROUP_BYTES
 from engine.model import Model
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS
+from engine.models.matmul import KERNEL_BYTES, kernel_rows
 
 
 def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE) -> int:
@@ -34,7 +35,8 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
 
     Activations of `max_tokens` tokens (the residual, its norm, q, K and V, what attention gives, and what is added), an
     MLP of `MLP_ROWS` of them, K and V that a group of decodes reads, hidden states and what is rebuilt from them, or
-    those of the longest request, and the logits of `max_seqs` requests, which sampling also holds in float64.
+    those of the longest request, and the logits of `max_seqs` requests, which sampling also holds in float64. In fp32
+    also the kernels of all products (`engine.models.matmul`), once every number of rows has been met, on a CPU alone.
     """
     heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
     each = torch.empty((), dtype=dtype).element_size()
@@ -43,4 +45,11 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
     mlp = min(max_tokens, MLP_ROWS) * (2 * config.hidden_size + 2 * gated * config.intermediate_size)
     rows = max(GROUP_BYTES // (kv * each), config.max_positions)
     context = rows * (2 * kv + config.hidden_size)
-    return each * (activations + mlp + context) + max_seqs * config.vocab_size * (each + 8)
+    scratch = each * (activations + mlp + context) + max_seqs * config.vocab_size * (each + 8)
+    return scratch + (kernel_bytes(max_tokens, max_seqs) if dtype == torch.float32 else 0)
+
+
+def kernel_bytes(max_tokens: int, max_seqs: int) -> int:
+    """Bytes of the kernels of Q, K with V, and the output; of both products of the MLP; and of the logits."""
+    tokens, mlp, logits = (len(kernel_rows(most)) for most in (max_tokens, min(max_tokens, MLP_ROWS), max_seqs))
+    return KERNEL_BYTES * (3 * tokens + 2 * mlp + logits)
