@@ -101,6 +101,15 @@ class RequestTable:
         self.end_tokens[row] = end_tokens
         self.num_rows += 1
 
+    def observed(self) -> tuple[Bools, Floats, Ints]:
+        """Read-only copies: `missed_slo`, [n]; `FLOATS`, [4, n]; `request_id`, prompt and all tokens, [3, n]."""
+        n = self.num_rows
+        missed_slo, floats, ints = self.missed_slo[:n].copy(), self._groups[2][:, :n].copy(), self._groups[3][:3, :n]
+        ints = ints.copy()
+        for copy in (missed_slo, floats, ints):
+            copy.flags.writeable = False
+        return missed_slo, floats, ints
+
     @property
     def num_waiting(self) -> int:
         """Rows that have no cache, in the pool or on the host."""

@@ -132,13 +132,15 @@ class AptServe:
         if not len(some):
             return None
         problem = self._of_waiting(view, rows[some], fed[some], blocks[some], capacity, max_seqs)
+        if problem is None:
+            return None
         plan = self._answered(view, rows[some], fed[some], problem)
         return plan if len(plan.request) else None
 
     def _of_waiting(
         self, view: View, rows: Ints, fed: Ints, blocks: Ints, capacity: int, max_seqs: int
-    ) -> BatchProblem:
-        """Waiting requests in the forms on offer; `blocks` are those of the lightest."""
+    ) -> BatchProblem | None:
+        """Waiting requests in the forms on offer, `blocks` being those of the lightest; None if none is worth it."""
         lightest = self._lightest(view)
         num_tokens = min(int(fed.sum()), view.max_tokens, capacity * view.cache.per_block[lightest])
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
@@ -149,6 +151,8 @@ class AptServe:
             hybrid[:] = self.forms == "hybrid"
             values, weights = forms_table(view, value_s, kv_blocks, blocks, hybrid, both)
         required = np.ones(len(rows), np.bool_) if self.order == "fcfs" else None
+        if required is None and not ((values > 0) & (weights <= capacity)).any():
+            return None
         return BatchProblem(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
 
     def _decode(self, view: View, running: Ints) -> Plan:
