@@ -4,8 +4,9 @@
 
 OPT-125M's shape with random weights, 128 tokens in and 64 out, prefill included, greedy sampling, no end-of-text token.
 The two sides take turns, so that a machine whose speed drifts does not favour one, and the median of the ratios pair by
-pair is shown. Then what scheduling costs beside 256 running and 1,600 waiting requests, and what hidden tokens cost
-beside matrix products of the same shape. Prints tables, writes engine.json, and never fails on a figure.
+pair is shown; beside fp32, bf16 at batch 1. Then how fast a decode at batch 1 reads the weights, beside a sum over 512
+MiB; what hidden tokens cost beside matrix products of the same shape; and what scheduling costs beside 256 running and
+1,600 waiting requests. Prints tables, writes engine.json, and never fails on a figure.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ OPT_125M = ModelConfig(
     mlp_bias=True,
     tied=True,
 )
+READ_BYTES = 512 * 2**20
 HIDDEN_TOKENS = ((4, 128), (4, 256), (8, 256), (16, 256))  # requests, tokens cached of each
 
 
@@ -83,6 +85,12 @@ def transformers_model(dtype: torch.dtype) -> Any:
     )
     peer: Any = OPTForCausalLM(config)
     return peer.to(dtype).eval()
+
+
+def both_sides(dtype: torch.dtype, seed: int) -> tuple[Engine, Any]:
+    """Our engine and transformers' model."""
+    decoder = Decoder(OPT_125M, random_weights(OPT_125M, torch.Generator().manual_seed(seed), dtype))
+    return Engine(Model("opt-125m", decoder), num_blocks=32 * 20), transformers_model(dtype)
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -163,6 +171,23 @@ def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:
     return rows
 
 
+def weights_read(executor: TorchExecutor, repeats: int) -> Row:
+    """Bytes of weights a second in a decode at batch 1, over those of a sum that only reads, in turn."""
+    config, batch = executor.decoder.config, _decode(executor, 1, 16, CacheForm.KV)
+    layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
+    size = torch.empty((), dtype=executor.decoder.dtype).element_size()
+    num_bytes = size * (config.num_layers * layer + config.vocab_size * config.hidden_size)
+    values = torch.ones(READ_BYTES // 4)
+    times = np.array([(timed(lambda: executor.run(batch)), timed(values.sum)) for _ in range(20 * repeats + 1)])[1:]
+    return {
+        "weights_mib": num_bytes / 2**20,
+        "decode_ms": 1e3 * float(np.median(times[:, 0])),
+        "decode_gb_per_s": num_bytes / 1e9 / float(np.median(times[:, 0])),
+        "sum_gb_per_s": READ_BYTES / 1e9 / float(np.median(times[:, 1])),
+        "ratio": float(np.median(num_bytes / READ_BYTES * times[:, 1] / times[:, 0])),
+    }
+
+
 def hidden_cost(executor: TorchExecutor, repeats: int) -> list[Row]:
     """What a decode of hidden requests takes on top of the same in KV form, over the matrix products in it."""
     config, rows = executor.decoder.config, []
@@ -217,21 +242,25 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rng, dtype = np.random.default_rng(options.seed), DTYPES[options.dtype]
-    decoder = Decoder(OPT_125M, random_weights(OPT_125M, torch.Generator().manual_seed(options.seed), dtype))
-    engine = Engine(Model("opt-125m", decoder), num_blocks=32 * 20)
-    peer = transformers_model(dtype)
+    engine, peer = both_sides(dtype, options.seed)
     console = Console(width=None if sys.stdout.isatty() else 120)
     speed = [against_generate(engine, peer, batch, rng, options.repeats) for batch in options.batches]
     speed += [against_continuous(engine, peer, count, rng, options.repeats) for count in options.in_flight]
     if speed:
         show(console, f"output tokens/s, {options.dtype}, {options.threads} threads", speed)
+    beside = []
+    if options.dtype == "fp32" and options.batches:
+        beside = [against_generate(*both_sides(torch.bfloat16, options.seed), 1, rng, options.repeats)]
+        show(console, f"output tokens/s, bf16, {options.threads} threads", beside)
+    read = [weights_read(engine.executor, options.repeats)]
+    show(console, "a decode at batch 1: weights read a second, over a sum of 512 MiB", read)
     hidden = hidden_cost(engine.executor, options.repeats)
     show(console, "decode with hidden requests: extra time over matrix products of that shape", hidden)
-    scheduling = scheduling_share(decoder, rng)
+    scheduling = scheduling_share(engine.executor.decoder, rng)
     show(console, "scheduling: share of an iteration", scheduling)
     machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
     document: dict[str, Any] = {**machine, "options": {k: str(v) for k, v in vars(options).items()}}
-    document |= {"speed": speed, "hidden": hidden, "scheduling": scheduling}
+    document |= {"speed": speed, "bf16": beside, "weights_read": read, "hidden": hidden, "scheduling": scheduling}
     options.out.mkdir(parents=True, exist_ok=True)
     write(options.out / "engine.json", json.dumps(document, indent=1))
 
