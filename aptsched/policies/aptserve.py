@@ -12,7 +12,7 @@ from aptsched.errors import InputError
 from aptsched.greedy import greedy
 from aptsched.plan import Plan, nothing
 from aptsched.policies.composition import Select, compose, forms_table, next_blocks
-from aptsched.policies.queue import check_watermark, entries, growth, leading, shared, survivors
+from aptsched.policies.queue import check_watermark, entries, growth, leading, leading_at_least, shared, survivors
 from aptsched.policies.scheduling_value import FALLBACKS, scheduling_value
 from aptsched.problem import BatchProblem
 from aptsched.view import View
@@ -194,8 +194,7 @@ class AptServe:
         idle = np.flatnonzero(plan.selection.form == 0)
         idle = idle[np.argsort(problem.values[idle, 0], kind="stable")]  # KV's column: nothing is charged
         short = plan.selection.num_blocks + int(held[idle].sum()) - room
-        count = int(np.searchsorted(np.cumsum(held[idle]), short)) + 1 if short > 0 else 0
-        return replace(plan, preempt=rows[idle[:count]])
+        return replace(plan, preempt=rows[idle[: leading_at_least(held[idle], short)]])
 
     def _of_running(
         self, view: View, rows: Ints, fed: Ints, blocks: Ints, room: int, spare: int, all_run: bool

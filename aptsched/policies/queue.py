@@ -21,6 +21,13 @@ def leading(amounts: Ints, budget: int) -> int:
     return int(amounts.cumsum().searchsorted(budget, side="right"))
 
 
+def leading_at_least(amounts: Ints, needed: int) -> int:
+    """How many of the first amounts, [n], it takes to add up to what is needed; all where they do not."""
+    if needed <= 0:
+        return 0
+    return min(len(amounts), int(np.searchsorted(np.cumsum(amounts), needed)) + 1)
+
+
 def shared(amounts: Ints, budget: int) -> Ints:
     """What each gets, [n], of a budget handed out in order, each up to its amount; 0 where none is left."""
     before = amounts.cumsum() - amounts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.checks import Bools, Ints
-from aptsched.policies.queue import leading
+from aptsched.policies.queue import leading, leading_at_least
 from aptsched.view import View
 
 
@@ -47,10 +47,3 @@ def leaving(view: View, last: Ints, short: int, spare: int, free_host_blocks: in
     dropped = leading_at_least(held[:needed], int(held[:needed].sum()) - free_host_blocks)
     count = leading(held[dropped:ahead], free_host_blocks)
     return last[:dropped], last[dropped : dropped + count]
-
-
-def leading_at_least(amounts: Ints, needed: int) -> int:
-    """How many of the first amounts, [n], it takes to add up to what is needed; all where they do not."""
-    if needed <= 0:
-        return 0
-    return min(len(amounts), int(np.searchsorted(np.cumsum(amounts), needed)) + 1)
