@@ -20,11 +20,14 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
     form = np.array(form, np.int64)
     form.flags.writeable = False
     served = (form > 0).nonzero()[0]
-    chosen = served * problem.num_forms + (form.take(served) - 1)
+    chosen = form.take(served)
+    chosen -= 1
+    chosen *= len(form)
+    chosen += served
     return Selection(
         form=form,
-        objective_s=exact_sum(problem.values.take(chosen)),
-        num_blocks=int(np.add.reduce(problem.weights.take(chosen))),
+        objective_s=exact_sum(problem.values.T.take(chosen)),
+        num_blocks=int(np.add.reduce(problem.weights.T.take(chosen))),
         num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens.take(served))),
         multipliers=multipliers,
         bound_s=dual_bound(problem, multipliers),

@@ -20,11 +20,11 @@ MAX_COUNT = 2**32  # so that sums over two million requests stay exact in float6
 
 
 def floats(field: str, given: npt.ArrayLike, ndim: int) -> Floats:
-    """A read-only float64 copy with `ndim` axes, all finite and at most 2**940 in magnitude."""
+    """A read-only float64 copy with `ndim` axes, column by column, all finite and at most 2**940 in magnitude."""
     array = _numbers(field, given)
     if array.ndim != ndim:
         raise InputError(f"{field}: shape {list(array.shape)} is not accepted; {ndim} axes are needed")
-    result: Floats = array.astype(np.float64)
+    result: Floats = array.astype(np.float64, order="F")
     if np.maximum.reduce(np.abs(result), axis=None) <= MAX_SECONDS:  # of anything that is nan it is nan
         result.flags.writeable = False
         return result
@@ -35,12 +35,12 @@ def floats(field: str, given: npt.ArrayLike, ndim: int) -> Floats:
 
 
 def counts(field: str, given: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
-    """A read-only int64 copy of the given shape, every entry whole and from 0 to 2**32."""
+    """A read-only int64 copy of the given shape, column by column, every entry whole and from 0 to 2**32."""
     array = _numbers(field, given)
     if array.shape != shape:
         raise InputError(f"{field}: shape {list(array.shape)} does not match; {list(shape)} is needed")
     if array.dtype == np.int64 and np.maximum.reduce(array.view(np.uint64), axis=None) <= MAX_COUNT:
-        whole: Ints = array.copy()  # what is below 0 is beyond 2**63 as an unsigned number
+        whole: Ints = array.copy(order="F")  # what is below 0 is beyond 2**63 as an unsigned number
         whole.flags.writeable = False
         return whole
     with np.errstate(invalid="ignore"):
@@ -49,7 +49,7 @@ def counts(field: str, given: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
             bad |= array != np.floor(array)
     if bad.any():
         raise InputError(f"{_first(field, given, bad)} is not accepted; whole numbers from 0 to 2**32 are")
-    result: Ints = array.astype(np.int64)
+    result: Ints = array.astype(np.int64, order="F")
     result.flags.writeable = False
     return result
 

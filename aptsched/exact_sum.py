@@ -22,7 +22,7 @@ def exact_sum(terms: Floats) -> float:
     """
     if len(terms) <= FEW:
         return math.fsum(terms.tolist())
-    largest = float(np.abs(terms).max(initial=0.0))
+    largest = float(np.maximum.reduce(np.abs(terms)))
     if not NARROW[0] < largest < NARROW[1]:
         return math.fsum(terms.tolist())
     bits = (len(terms) + 1).bit_length()
@@ -34,6 +34,6 @@ def exact_sum(terms: Floats) -> float:
     trailing = rest + finer
     trailing -= finer
     rest -= trailing
-    if rest.any():
+    if np.count_nonzero(rest):
         return math.fsum(terms.tolist())
     return float(np.add.reduce(leading)) + float(np.add.reduce(trailing))

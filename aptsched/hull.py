@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from aptsched.checks import Floats, Ints
 
 WEIGHTLESS = 2.0**-60  # stands for no blocks: dividing by it puts an increment first, adding it changes no sum
 
 
-@dataclass(frozen=True, eq=False)
-class Increments:
+class Increments(NamedTuple):
     """Steps along the upper hulls, step by step and in each step request by request, [num_steps * n].
 
     Attributes
     ----------
     slope : float array
-        Gain per unit of weight, in seconds; not above that of the request's step before; 0 or less where there
-        is no step.
+        Gain per unit of weight, in seconds; not above that of the request's step before; 0 or less, or nan, where
+        there is no step.
     weight : float array
         What the step adds; anything where there is no step.
-    option : int array
+    option : int16 array
         The option (row + 1) that the step leads to.
     """
 
     slope: Floats
     weight: Floats
-    option: Ints
+    option: npt.NDArray[np.int16]
 
 
 def increments(gain: Floats, weight: Ints) -> Increments:
@@ -47,11 +47,13 @@ def increments(gain: Floats, weight: Ints) -> Increments:
     loop over requests. Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no
     request's second step sorts before its first, as Apt-Serve's halves can.
     """
-    weights = np.maximum(weight, WEIGHTLESS)
+    weights = weight.astype(np.float64)
+    if not np.minimum.reduce(weights, axis=None):
+        np.maximum(weights, WEIGHTLESS, out=weights)
     if len(gain) == 2:
         return _of_two(gain, weights)
     gains = np.maximum(gain, 0.0)
-    slopes, extras, options = np.zeros_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int64)
+    slopes, extras, options = np.zeros_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int16)
     at_gain, extras[0] = _steepest(gains / weights, gains, weights, slopes[0], options[0])
     at_weight = extras[0] * (slopes[0] > 0)
     for step in range(1, len(gain)):
@@ -66,23 +68,25 @@ def increments(gain: Floats, weight: Ints) -> Increments:
 
 def _of_two(gain: Floats, weight: Floats) -> Increments:
     """The same for k = 2, in a quarter of the time: the second step, if any, is the difference of the two options."""
-    slopes, extras, options = np.empty_like(gain), np.empty_like(gain), np.empty(gain.shape, np.int64)
+    slopes, extras, options = np.empty_like(weight), np.empty_like(weight), np.empty(gain.shape, np.int16)
     with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = gain / weight
+        first, second = np.divide(gain, weight, out=slopes)
         second_first = second > first
-        more, extra = gain[0] - gain[1], weight[0] - weight[1]  # both change sign with the order of the two
-        onward = more / extra
+        more, extra = gain[0] - gain[1], np.subtract(weight[0], weight[1], out=extras[1])
+        onward = more / extra  # both change sign with the order of the two
         onward *= second_first == (more > 0)  # otherwise the steeper option is the most valuable one too
-    np.maximum(first, second, out=slopes[0])
-    np.minimum(np.fmax(onward, 0.0, out=onward), slopes[0], out=slopes[1])
+    np.maximum(first, second, out=first)
+    np.minimum(onward, first, out=second)
     np.subtract(weight[0], extra * second_first, out=extras[0])  # whole numbers, so nothing is rounded
-    np.abs(extra, out=extras[1])
-    np.add(second_first, 1, out=options[0])
+    np.abs(extra, out=extra)
+    np.add(second_first.view(np.int8), 1, out=options[0])
     np.subtract(3, options[0], out=options[1])
     return Increments(slopes.ravel(), extras.ravel(), options.ravel())
 
 
-def _steepest(slopes: Floats, more: Floats, extra: Floats, slope: Floats, option: Ints) -> tuple[Floats, Floats]:
+def _steepest(
+    slopes: Floats, more: Floats, extra: Floats, slope: Floats, option: npt.NDArray[np.int16]
+) -> tuple[Floats, Floats]:
     """Gain and weight of each request's best option; its slope and the option itself are written to the last two."""
     at_more, at_extra = more[0], extra[0]
     slope[:], option[:] = slopes[0], 1

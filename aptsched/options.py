@@ -34,7 +34,7 @@ class Options:
     @classmethod
     def of(cls, residual: Residual, resources: Ints) -> Options:
         """All options of a residual."""
-        num_options, n = residual.gain.shape[0] + 1, len(residual.base)
+        num_options, n = residual.gain.shape[0] + 1, residual.num_requests
         gain = np.zeros((num_options, n))
         gain[1:] = residual.gain
         take = np.zeros((len(resources), num_options, n))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,7 @@ def leading(key: Floats, count: int) -> Ints:
     return np.concatenate([above[descending(key[above])], tied])
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+class Split(NamedTuple):
     """Where a run by falling key comes to what fits.
 
     Attributes
@@ -76,8 +75,8 @@ def _likely(key: Floats, weight: Floats, floor: float, room: float) -> tuple[flo
     """Two keys between which the run ends most likely, from every 16th."""
     some = key[::STRIDE]
     order = descending(some)
-    end = int(weight[::STRIDE][order].cumsum().searchsorted(room / STRIDE))
-    margin = math.isqrt(2 * len(order))
+    end = int(weight[::STRIDE].take(order).cumsum().searchsorted(room / STRIDE))
+    margin = math.isqrt(len(order))
     high = float(some[order[end - margin]]) if end >= margin else math.inf
     low = math.nextafter(some[order[end + margin]], -math.inf) if end + margin < len(order) else floor
     return max(low, floor), high
@@ -87,7 +86,7 @@ def _split_between(key: Floats, weight: Floats, low: float, high: float, room: f
     """The split, if the first one left out is above `low` and not above `high`."""
     taken = key > high
     near = ((key > low) ^ taken).nonzero()[0]
-    room -= float(np.add.reduce(weight * taken))
+    room -= float(weight.dot(taken))
     order = near.take(descending(key.take(near)))
     ends = weight.take(order).cumsum()
     fitting = int(ends.searchsorted(room))

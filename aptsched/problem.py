@@ -126,8 +126,8 @@ class BatchProblem:
         if penalty < 0:
             raise InputError(f"penalty_s_per_block: {penalty} is not accepted; seconds of at least 0 are")
         return cls(
-            values=np.stack([pending, pending - penalty * blocks], axis=1),
-            weights=np.stack([blocks, scaled_up(blocks, checks.ratio("hidden_ratio", hidden_ratio))], axis=1),
+            values=np.array([pending, pending - penalty * blocks]).T,
+            weights=np.array([blocks, scaled_up(blocks, checks.ratio("hidden_ratio", hidden_ratio))]).T,
             capacity=capacity,
             num_tokens=num_tokens,
             max_tokens=max_tokens,

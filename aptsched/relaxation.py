@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from aptsched.selection import Multipliers
 from aptsched.walk import walk
 
 
-@dataclass(frozen=True, eq=False)
-class Relaxation:
+class Relaxation(NamedTuple):
     """An optimum of the LP relaxation, rounded down.
 
     Attributes
@@ -49,24 +48,24 @@ def relax(residual: Residual, refill: bool = False) -> Relaxation:
     """
     if min(residual.limits[1:]) < math.inf:
         option, price = walk(residual)
-        best, n = int(residual.gain.argmax()), len(residual.base)
+        best, n = int(residual.gain.argmax()), residual.num_requests
         return Relaxation(option, (best % n, best // n + 1), price, room_left(residual, option))
     return knapsack(residual, refill)
 
 
 def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
-    n = len(residual.base)
+    n = residual.num_requests
     steps = increments(residual.gain, residual.blocks)
     found = split(steps.slope, steps.weight, 0.0, residual.limits[0] + HALF)
     left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
-    option = steps.option[:n] * found.taken[:n]
+    option = steps.option[:n] * found.taken[:n].view(np.int8)
     for start in range(n, len(found.taken), n):
         step = slice(start, start + n)
-        option = np.where(found.taken[step], steps.option[step], option)
+        np.putmask(option, found.taken[step], steps.option[step])
     room = (round(left) if left < math.inf else left, math.inf, math.inf)
     if not len(found.next_ones):
-        return Relaxation(option, None, (0.0, 0.0, 0.0), room)
+        return Relaxation(option.astype(np.int64), None, (0.0, 0.0, 0.0), room)
     left_out = int(found.next_ones[0])
     price = (float(steps.slope[left_out]), 0.0, 0.0)
-    return Relaxation(option, (left_out % n, int(steps.option[left_out])), price, room)
+    return Relaxation(option.astype(np.int64), (left_out % n, int(steps.option[left_out])), price, room)

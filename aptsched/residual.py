@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from aptsched.errors import InfeasibleError
 from aptsched.problem import BatchProblem
 
 
-@dataclass(frozen=True, eq=False)
-class Residual:
+class Residual(NamedTuple):
     """Options above the base form of each request, and what is free for them.
 
     The base form is 0 (not served); of a required request its lightest one (of those, the most valuable). Options that
@@ -24,8 +23,8 @@ class Residual:
     ----------
     rows : int array, [n], or slice
         The problem's row of each request; all of them where they stand in order already.
-    base : int array, [n]
-        Base form of each request.
+    base : int array, [n], or None
+        Base form of each request; None where nothing is required and all are 0.
     gain : float array, [k, n]
         Value above the base's, in seconds.
     blocks : int array, [k, n]
@@ -39,7 +38,7 @@ class Residual:
     """
 
     rows: Ints | slice
-    base: Ints
+    base: Ints | None
     gain: Floats
     blocks: Ints
     tokens: Ints
@@ -47,10 +46,19 @@ class Residual:
     limits: tuple[float, float, float]
     unit: int
 
+    @property
+    def num_requests(self) -> int:
+        """Number of requests, n."""
+        return int(self.gain.shape[1])
+
     def forms(self, option: Ints) -> Ints:
         """The problem's form of each request, [n], for options in this order (0 = the base)."""
+        if self.base is not None:
+            option = np.where(option > 0, option, self.base)
+        if isinstance(self.rows, slice):
+            return option
         form = np.empty_like(option)
-        form[self.rows] = np.where(option > 0, option, self.base) if self.base.any() else option
+        form[self.rows] = option
         return form
 
 
@@ -82,18 +90,18 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     if short is not None:
         raise short
     rows = canonical_order(problem)
-    gain = np.array(problem.values[rows].T, order="C")
-    blocks = np.array(problem.weights[rows].T, order="C")
+    gain, blocks = problem.values.T[:, rows], problem.weights.T[:, rows]
     n = gain.shape[1]
     tokens = np.zeros(n, np.int64) if problem.num_tokens is None else problem.num_tokens[rows]
-    seqs, base = np.ones(n, np.int64), np.zeros(n, np.int64)
+    seqs, base = np.ones(n, np.int64), None
     room, max_tokens, max_seqs = problem.capacity, problem.max_tokens, problem.max_seqs
     if problem.required is not None:
-        at = np.flatnonzero(problem.required[rows])
+        at, base = np.flatnonzero(problem.required[rows]), np.zeros(n, np.int64)
         fits = problem.fits_alone()[rows][at].T
         base[at] = lightest(gain[:, at], np.where(fits, blocks[:, at], np.iinfo(np.int64).max)) + 1
         held = (base[at] - 1, at)
         room -= int(blocks[held].sum())
+        gain, blocks = gain.copy(), blocks.copy()
         max_tokens = None if max_tokens is None else max_tokens - int(tokens[at].sum())
         max_seqs = None if max_seqs is None else max_seqs - len(at)
         gain[:, at] = np.where(fits, gain[:, at] - gain[held], -np.inf)
@@ -102,15 +110,14 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         tokens[at] = seqs[at] = 0
     offered: Bools = gain > 0
     widest = room if beside else problem.capacity
-    if blocks.max() > widest:
+    if np.maximum.reduce(blocks, axis=None) > widest:
         offered &= blocks <= widest
     if max_tokens is not None and problem.max_tokens is not None:
         offered &= tokens <= (max_tokens if beside else problem.max_tokens)
     if max_seqs is not None and beside:
         offered &= seqs <= max_seqs
-    if not offered.all():
-        np.putmask(gain, ~offered, -np.inf)
-        blocks *= offered
+    if not np.logical_and.reduce(offered, axis=None):
+        gain, blocks = np.where(offered, gain, -np.inf), blocks * offered
     unit = common_unit(blocks)
     limits = (
         math.inf if room >= int(np.add.reduce(blocks, axis=None)) else float(room // unit),

@@ -53,7 +53,7 @@ def without_memory(residual: Residual) -> tuple[Ints, Price] | None:
 
 def most_valuable(residual: Residual) -> Ints:
     """The option of the largest gain, [n]; of several the lightest."""
-    best = np.ones(len(residual.base), np.int64)
+    best = np.ones(residual.num_requests, np.int64)
     gain, blocks = residual.gain[0], residual.blocks[0]
     for row in range(1, len(residual.gain)):
         more, other = residual.gain[row], residual.blocks[row]
