@@ -79,9 +79,11 @@ class CacheShape:
         return 0, self.block_size, tokens_per_block(self.ratio, self.block_size)
 
     @cached_property
-    def _divisors(self) -> Ints:
-        """Tokens in a block, by form; where the form is not offered, more than any request has."""
-        return np.array([NO_BLOCKS, self.block_size, self.per_block[HIDDEN] if self.offers_hidden else NO_BLOCKS])
+    def _divisors(self) -> tuple[Ints, Ints]:
+        """Tokens in a block, by form, and what rounds up to whole blocks; so that there are 0 where none is offered."""
+        hidden = self.per_block[HIDDEN] if self.offers_hidden else NO_BLOCKS
+        per_block = np.array([NO_BLOCKS, self.block_size, hidden])
+        return per_block, np.where(per_block == NO_BLOCKS, 0, per_block - 1)
 
     def tokens_per_block(self, form: CacheForm | int) -> int:
         """Tokens of that form in a block."""
@@ -93,7 +95,6 @@ class CacheShape:
 
     def blocks_by_form(self, num_tokens: Ints, form: Ints) -> Ints:
         """Blocks of each request, [n], in its own form; 0 where that is none."""
-        per_block = self._divisors[form]
-        held = -(-num_tokens // per_block)
-        held[per_block == NO_BLOCKS] = 0
+        per_block, up = self._divisors
+        held: Ints = (num_tokens + up.take(form)) // per_block.take(form)
         return held

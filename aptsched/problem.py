@@ -135,6 +135,36 @@ class BatchProblem:
             required=required,
         )
 
+    @classmethod
+    def unchecked(
+        cls,
+        values: Floats,
+        weights: Ints,
+        capacity: int,
+        num_tokens: Ints | None = None,
+        max_tokens: int | None = None,
+        max_seqs: int | None = None,
+        required: Bools | None = None,
+    ) -> BatchProblem:
+        """The same for arrays that are known to be as accepted and that nobody else holds: neither checks nor copies.
+
+        For policies, which make a problem in each iteration; the arrays are read-only afterwards.
+        """
+        for array in (values, weights, num_tokens, required):
+            if array is not None:
+                array.flags.writeable = False
+        problem = object.__new__(cls)
+        problem.__dict__.update(
+            values=values,
+            weights=weights,
+            capacity=capacity,
+            num_tokens=num_tokens,
+            max_tokens=max_tokens,
+            max_seqs=max_seqs,
+            required=required,
+        )
+        return problem
+
     @property
     def num_requests(self) -> int:
         """Number of requests, n."""

@@ -86,7 +86,16 @@ class View:
     @cached_property
     def pending_since_s(self) -> Floats:
         """Since when each request waits for its next token, [n]: Apt-Serve, section 4.2."""
-        return _read_only(np.where(np.isnan(self.last_token_at_s), self.arrived_at_s, self.last_token_at_s))
+        return _read_only(np.where(self._awaits_first, self.arrived_at_s, self.last_token_at_s))
+
+    @cached_property
+    def objective_s(self) -> Floats:
+        """The objective of each request's next token, [n], in seconds: for the first one TTFT, later TBT."""
+        return _read_only(np.where(self._awaits_first, self.slo_ttft_s, self.slo_tbt_s))
+
+    @cached_property
+    def _awaits_first(self) -> Bools:
+        return np.isnan(self.last_token_at_s)
 
 
 def _read_only(array: Array) -> Array:

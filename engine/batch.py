@@ -49,7 +49,7 @@ class Copies:
 NO_COPIES = Copies(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Batch:
     """One iteration, with all blocks allocated.
 
@@ -89,7 +89,7 @@ class Batch:
         return len(self.swap_out.source) + len(self.swap_in.source)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Step:
     """What an iteration gave.
 

@@ -40,7 +40,7 @@ class Blocks:
         grown, filled = self.num_held[slot] + need, need.cumsum()
         total = int(filled[-1])
         assert total <= self.free_blocks
-        while self.table.shape[1] < grown.max():
+        while self.table.shape[1] < np.maximum.reduce(grown):
             self.table = np.concatenate([self.table, np.full_like(self.table, -1)], axis=1)
         column = np.arange(total) + np.repeat(grown - filled, need)
         self.table[np.repeat(slot, need), column] = self._free[self.free_blocks - total : self.free_blocks][::-1]
@@ -57,8 +57,12 @@ class Blocks:
 
     def held_by(self, slot: Ints) -> Ints:
         """Blocks of the slots, one slot after the other."""
-        blocks = self.table[slot, : int(self.num_held[slot].max(initial=0))]
+        blocks = self.table[slot, : self.most_held(slot)]
         return blocks[blocks >= 0]
+
+    def most_held(self, slot: Ints) -> int:
+        """Most blocks that any of the slots holds."""
+        return int(np.maximum.reduce(self.num_held.take(slot), initial=0))
 
     def double_slots(self) -> None:
         """Makes as many slots again, which hold nothing."""

@@ -71,8 +71,8 @@ class RequestBook:
     def add_tokens(self, rows: Ints, token_ids: list[int], now_s: float) -> tuple[list[Request], Ints]:
         """Gives each row its next token. Returns the requests, and the rows of those that are over."""
         over = self.table.add_tokens(rows, now_s)
-        requests: list[Request] = self.table.request[rows].tolist()
-        stops = self.table.stop_token_ids[rows].tolist()
+        requests: list[Request] = self.table.request.take(rows).tolist()
+        stops = self.table.stop_token_ids.take(rows).tolist()
         for request, token_id in zip(requests, token_ids, strict=True):
             request.output_token_ids.append(token_id)
             request.token_at_s.append(now_s)

@@ -8,7 +8,7 @@ from aptsched.problem import BatchProblem
 from aptsched.selection import Selection
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Iteration:
     """An iteration, idle ones included.
 

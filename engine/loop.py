@@ -260,10 +260,10 @@ class Loop:
     def _counts(self, applied: Applied) -> dict[str, int]:
         """What `Iteration` says of tokens and blocks."""
         batch, hidden_blocks = applied.batch, self.pool.hidden_blocks
-        in_output = batch.start >= self._table.num_prompt_tokens[applied.row]
+        in_output = batch.start >= self._table.num_prompt_tokens.take(applied.row)
         num_decodes = int(np.count_nonzero(batch.samples & in_output & (batch.num_tokens == 1)))
         return {
-            "num_prefill_tokens": int(batch.num_tokens.sum()) - num_decodes,
+            "num_prefill_tokens": int(np.add.reduce(batch.num_tokens)) - num_decodes,
             "num_decode_tokens": num_decodes,
             "num_seqs": len(applied.row),
             "num_kv_blocks": self.pool.num_blocks - self.pool.free_blocks - hidden_blocks,

@@ -10,6 +10,8 @@ from aptsched.errors import InputError
 from aptsched.plan import Plan
 from aptsched.view import View
 
+INT64 = np.dtype(np.int64)
+
 
 class PlanError(InputError):
     """A plan that is not legal: the message names the field, the request, the value and what is accepted."""
@@ -28,21 +30,21 @@ def check_plan(plan: Plan, view: View) -> None:
     if not isinstance(plan, Plan):
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
     for name in ("request", "preempt", "swap_out", "swap_in", "promote", "reject"):
-        _check_rows(name, getattr(plan, name), view)
+        rows = getattr(plan, name)
+        _check_integers(name, rows)
+        if len(rows):
+            _check_rows(name, rows, view)
     if len(plan.swap_out) or len(plan.swap_in) or view.free_host_blocks < view.num_host_blocks:
         _check_swaps(plan, view)
-    form, num_cached = view.form, view.num_cached
+    form, num_remaining = view.form, view.num_remaining
     if len(plan.preempt) or len(plan.promote) or len(plan.reject):
-        form, num_cached = _before_entries(plan, view)
-    _check_entries(plan, view, form, num_cached)
+        form, num_remaining = _before_entries(plan, view)
+    _check_entries(plan, view, form, num_remaining)
 
 
 def _check_rows(name: str, rows: Ints, view: View) -> None:
     n = len(view.request_id)
-    _check_integers(name, rows)
-    if not len(rows):
-        return
-    if rows.view(np.uint64).max() >= n:  # negative ones are huge
+    if np.maximum.reduce(rows.view(np.uint64)) >= n:  # negative ones are huge
         bad = rows[(rows < 0) | (rows >= n)][0]
         raise PlanError(f"{name}: row {bad} is not accepted; rows from 0 to {n - 1} are")
     marked = np.zeros(n, np.bool_)
@@ -53,7 +55,7 @@ def _check_rows(name: str, rows: Ints, view: View) -> None:
 
 
 def _check_integers(name: str, array: Ints) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype != np.int64 or array.ndim != 1:
+    if not isinstance(array, np.ndarray) or array.dtype != INT64 or array.ndim != 1:
         shown = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
         raise PlanError(f"{name}: {shown} is not accepted; an int64 array with one axis is")
 
@@ -76,22 +78,22 @@ def _check_swaps(plan: Plan, view: View) -> None:
 
 
 def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:
-    """Form and tokens cached of each row, [n], once requests are rejected, preempted and promoted as planned."""
+    """Form and tokens to be fed of each row, [n], once requests are rejected, preempted and promoted as planned."""
     served = np.zeros(len(view.request_id), np.bool_)
     served[plan.request] = served[plan.promote] = True
     _refuse(served[plan.reject], "reject", plan.reject, view, "is served in the same plan; others are accepted")
     rejected = np.zeros(len(view.request_id), np.bool_)
     rejected[plan.reject] = True
     _refuse(rejected[plan.preempt], "preempt", plan.preempt, view, "is rejected in the same plan; others are accepted")
-    form, num_cached = view.form.copy(), view.num_cached.copy()
+    form, num_remaining = view.form.copy(), view.num_remaining.copy()
     holds_none = form[plan.preempt] == NONE
     _refuse(holds_none, "preempt", plan.preempt, view, "holds no cache; requests that run are accepted")
     form[plan.preempt] = NONE
-    num_cached[plan.preempt] = 0
+    num_remaining[plan.preempt] = view.num_tokens[plan.preempt]
     not_hidden = form[plan.promote] != HIDDEN
     _refuse(not_hidden, "promote", plan.promote, view, "is not in hidden form; requests that stay hidden are accepted")
     form[plan.promote] = KV
-    return form, num_cached
+    return form, num_remaining
 
 
 def _refuse(bad: Bools, name: str, rows: Ints, view: View, why: str) -> None:
@@ -99,7 +101,7 @@ def _refuse(bad: Bools, name: str, rows: Ints, view: View, why: str) -> None:
         raise PlanError(f"{name}: request {view.request_id[rows[bad.argmax()]]} {why}")
 
 
-def _check_entries(plan: Plan, view: View, form: Ints, num_cached: Ints) -> None:
+def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> None:
     rows = plan.request
     for name in ("num_tokens", "form"):
         array = getattr(plan, name)
@@ -108,27 +110,31 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_cached: Ints) -> None
             raise PlanError(f"{name}: {len(array)} entries are not accepted; {len(rows)}, one for each row, are")
     if not len(rows):
         return
-    most = view.num_tokens[rows] - num_cached[rows]
-    bad = (plan.num_tokens < 1) | (plan.num_tokens > most)
+    most = num_remaining.take(rows)
+    bad = (plan.num_tokens - 1).view(np.uint64) >= most.view(np.uint64)  # what is below 1 is then huge
     if np.count_nonzero(bad):
         at = int(bad.argmax())
         given, request = plan.num_tokens[at], view.request_id[rows[at]]
         raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
-    own = form[rows]
-    bad = (plan.form != own) | (own == NONE)
-    if np.count_nonzero(bad):
-        offered = (plan.form == KV) | ((plan.form == HIDDEN) & view.cache.offers_hidden)
-        bad &= (own != NONE) | ~offered
-    if np.count_nonzero(bad):
-        at = int(bad.argmax())
-        accepted = _accepted_forms(own[at], view.cache.offers_hidden)
-        given, request = plan.form[at], view.request_id[rows[at]]
-        raise PlanError(f"form: {given} of request {request} is not accepted; {accepted}")
-    total = int(plan.num_tokens.sum())
+    own = form.take(rows)
+    if np.count_nonzero(plan.form != own) or np.count_nonzero(own) < len(own):
+        _check_forms(plan, view, own)
+    total = int(np.add.reduce(plan.num_tokens))
     if total > view.max_tokens:
         raise PlanError(f"num_tokens: {total} in all is not accepted; up to {view.max_tokens} an iteration are")
     if len(rows) > view.max_seqs:
         raise PlanError(f"request: {len(rows)} entries are not accepted; up to {view.max_seqs} an iteration are")
+
+
+def _check_forms(plan: Plan, view: View, own: Ints) -> None:
+    """Who has no form, [b], by then is given one that is offered; others keep theirs."""
+    offered = (plan.form == KV) | ((plan.form == HIDDEN) & view.cache.offers_hidden)
+    bad = np.where(own == NONE, ~offered, plan.form != own)
+    if bad.any():
+        at = int(bad.argmax())
+        accepted = _accepted_forms(own[at], view.cache.offers_hidden)
+        given, request = plan.form[at], view.request_id[plan.request[at]]
+        raise PlanError(f"form: {given} of request {request} is not accepted; {accepted}")
 
 
 def _accepted_forms(own: int, offers_hidden: bool) -> str:

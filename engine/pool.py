@@ -18,7 +18,7 @@ FIRST_SLOTS = 64  # doubled whenever they run out
 NO_SLOT = 0  # of a request that has no cache; its counts stay 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Applied:
     """What a plan came to.
 
@@ -80,7 +80,8 @@ class BlockPool:
     @property
     def hidden_blocks(self) -> int:
         """Blocks of the pool in hidden form."""
-        return int(self.device.num_held @ (self.form == HIDDEN))
+        hidden = (self.form == HIDDEN).nonzero()[0]
+        return int(np.add.reduce(self.device.num_held.take(hidden))) if len(hidden) else 0
 
     @property
     def max_request_tokens(self) -> int:
@@ -102,14 +103,14 @@ class BlockPool:
         # Who is not swapped in needs at least as many blocks below, and fits there no better.
         promoted, promotions = self._promote(plan.promote, table)
         row, slot, num_tokens = self._admit(plan, table)
-        stop = self.num_cached[slot]
+        stop = self.num_cached.take(slot)
         batch = Batch(
-            requests=table.request[row].tolist(),
+            requests=table.request.take(row).tolist(),
             start=stop - num_tokens,
             num_tokens=num_tokens,
-            form=self.form[slot],
-            block_table=self.device.table[slot, : int(self.device.num_held[slot].max(initial=0))],
-            samples=stop == table.num_tokens[row],
+            form=self.form.take(slot),
+            block_table=self.device.table[slot, : self.device.most_held(slot)],
+            samples=stop == table.num_tokens.take(row),
             promotions=promotions,
             swap_out=out,
             swap_in=back,
@@ -167,19 +168,18 @@ class BlockPool:
     def _admit(self, plan: Plan, table: RequestTable) -> tuple[Ints, Ints, Ints]:
         """Gives the entries that fit their blocks. Returns their rows, slots and numbers of tokens."""
         row, num_tokens = plan.request, plan.num_tokens
-        slot = table.slot[row]
-        own = self.form[slot]
-        form = np.where(own == NONE, plan.form, own)
-        stop = self.num_cached[slot] + num_tokens
-        need = self.cache.blocks_by_form(stop, form) - self.device.num_held[slot]
-        if need.sum() > self.free_blocks:
+        slot = table.slot.take(row)
+        own = self.form.take(slot)
+        form = np.where(own == NONE, plan.form, own) if np.count_nonzero(own) < len(own) else own
+        stop = self.num_cached.take(slot) + num_tokens
+        need = self.cache.blocks_by_form(stop, form) - self.device.num_held.take(slot)
+        if np.add.reduce(need) > self.free_blocks:
             fits = fitting(need, self.free_blocks)
             row, num_tokens, slot, form, stop, need = (
                 array[fits] for array in (row, num_tokens, slot, form, stop, need)
             )
-        new = slot == NO_SLOT
-        if num_new := int(np.count_nonzero(new)):
-            slot[new] = self._open(num_new)
+        if num_new := len(slot) - int(np.count_nonzero(slot)):
+            slot[slot == NO_SLOT] = self._open(num_new)
             table.slot[row] = slot
         self.device.give(slot, need)
         self.num_cached[slot] = stop

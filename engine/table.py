@@ -134,14 +134,19 @@ class RequestTable:
 
     def add_tokens(self, rows: Ints, now_s: float) -> Bools:
         """Counts one more token of each row, made now. Returns which rows are over."""
-        last = self.last_token_at_s[rows]
+        last, objective_s = self.last_token_at_s.take(rows), self.slo_tbt_s.take(rows)
         first = np.isnan(last)
-        since = np.where(first, self.arrived_at_s[rows], last)
-        self.missed_slo[rows] |= now_s - since > np.where(first, self.slo_ttft_s[rows], self.slo_tbt_s[rows])
+        if np.count_nonzero(first):
+            last = np.where(first, self.arrived_at_s[rows], last)
+            objective_s = np.where(first, self.slo_ttft_s[rows], objective_s)
+        late = now_s - last > objective_s
+        if np.count_nonzero(late):
+            self.missed_slo[rows] |= late
         self.last_token_at_s[rows] = now_s
-        num_tokens = self.num_tokens[rows] + 1
+        num_tokens = self.num_tokens.take(rows)
+        num_tokens += 1
         self.num_tokens[rows] = num_tokens
-        over: Bools = num_tokens >= self.end_tokens[rows]
+        over: Bools = num_tokens >= self.end_tokens.take(rows)
         return over
 
     def count_preemptions(self, rows: Ints, num_cached: Ints) -> None:

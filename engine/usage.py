@@ -80,7 +80,7 @@ class UsageMeter:
 
     def add(self, iteration: Iteration) -> None:
         """One more iteration."""
-        it = iteration
+        it, gap = iteration, iteration.gap
         self._num_iterations += 1
         self._num_prefill_tokens += it.num_prefill_tokens
         self._num_decode_tokens += it.num_decode_tokens
@@ -90,10 +90,10 @@ class UsageMeter:
         self._kv_block_s += it.duration_s * it.num_kv_blocks
         self._hidden_block_s += it.duration_s * it.num_hidden_blocks
         self._timeline.add(it.start_s, it.duration_s, it.num_kv_blocks, it.num_hidden_blocks, it.num_waiting)
-        if it.gap is not None:
+        if gap is not None:
             self._num_certified += 1
-            self._gaps += it.gap
-            self._gap_worst = max(self._gap_worst, it.gap)
+            self._gaps += gap
+            self._gap_worst = max(self._gap_worst, gap)
 
     def usage(self) -> Usage:
         """What it came to so far."""

@@ -87,7 +87,7 @@ class AptServe:
         """The plan of the next iteration, with its problem and certificate."""
         reject, outgrown = self._beyond_the_pool(view)
         if not len(reject) and not len(outgrown):
-            return self._compose(view, view.running.nonzero()[0], (~view.running).nonzero()[0])
+            return self._compose(view, view.running.nonzero()[0], np.logical_not(view.running).nonzero()[0])
         view = without_cache(view, np.concatenate([reject, outgrown]))
         waiting = np.setdiff1d(np.flatnonzero(~view.running), reject)
         plan = self._compose(view, np.flatnonzero(view.running), waiting)
@@ -95,7 +95,7 @@ class AptServe:
 
     def _beyond_the_pool(self, view: View) -> tuple[Ints, Ints]:
         """Whom the pool can never hold in any form offered, and who runs in a form that it cannot hold any more."""
-        if view.cache.blocks(int(view.num_tokens.max(initial=0)), KV) <= view.num_blocks:
+        if view.cache.blocks(int(np.maximum.reduce(view.num_tokens, initial=0)), KV) <= view.num_blocks:
             return nothing(), nothing()
         never = view.cache.blocks(view.num_tokens, self._lightest(view)) > view.num_blocks
         outgrown = ~never & (view.cache.blocks_by_form(view.num_tokens, view.form) > view.num_blocks)
@@ -114,16 +114,18 @@ class AptServe:
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
         """Whom of the waiting requests to admit beside what runs; None where that is nobody."""
         lightest, in_order = self._lightest(view), self.order == "fcfs"
-        if view.cache.blocks(int(view.num_tokens[waiting].min()), lightest) > view.free_blocks:
+        num_tokens = view.num_tokens.take(waiting)
+        least = view.cache.blocks(int(np.minimum.reduce(num_tokens)), lightest)
+        if least > view.free_blocks:
             return None
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
         if len(running):
-            capacity -= int(growth(view, running, view.num_remaining[running]).sum())
             capacity -= int(self.watermark * view.num_blocks)
-        if capacity <= 0 or max_seqs <= 0:
+            if least <= capacity:
+                capacity -= int(np.add.reduce(growth(view, running, view.num_remaining.take(running))))
+        if least > capacity or max_seqs <= 0:
             return None
-        rows = waiting[:max_seqs] if in_order else waiting
-        num_tokens = view.num_tokens[rows]
+        rows, num_tokens = (waiting[:max_seqs], num_tokens[:max_seqs]) if in_order else (waiting, num_tokens)
         fed, blocks = np.minimum(num_tokens, view.max_tokens), next_blocks(view, num_tokens, lightest)
         if in_order:
             some = np.arange(min(leading(blocks, capacity), leading(fed, view.max_tokens)))
@@ -131,10 +133,11 @@ class AptServe:
             some = (blocks <= capacity).nonzero()[0]
         if not len(some):
             return None
-        problem = self._of_waiting(view, rows[some], fed[some], blocks[some], capacity, max_seqs)
+        rows, fed = rows.take(some), fed.take(some)
+        problem = self._of_waiting(view, rows, fed, blocks.take(some), capacity, max_seqs)
         if problem is None:
             return None
-        plan = self._answered(view, rows[some], fed[some], problem)
+        plan = self._answered(view, rows, fed, problem)
         return plan if len(plan.request) else None
 
     def _of_waiting(
@@ -142,7 +145,7 @@ class AptServe:
     ) -> BatchProblem | None:
         """Waiting requests in the forms on offer, `blocks` being those of the lightest; None if none is worth it."""
         lightest = self._lightest(view)
-        num_tokens = min(int(fed.sum()), view.max_tokens, capacity * view.cache.per_block[lightest])
+        num_tokens = min(int(np.add.reduce(fed)), view.max_tokens, capacity * view.cache.per_block[lightest])
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
         if lightest == HIDDEN:
@@ -151,44 +154,42 @@ class AptServe:
             hybrid[:] = self.forms == "hybrid"
             values, weights = forms_table(view, value_s, kv_blocks, blocks, hybrid, both)
         required = np.ones(len(rows), np.bool_) if self.order == "fcfs" else None
-        if required is None and not ((values > 0) & (weights <= capacity)).any():
+        if required is None and not np.count_nonzero((values > 0) & (weights <= capacity)):
             return None
-        return BatchProblem(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
+        return BatchProblem.unchecked(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
 
     def _decode(self, view: View, running: Ints) -> Plan:
         """Feed all that run; out of blocks or budgets the best of them, or in order of arrival the first."""
         if not len(running):
             return Plan()
         fed = fed_to_all(view, running)
-        short = int(growth(view, running, fed).sum()) > view.free_blocks
+        short = int(np.add.reduce(growth(view, running, fed))) > view.free_blocks
         if not short and len(running) <= min(view.max_tokens, view.max_seqs):
-            return self._all(view, running, fed, view.free_blocks)
+            return self._all(view, running, fed, view.num_blocks)
         if self.order == "value":
             return self._best(view, running, fed)
         going, preempt = survivors(view, running, view.free_blocks)
         _, fed, _ = entries(view, going)
-        free = view.free_blocks + int(view.num_held[preempt].sum())
-        return replace(self._all(view, going, fed, free), preempt=preempt)
+        room = view.free_blocks + int(view.num_held[np.concatenate([preempt, going])].sum())
+        return replace(self._all(view, going, fed, room), preempt=preempt)
 
-    def _all(self, view: View, rows: Ints, fed: Ints, free: int) -> Plan:
-        """Feed all of the rows; promote with the blocks that they leave, also of their next token."""
-        num_tokens, form = view.num_tokens[rows], view.form[rows]
+    def _all(self, view: View, rows: Ints, fed: Ints, room: int) -> Plan:
+        """Feed all of the rows in so many blocks; promote with those that they leave, also of their next token."""
+        num_tokens, hidden = view.num_tokens.take(rows), view.form.take(rows) == HIDDEN
         blocks = next_blocks(view, num_tokens, KV)
-        if (form == HIDDEN).any():
-            blocks = np.where(form == HIDDEN, next_blocks(view, num_tokens, HIDDEN), blocks)
-        room = free + int(view.num_held[rows].sum())
-        spare = room - int(blocks.sum())
+        if np.count_nonzero(hidden):
+            blocks = np.where(hidden, next_blocks(view, num_tokens, HIDDEN), blocks)
+        spare = room - int(np.add.reduce(blocks))
         if spare < 0:
-            blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, form)
-        problem = self._of_running(view, rows, fed, blocks, room, spare, all_run=True)
+            blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
+        problem = self._of_running(view, rows, fed, hidden, blocks, room, spare, all_run=True)
         return self._answered(view, rows, fed, problem)
 
     def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
         """Feed and promote the best of the rows; of the others preempt the least valuable, as blocks need it."""
-        held = view.num_held[rows]
-        blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
-        room = view.free_blocks + int(held.sum())
-        problem = self._of_running(view, rows, fed, blocks, room, room, all_run=False)
+        held, form, room = view.num_held[rows], view.form[rows], view.num_blocks
+        blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, form)
+        problem = self._of_running(view, rows, fed, form == HIDDEN, blocks, room, room, all_run=False)
         plan = self._answered(view, rows, fed, problem)
         assert plan.selection is not None
         idle = np.flatnonzero(plan.selection.form == 0)
@@ -197,22 +198,21 @@ class AptServe:
         return replace(plan, preempt=rows[idle[: leading_at_least(held[idle], short)]])
 
     def _of_running(
-        self, view: View, rows: Ints, fed: Ints, blocks: Ints, room: int, spare: int, all_run: bool
+        self, view: View, rows: Ints, fed: Ints, hidden: Bools, blocks: Ints, room: int, spare: int, all_run: bool
     ) -> BatchProblem:
         """Running requests in their own form, or promoted where what that takes more is within the spare blocks.
 
         A promotion is for good: it needs the blocks of all tokens and the next one.
         """
-        hidden = view.form[rows] == HIDDEN
         value_s = scheduling_value(view, rows, decode_s(view, rows, fed, hidden), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
-        if hidden.any():
+        if np.count_nonzero(hidden):
             kv, kv_blocks = ~hidden, view.cache.blocks(view.num_tokens[rows] + 1, KV)
             if self.promote and self.forms != "hidden":
                 kv |= kv_blocks - blocks <= spare
             values, weights = forms_table(view, value_s, np.where(hidden, kv_blocks, blocks), blocks, kv, hidden)
         required = np.ones(len(rows), np.bool_) if all_run else None
-        return BatchProblem(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
+        return BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
 
     def _answered(self, view: View, rows: Ints, fed: Ints, problem: BatchProblem) -> Plan:
         """The problem's answer as entries; who runs in hidden form and is to be KV is promoted."""
@@ -234,7 +234,7 @@ def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
 
 def fed_to_all(view: View, running: Ints) -> Ints:
     """A token for each of the running requests, [r], and what the budget has left for prompts that were begun."""
-    fed = view.num_remaining[running]
+    fed = view.num_remaining.take(running)
     if np.add.reduce(fed) > view.max_tokens:
         fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
     return fed
@@ -242,8 +242,8 @@ def fed_to_all(view: View, running: Ints) -> Ints:
 
 def decode_s(view: View, rows: Ints, fed: Ints, hidden: Bools) -> float:
     """Seconds that an iteration of running requests, some of them hidden, [r], is believed to take."""
-    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum()) if hidden.any() else 0
-    return view.times.predict(int(fed.sum()), int(view.num_cached[rows].sum()), kv_blocks)
+    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum()) if np.count_nonzero(hidden) else 0
+    return view.times.predict(int(np.add.reduce(fed)), int(np.add.reduce(view.num_cached.take(rows))), kv_blocks)
 
 
 def without_cache(view: View, rows: Ints) -> View:

@@ -18,6 +18,7 @@ from aptsched.view import View
 Array = TypeVar("Array", Floats, Ints)
 Select = Callable[[BatchProblem], Selection]
 
+FREE = Multipliers()  # where nothing is short: the bound is then the sum of all values
 NOT_OFFERED = MAX_COUNT  # blocks: what does not fit alone is in no selection and no bound
 
 
@@ -41,21 +42,23 @@ def forms_table(
         are offered, and the pool could hold it with a KV cache.
     """
     choice = kv & hidden & (kv_blocks <= view.num_blocks)
-    values, weights = np.empty((len(value_s), 2)), np.empty((len(value_s), 2), np.int64)
-    values[:, 0] = value_s
-    values[:, 1] = np.where(choice, hidden_value(value_s, kv_blocks, view), value_s)
-    weights[:, 0] = np.where(kv, kv_blocks, NOT_OFFERED)
-    weights[:, 1] = np.where(hidden, hidden_blocks, NOT_OFFERED)
-    return values, weights
+    values = np.array([value_s, np.where(choice, hidden_value(value_s, kv_blocks, view), value_s)])
+    weights = np.where(np.array([kv, hidden]), np.array([kv_blocks, hidden_blocks]), NOT_OFFERED)
+    return values.T, weights.T
 
 
 def compose(problem: BatchProblem, select: Select) -> Selection:
     """The answer of `select`, unless all requests fit in their best forms together: that leaves nothing to choose."""
     form = best_forms(problem)
     values, weights = chosen(problem.values, form), chosen(problem.weights, form)
-    if fit_together(problem, weights) and all_wanted(problem, values):
-        return all_served(problem, form + 1, values, weights)
-    return select(problem)
+    num_blocks = int(np.add.reduce(weights))
+    num_tokens = 0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens))
+    if not (fit_together(problem, num_blocks, num_tokens) and all_wanted(problem, values)):
+        return select(problem)
+    form += 1
+    form.flags.writeable = False
+    terms = values.tolist()
+    return Selection(form, math.fsum(terms), num_blocks, num_tokens, FREE, sum_rounded_up(terms))
 
 
 def best_forms(problem: BatchProblem) -> Ints:
@@ -71,31 +74,13 @@ def chosen(array: Array, form: Ints) -> Array:
     return array[:, 0] if array.shape[1] == 1 else array[np.arange(len(form)), form]
 
 
-def all_served(problem: BatchProblem, form: Ints, values: Floats, weights: Ints) -> Selection:
-    """All in their best forms, [n], which are worth and weigh so much: with free resources the bound is their sum."""
-    terms = values.tolist()
-    form.flags.writeable = False
-    return Selection(
-        form=form,
-        objective_s=math.fsum(terms),
-        num_blocks=int(np.add.reduce(weights)),
-        num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens)),
-        multipliers=Multipliers(),
-        bound_s=sum_rounded_up(terms),
-    )
-
-
-def fit_together(problem: BatchProblem, weights: Ints) -> bool:
-    """Whether all requests, with these weights, are within the capacity and the budgets."""
-    within = int(np.add.reduce(weights)) <= problem.capacity
-    if problem.max_tokens is not None and problem.num_tokens is not None:
-        within = within and int(np.add.reduce(problem.num_tokens)) <= problem.max_tokens
-    return within and (problem.max_seqs is None or len(weights) <= problem.max_seqs)
+def fit_together(problem: BatchProblem, num_blocks: int, num_tokens: int) -> bool:
+    """Whether all requests, which take so much together, are within the capacity and the budgets."""
+    within = num_blocks <= problem.capacity and (problem.max_tokens is None or num_tokens <= problem.max_tokens)
+    return within and (problem.max_seqs is None or problem.num_requests <= problem.max_seqs)
 
 
 def all_wanted(problem: BatchProblem, values: Floats) -> bool:
     """Whether each request is required, or its value, [n], is above 0."""
-    if problem.required is not None and problem.required.all():
-        return True
     wanted = values > 0 if problem.required is None else problem.required | (values > 0)
-    return bool(wanted.all())
+    return np.count_nonzero(wanted) == len(wanted)

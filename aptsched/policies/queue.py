@@ -37,8 +37,8 @@ def shared(amounts: Ints, budget: int) -> Ints:
 
 def growth(view: View, rows: Ints, fed: Ints) -> Ints:
     """Blocks that running requests need more, [r], when so many tokens are fed to each, [r]."""
-    after = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
-    more: Ints = np.maximum(after - view.num_held[rows], 0)
+    after = view.cache.blocks_by_form(view.num_cached.take(rows) + fed, view.form.take(rows))
+    more: Ints = np.maximum(after - view.num_held.take(rows), 0)
     return more
 
 

@@ -25,17 +25,15 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
         "paper": near zero for whose token was late, or will be even if it is served now. "decaying": from the objective
         on the value falls again, objective^2 / pending time. "none": the pending time.
     """
-    pending_s: Floats = np.maximum(view.now_s + duration_s - view.pending_since_s[rows], LEAST_PENDING_S)
+    pending_s: Floats = np.maximum(view.now_s + duration_s - view.pending_since_s.take(rows), LEAST_PENDING_S)
     if fallback == "none":
         return pending_s
-    first = np.isnan(view.last_token_at_s[rows])
-    objective_s = np.where(first, view.slo_ttft_s[rows], view.slo_tbt_s[rows])
+    objective_s = view.objective_s.take(rows)
     if fallback == "decaying":
         pending_s *= np.minimum(objective_s / pending_s, 1.0) ** 2
         return pending_s
-    late = view.missed_slo[rows] | (pending_s > objective_s)
-    pending_s[late] *= NEAR_ZERO
-    return pending_s
+    late = view.missed_slo.take(rows) | (pending_s > objective_s)
+    return np.multiply(pending_s, NEAR_ZERO, out=pending_s, where=late)
 
 
 def hidden_value(value_s: Floats, kv_blocks: Ints, view: View) -> Floats:

@@ -14,7 +14,7 @@ from engine.batch import Batch
 Amount = float | npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Work:
     """Amounts of one iteration, or of many: numbers, or arrays of one shape.
 
@@ -68,7 +68,7 @@ def larger(first: Amount, second: Amount) -> Amount:
 
 def work_of(batch: Batch) -> Work:
     """What a batch does."""
-    start, fed = batch.start, batch.num_tokens
+    start, fed, hidden = batch.start, batch.num_tokens, batch.form == HIDDEN
     decodes = (fed == 1) & (start > 0)
     num_decodes = int(np.count_nonzero(decodes))
     prefill_tokens = prefill_squares = 0
@@ -81,7 +81,7 @@ def work_of(batch: Batch) -> Work:
         prefill_squares=prefill_squares,
         context_tokens=int(np.add.reduce(start)),
         decode_seqs=num_decodes,
-        hidden_tokens=int(np.add.reduce(start * (batch.form == HIDDEN))),
+        hidden_tokens=int(np.add.reduce(start[hidden])) if np.count_nonzero(hidden) else 0,
         promoted_tokens=sum(promotion.num_cached for promotion in batch.promotions),
         swapped_blocks=batch.num_swapped_blocks,
     )
