@@ -12,10 +12,12 @@ from aptsched.problem import BatchProblem
 from aptsched.selection import Selection
 from aptsched.view import View
 
+_NOTHING = np.empty(0, np.int64)
+
 
 def nothing() -> Ints:
     """No positions."""
-    return np.empty(0, np.int64)
+    return _NOTHING
 
 
 @dataclass(frozen=True, eq=False)

@@ -163,18 +163,25 @@ class AptServe:
         if not len(running):
             return Plan()
         fed = fed_to_all(view, running)
-        short = int(np.add.reduce(growth(view, running, fed))) > view.free_blocks
-        if not short and len(running) <= min(view.max_tokens, view.max_seqs):
-            return self._all(view, running, fed, view.num_blocks)
+        plan = None
+        if len(running) <= min(view.max_tokens, view.max_seqs):
+            plan = self._all(view, running, fed, view.num_blocks)
+        if plan is not None:
+            return plan
         if self.order == "value":
             return self._best(view, running, fed)
         going, preempt = survivors(view, running, view.free_blocks)
         _, fed, _ = entries(view, going)
         room = view.free_blocks + int(view.num_held[np.concatenate([preempt, going])].sum())
-        return replace(self._all(view, going, fed, room), preempt=preempt)
+        plan = self._all(view, going, fed, room)
+        assert plan is not None
+        return replace(plan, preempt=preempt)
 
-    def _all(self, view: View, rows: Ints, fed: Ints, room: int) -> Plan:
-        """Feed all of the rows in so many blocks; promote with those that they leave, also of their next token."""
+    def _all(self, view: View, rows: Ints, fed: Ints, room: int) -> Plan | None:
+        """Feed all of the rows, and promote with the blocks that they leave, also of their next token.
+
+        None where so many blocks are not enough for all.
+        """
         num_tokens, hidden = view.num_tokens.take(rows), view.form.take(rows) == HIDDEN
         blocks = next_blocks(view, num_tokens, KV)
         if np.count_nonzero(hidden):
@@ -182,6 +189,8 @@ class AptServe:
         spare = room - int(np.add.reduce(blocks))
         if spare < 0:
             blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
+            if int(blocks.sum()) > room:
+                return None
         problem = self._of_running(view, rows, fed, hidden, blocks, room, spare, all_run=True)
         return self._answered(view, rows, fed, problem)
 

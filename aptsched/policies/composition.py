@@ -83,4 +83,4 @@ def fit_together(problem: BatchProblem, num_blocks: int, num_tokens: int) -> boo
 def all_wanted(problem: BatchProblem, values: Floats) -> bool:
     """Whether each request is required, or its value, [n], is above 0."""
     wanted = values > 0 if problem.required is None else problem.required | (values > 0)
-    return np.count_nonzero(wanted) == len(wanted)
+    return bool(np.count_nonzero(wanted) == len(wanted))
