@@ -57,12 +57,8 @@ class Blocks:
 
     def held_by(self, slot: Ints) -> Ints:
         """Blocks of the slots, one slot after the other."""
-        blocks = self.table[slot, : self.most_held(slot)]
+        blocks = self.table[slot, : int(self.num_held[slot].max(initial=0))]
         return blocks[blocks >= 0]
-
-    def most_held(self, slot: Ints) -> int:
-        """Most blocks that any of the slots holds."""
-        return int(np.maximum.reduce(self.num_held.take(slot), initial=0))
 
     def double_slots(self) -> None:
         """Makes as many slots again, which hold nothing."""

@@ -102,19 +102,7 @@ class BlockPool:
         swapped_in, back = self._swap(plan.swap_in, table, self.host, self.device)
         # Who is not swapped in needs at least as many blocks below, and fits there no better.
         promoted, promotions = self._promote(plan.promote, table)
-        row, slot, num_tokens = self._admit(plan, table)
-        stop = self.num_cached.take(slot)
-        batch = Batch(
-            requests=table.request.take(row).tolist(),
-            start=stop - num_tokens,
-            num_tokens=num_tokens,
-            form=self.form.take(slot),
-            block_table=self.device.table[slot, : self.device.most_held(slot)],
-            samples=stop == table.num_tokens.take(row),
-            promotions=promotions,
-            swap_out=out,
-            swap_in=back,
-        )
+        row, batch = self._admit(plan, table, promotions, out, back)
         return Applied(batch, row, promoted, swapped_out, swapped_in)
 
     def release(self, rows: Ints, table: RequestTable) -> None:
@@ -165,18 +153,21 @@ class BlockPool:
             for row, of, hidden in zip(rows.tolist(), slot.tolist(), held.tolist(), strict=True)
         ]
 
-    def _admit(self, plan: Plan, table: RequestTable) -> tuple[Ints, Ints, Ints]:
-        """Gives the entries that fit their blocks. Returns their rows, slots and numbers of tokens."""
+    def _admit(
+        self, plan: Plan, table: RequestTable, promotions: list[Promotion], out: Copies, back: Copies
+    ) -> tuple[Ints, Batch]:
+        """Gives the entries that fit their blocks. Returns their rows, and the batch with what goes before it."""
         row, num_tokens = plan.request, plan.num_tokens
         slot = table.slot.take(row)
-        own = self.form.take(slot)
+        own, start, held = self.form.take(slot), self.num_cached.take(slot), self.device.num_held.take(slot)
         form = np.where(own == NONE, plan.form, own) if np.count_nonzero(own) < len(own) else own
-        stop = self.num_cached.take(slot) + num_tokens
-        need = self.cache.blocks_by_form(stop, form) - self.device.num_held.take(slot)
+        stop = start + num_tokens
+        grown = self.cache.blocks_by_form(stop, form)
+        need = grown - held
         if np.add.reduce(need) > self.free_blocks:
             fits = fitting(need, self.free_blocks)
-            row, num_tokens, slot, form, stop, need = (
-                array[fits] for array in (row, num_tokens, slot, form, stop, need)
+            row, num_tokens, slot, form, start, stop, grown, need = (
+                array[fits] for array in (row, num_tokens, slot, form, start, stop, grown, need)
             )
         if num_new := len(slot) - int(np.count_nonzero(slot)):
             slot[slot == NO_SLOT] = self._open(num_new)
@@ -184,7 +175,17 @@ class BlockPool:
         self.device.give(slot, need)
         self.num_cached[slot] = stop
         self.form[slot] = form
-        return row, slot, num_tokens
+        return row, Batch(
+            requests=table.request.take(row).tolist(),
+            start=start,
+            num_tokens=num_tokens,
+            form=form,
+            block_table=self.device.table[slot, : int(np.maximum.reduce(grown, initial=0))],
+            samples=stop == table.num_tokens.take(row),
+            promotions=promotions,
+            swap_out=out,
+            swap_in=back,
+        )
 
     def _open(self, count: int) -> Ints:
         """So many slots that hold nothing."""
