@@ -48,7 +48,7 @@ def increments(gain: Floats, weight: Ints) -> Increments:
     request's second step sorts before its first, as Apt-Serve's halves can.
     """
     weights = weight.astype(np.float64)
-    if not np.minimum.reduce(weights, axis=None):
+    if np.minimum.reduce(weights, axis=None) <= 0:
         np.maximum(weights, WEIGHTLESS, out=weights)
     if len(gain) == 2:
         return _of_two(gain, weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from aptsched.cache import CacheForm, CacheShape
 from aptsched.checks import Floats, Ints
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
-from engine.batch import Batch, Executor
+from engine.batch import Batch, Copies, Executor
 from engine.request import Request
 
 SCHEMA, VERSION = "aptsched.calibration", 1
@@ -26,6 +26,7 @@ PREFILLS = (16, 64, 128, 256, 512, 1024)  # tokens of a prompt
 REPEATS = 5
 MAX_FED = 1024  # tokens, all runs of a prefill together: a long one says as much in one run as a short one in five
 MAX_REBUILT = 8192  # tokens, all runs of a decode in hidden form together
+SWAPPED = 16  # blocks that are copied to the host and back
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Calibration:
         Of the line through the origin from blocks m of hidden requests to the extra time: its slope is rho. nan where
         the model has no hidden form.
     points : tuple of Point
+    swap_s_per_block : float
+        Of each block copied between the pool and the host; 0 where that was not measured.
     """
 
     model: str
@@ -69,6 +72,7 @@ class Calibration:
     times: IterationTime
     r_squared: float | None
     points: tuple[Point, ...]
+    swap_s_per_block: float = 0.0
 
 
 def calibrate(
@@ -77,6 +81,7 @@ def calibrate(
     num_blocks: int,
     max_positions: int,
     names: tuple[str, str, str],
+    num_host_blocks: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
     """Measure an executor whose pool has so many blocks; what is in it is overwritten.
@@ -92,6 +97,8 @@ def calibrate(
     num_blocks, max_positions : int
         What the pool and the model can hold: larger measurements are left out.
     names : model, device, dtype
+    num_host_blocks : int
+        On the host, for what swapping takes; that is left out where there are fewer than `SWAPPED`.
     progress : function
         Told what is measured next.
 
@@ -123,8 +130,12 @@ def calibrate(
         points.append(Point(size, size * cached, blocks, float(np.median(pairs[:, 1])), extra_s))
     if len(points) < 4:
         raise InputError(f"num_blocks: {num_blocks} is not accepted; enough for prompts of a few hundred tokens are")
+    swap_s = 0.0
+    if SWAPPED <= min(num_blocks, num_host_blocks):
+        progress(f"{SWAPPED} blocks to the host and back")
+        swap_s = _swap_s_per_block(executor)
     times, r_squared = fit(points)
-    return Calibration(*names, times, r_squared, tuple(points))
+    return Calibration(*names, times, r_squared, tuple(points), swap_s)
 
 
 def fit(points: Sequence[Point]) -> tuple[IterationTime, float | None]:
@@ -188,6 +199,16 @@ def _pairs(executor: Executor, first: Batch, second: Batch) -> Floats:
     return np.array(seconds[1:])
 
 
+def _swap_s_per_block(executor: Executor) -> float:
+    """Seconds of each block copied, the median over both directions, after a warm-up."""
+    blocks, none = np.arange(SWAPPED), np.empty(0, np.int64)
+    copies = Copies(blocks, blocks)
+    idle = Batch((), none, none, none, none.reshape(0, 0), none.astype(np.bool_))
+    both = [replace(idle, swap_out=copies), replace(idle, swap_in=copies)]
+    seconds = [sum(executor.run(batch).duration_s for batch in both) for _ in range(REPEATS + 1)]
+    return float(np.median(seconds[1:])) / (2 * SWAPPED)
+
+
 def _num_runs(max_tokens: int, num_tokens: int) -> int:
     return min(REPEATS + 1, max(1, max_tokens // num_tokens))
 
@@ -226,6 +247,7 @@ def _read(document: dict[str, Any], path: Path) -> Calibration:
         times = IterationTime(**{name: float(value) for name, value in document["times"].items()})
         r_squared = None if document["r_squared"] is None else float(document["r_squared"])
         points = tuple(Point(**point) for point in document["points"])
+        swap_s = float(document.get("swap_s_per_block", 0.0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: {type(error).__name__} at {error}; the fields as written are accepted") from error
-    return Calibration(model, device, dtype, times, r_squared, points)
+    return Calibration(model, device, dtype, times, r_squared, points, swap_s)

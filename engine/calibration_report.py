@@ -47,6 +47,8 @@ def notes(measured: Calibration) -> list[str]:
         f"An iteration takes {table.duration(times.fixed_s)}, and {times.per_token_s * 1e6:.3g} us a token fed,",
         f"{times.per_context_token_s * 1e6:.3g} us a token cached.",
     ]
+    if measured.swap_s_per_block:
+        lines.append(f"A block swapped to the host or back takes {measured.swap_s_per_block * 1e6:.3g} us.")
     if measured.r_squared is None:
         return [*lines, "The model has no hidden form: its hidden states take no less than its K and V."]
     rho = f"rho: {times.rho_s_per_block * 1e6:.3g} us for each block m of a hidden request"

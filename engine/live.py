@@ -54,8 +54,10 @@ def calibrated(model: Model, progress: Callable[[str], None] = lambda _: None) -
         *(size * cache.blocks(cached + 1, CacheForm.KV) for size, cached in calibration.DECODES),
     )
     names = (model.name, str(model.decoder.device), model.dtype)
-    executor = _executor(model, num_blocks)
-    return calibration.calibrate(executor, cache, num_blocks, model.config.max_positions, names, progress)
+    executor = _executor(model, num_blocks, calibration.SWAPPED)
+    return calibration.calibrate(
+        executor, cache, num_blocks, model.config.max_positions, names, calibration.SWAPPED, progress
+    )
 
 
 def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> None:

@@ -110,7 +110,7 @@ def by_profile(calibration: Calibration) -> Cost:
     """What `aptsched calibrate` measured of our own engine: prefill and decode each fitted on their own.
 
     The points are those of the file; the fits have the form of the published ones, weighted so that all points count
-    by their relative error. Swapping was not measured and takes no time.
+    by their relative error.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def by_profile(calibration: Calibration) -> Cost:
     squares = sum(tokens**2 for tokens, _ in hidden)
     rebuild_s = max(0.0, sum(tokens * extra_s for tokens, extra_s in hidden) / squares) if squares else 0.0
     source = f"calibration of {calibration.model} in {calibration.dtype} on {calibration.device}"
-    return Cost(FittedCost(_line(prefill), _line(decode)), rebuild_s, 0.0, source)
+    return Cost(FittedCost(_line(prefill), _line(decode)), rebuild_s, calibration.swap_s_per_block, source)
 
 
 def _line(points: list[tuple[int, int, float]]) -> Line:

@@ -33,7 +33,8 @@ def test_table_plot_and_file_say_the_same(tmp_path: Path, capsys: pytest.Capture
     measured = calibration.load(tmp_path / "out" / "calibration.json")
     assert sum(line.startswith(("prefill", "decode")) for line in out.splitlines()) == len(measured.points) >= 8
     assert f"R^2 = {measured.r_squared:.3f}" in out and "decode, hidden" in out
-    assert "prefill of 64 tokens" in err
+    assert "prefill of 64 tokens" in err and "to the host and back" in err
+    assert measured.swap_s_per_block > 0 and "A block swapped" in out
     assert (tmp_path / "out" / "calibration.png").read_bytes().startswith(b"\x89PNG")
     assert [point.num_tokens for point in measured.points if not point.num_context_tokens] == [16, 64, 128, 256]
 

@@ -153,8 +153,9 @@ def test_a_profile_recovers_what_made_it() -> None:
     prefills = [Point(n, 0, 0, 2e-3 + 1e-4 * n + 3e-8 * n**2) for n in (16, 64, 128, 512)]
     decodes = [Point(n, n * c, 0, 5e-3 + 1e-6 * n * c + 4e-4 * n) for n, c in ((1, 64), (4, 128), (8, 256), (16, 128))]
     hidden = [Point(n, n * c, n * c // 16 + n, 0.1, 2e-5 * n * c) for n, c in ((1, 64), (4, 128))]
-    cost = by_profile(Calibration("m", "cpu", "fp32", IterationTime(), 1.0, (*prefills, *decodes, *hidden)))
+    cost = by_profile(Calibration("m", "cpu", "fp32", IterationTime(), 1.0, (*prefills, *decodes, *hidden), 7e-4))
     assert cost.rebuild_s_per_token == pytest.approx(2e-5)
+    assert cost.swap_s_per_block == 7e-4
     for points, kind in ((prefills, "prefill"), (decodes, "decode")):
         for point in points:
             work = (

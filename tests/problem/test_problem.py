@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aptsched import BatchProblem
+from aptsched import BatchProblem, greedy
 from aptsched.checks import MAX_COUNT
 
 ARRAYS = ("values", "weights", "num_tokens", "required")
@@ -69,6 +69,21 @@ def test_input_arrays_are_copied() -> None:
         assert not np.shares_memory(array, getattr(problem, name))
         array[0] = 0
         assert np.array_equal(getattr(problem, name), before)
+
+
+def test_unchecked_takes_the_arrays_themselves() -> None:
+    """The same fields and answer as with checks; the arrays are not copied, and locked."""
+    checked = full()
+    fields = {name: getattr(checked, name) for name in checked.__dataclass_fields__}
+    arrays = {name: fields[name].copy() for name in ARRAYS}
+    problem = BatchProblem.unchecked(**{**fields, **arrays})
+    assert problem.__dict__.keys() == checked.__dict__.keys()
+    for name, array in arrays.items():
+        assert getattr(problem, name) is array
+        assert not array.flags.writeable
+    assert greedy(problem).form.tolist() == greedy(checked).form.tolist()
+    with pytest.raises(FrozenInstanceError):
+        problem.capacity = 6  # type: ignore[misc]
 
 
 def test_whole_floats_are_weights() -> None:
