@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from aptsched.checks import Floats, Ints
 
@@ -22,13 +21,13 @@ class Increments(NamedTuple):
         there is no step.
     weight : float array
         What the step adds; anything where there is no step.
-    option : int16 array
+    option : int array
         The option (row + 1) that the step leads to.
     """
 
     slope: Floats
     weight: Floats
-    option: npt.NDArray[np.int16]
+    option: Ints
 
 
 def increments(gain: Floats, weight: Ints) -> Increments:
@@ -53,7 +52,7 @@ def increments(gain: Floats, weight: Ints) -> Increments:
     if len(gain) == 2:
         return _of_two(gain, weights)
     gains = np.maximum(gain, 0.0)
-    slopes, extras, options = np.zeros_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int16)
+    slopes, extras, options = np.zeros_like(gains), np.empty_like(gains), np.empty(gains.shape, np.int64)
     at_gain, extras[0] = _steepest(gains / weights, gains, weights, slopes[0], options[0])
     at_weight = extras[0] * (slopes[0] > 0)
     for step in range(1, len(gain)):
@@ -68,7 +67,7 @@ def increments(gain: Floats, weight: Ints) -> Increments:
 
 def _of_two(gain: Floats, weight: Floats) -> Increments:
     """The same for k = 2, in a quarter of the time: the second step, if any, is the difference of the two options."""
-    slopes, extras, options = np.empty_like(weight), np.empty_like(weight), np.empty(gain.shape, np.int16)
+    slopes, extras, options = np.empty_like(weight), np.empty_like(weight), np.empty(gain.shape, np.int64)
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = np.divide(gain, weight, out=slopes)
         second_first = second > first
@@ -79,14 +78,12 @@ def _of_two(gain: Floats, weight: Floats) -> Increments:
     np.minimum(onward, first, out=second)
     np.subtract(weight[0], extra * second_first, out=extras[0])  # whole numbers, so nothing is rounded
     np.abs(extra, out=extra)
-    np.add(second_first.view(np.int8), 1, out=options[0])
+    np.add(second_first, 1, out=options[0])
     np.subtract(3, options[0], out=options[1])
     return Increments(slopes.ravel(), extras.ravel(), options.ravel())
 
 
-def _steepest(
-    slopes: Floats, more: Floats, extra: Floats, slope: Floats, option: npt.NDArray[np.int16]
-) -> tuple[Floats, Floats]:
+def _steepest(slopes: Floats, more: Floats, extra: Floats, slope: Floats, option: Ints) -> tuple[Floats, Floats]:
     """Gain and weight of each request's best option; its slope and the option itself are written to the last two."""
     at_more, at_extra = more[0], extra[0]
     slope[:], option[:] = slopes[0], 1
