@@ -9,7 +9,7 @@ import numpy as np
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.exact_sum import exact_sum
 from aptsched.problem import BatchProblem
-from aptsched.selection import Multipliers, Selection
+from aptsched.selection import Multipliers, Selection, served_positions
 
 UNIT_ROUNDOFF = 2.0**-53
 HUGE = 2**1023  # a limit beyond it is paid for as infinite, or not at all
@@ -19,15 +19,11 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
     """The selection of the given forms, [n], with its exact objective and the bound that the multipliers prove."""
     form = np.array(form, np.int64)
     form.flags.writeable = False
-    served = (form > 0).nonzero()[0]
-    chosen = form.take(served)
-    chosen -= 1
-    chosen *= len(form)
-    chosen += served
+    served, at = served_positions(form)
     return Selection(
         form=form,
-        objective_s=exact_sum(problem.values.T.take(chosen)),
-        num_blocks=int(np.add.reduce(problem.weights.T.take(chosen))),
+        objective_s=exact_sum(problem.values.T.take(at)),
+        num_blocks=int(np.add.reduce(problem.weights.T.take(at))),
         num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens.take(served))),
         multipliers=multipliers,
         bound_s=dual_bound(problem, multipliers),

@@ -7,14 +7,14 @@ import numpy as np
 from aptsched.checks import Ints
 from aptsched.order import leading
 from aptsched.residual import Residual
+from aptsched.selection import served_positions
 
 AT_ONCE = 64  # moves looked at in a round
 
 
 def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
     """What options, [n], leave free: units of blocks, tokens, sequences; negative where they do not fit."""
-    served = (option > 0).nonzero()[0]
-    at = (option.take(served) - 1) * len(option) + served
+    served, at = served_positions(option)
     blocks, tokens, seqs = residual.limits
     used = (residual.blocks.take(at), residual.tokens.take(served), residual.seqs.take(served))
     return blocks - int(used[0].sum()), tokens - int(used[1].sum()), seqs - int(used[2].sum())

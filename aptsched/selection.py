@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from aptsched.checks import Ints
 
 
+def served_positions(form: Ints) -> tuple[Ints, Ints]:
+    """Who is served, of forms [n] with 0 for not served, and where its form is in an array [k, n], counted in a row."""
+    served = (form > 0).nonzero()[0]
+    return served, (form.take(served) - 1) * len(form) + served
+
+
 @dataclass(frozen=True)
 class Multipliers:
     """What one unit of each shared resource is worth, in seconds; all at least 0.

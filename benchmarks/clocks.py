@@ -162,7 +162,7 @@ def main() -> None:
     server = live.live_server(model, blocks, Limits(), measured[0].times)
     policies = named_policies(options.policies)
     rates = options.rates or [
-        share * knee(options, policies[0], computed_server(server, *measured)) for share in SHARES
+        share * knee(options, policies[0], computed_server(server, measured[0])) for share in SHARES
     ]
     vocab_size = model.config.vocab_size
     live.warm_up(policies, requests(options, rates[0], vocab_size), server)

@@ -200,7 +200,7 @@ def _pairs(executor: Executor, first: Batch, second: Batch) -> Floats:
 
 
 def _swap_s_per_block(executor: Executor) -> float:
-    """Seconds of each block copied, the median over both directions, after a warm-up."""
+    """Seconds of each block copied, as often to the host as back: the median after a warm-up."""
     blocks, none = np.arange(SWAPPED), np.empty(0, np.int64)
     copies = Copies(blocks, blocks)
     idle = Batch((), none, none, none, none.reshape(0, 0), none.astype(np.bool_))

@@ -104,11 +104,10 @@ class RequestTable:
     def observed(self) -> tuple[Bools, Floats, Ints]:
         """Read-only copies: `missed_slo`, [n]; `FLOATS`, [4, n]; `request_id`, prompt and all tokens, [3, n]."""
         n = self.num_rows
-        missed_slo, floats, ints = self.missed_slo[:n].copy(), self._groups[2][:, :n].copy(), self._groups[3][:3, :n]
-        ints = ints.copy()
-        for copy in (missed_slo, floats, ints):
+        copies = self.missed_slo[:n].copy(), self._groups[2][:, :n].copy(), self._groups[3][:3, :n].copy()
+        for copy in copies:
             copy.flags.writeable = False
-        return missed_slo, floats, ints
+        return copies
 
     @property
     def num_waiting(self) -> int:

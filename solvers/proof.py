@@ -8,7 +8,7 @@ import numpy as np
 
 from aptsched.checks import Floats
 from aptsched.problem import BatchProblem
-from aptsched.selection import Selection
+from aptsched.selection import Selection, served_positions
 
 FEW = 16  # requests whose values mostly show that their grid is fine
 ROUNDED = 1 + 2.0**-40  # more than a sum of so many terms can be rounded down by
@@ -30,9 +30,8 @@ def proved_bound(problem: BatchProblem, selection: Selection, tolerance: float) 
         The objective itself where all selections are worth multiples of a grid coarser than the tolerance, for then
         none is better at all; otherwise the objective and the tolerance, rounded up, or the certified bound if lower.
     """
-    served = np.flatnonzero(selection.form != 0)
-    chosen = problem.values.ravel()[served * problem.num_forms + selection.form[served] - 1]
-    missed = tolerance * (ROUNDED * float(np.abs(chosen).sum()) + abs(selection.bound_s))
+    values = problem.values.T.take(served_positions(selection.form)[1])
+    missed = tolerance * (ROUNDED * float(np.abs(values).sum()) + abs(selection.bound_s))
     if missed < grid(problem.values[:FEW]) and missed < grid(problem.values):
         return selection.objective_s
     return min(selection.bound_s, math.nextafter(selection.objective_s + missed, math.inf))
