@@ -18,13 +18,13 @@ HUGE = 2**1023  # a limit beyond it is paid for as infinite, or not at all
 def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Selection:
     """The selection of the given forms, [n], with its exact objective and the bound that the multipliers prove."""
     form = np.array(form, np.int64)
-    form.flags.writeable = False
-    served, at = served_positions(form)
+    form.setflags(write=False)
+    at = served_positions(form, problem.num_forms)
     return Selection(
         form=form,
         objective_s=exact_sum(problem.values.T.take(at)),
         num_blocks=int(np.add.reduce(problem.weights.T.take(at))),
-        num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens.take(served))),
+        num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens[form > 0])),
         multipliers=multipliers,
         bound_s=dual_bound(problem, multipliers),
     )
@@ -37,47 +37,53 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     and 2**20 of them), by 2**-53 of what is added up, and that much is added. With multipliers of 0 nothing is rounded
     but the exact sum (fsum).
     """
-    limits = (problem.capacity, problem.max_tokens, problem.max_seqs)
-    rates = (multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s)
-    paid = [
-        rate * float(min(limit, HUGE)) for rate, limit in zip(rates, limits, strict=True) if limit is not None and rate
-    ]
-    values, all_fits = problem.values, problem.fits_alone()
-    fits = None if np.logical_and.reduce(all_fits, axis=None) else all_fits
-    if not paid:
-        return sum_rounded_up(_best(problem, values, fits).tolist())
-    price = prices(problem, multipliers)
+    paid, resources = 0.0, 0
+    for rate, limit in (
+        (multipliers.per_block_s, problem.capacity),
+        (multipliers.per_token_s, problem.max_tokens),
+        (multipliers.per_seq_s, problem.max_seqs),
+    ):
+        if limit is not None and rate:
+            paid, resources = paid + rate * float(min(limit, HUGE)), resources + 1
+    values, fits = problem.values.T, None if problem.all_fit_alone() else problem.fits_alone().T
+    if not resources:
+        return sum_rounded_up(_best(problem, values.copy(), fits).tolist())
+    price = prices(problem, multipliers).T
     best = _best(problem, values - price, fits)
     if fits is not None:
         values, price = np.where(fits, values, 0.0), np.where(fits, price, 0.0)
     # A price above 2 |value| leaves nothing to round, unless it must be paid.
-    magnitude = sum(paid) + 3 * float(np.add.reduce(np.abs(values), axis=None))
+    magnitude = paid + 3 * float(np.add.reduce(np.abs(values), axis=None))
     if problem.required is not None:
-        magnitude += float(price[problem.required].sum())
+        magnitude += float(price[:, problem.required].sum())
     slack = 48 * UNIT_ROUNDOFF * magnitude + values.size * math.ulp(0.0)
-    return math.nextafter(sum(paid) + float(np.add.reduce(best)) + slack, math.inf)
+    return math.nextafter(paid + float(np.add.reduce(best)) + slack, math.inf)
 
 
 def _best(problem: BatchProblem, reduced: Floats, fits: Bools | None) -> Floats:
-    """What each request adds to the bound, [n]: the best of its reduced values, [n, k], that fit (None: all do)."""
+    """What each request adds to the bound, [n]: the best of its reduced values, [k, n], that fit (None: all do).
+
+    The reduced values are written over.
+    """
     if fits is not None:
-        reduced = np.where(fits, reduced, -np.inf)
-    best: Floats = reduced[:, 0]
-    for column in range(1, problem.num_forms):
-        best = np.maximum(best, reduced[:, column])
+        np.putmask(reduced, ~fits, -np.inf)
+    best: Floats = reduced[0]
+    for row in reduced[1:]:
+        np.maximum(best, row, out=best)
     if problem.required is None:
-        return np.maximum(best, 0.0)
+        return np.maximum(best, 0.0, out=best)
     return np.where(problem.required, best, np.maximum(best, 0.0))
 
 
+@np.errstate(over="ignore")
 def prices(problem: BatchProblem, multipliers: Multipliers) -> Floats:
     """What the resources of each form are worth, [n, k], in seconds."""
-    with np.errstate(over="ignore"):
-        price: Floats = np.multiply(problem.weights, multipliers.per_block_s, dtype=np.float64)
-        if multipliers.per_token_s and problem.max_tokens is not None and problem.num_tokens is not None:
-            price += (problem.num_tokens * multipliers.per_token_s)[:, None]
-        if multipliers.per_seq_s and problem.max_seqs is not None:
-            price += multipliers.per_seq_s
+    price = problem.weights.astype(np.float64)
+    price *= multipliers.per_block_s
+    if multipliers.per_token_s and problem.max_tokens is not None and problem.num_tokens is not None:
+        price += (problem.num_tokens * multipliers.per_token_s)[:, None]
+    if multipliers.per_seq_s and problem.max_seqs is not None:
+        price += multipliers.per_seq_s
     return price
 
 

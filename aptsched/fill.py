@@ -14,7 +14,8 @@ AT_ONCE = 64  # moves looked at in a round
 
 def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
     """What options, [n], leave free: units of blocks, tokens, sequences; negative where they do not fit."""
-    served, at = served_positions(option)
+    at = served_positions(option, len(residual.gain))
+    served = at % len(option)
     blocks, tokens, seqs = residual.limits
     used = (residual.blocks.take(at), residual.tokens.take(served), residual.seqs.take(served))
     return blocks - int(used[0].sum()), tokens - int(used[1].sum()), seqs - int(used[2].sum())

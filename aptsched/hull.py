@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from aptsched.checks import Floats, Ints
 
@@ -21,13 +22,13 @@ class Increments(NamedTuple):
         there is no step.
     weight : float array
         What the step adds; anything where there is no step.
-    option : int array
-        The option (row + 1) that the step leads to.
+    change : int array
+        By how much the number of the option (row + 1; 0 is none) changes.
     """
 
     slope: Floats
     weight: Floats
-    option: Ints
+    change: npt.NDArray[np.signedinteger]
 
 
 def increments(gain: Floats, weight: Ints) -> Increments:
@@ -36,7 +37,7 @@ def increments(gain: Floats, weight: Ints) -> Increments:
     Parameters
     ----------
     gain : float array, [k, n]
-        Above 0, or -inf where an option is not offered.
+        0 or less where an option is not offered.
     weight : int array, [k, n]
         At least 0.
 
@@ -62,25 +63,27 @@ def increments(gain: Floats, weight: Ints) -> Increments:
         moves = slopes[step] > 0
         np.minimum(slopes[step], slopes[step - 1], out=slopes[step])
         at_gain, at_weight = at_gain + more * moves, at_weight + extras[step] * moves
+    options[1:] -= options[:-1].copy()
     return Increments(slopes.ravel(), extras.ravel(), options.ravel())
 
 
 def _of_two(gain: Floats, weight: Floats) -> Increments:
     """The same for k = 2, in a quarter of the time: the second step, if any, is the difference of the two options."""
-    slopes, extras, options = np.empty_like(weight), np.empty_like(weight), np.empty(gain.shape, np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = np.divide(gain, weight, out=slopes)
-        second_first = second > first
-        more, extra = gain[0] - gain[1], np.subtract(weight[0], weight[1], out=extras[1])
-        onward = more / extra  # both change sign with the order of the two
-        onward *= second_first == (more > 0)  # otherwise the steeper option is the most valuable one too
+    slopes, extras, change = np.empty_like(weight), np.empty_like(weight), np.empty(gain.shape, np.int8)
+    first, second = np.divide(gain, weight, out=slopes)
+    second_first = second > first
+    more, extra = gain[0] - gain[1], np.subtract(weight[0], weight[1], out=extras[1])
+    extra += WEIGHTLESS  # where they weigh the same there is no second step
+    onward = more / extra  # both change sign with the order of the two
+    onward *= second_first == (more > 0)  # otherwise the steeper option is the most valuable one too
     np.maximum(first, second, out=first)
     np.minimum(onward, first, out=second)
-    np.subtract(weight[0], extra * second_first, out=extras[0])  # whole numbers, so nothing is rounded
+    np.multiply(extra, second_first, out=extras[0])
+    np.subtract(weight[0], extras[0], out=extras[0])  # whole numbers, so nothing is rounded
     np.abs(extra, out=extra)
-    np.add(second_first, 1, out=options[0])
-    np.subtract(3, options[0], out=options[1])
-    return Increments(slopes.ravel(), extras.ravel(), options.ravel())
+    np.add(second_first.view(np.int8), 1, out=change[0])
+    np.subtract(3, 2 * change[0], out=change[1])
+    return Increments(slopes.ravel(), extras.ravel(), change.ravel())
 
 
 def _steepest(slopes: Floats, more: Floats, extra: Floats, slope: Floats, option: Ints) -> tuple[Floats, Floats]:

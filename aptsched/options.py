@@ -36,7 +36,7 @@ class Options:
         """All options of a residual."""
         num_options, n = residual.gain.shape[0] + 1, residual.num_requests
         gain = np.zeros((num_options, n))
-        gain[1:] = residual.gain
+        gain[1:] = offered(residual.gain)
         take = np.zeros((len(resources), num_options, n))
         for row, resource in enumerate(resources.tolist()):
             take[row, 1:] = (residual.blocks, residual.tokens, residual.seqs)[resource]
@@ -49,7 +49,7 @@ class Options:
         take = np.zeros((len(resources), 2, n))
         for row, resource in enumerate(resources.tolist()):
             take[row, 1] = (residual.blocks, residual.tokens, residual.seqs)[resource]
-        return cls(resources, np.array(residual.limits)[resources], np.stack([np.zeros(n), gain]), take)
+        return cls(resources, np.array(residual.limits)[resources], np.stack([np.zeros(n), offered(gain)]), take)
 
     def some(self, requests: Ints, limits: Floats) -> Options:
         """Those of some requests, with other limits."""
@@ -78,3 +78,8 @@ class Options:
         """What one option of a request takes more than another, [D]."""
         more: list[float] = (self.take[:, option, request] - self.take[:, than, request]).tolist()
         return more
+
+
+def offered(gain: Floats) -> Floats:
+    """The gains of a residual, -inf where it does not offer the option."""
+    return np.where(gain > 0, gain, -np.inf)

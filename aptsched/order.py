@@ -18,7 +18,7 @@ HALF = 0.5  # weights are whole but for those that stand for none
 
 def descending(key: Floats) -> Ints:
     """Positions by falling key; equal keys in order of position."""
-    return np.argsort(-key, kind="stable")
+    return (-key).argsort(kind="stable")
 
 
 def leading(key: Floats, count: int) -> Ints:
@@ -109,8 +109,8 @@ def take_more(steps: Increments, split: Split, num_requests: int) -> int:
 
 def _take_of(weight: Floats, taken: Bools, order: Ints, num_requests: int, room: int) -> int:
     """Takes of those in order what comes next in its request and fits, until nothing does. Returns the room left."""
-    order = order[(order < num_requests) | taken[order - num_requests]]
-    each = weight[order]
+    order = order[(order < num_requests) | taken.take(order - num_requests)]
+    each = weight.take(order)
     while room > 0:
         fits = each <= room
         order, each = order[fits], each[fits]

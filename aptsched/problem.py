@@ -182,6 +182,13 @@ class BatchProblem:
             fits &= (self.num_tokens <= self.max_tokens)[:, None]
         return fits
 
+    def all_fit_alone(self) -> bool:
+        """Whether all forms of all requests do."""
+        most_blocks = int(np.maximum.reduce(self.weights.T, axis=None))
+        if self.max_tokens is None or self.num_tokens is None:
+            return most_blocks <= self.capacity
+        return most_blocks <= self.capacity and int(np.maximum.reduce(self.num_tokens)) <= self.max_tokens
+
 
 def scaled_up(blocks: Ints, ratio: Fraction) -> Ints:
     """ceil(blocks * ratio), exactly."""

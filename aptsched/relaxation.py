@@ -59,13 +59,14 @@ def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     steps = increments(residual.gain, residual.blocks)
     found = split(steps.slope, steps.weight, 0.0, residual.limits[0] + HALF)
     left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
-    option = steps.option[:n] * found.taken[:n]
-    for start in range(n, len(found.taken), n):
-        step = slice(start, start + n)
-        np.putmask(option, found.taken[step], steps.option[step])
+    first, *others = (steps.change * found.taken.view(np.int8)).reshape(-1, n)
+    for step in others:
+        first += step
+    option = first.astype(np.int64)
     room = (round(left) if left < math.inf else left, math.inf, math.inf)
     if not len(found.next_ones):
         return Relaxation(option, None, (0.0, 0.0, 0.0), room)
     left_out = int(found.next_ones[0])
+    request = left_out % n
     price = (float(steps.slope[left_out]), 0.0, 0.0)
-    return Relaxation(option, (left_out % n, int(steps.option[left_out])), price, room)
+    return Relaxation(option, (request, sum(steps.change[request : left_out + 1 : n].tolist())), price, room)

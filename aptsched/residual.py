@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,16 @@ from aptsched.checks import Bools, Floats, Ints
 from aptsched.errors import InfeasibleError
 from aptsched.problem import BatchProblem
 
+FEW = 16  # entries whose greatest common divisor is mostly that of all
+
 
 class Residual(NamedTuple):
     """Options above the base form of each request, and what is free for them.
 
     The base form is 0 (not served); of a required request its lightest one (of those, the most valuable). Options that
-    do not fit beside the bases, or gain nothing, are not offered: their gain is -inf. Requests stand in an order that
-    depends on their data alone, so that breaking ties by position makes answers invariant under permutation.
+    gain nothing are not offered; neither are those that do not fit beside the bases, whose gain is set to 0. Requests
+    stand in an order that depends on their data alone, so that breaking ties by position makes answers invariant under
+    permutation.
 
     Attributes
     ----------
@@ -26,7 +30,7 @@ class Residual(NamedTuple):
     base : int array, [n], or None
         Base form of each request; None where nothing is required and all are 0.
     gain : float array, [k, n]
-        Value above the base's, in seconds.
+        Value above the base's, in seconds; 0 or less where an option is not offered.
     blocks : int array, [k, n]
         Blocks above the base's, in units of `unit` blocks.
     tokens, seqs : int array, [n]
@@ -34,7 +38,7 @@ class Residual(NamedTuple):
     limits : tuple of float
         What is free beside the bases: units of blocks, tokens, sequences; inf where unlimited or never short.
     unit : int
-        The greatest common divisor of the blocks offered: weights and capacity scaled together give the same residual.
+        The greatest common divisor of these blocks: weights and capacity scaled together give the same residual.
     """
 
     rows: Ints | slice
@@ -92,8 +96,8 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     rows = canonical_order(problem)
     gain, blocks = problem.values.T[:, rows], problem.weights.T[:, rows]
     n = gain.shape[1]
-    tokens = np.zeros(n, np.int64) if problem.num_tokens is None else problem.num_tokens[rows]
-    seqs, base = np.ones(n, np.int64), None
+    tokens = constant(0, n) if problem.num_tokens is None else problem.num_tokens[rows]
+    seqs, base = constant(1, n), None
     room, max_tokens, max_seqs = problem.capacity, problem.max_tokens, problem.max_seqs
     if problem.required is not None:
         at, base = np.flatnonzero(problem.required[rows]), np.zeros(n, np.int64)
@@ -101,28 +105,25 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         base[at] = lightest(gain[:, at], np.where(fits, blocks[:, at], np.iinfo(np.int64).max)) + 1
         held = (base[at] - 1, at)
         room -= int(blocks[held].sum())
-        gain, blocks = gain.copy(), blocks.copy()
+        gain, blocks, tokens, seqs = gain.copy(), blocks.copy(), tokens.copy(), seqs.copy()
         max_tokens = None if max_tokens is None else max_tokens - int(tokens[at].sum())
         max_seqs = None if max_seqs is None else max_seqs - len(at)
-        gain[:, at] = np.where(fits, gain[:, at] - gain[held], -np.inf)
+        gain[:, at] = (gain[:, at] - gain[held]) * fits
         blocks[:, at] -= blocks[held]
-        tokens = tokens.copy()
         tokens[at] = seqs[at] = 0
-    offered: Bools = gain > 0
-    widest = room if beside else problem.capacity
-    if np.maximum.reduce(blocks, axis=None) > widest:
-        offered &= blocks <= widest
+    limited = [(blocks, room if beside else problem.capacity)]
     if max_tokens is not None and problem.max_tokens is not None:
-        offered &= tokens <= (max_tokens if beside else problem.max_tokens)
+        limited.append((tokens, max_tokens if beside else problem.max_tokens))
     if max_seqs is not None and beside:
-        offered &= seqs <= max_seqs
-    if not np.logical_and.reduce(offered, axis=None):
-        gain, blocks = np.where(offered, gain, -np.inf), blocks * offered
+        limited.append((seqs, max_seqs))
+    for use, limit in limited:
+        if np.maximum.reduce(use, axis=None) > limit:
+            gain, blocks = gain * (use <= limit), blocks * (use <= limit)
     unit = common_unit(blocks)
     limits = (
         math.inf if room >= int(np.add.reduce(blocks, axis=None)) else float(room // unit),
-        never_short(max_tokens, tokens, offered),
-        never_short(max_seqs, seqs, offered),
+        never_short(max_tokens, tokens, gain),
+        never_short(max_seqs, seqs, gain),
     )
     return Residual(rows, base, gain, blocks // unit if unit > 1 else blocks, tokens, seqs, limits, unit)
 
@@ -130,7 +131,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
 def canonical_order(problem: BatchProblem) -> Ints | slice:
     """Rows by falling values, ties by all other data; all in order where they stand so, as in an arrival queue."""
     first = problem.values[:, 0]
-    if (first[1:] < first[:-1]).all():
+    if np.logical_and.reduce(first[1:] < first[:-1]):
         return slice(None)
     keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
     keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
@@ -151,12 +152,20 @@ def lightest(gain: Floats, blocks: Ints) -> Ints:
     return row
 
 
+@lru_cache(maxsize=8)
+def constant(value: int, n: int) -> Ints:
+    """The same value n times, read-only."""
+    array = np.full(n, value, np.int64)
+    array.flags.writeable = False
+    return array
+
+
 def common_unit(blocks: Ints) -> int:
     """The greatest common divisor of all entries, at least 1; mostly known from a few of them."""
-    few = int(np.gcd.reduce(blocks[0, :32]))
+    few = math.gcd(*blocks[0, :FEW].tolist())
     return few if few == 1 else max(1, int(np.gcd.reduce(blocks, axis=None)))
 
 
-def never_short(limit: int | None, use: Ints, offered: Bools) -> float:
+def never_short(limit: int | None, use: Ints, gain: Floats) -> float:
     """The limit, or inf where all that could be served stay within it."""
-    return math.inf if limit is None or int(use[offered.any(axis=0)].sum()) <= limit else float(limit)
+    return math.inf if limit is None or int(use[(gain > 0).any(axis=0)].sum()) <= limit else float(limit)

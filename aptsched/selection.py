@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from aptsched.checks import Ints
 
 
-def served_positions(form: Ints) -> tuple[Ints, Ints]:
-    """Who is served, of forms [n] with 0 for not served, and where its form is in an array [k, n], counted in a row."""
-    served = (form > 0).nonzero()[0]
-    return served, (form.take(served) - 1) * len(form) + served
+def served_positions(form: Ints, num_forms: int) -> Ints:
+    """Where the forms of those served, of forms [n] with 0 for not served, are in an array [k, n], counted in a row."""
+    return np.equal.outer(np.arange(1, num_forms + 1), form).ravel().nonzero()[0]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def proved_bound(problem: BatchProblem, selection: Selection, tolerance: float) 
         The objective itself where all selections are worth multiples of a grid coarser than the tolerance, for then
         none is better at all; otherwise the objective and the tolerance, rounded up, or the certified bound if lower.
     """
-    values = problem.values.T.take(served_positions(selection.form)[1])
+    values = problem.values.T.take(served_positions(selection.form, problem.num_forms))
     missed = tolerance * (ROUNDED * float(np.abs(values).sum()) + abs(selection.bound_s))
     if missed < grid(problem.values[:FEW]) and missed < grid(problem.values):
         return selection.objective_s
