@@ -44,7 +44,7 @@ def tokens_per_block(ratio: Fraction, block_size: int = BLOCK_SIZE) -> int:
 
 def blocks_for(num_tokens: Count, per_block: int) -> Count:
     """ceil(num_tokens / per_block), for one request or an array of them."""
-    return -(-num_tokens // per_block)
+    return (num_tokens + (per_block - 1)) // per_block
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
             paid, resources = paid + rate * float(min(limit, HUGE)), resources + 1
     values, fits = problem.values.T, None if problem.all_fit_alone() else problem.fits_alone().T
     if not resources:
-        return sum_rounded_up(_best(problem, values.copy(), fits).tolist())
+        return sums(_best(problem, values.copy(), fits).tolist())[1]
     price = prices(problem, multipliers).T
     best = _best(problem, values - price, fits)
     if fits is not None:
@@ -87,7 +87,7 @@ def prices(problem: BatchProblem, multipliers: Multipliers) -> Floats:
     return price
 
 
-def sum_rounded_up(terms: list[float]) -> float:
-    """The smallest float that is not below the exact sum."""
-    total = math.fsum(terms)
-    return math.nextafter(total, math.inf) if math.fsum([*terms, -total]) > 0 else total
+def sums(terms: list[float]) -> tuple[float, float]:
+    """The exact sum, correctly rounded, and the smallest float that is not below it."""
+    nearest = math.fsum(terms)
+    return nearest, math.nextafter(nearest, math.inf) if math.fsum([*terms, -nearest]) > 0 else nearest

@@ -67,17 +67,23 @@ def _moves(
     extra = residual.blocks - residual.blocks.take(position) * served
     fits = more > 0
     fits &= extra <= room[0]
-    paid = np.zeros(n)
-    for free, rate, use in zip(room[1:], price[1:], (residual.tokens, residual.seqs), strict=True):
-        if free < np.inf:
-            fits &= served | (use <= free)
-            paid += rate * use
     found = fits.ravel().nonzero()[0]
+    sides = [
+        (free, rate, use)
+        for free, rate, use in zip(room[1:], price[1:], (residual.tokens, residual.seqs), strict=True)
+        if free < np.inf
+    ]
+    for free, _, use in sides:
+        request = found % n
+        found = found[served[request] | (use[request] <= free)]
     if not len(found):
         return found, found
-    costs = price[0] * extra + paid * ~served
+    request, blocks = found % n, extra.ravel()[found]
+    costs = price[0] * blocks
+    for _, rate, use in sides:
+        costs += rate * use[request] * ~served[request]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        worth = more / np.maximum(costs, 0.0, out=costs)
-    order = found[leading(worth.ravel()[found], AT_ONCE)]
-    order = order[np.sort(np.unique(order % n, return_index=True)[1])]  # the best move of each request
-    return order, extra.ravel()[order]
+        worth = more.ravel()[found] / np.maximum(costs, 0.0, out=costs)
+    best = leading(worth, AT_ONCE)
+    best = best[np.sort(np.unique(request[best], return_index=True)[1])]  # the best move of each request
+    return found[best], blocks[best]

@@ -20,7 +20,7 @@ def nothing() -> Ints:
     return _NOTHING
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Plan:
     """Entries of the iteration and what happens before it; positions are rows of the view.
 

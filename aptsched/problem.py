@@ -152,7 +152,7 @@ class BatchProblem:
         """
         for array in (values, weights, num_tokens, required):
             if array is not None:
-                array.flags.writeable = False
+                array.setflags(write=False)
         problem = object.__new__(cls)
         problem.__dict__.update(
             values=values,

@@ -10,7 +10,7 @@ import numpy as np
 from aptsched.checks import Ints
 from aptsched.fill import room_left
 from aptsched.hull import increments
-from aptsched.order import HALF, split, take_more
+from aptsched.order import HALF, MANY, split, take_more
 from aptsched.residual import Residual
 from aptsched.selection import Multipliers
 from aptsched.walk import walk
@@ -42,15 +42,42 @@ class Relaxation(NamedTuple):
 
 
 def relax(residual: Residual, refill: bool = False) -> Relaxation:
-    """The relaxation, by the split of the increments with memory alone, else by the walk along the dual's edges.
+    """The relaxation, by the split of the increments, else by the walk along the dual's edges.
 
-    With `refill` and memory alone, increments that still fit are taken after those of the LP.
+    If tokens and sequences suffice for what the split serves, fractional requests in whole, its optimum with memory
+    alone is that under all limits. With `refill` and a split, increments that still fit are taken after the LP's.
     """
-    if min(residual.limits[1:]) < math.inf:
-        option, price = walk(residual)
-        best, n = int(residual.gain.argmax()), residual.num_requests
-        return Relaxation(option, (best % n, best // n + 1), price, room_left(residual, option))
-    return knapsack(residual, refill)
+    if min(residual.limits[1:]) == math.inf:
+        return knapsack(residual, refill)
+    if memory_may_decide(residual):
+        found = within_all(residual, knapsack(residual, refill))
+        if found is not None:
+            return found
+    option, price = walk(residual)
+    best, n = int(residual.gain.argmax()), residual.num_requests
+    return Relaxation(option, (best % n, best // n + 1), price, room_left(residual, option))
+
+
+def memory_may_decide(residual: Residual) -> bool:
+    """Whether it pays to try memory alone first: requests are few, or blocks are what is shortest for what is asked."""
+    if residual.num_requests <= MANY:
+        return True
+    asked = (residual.blocks[0], residual.tokens, residual.seqs)
+    short = [int(np.add.reduce(use)) / (1 + limit) for use, limit in zip(asked, residual.limits, strict=True)]
+    return short[0] >= max(short[1:])
+
+
+def within_all(residual: Residual, found: Relaxation) -> Relaxation | None:
+    """A relaxation with memory alone as one under all limits; None where tokens or sequences do not suffice for it."""
+    blocks, tokens, seqs = room_left(residual, found.option)
+    if found.single is not None and not found.option[found.single[0]]:
+        request = found.single[0]
+        within = residual.tokens[request] <= tokens and residual.seqs[request] <= seqs
+    else:
+        within = min(tokens, seqs) >= 0
+    if not within:
+        return None
+    return found if blocks <= 0 else found._replace(room=(blocks, tokens, seqs))
 
 
 def knapsack(residual: Residual, refill: bool = False) -> Relaxation:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from aptsched.checks import Bools, Floats, Ints
+from aptsched.constant import constant
 from aptsched.errors import InfeasibleError
 from aptsched.problem import BatchProblem
 
@@ -133,13 +133,13 @@ def canonical_order(problem: BatchProblem) -> Ints | slice:
     first = problem.values[:, 0]
     if np.logical_and.reduce(first[1:] < first[:-1]):
         return slice(None)
-    keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
-    keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
-    keys += [-problem.values[:, column] for column in range(1, problem.num_forms)]
     order = np.argsort(-first, kind="stable")
     ranked = first[order]
     equal = ranked[1:] == ranked[:-1]
-    if equal.any():
+    if np.count_nonzero(equal):
+        keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
+        keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
+        keys += [-problem.values[:, column] for column in range(1, problem.num_forms)]
         tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
         among = order[tied]
         order[tied] = among[np.lexsort((*(key[among] for key in keys), -first[among]))]
@@ -152,14 +152,6 @@ def lightest(gain: Floats, blocks: Ints) -> Ints:
     return row
 
 
-@lru_cache(maxsize=8)
-def constant(value: int, n: int) -> Ints:
-    """The same value n times, read-only."""
-    array = np.full(n, value, np.int64)
-    array.flags.writeable = False
-    return array
-
-
 def common_unit(blocks: Ints) -> int:
     """The greatest common divisor of all entries, at least 1; mostly known from a few of them."""
     few = math.gcd(*blocks[0, :FEW].tolist())
@@ -168,4 +160,6 @@ def common_unit(blocks: Ints) -> int:
 
 def never_short(limit: int | None, use: Ints, gain: Floats) -> float:
     """The limit, or inf where all that could be served stay within it."""
-    return math.inf if limit is None or int(use[(gain > 0).any(axis=0)].sum()) <= limit else float(limit)
+    if limit is None or np.add.reduce(use) <= limit:
+        return math.inf
+    return math.inf if use.dot(np.maximum.reduce(gain) > 0) <= limit else float(limit)

@@ -15,7 +15,7 @@ from aptsched.iteration_time import IterationTime
 Array = TypeVar("Array", Ints, Floats, Bools)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class View:
     """The unfinished requests, in order of arrival, and what is free; arrays are read-only.
 
@@ -99,5 +99,5 @@ class View:
 
 
 def _read_only(array: Array) -> Array:
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array

@@ -194,7 +194,7 @@ def claims(rows: list[Row]) -> Iterator[str]:
         if row["greedy_over_memory_alone"]:
             slower, alone = row["greedy_over_memory_alone"], pair(row["greedy_with_memory_alone_ms"])
             both = row["share_with_both_side_constraints_binding"]
-            yield f"{row['name']}: greedy {slower:.1f} x its time with memory alone ({alone} ms); both bind in {both:.0%}"
+            yield f"{row['name']}: greedy {slower:.1f} x that with memory alone, {alone} ms; both bind in {both:.0%}"
 
 
 def main() -> None:

@@ -42,8 +42,12 @@ class Blocks:
         assert total <= self.free_blocks
         while self.table.shape[1] < np.maximum.reduce(grown):
             self.table = np.concatenate([self.table, np.full_like(self.table, -1)], axis=1)
-        column = np.arange(total) + np.repeat(grown - filled, need)
-        self.table[np.repeat(slot, need), column] = self._free[self.free_blocks - total : self.free_blocks][::-1]
+        blocks = self._free[self.free_blocks - total : self.free_blocks][::-1]
+        if total == len(slot):
+            self.table[slot, grown - 1] = blocks
+        else:
+            column = np.arange(total) + np.repeat(grown - filled, need)
+            self.table[np.repeat(slot, need), column] = blocks
         self.num_held[slot] = grown
         self.free_blocks -= total
 

@@ -202,25 +202,17 @@ class Loop:
         modelled_s = self.clock.scheduling_s(len(view.request_id))
         self.clock.advance(step.duration_s + (modelled_s or 0.0))
         now_s = self.clock.now_s()
-        counts = self._counts(applied)
-        samples = applied.batch.samples
-        token_ids = step.token_ids[samples].tolist()
-        requests, over = self._book.add_tokens(applied.row[samples], token_ids, now_s)
+        iteration = self._done(plan, applied, start_s, now_s)
+        rows, sampled, samples = applied.row, step.token_ids, applied.batch.samples
+        if np.count_nonzero(samples) < len(samples):
+            rows, sampled = rows[samples], sampled[samples]
+        token_ids = sampled.tolist()
+        requests, over = self._book.add_tokens(rows, token_ids, now_s)
         if len(over):
             self._book.end(over, map(self._book.end_of, over.tolist()))
         if len(over) or len(plan.reject):
             self._table.remove(np.concatenate([over, plan.reject]))
-        iteration = Iteration(
-            number=self._num_iterations,
-            start_s=start_s,
-            duration_s=now_s - start_s,
-            scheduling_s=planned - started + perf_counter() - executed if modelled_s is None else modelled_s,
-            **counts,
-            num_preemptions=len(plan.preempt),
-            num_rejections=len(plan.reject),
-            problem=plan.problem,
-            selection=plan.selection,
-        )
+        iteration.scheduling_s = planned - started + perf_counter() - executed if modelled_s is None else modelled_s
         if self.on_token is not None:
             for request, token_id in zip(requests, token_ids, strict=True):
                 self.on_token(request, token_id, now_s)
@@ -257,21 +249,29 @@ class Loop:
             raise
         return step
 
-    def _counts(self, applied: Applied) -> dict[str, int]:
-        """What `Iteration` says of tokens and blocks."""
+    def _done(self, plan: Plan, applied: Applied, start_s: float, now_s: float) -> Iteration:
+        """What the iteration did, before finished requests leave; its scheduling is not over."""
         batch, hidden_blocks = applied.batch, self.pool.hidden_blocks
         in_output = batch.start >= self._table.num_prompt_tokens.take(applied.row)
         num_decodes = int(np.count_nonzero(batch.samples & in_output & (batch.num_tokens == 1)))
-        return {
-            "num_prefill_tokens": int(np.add.reduce(batch.num_tokens)) - num_decodes,
-            "num_decode_tokens": num_decodes,
-            "num_seqs": len(applied.row),
-            "num_kv_blocks": self.pool.num_blocks - self.pool.free_blocks - hidden_blocks,
-            "num_hidden_blocks": hidden_blocks,
-            "num_free_blocks": self.pool.free_blocks,
-            "num_waiting": self._table.num_waiting,
-            "num_promotions": len(applied.promoted),
-            "num_swap_outs": len(applied.swapped_out),
-            "num_swap_ins": len(applied.swapped_in),
-            "num_swapped_blocks": batch.num_swapped_blocks,
-        }
+        return Iteration(
+            number=self._num_iterations,
+            start_s=start_s,
+            duration_s=now_s - start_s,
+            scheduling_s=0.0,
+            num_prefill_tokens=int(np.add.reduce(batch.num_tokens)) - num_decodes,
+            num_decode_tokens=num_decodes,
+            num_seqs=len(applied.row),
+            num_kv_blocks=self.pool.num_blocks - self.pool.free_blocks - hidden_blocks,
+            num_hidden_blocks=hidden_blocks,
+            num_free_blocks=self.pool.free_blocks,
+            num_waiting=self._table.num_waiting,
+            num_preemptions=len(plan.preempt),
+            num_promotions=len(applied.promoted),
+            num_rejections=len(plan.reject),
+            num_swap_outs=len(applied.swapped_out),
+            num_swap_ins=len(applied.swapped_in),
+            num_swapped_blocks=batch.num_swapped_blocks,
+            problem=plan.problem,
+            selection=plan.selection,
+        )

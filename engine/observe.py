@@ -46,5 +46,5 @@ def observe(
 
 
 def _read_only(array: Ints) -> Ints:
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array

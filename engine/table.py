@@ -106,7 +106,7 @@ class RequestTable:
         n = self.num_rows
         copies = self.missed_slo[:n].copy(), self._groups[2][:, :n].copy(), self._groups[3][:3, :n].copy()
         for copy in copies:
-            copy.flags.writeable = False
+            copy.setflags(write=False)
         return copies
 
     @property

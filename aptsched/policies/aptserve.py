@@ -8,6 +8,7 @@ import numpy as np
 
 from aptsched.cache import HIDDEN, KV
 from aptsched.checks import Bools, Ints
+from aptsched.constant import everyone
 from aptsched.errors import InputError
 from aptsched.greedy import greedy
 from aptsched.plan import Plan, nothing
@@ -153,7 +154,7 @@ class AptServe:
             kv_blocks = next_blocks(view, view.num_tokens[rows], KV)
             hybrid[:] = self.forms == "hybrid"
             values, weights = forms_table(view, value_s, kv_blocks, blocks, hybrid, both)
-        required = np.ones(len(rows), np.bool_) if self.order == "fcfs" else None
+        required = everyone(len(rows)) if self.order == "fcfs" else None
         if required is None and not np.count_nonzero((values > 0) & (weights <= capacity)):
             return None
         return BatchProblem.unchecked(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
@@ -220,7 +221,7 @@ class AptServe:
             if self.promote and self.forms != "hidden":
                 kv |= kv_blocks - blocks <= spare
             values, weights = forms_table(view, value_s, np.where(hidden, kv_blocks, blocks), blocks, kv, hidden)
-        required = np.ones(len(rows), np.bool_) if all_run else None
+        required = everyone(len(rows)) if all_run else None
         return BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
 
     def _answered(self, view: View, rows: Ints, fed: Ints, problem: BatchProblem) -> Plan:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
 
-from aptsched.certificate import sum_rounded_up
+from aptsched.certificate import sums
 from aptsched.checks import MAX_COUNT, Bools, Floats, Ints
+from aptsched.constant import constant
 from aptsched.policies.scheduling_value import hidden_value
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection
@@ -24,8 +24,9 @@ NOT_OFFERED = MAX_COUNT  # blocks: what does not fit alone is in no selection an
 
 def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
     """Blocks of so many tokens and the one after them, [r]; without it where they fill the whole pool exactly."""
-    full = num_tokens == view.num_blocks * view.cache.per_block[form]
-    return view.cache.blocks(num_tokens + ~full, form)
+    per_block = view.cache.per_block[form]
+    full = num_tokens == view.num_blocks * per_block
+    return (num_tokens + per_block - full) // per_block
 
 
 def forms_table(
@@ -55,23 +56,22 @@ def compose(problem: BatchProblem, select: Select) -> Selection:
     num_tokens = 0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens))
     if not (fit_together(problem, num_blocks, num_tokens) and all_wanted(problem, values)):
         return select(problem)
-    form += 1
-    form.flags.writeable = False
-    terms = values.tolist()
-    return Selection(form, math.fsum(terms), num_blocks, num_tokens, FREE, sum_rounded_up(terms))
+    objective_s, bound_s = sums(values.tolist())
+    return Selection(form, objective_s, num_blocks, num_tokens, FREE, bound_s)
 
 
 def best_forms(problem: BatchProblem) -> Ints:
-    """The column of the most valuable form that fits alone, [n]."""
+    """The most valuable form of each request that fits alone, [n]; read-only."""
     if problem.num_forms == 1:
-        return np.zeros(problem.num_requests, np.int64)
-    best: Ints = np.where(problem.fits_alone(), problem.values, -np.inf).argmax(axis=1)
+        return constant(1, problem.num_requests)
+    best: Ints = np.where(problem.fits_alone(), problem.values, -np.inf).argmax(axis=1) + 1
+    best.setflags(write=False)
     return best
 
 
 def chosen(array: Array, form: Ints) -> Array:
-    """The entry in that column of each row, [n]."""
-    return array[:, 0] if array.shape[1] == 1 else array[np.arange(len(form)), form]
+    """The entry of each row in the column of its form, [n]."""
+    return array[:, 0] if array.shape[1] == 1 else array[np.arange(len(form)), form - 1]
 
 
 def fit_together(problem: BatchProblem, num_blocks: int, num_tokens: int) -> bool:

@@ -33,7 +33,9 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
         pending_s *= np.minimum(objective_s / pending_s, 1.0) ** 2
         return pending_s
     late = view.missed_slo.take(rows) | (pending_s > objective_s)
-    return np.multiply(pending_s, NEAR_ZERO, out=pending_s, where=late)
+    if np.count_nonzero(late):
+        np.multiply(pending_s, NEAR_ZERO, out=pending_s, where=late)
+    return pending_s
 
 
 def hidden_value(value_s: Floats, kv_blocks: Ints, view: View) -> Floats:

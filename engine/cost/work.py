@@ -82,6 +82,6 @@ def work_of(batch: Batch) -> Work:
         context_tokens=int(np.add.reduce(start)),
         decode_seqs=num_decodes,
         hidden_tokens=int(np.add.reduce(start[hidden])) if np.count_nonzero(hidden) else 0,
-        promoted_tokens=sum(promotion.num_cached for promotion in batch.promotions),
+        promoted_tokens=sum([promotion.num_cached for promotion in batch.promotions]),
         swapped_blocks=batch.num_swapped_blocks,
     )
