@@ -26,7 +26,8 @@ def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
     """Blocks of so many tokens and the one after them, [r]; without it where they fill the whole pool exactly."""
     per_block = view.cache.per_block[form]
     full = num_tokens == view.num_blocks * per_block
-    return (num_tokens + per_block - full) // per_block
+    blocks: Ints = (num_tokens + per_block - full) // per_block
+    return blocks
 
 
 def forms_table(
