@@ -113,11 +113,12 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
     if not len(rows):
         return
     most = num_remaining.take(rows)
-    bad = (plan.num_tokens - 1).view(np.uint64) >= most.view(np.uint64)  # what is below 1 is then huge
-    if np.count_nonzero(bad):
-        at = int(bad.argmax())
-        given, request = plan.num_tokens[at], view.request_id[rows[at]]
-        raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
+    if np.count_nonzero(plan.num_tokens != most):
+        bad = (plan.num_tokens < 1) | (plan.num_tokens > most)
+        if bad.any():
+            at = int(bad.argmax())
+            given, request = plan.num_tokens[at], view.request_id[rows[at]]
+            raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
     own = form.take(rows)
     if np.count_nonzero(plan.form != own) or np.count_nonzero(own) < len(own):
         _check_forms(plan, view, own)

@@ -107,25 +107,23 @@ class AptServe:
 
     def _compose(self, view: View, running: Ints, waiting: Ints) -> Plan:
         """Iteration type, then the batch; if the prefill is empty, a decode."""
-        plan = None
-        if len(waiting) and (self.order == "fcfs" or longer_pending(view, waiting, running)):
-            plan = self._prefill(view, waiting, running)
+        plan = self._prefill(view, waiting, running) if len(waiting) else None
         return self._decode(view, running) if plan is None else plan
 
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
-        """Whom of the waiting requests to admit beside what runs; None where that is nobody."""
+        """Whom of the waiting requests to admit beside what runs; None where that is nobody, or a decode goes first."""
         lightest, in_order = self._lightest(view), self.order == "fcfs"
         num_tokens = view.num_tokens.take(waiting)
         least = view.cache.blocks(int(np.minimum.reduce(num_tokens)), lightest)
-        if least > view.free_blocks:
-            return None
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
         if len(running):
             capacity -= int(self.watermark * view.num_blocks)
-            if least <= capacity:
-                capacity -= int(np.add.reduce(growth(view, running, view.num_remaining.take(running))))
-        if least > capacity or max_seqs <= 0:
+        if least > capacity or max_seqs <= 0 or not (in_order or longer_pending(view, waiting, running)):
             return None
+        if len(running):
+            capacity -= int(np.add.reduce(growth(view, running, view.num_remaining.take(running))))
+            if least > capacity:
+                return None
         rows, num_tokens = (waiting[:max_seqs], num_tokens[:max_seqs]) if in_order else (waiting, num_tokens)
         fed, blocks = np.minimum(num_tokens, view.max_tokens), next_blocks(view, num_tokens, lightest)
         if in_order:
