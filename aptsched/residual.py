@@ -94,7 +94,9 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     if short is not None:
         raise short
     rows = canonical_order(problem)
-    gain, blocks = problem.values.T[:, rows], problem.weights.T[:, rows]
+    gain, blocks = problem.values.T, problem.weights.T
+    if not isinstance(rows, slice):
+        gain, blocks = gain.take(rows, axis=1), blocks.take(rows, axis=1)
     n = gain.shape[1]
     tokens = constant(0, n) if problem.num_tokens is None else problem.num_tokens[rows]
     seqs, base = constant(1, n), None

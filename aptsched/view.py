@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from aptsched.cache import CacheShape
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.iteration_time import IterationTime
+from aptsched.lazy import lazy
 
 Array = TypeVar("Array", Ints, Floats, Bools)
 
@@ -73,27 +73,27 @@ class View:
     cache: CacheShape
     times: IterationTime
 
-    @cached_property
+    @lazy
     def running(self) -> Bools:
         """Requests that hold blocks of the pool, [n]; the others wait, or are swapped out."""
         return _read_only(self.num_held > 0)
 
-    @cached_property
+    @lazy
     def num_remaining(self) -> Ints:
         """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
         return _read_only(self.num_tokens - self.num_cached)
 
-    @cached_property
+    @lazy
     def pending_since_s(self) -> Floats:
         """Since when each request waits for its next token, [n]: Apt-Serve, section 4.2."""
         return _read_only(np.where(self._awaits_first, self.arrived_at_s, self.last_token_at_s))
 
-    @cached_property
+    @lazy
     def objective_s(self) -> Floats:
         """The objective of each request's next token, [n], in seconds: for the first one TTFT, later TBT."""
         return _read_only(np.where(self._awaits_first, self.slo_ttft_s, self.slo_tbt_s))
 
-    @cached_property
+    @lazy
     def _awaits_first(self) -> Bools:
         return np.isnan(self.last_token_at_s)
 

@@ -40,7 +40,7 @@ class Blocks:
         grown, filled = self.num_held[slot] + need, need.cumsum()
         total = int(filled[-1])
         assert total <= self.free_blocks
-        while self.table.shape[1] < np.maximum.reduce(grown):
+        while self.table.shape[1] < grown[grown.argmax()]:
             self.table = np.concatenate([self.table, np.full_like(self.table, -1)], axis=1)
         blocks = self._free[self.free_blocks - total : self.free_blocks][::-1]
         if total == len(slot):

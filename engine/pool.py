@@ -169,6 +169,7 @@ class BlockPool:
             row, num_tokens, slot, form, start, stop, grown, need = (
                 array[fits] for array in (row, num_tokens, slot, form, start, stop, grown, need)
             )
+        most = int(grown[grown.argmax()]) if len(grown) else 0
         if num_new := len(slot) - int(np.count_nonzero(slot)):
             slot[slot == NO_SLOT] = self._open(num_new)
             table.slot[row] = slot
@@ -180,7 +181,7 @@ class BlockPool:
             start=start,
             num_tokens=num_tokens,
             form=form,
-            block_table=self.device.table[slot, : int(np.maximum.reduce(grown, initial=0))],
+            block_table=self.device.table[slot, :most],
             samples=stop == table.num_tokens.take(row),
             promotions=promotions,
             swap_out=out,

@@ -96,7 +96,9 @@ class AptServe:
 
     def _beyond_the_pool(self, view: View) -> tuple[Ints, Ints]:
         """Whom the pool can never hold in any form offered, and who runs in a form that it cannot hold any more."""
-        if view.cache.blocks(int(np.maximum.reduce(view.num_tokens, initial=0)), KV) <= view.num_blocks:
+        num_tokens = view.num_tokens  # whose argmax takes a quarter of the time of its maximum, for so few
+        longest = int(num_tokens[num_tokens.argmax()]) if len(num_tokens) else 0
+        if view.cache.blocks(longest, KV) <= view.num_blocks:
             return nothing(), nothing()
         never = view.cache.blocks(view.num_tokens, self._lightest(view)) > view.num_blocks
         outgrown = ~never & (view.cache.blocks_by_form(view.num_tokens, view.form) > view.num_blocks)
@@ -114,7 +116,7 @@ class AptServe:
         """Whom of the waiting requests to admit beside what runs; None where that is nobody, or a decode goes first."""
         lightest, in_order = self._lightest(view), self.order == "fcfs"
         num_tokens = view.num_tokens.take(waiting)
-        least = view.cache.blocks(int(np.minimum.reduce(num_tokens)), lightest)
+        least = view.cache.blocks(int(num_tokens[num_tokens.argmin()]), lightest)
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
         if len(running):
             capacity -= int(self.watermark * view.num_blocks)

@@ -83,5 +83,8 @@ def fit_together(problem: BatchProblem, num_blocks: int, num_tokens: int) -> boo
 
 def all_wanted(problem: BatchProblem, values: Floats) -> bool:
     """Whether each request is required, or its value, [n], is above 0."""
-    wanted = values > 0 if problem.required is None else problem.required | (values > 0)
-    return bool(np.count_nonzero(wanted) == len(wanted))
+    required, n = problem.required, problem.num_requests
+    if required is not None and np.count_nonzero(required) == n:
+        return True
+    wanted = values > 0 if required is None else required | (values > 0)
+    return bool(np.count_nonzero(wanted) == n)
