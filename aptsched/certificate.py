@@ -24,7 +24,7 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
         form=form,
         objective_s=exact_sum(problem.values.T.take(at)),
         num_blocks=int(np.add.reduce(problem.weights.T.take(at))),
-        num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens[form > 0])),
+        num_tokens=0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens.take(at % len(form)))),
         multipliers=multipliers,
         bound_s=dual_bound(problem, multipliers),
     )

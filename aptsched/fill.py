@@ -63,7 +63,7 @@ def _moves(
     """
     n, served = len(option), option > 0
     position = (option - 1) * n + np.arange(n)  # of nobody in particular where not served
-    more = residual.gain - np.where(served, residual.gain.take(position), 0.0)
+    more = residual.gain - residual.gain.take(position) * served
     extra = residual.blocks - residual.blocks.take(position) * served
     fits = more > 0
     fits &= extra <= room[0]

@@ -50,6 +50,8 @@ def increments(gain: Floats, weight: Ints) -> Increments:
     weights = weight.astype(np.float64)
     if np.minimum.reduce(weights, axis=None) <= 0:
         np.maximum(weights, WEIGHTLESS, out=weights)
+    if len(gain) == 1:
+        return Increments((gain / weights)[0], weights[0], np.ones(len(gain[0]), np.int8))
     if len(gain) == 2:
         return _of_two(gain, weights)
     gains = np.maximum(gain, 0.0)

@@ -135,14 +135,17 @@ def canonical_order(problem: BatchProblem) -> Ints | slice:
     first = problem.values[:, 0]
     if np.logical_and.reduce(first[1:] < first[:-1]):
         return slice(None)
-    order = np.argsort(-first, kind="stable")
-    ranked = first[order]
+    order: Ints = (-first).argsort(kind="stable")
+    ranked = first.take(order)
     equal = ranked[1:] == ranked[:-1]
     if np.count_nonzero(equal):
         keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
         keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
         keys += [-problem.values[:, column] for column in range(1, problem.num_forms)]
-        tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        as_another = np.zeros(len(first), np.bool_)
+        as_another[1:] = equal
+        as_another[:-1] |= equal
+        tied = as_another.nonzero()[0]
         among = order[tied]
         order[tied] = among[np.lexsort((*(key[among] for key in keys), -first[among]))]
     return order
