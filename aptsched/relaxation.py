@@ -51,6 +51,8 @@ def relax(residual: Residual, refill: bool = False) -> Relaxation:
         return knapsack(residual, refill)
     if memory_may_decide(residual):
         found = within_all(residual, knapsack(residual, refill))
+        if found is None and refill:  # what is taken after the LP's may be too much, which must not lose the LP's
+            found = within_all(residual, knapsack(residual))
         if found is not None:
             return found
     option, price = walk(residual)

@@ -94,6 +94,19 @@ def test_filling_takes_what_still_fits() -> None:
     assert greedy(problem, fill=True).form.tolist() == [1, 0, 1]
 
 
+def test_filling_beside_a_token_budget_loses_nothing() -> None:
+    """Memory decides what the LP serves; what still fits into memory after it does not fit into the token budget."""
+    problem = BatchProblem(
+        values=[[11.0], [14.0], [39.0], [31.0], [6.0]],
+        weights=[[11], [14], [39], [31], [6]],
+        capacity=78,
+        num_tokens=[13, 27, 38, 8, 23],
+        max_tokens=92,
+    )
+    unfilled, filled = greedy(problem, fill=False).objective_s, greedy(problem).objective_s
+    assert filled >= unfilled == 70.0
+
+
 def test_filling_beside_the_single_request_takes_what_weighs_nothing() -> None:
     """The single request fills all 100 blocks; 2 s in no blocks still fit."""
     problem = BatchProblem(values=[[1.0], [99.0], [2.0]], weights=[[1], [100], [0]], capacity=100)
