@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.checks import Ints
+from aptsched.checks import Floats, Ints
 from aptsched.order import leading
 from aptsched.residual import Residual
 from aptsched.selection import served_positions
@@ -68,22 +68,19 @@ def _moves(
     fits = more > 0
     fits &= extra <= room[0]
     found = fits.ravel().nonzero()[0]
-    sides = [
-        (free, rate, use)
-        for free, rate, use in zip(room[1:], price[1:], (residual.tokens, residual.seqs), strict=True)
-        if free < np.inf
-    ]
-    for free, _, use in sides:
+    paid: Floats | float = 0.0
+    if len(found) and min(room[1:]) < np.inf:
         request = found % n
-        found = found[served[request] | (use[request] <= free)]
+        new = ~served.take(request)
+        tokens, seqs = residual.tokens.take(request) * new, residual.seqs.take(request) * new
+        fitting = ((tokens <= room[1]) & (seqs <= room[2])).nonzero()[0]
+        found, paid = found.take(fitting), (price[1] * tokens + price[2] * seqs).take(fitting)
     if not len(found):
         return found, found
-    request, blocks = found % n, extra.ravel()[found]
-    costs = price[0] * blocks
-    for _, rate, use in sides:
-        costs += rate * use[request] * ~served[request]
+    request, blocks = found % n, extra.ravel().take(found)
+    costs = price[0] * blocks + paid
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        worth = more.ravel()[found] / np.maximum(costs, 0.0, out=costs)
+        worth = more.ravel().take(found) / np.maximum(costs, 0.0, out=costs)
     best = leading(worth, AT_ONCE)
     best = best[np.sort(np.unique(request[best], return_index=True)[1])]  # the best move of each request
     return found[best], blocks[best]

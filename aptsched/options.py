@@ -45,11 +45,11 @@ class Options:
     @classmethod
     def of_one(cls, residual: Residual, gain: Floats, resources: Ints) -> Options:
         """One option for each request, of given gain, [n]; memory is none of the resources."""
-        n = len(gain)
-        take = np.zeros((len(resources), 2, n))
+        both, take = np.zeros((2, len(gain))), np.zeros((len(resources), 2, len(gain)))
+        both[1] = offered(gain)
         for row, resource in enumerate(resources.tolist()):
             take[row, 1] = (residual.blocks, residual.tokens, residual.seqs)[resource]
-        return cls(resources, np.array(residual.limits)[resources], np.stack([np.zeros(n), offered(gain)]), take)
+        return cls(resources, np.array(residual.limits)[resources], both, take)
 
     def some(self, requests: Ints, limits: Floats) -> Options:
         """Those of some requests, with other limits."""
@@ -62,13 +62,16 @@ class Options:
 
     def cost(self, rates: Floats) -> Floats:
         """What the options take, weighted by a rate for each resource, [..., D] -> [..., k + 1, n]."""
-        cost: Floats = np.einsum("...d,dkn->...kn", rates, self.take)  # no BLAS: the same to the last bit everywhere
+        cost: Floats = np.zeros(rates.shape[:-1] + self.gain.shape)
+        for resource, take in enumerate(self.take):  # no BLAS: the same to the last bit everywhere
+            cost += rates[..., resource, None, None] * take
         return cost
 
     def used(self, option: Ints) -> Floats:
         """What one option for each request, [n], takes in all, [D]."""
-        position = self.position(option)
-        return np.array([np.add.reduce(row.take(position)) for row in self.take], np.float64)
+        flat = self.take.reshape(len(self.take), self.gain.size)
+        used: Floats = np.add.reduce(flat.take(self.position(option), axis=1), axis=1)
+        return used
 
     def position(self, option: Ints) -> Ints:
         """Where one option for each request, [n], stands in a flat [(k + 1) n]."""

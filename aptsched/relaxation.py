@@ -10,10 +10,12 @@ import numpy as np
 from aptsched.checks import Ints
 from aptsched.fill import room_left
 from aptsched.hull import increments
-from aptsched.order import HALF, MANY, split, take_more
+from aptsched.order import HALF, split, take_more
 from aptsched.residual import Residual
 from aptsched.selection import Multipliers
 from aptsched.walk import walk
+
+FEW = 256  # requests up to which a split costs little beside the walk that it may spare
 
 
 class Relaxation(NamedTuple):
@@ -62,7 +64,7 @@ def relax(residual: Residual, refill: bool = False) -> Relaxation:
 
 def memory_may_decide(residual: Residual) -> bool:
     """Whether it pays to try memory alone first: requests are few, or blocks are what is shortest for what is asked."""
-    if residual.num_requests <= MANY:
+    if residual.num_requests <= FEW:
         return True
     asked = (residual.blocks[0], residual.tokens, residual.seqs)
     short = [int(np.add.reduce(use)) / (1 + limit) for use, limit in zip(asked, residual.limits, strict=True)]

@@ -123,7 +123,7 @@ def measure(setting: Setting, seed: int, num_solved: int, console: Console) -> R
         "share_with_both_side_constraints_binding": binding / setting.num_snapshots,
         "general_ms": {name: spread(taken) for name, taken in general.items()},
         "plain_over_greedy": ratio(plain_s, greedy_s),
-        "greedy_over_memory_alone": ratio(greedy_s, memory_s) if memory_s else None,
+        "greedy_over_memory_alone": ratio(greedy_s, memory_s),
         "best_general_over_core": None if fastest is None else fastest / float(np.median(core_s)),
     }
 
@@ -143,8 +143,8 @@ def spread(seconds: list[float]) -> dict[str, float] | None:
 
 
 def ratio(over: list[float], under: list[float]) -> float | None:
-    """Of the medians."""
-    return float(np.median(over)) / float(np.median(under)) if over else None
+    """The median over the snapshots, each of which both were timed on in the same spell of the machine."""
+    return float(np.median(np.divide(over, under))) if over and under else None
 
 
 def settings(num_snapshots: int) -> list[Setting]:
