@@ -23,7 +23,7 @@ from engine.request import Request
 SCHEMA, VERSION = "aptsched.calibration", 1
 # Most of these are rounded up a little to the rows of a kernel, as iterations are (`engine.models.matmul.padded`).
 DECODES = ((1, 64), (4, 128), (8, 256), (16, 128), (31, 128), (8, 512), (4, 1024))  # requests, tokens cached of each
-PREFILLS = (16, 62, 123, 247, 495, 1000)  # tokens of a prompt
+PREFILLS = (16, 64, 123, 247, 495, 1000)  # tokens of a prompt
 REPEATS = 5
 MAX_FED = 1024  # tokens, all runs of a prefill together: a long one says as much in one run as a short one in five
 MAX_REBUILT = 8192  # tokens, all runs of a decode in hidden form together
