@@ -7,11 +7,10 @@ import math
 import numpy as np
 
 from aptsched.checks import Bools, Floats, Ints
-from aptsched.exact_sum import exact_sum
+from aptsched.exact_sum import UNIT_ROUNDOFF, exact_sum
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection, served_positions
 
-UNIT_ROUNDOFF = 2.0**-53
 HUGE = 2**1023  # a limit beyond it is paid for as infinite, or not at all
 
 
