@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from aptsched.checks import Floats
+from aptsched.constant import ones
 
 UNIT_ROUNDOFF = 2.0**-53
 NARROW = (2.0**-500, 2.0**500)  # norms of which the square and the grid are normal numbers
@@ -29,7 +30,8 @@ def exact_sum(terms: Floats) -> float:
     grid = math.ldexp(1.0, (count + 1).bit_length() + math.frexp(norm)[1] + 1)  # norm: at least the largest term
     leading = terms + grid
     leading -= grid
-    exact, rest = float(np.add.reduce(leading)), float(np.add.reduce(terms - leading))
+    one = ones(count)  # a product takes half of the time of a sum
+    exact, rest = float(leading.dot(one)), float((terms - leading).dot(one))
     total = exact + rest
     missed = abs(math.fsum((exact, rest, -total))) + (count * UNIT_ROUNDOFF) ** 2 * grid
     boundary = (abs(total) - math.nextafter(abs(total), 0.0)) / 2

@@ -25,7 +25,8 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
     taken alone, is returned. At most D requests are fractional under D limits, and each is worth no more than the one
     taken alone, so that one of the two is worth at least 1 / (D + 1) of the LP's optimum: half of it with memory alone
     (Apt-Serve, Theorem 1, here for whole blocks, any number of forms and forms that do not fit), a third or a quarter
-    with a token budget or a sequence limit or both. Limits that all requests together stay within do not count.
+    with a token budget or a sequence limit or both. Limits that all requests together stay within, or all that fits in
+    the blocks, do not count.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def increments(gain: Floats, weight: Ints) -> Increments:
     request's second step sorts before its first, as Apt-Serve's halves can.
     """
     weights = weight.astype(np.float64)
-    if np.minimum.reduce(weights, axis=None) <= 0:
+    if weights.item(weights.argmin()) <= 0:
         np.maximum(weights, WEIGHTLESS, out=weights)
     if len(gain) == 1:
         return Increments((gain / weights)[0], weights[0], np.ones(len(gain[0]), np.int8))

@@ -184,10 +184,10 @@ class BatchProblem:
 
     def all_fit_alone(self) -> bool:
         """Whether all forms of all requests do."""
-        most_blocks = int(np.maximum.reduce(self.weights.T, axis=None))
-        if self.max_tokens is None or self.num_tokens is None:
-            return most_blocks <= self.capacity
-        return most_blocks <= self.capacity and int(np.maximum.reduce(self.num_tokens)) <= self.max_tokens
+        blocks, tokens = self.weights.T, self.num_tokens
+        if blocks.item(blocks.argmax()) > self.capacity:  # argmax takes half of the time of a maximum
+            return False
+        return self.max_tokens is None or tokens is None or bool(tokens[tokens.argmax()] <= self.max_tokens)
 
 
 def scaled_up(blocks: Ints, ratio: Fraction) -> Ints:

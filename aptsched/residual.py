@@ -10,6 +10,7 @@ import numpy as np
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.constant import constant
 from aptsched.errors import InfeasibleError
+from aptsched.flags import all_of, any_of
 from aptsched.problem import BatchProblem
 
 FEW = 16  # entries whose greatest common divisor is mostly that of all
@@ -119,26 +120,29 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     if max_seqs is not None and beside:
         limited.append((seqs, max_seqs))
     for use, limit in limited:
-        if np.maximum.reduce(use, axis=None) > limit:
+        if use.item(use.argmax()) > limit:
             gain, blocks = gain * (use <= limit), blocks * (use <= limit)
     unit = common_unit(blocks)
+    if unit > 1:
+        blocks = blocks // unit
+    free = math.inf if room // unit >= int(np.add.reduce(blocks, axis=None)) else float(room // unit)
     limits = (
-        math.inf if room >= int(np.add.reduce(blocks, axis=None)) else float(room // unit),
-        never_short(max_tokens, tokens, gain),
-        never_short(max_seqs, seqs, gain),
+        free,
+        never_short(max_tokens, tokens, gain, blocks, free),
+        never_short(max_seqs, seqs, gain, blocks, free),
     )
-    return Residual(rows, base, gain, blocks // unit if unit > 1 else blocks, tokens, seqs, limits, unit)
+    return Residual(rows, base, gain, blocks, tokens, seqs, limits, unit)
 
 
 def canonical_order(problem: BatchProblem) -> Ints | slice:
     """Rows by falling values, ties by all other data; all in order where they stand so, as in an arrival queue."""
     first = problem.values[:, 0]
-    if np.logical_and.reduce(first[1:] < first[:-1]):
+    if all_of(first[1:] < first[:-1]):
         return slice(None)
     order: Ints = (-first).argsort(kind="stable")
     ranked = first.take(order)
     equal = ranked[1:] == ranked[:-1]
-    if np.count_nonzero(equal):
+    if any_of(equal):
         keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
         keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
         keys += [-problem.values[:, column] for column in range(1, problem.num_forms)]
@@ -163,8 +167,16 @@ def common_unit(blocks: Ints) -> int:
     return few if few == 1 else max(1, int(np.gcd.reduce(blocks, axis=None)))
 
 
-def never_short(limit: int | None, use: Ints, gain: Floats) -> float:
-    """The limit, or inf where all that could be served stay within it."""
+def never_short(limit: int | None, use: Ints, gain: Floats, blocks: Ints, free: float) -> float:
+    """The limit, or inf where all that could be served stay within it, or all that fits in the free blocks.
+
+    That is so where no option on offer uses more of it for a block than there is for each block that is free.
+    """
     if limit is None or np.add.reduce(use) <= limit:
         return math.inf
+    if 1 <= free <= limit:
+        more = use > blocks * (limit // int(free))  # for what fits no more than the limit, so without overflow
+        more &= gain > 0
+        if not any_of(more):
+            return math.inf
     return math.inf if use.dot(np.maximum.reduce(gain) > 0) <= limit else float(limit)

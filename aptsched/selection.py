@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from aptsched.checks import Ints
+from aptsched.constant import numbered
 
 
 def served_positions(form: Ints, num_forms: int) -> Ints:
     """Where the forms of those served, of forms [n] with 0 for not served, are in an array [k, n], counted in a row."""
-    return np.equal.outer(np.arange(1, num_forms + 1), form).ravel().nonzero()[0]
+    at: Ints = (numbered(num_forms) == form).ravel().nonzero()[0]
+    return at
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from aptsched import BatchProblem, greedy
 from aptsched.errors import InfeasibleError
+from aptsched.residual import reduce
 from brute_force import check_selection, enumerate_all, guarantee_kept
 from strategies import hybrid_problems, problems, singular_problems, sweep_chunks, sweep_problem
 
@@ -206,3 +209,39 @@ def test_what_cannot_fit_has_no_part_in_the_bound() -> None:
     for value, weight in ((1e30, 9), (2.0, 2**32)):
         selection = greedy(BatchProblem([*values, [value]], [*weights, [weight]], 1))
         assert (selection.objective_s, selection.bound_s) == (expected.objective_s, expected.bound_s)
+
+
+@pytest.mark.parametrize(("tokens", "limits"), [(12, (4.0, np.inf, np.inf)), (13, (4.0, 50.0, np.inf))])
+def test_what_memory_implies_is_no_limit(tokens: int, limits: tuple[float, float, float]) -> None:
+    """Four blocks are free and 50 tokens: with 12 a block no batch has more than 48, with 13 four requests have 52."""
+    values = np.arange(10.0, 0.0, -1.0)[:, None]
+    weights = np.full((10, 1), 3)  # in units of 3 blocks
+    problem = BatchProblem(values, weights, 14, np.full(10, tokens), max_tokens=50, max_seqs=7)
+    assert reduce(problem).limits == limits
+    selection = greedy(problem)
+    assert selection.objective_s == (34.0 if tokens == 12 else 27.0)
+    assert check_selection(problem, selection) <= Fraction(selection.bound_s)
+
+
+@settings(max_examples=300)
+@given(problem=problems())
+def test_limits_left_out_are_never_exceeded(problem: BatchProblem) -> None:
+    """Every batch within the limits that are left of the residual is within all of the problem's."""
+    try:
+        residual = reduce(problem)
+    except InfeasibleError:
+        return
+    offered = [[0, *(np.flatnonzero(gain > 0) + 1).tolist()] for gain in residual.gain.T]
+    uses = (residual.tokens, residual.seqs)
+    free = [None, None]
+    if problem.max_tokens is not None:
+        held = 0 if problem.required is None else int(problem.num_tokens[problem.required].sum())
+        free[0] = problem.max_tokens - held
+    if problem.max_seqs is not None:
+        free[1] = problem.max_seqs - (0 if problem.required is None else int(problem.required.sum()))
+    for options in product(*offered):
+        served = [(option - 1, i) for i, option in enumerate(options) if option]
+        used = [sum(int(residual.blocks[at]) for at in served)]
+        used += [sum(int(use[i]) for _, i in served) for use in uses]
+        if all(amount <= limit for amount, limit in zip(used, residual.limits, strict=True)):
+            assert all(limit is None or amount <= limit for amount, limit in zip(used[1:], free, strict=True))
