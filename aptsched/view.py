@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from aptsched.cache import CacheShape
 from aptsched.checks import Bools, Floats, Ints
 from aptsched.iteration_time import IterationTime
@@ -24,9 +22,12 @@ class View:
     now_s : float
     request_id : int array, [n]
     arrived_at_s : float array, [n]
-    last_token_at_s : float array, [n]
-        nan before the first token.
+    pending_since_s : float array, [n]
+        When the newest token came, or before the first one the request: since then it waits for its next token
+        (Apt-Serve, section 4.2).
     slo_ttft_s, slo_tbt_s : float array, [n]
+    objective_s : float array, [n]
+        Of the next token, in seconds: for the first one TTFT, later TBT.
     missed_slo : bool array, [n]
         Whether a token so far came later than its objective.
     num_prompt_tokens : int array, [n]
@@ -54,9 +55,10 @@ class View:
     now_s: float
     request_id: Ints
     arrived_at_s: Floats
-    last_token_at_s: Floats
+    pending_since_s: Floats
     slo_ttft_s: Floats
     slo_tbt_s: Floats
+    objective_s: Floats
     missed_slo: Bools
     num_prompt_tokens: Ints
     num_tokens: Ints
@@ -82,20 +84,6 @@ class View:
     def num_remaining(self) -> Ints:
         """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
         return _read_only(self.num_tokens - self.num_cached)
-
-    @lazy
-    def pending_since_s(self) -> Floats:
-        """Since when each request waits for its next token, [n]: Apt-Serve, section 4.2."""
-        return _read_only(np.where(self._awaits_first, self.arrived_at_s, self.last_token_at_s))
-
-    @lazy
-    def objective_s(self) -> Floats:
-        """The objective of each request's next token, [n], in seconds: for the first one TTFT, later TBT."""
-        return _read_only(np.where(self._awaits_first, self.slo_ttft_s, self.slo_tbt_s))
-
-    @lazy
-    def _awaits_first(self) -> Bools:
-        return np.isnan(self.last_token_at_s)
 
 
 def _read_only(array: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class RequestBook:
         self.eos_token_ids = frozenset(eos_token_ids)
         self.table = RequestTable()
         self._last_arrival_s = -np.inf
+        self._any_stops = False  # whether any request so far has tokens that end it
         self._ended: deque[RequestRecord] = deque()  # not yet handed over
 
     def add(self, request: Request) -> None:
@@ -64,21 +65,21 @@ class RequestBook:
         stop = frozenset[int]() if request.params.ignore_eos else self.eos_token_ids
         if request.params.stop_token_ids:
             stop = stop.union(request.params.stop_token_ids)
+        self._any_stops |= bool(stop)
         # One token more than the pool holds can be made, and none after it.
         end_tokens = min(self.limits.most_tokens(request), self.pool.max_request_tokens + 1)
         self.table.add(request, end_tokens, stop)
 
-    def add_tokens(self, rows: Ints, token_ids: list[int], now_s: float) -> tuple[list[Request], Ints]:
-        """Gives each row its next token. Returns the requests, and the rows of those that are over."""
+    def add_tokens(self, rows: Ints, requests: Sequence[Request], token_ids: list[int], now_s: float) -> Ints:
+        """Gives each request, in that row, its next token. Returns the rows of those that are over."""
         over = self.table.add_tokens(rows, now_s)
-        requests: list[Request] = self.table.request.take(rows).tolist()
-        stops = self.table.stop_token_ids.take(rows).tolist()
         for request, token_id in zip(requests, token_ids, strict=True):
             request.output_token_ids.append(token_id)
             request.token_at_s.append(now_s)
-        if any(stops):
-            over |= [token_id in stop for token_id, stop in zip(token_ids, stops, strict=True)]
-        return requests, rows[over]
+        if self._any_stops:
+            stops = self.table.stop_token_ids.take(rows).tolist()
+            over |= np.array([token_id in stop for token_id, stop in zip(token_ids, stops, strict=True)], np.bool_)
+        return rows[over]
 
     def end_of(self, row: int) -> End:
         """How a request that is over has ended."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from aptsched.constant import constant
+from aptsched.flags import all_of
 from engine.batch import Batch, Step
 from engine.cost.work import CostModel, work_of
 
@@ -23,6 +25,6 @@ class ComputedExecutor:
 
     def run(self, batch: Batch) -> Step:
         """Says how long the batch takes; entries that sample get token 0."""
-        token_ids = batch.samples.astype(np.int64)
-        token_ids += TOKEN_ID - 1
+        samples = batch.samples
+        token_ids = constant(TOKEN_ID, len(samples)) if all_of(samples) else np.where(samples, TOKEN_ID, -1)
         return Step(float(self.cost.seconds(work_of(batch))), token_ids)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import compress
 from time import perf_counter
 
 import numpy as np
 
 from aptsched import interrupts
 from aptsched.checks import Ints
+from aptsched.flags import all_of, count_of
 from aptsched.iteration_time import IterationTime
 from aptsched.plan import Plan, Policy
 from aptsched.request import Outcome, RequestRecord
@@ -203,11 +205,12 @@ class Loop:
         self.clock.advance(step.duration_s + (modelled_s or 0.0))
         now_s = self.clock.now_s()
         iteration = self._done(plan, applied, start_s, now_s)
-        rows, sampled, samples = applied.row, step.token_ids, applied.batch.samples
-        if np.count_nonzero(samples) < len(samples):
-            rows, sampled = rows[samples], sampled[samples]
-        token_ids = sampled.tolist()
-        requests, over = self._book.add_tokens(rows, token_ids, now_s)
+        rows, requests, samples = applied.row, applied.batch.requests, applied.batch.samples
+        token_ids = step.token_ids.tolist()
+        if not all_of(samples):
+            rows, sampled = rows[samples], samples.tolist()
+            requests, token_ids = list(compress(requests, sampled)), list(compress(token_ids, sampled))
+        over = self._book.add_tokens(rows, requests, token_ids, now_s)
         if len(over):
             self._book.end(over, map(self._book.end_of, over.tolist()))
         if len(over) or len(plan.reject):
@@ -253,13 +256,15 @@ class Loop:
         """What the iteration did, before finished requests leave; its scheduling is not over."""
         batch, hidden_blocks = applied.batch, self.pool.hidden_blocks
         in_output = batch.start >= self._table.num_prompt_tokens.take(applied.row)
-        num_decodes = int(np.count_nonzero(batch.samples & in_output & (batch.num_tokens == 1)))
+        single = batch.num_tokens == 1
+        num_decodes = count_of(batch.samples & in_output & single)
+        num_fed = len(single) if all_of(single) else int(np.add.reduce(batch.num_tokens))
         return Iteration(
             number=self._num_iterations,
             start_s=start_s,
             duration_s=now_s - start_s,
             scheduling_s=0.0,
-            num_prefill_tokens=int(np.add.reduce(batch.num_tokens)) - num_decodes,
+            num_prefill_tokens=num_fed - num_decodes,
             num_decode_tokens=num_decodes,
             num_seqs=len(applied.row),
             num_kv_blocks=self.pool.num_blocks - self.pool.free_blocks - hidden_blocks,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from aptsched.checks import Ints
+from aptsched.constant import constant
 from aptsched.iteration_time import IterationTime
 from aptsched.view import View
 from engine.pool import BlockPool
@@ -15,7 +14,7 @@ def observe(
     table: RequestTable, pool: BlockPool, now_s: float, max_tokens: int, max_seqs: int, times: IterationTime
 ) -> View:
     """The view of now: read-only copies, which stay as they are when requests and pool change."""
-    missed_slo, (arrived_at_s, last_token_at_s, slo_ttft_s, slo_tbt_s), ints = table.observed()
+    missed_slo, (arrived_at_s, pending_since_s, slo_ttft_s, slo_tbt_s, objective_s), ints = table.observed()
     request_id, num_prompt_tokens, num_tokens = ints
     n = table.num_rows
     slot = table.slot[:n]
@@ -24,16 +23,17 @@ def observe(
         now_s=now_s,
         request_id=request_id,
         arrived_at_s=arrived_at_s,
-        last_token_at_s=last_token_at_s,
+        pending_since_s=pending_since_s,
         slo_ttft_s=slo_ttft_s,
         slo_tbt_s=slo_tbt_s,
+        objective_s=objective_s,
         missed_slo=missed_slo,
         num_prompt_tokens=num_prompt_tokens,
         num_tokens=num_tokens,
         num_cached=_read_only(pool.num_cached.take(slot)),
         form=_read_only(pool.form.take(slot)),
         num_held=_read_only(pool.device.num_held.take(slot)),
-        num_swapped=_read_only(np.zeros(n, np.int64) if nobody_away else pool.host.num_held.take(slot)),
+        num_swapped=_read_only(constant(0, n) if nobody_away else pool.host.num_held.take(slot)),
         free_blocks=pool.free_blocks,
         num_blocks=pool.num_blocks,
         free_host_blocks=pool.host.free_blocks,

@@ -7,10 +7,12 @@ import numpy as np
 from aptsched.cache import HIDDEN, KV, NONE
 from aptsched.checks import Bools, Ints
 from aptsched.errors import InputError
-from aptsched.plan import Plan
+from aptsched.flags import all_of, any_of, count_of
+from aptsched.plan import Plan, nothing
 from aptsched.view import View
 
 INT64 = np.dtype(np.int64)
+NOTHING = nothing()
 
 
 class PlanError(InputError):
@@ -31,6 +33,8 @@ def check_plan(plan: Plan, view: View) -> None:
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
     for name in ("request", "preempt", "swap_out", "swap_in", "promote", "reject"):
         rows = getattr(plan, name)
+        if rows is NOTHING:
+            continue
         _check_integers(name, rows)
         if len(rows):
             _check_rows(name, rows, view)
@@ -44,14 +48,14 @@ def check_plan(plan: Plan, view: View) -> None:
 
 def _check_rows(name: str, rows: Ints, view: View) -> None:
     n = len(view.request_id)
-    if 0 <= rows[0] and rows[-1] < n and np.count_nonzero(rows[1:] > rows[:-1]) == len(rows) - 1:
+    if 0 <= rows[0] and rows[-1] < n and all_of(rows[1:] > rows[:-1]):
         return  # mostly: they rise
     if np.maximum.reduce(rows.view(np.uint64)) >= n:  # negative ones are huge
         bad = rows[(rows < 0) | (rows >= n)][0]
         raise PlanError(f"{name}: row {bad} is not accepted; rows from 0 to {n - 1} are")
     marked = np.zeros(n, np.bool_)
     marked[rows] = True
-    if np.count_nonzero(marked) != len(rows):
+    if count_of(marked) != len(rows):
         twice = int((np.bincount(rows) > 1).argmax())
         raise PlanError(f"{name}: request {view.request_id[twice]} is there twice; each row once is accepted")
 
@@ -113,14 +117,14 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
     if not len(rows):
         return
     most = num_remaining.take(rows)
-    if np.count_nonzero(plan.num_tokens != most):
+    if any_of(plan.num_tokens != most):
         bad = (plan.num_tokens < 1) | (plan.num_tokens > most)
         if bad.any():
             at = int(bad.argmax())
             given, request = plan.num_tokens[at], view.request_id[rows[at]]
             raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
     own = form.take(rows)
-    if np.count_nonzero(plan.form != own) or np.count_nonzero(own) < len(own):
+    if any_of(plan.form != own) or np.count_nonzero(own) < len(own):
         _check_forms(plan, view, own)
     total = int(np.add.reduce(plan.num_tokens))
     if total > view.max_tokens:

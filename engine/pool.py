@@ -9,6 +9,7 @@ import numpy as np
 from aptsched.cache import HIDDEN, KV, NONE, CacheShape
 from aptsched.checks import Ints
 from aptsched.errors import InputError
+from aptsched.flags import count_of
 from aptsched.plan import Plan
 from engine.batch import NO_COPIES, Batch, Copies, Promotion
 from engine.blocks import Blocks, all_equal, fitting
@@ -160,7 +161,8 @@ class BlockPool:
         row, num_tokens = plan.request, plan.num_tokens
         slot = table.slot.take(row)
         own, start, held = self.form.take(slot), self.num_cached.take(slot), self.device.num_held.take(slot)
-        form = np.where(own == NONE, plan.form, own) if np.count_nonzero(own) < len(own) else own
+        opens = np.count_nonzero(own) < len(own)
+        form = np.where(own == NONE, plan.form, own) if opens else own
         stop = start + num_tokens
         grown = self.cache.blocks_by_form(stop, form)
         need = grown - held
@@ -170,18 +172,19 @@ class BlockPool:
                 array[fits] for array in (row, num_tokens, slot, form, start, stop, grown, need)
             )
         most = int(grown[grown.argmax()]) if len(grown) else 0
-        if num_new := len(slot) - int(np.count_nonzero(slot)):
-            slot[slot == NO_SLOT] = self._open(num_new)
+        if opens:
+            new = slot == NO_SLOT
+            slot[new] = self._open(count_of(new))
             table.slot[row] = slot
+            self.form[slot] = form
         self.device.give(slot, need)
         self.num_cached[slot] = stop
-        self.form[slot] = form
         return row, Batch(
             requests=table.request.take(row).tolist(),
             start=start,
             num_tokens=num_tokens,
             form=form,
-            block_table=self.device.table[slot, :most],
+            block_table=self.device.table.take(slot, axis=0)[:, :most],
             samples=stop == table.num_tokens.take(row),
             promotions=promotions,
             swap_out=out,

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.checks import Bools, Floats, Ints
+from aptsched.flags import any_of
 from engine.request import Request
 
 Objects = npt.NDArray[np.object_]
 
 FIRST_ROWS = 64  # doubled whenever they run out
-FLOATS = ("arrived_at_s", "last_token_at_s", "slo_ttft_s", "slo_tbt_s")
+FLOATS = ("arrived_at_s", "pending_since_s", "slo_ttft_s", "slo_tbt_s", "objective_s")
 INTS = (
     "request_id",
     "num_prompt_tokens",
@@ -44,8 +45,8 @@ class RequestTable:
         n; the columns are longer.
     request : array of Request
     stop_token_ids : array of frozenset
-    request_id, num_prompt_tokens, num_tokens, arrived_at_s, last_token_at_s, slo_ttft_s, slo_tbt_s, missed_slo
-        As in `View`.
+    request_id, num_prompt_tokens, num_tokens, missed_slo
+        As in `View`, like those of `FLOATS`.
     end_tokens : int array
         Prompt and output at which the request is over.
     slot : int array
@@ -59,9 +60,10 @@ class RequestTable:
     stop_token_ids: Objects
     request_id: Ints
     arrived_at_s: Floats
-    last_token_at_s: Floats
+    pending_since_s: Floats
     slo_ttft_s: Floats
     slo_tbt_s: Floats
+    objective_s: Floats
     missed_slo: Bools
     num_prompt_tokens: Ints
     num_tokens: Ints
@@ -94,15 +96,15 @@ class RequestTable:
         self.request[row] = request
         self.stop_token_ids[row] = stop_token_ids
         self.request_id[row] = request.request_id
-        self.arrived_at_s[row] = request.arrived_at_s
-        self.last_token_at_s[row] = np.nan
-        self.slo_ttft_s[row], self.slo_tbt_s[row] = request.slo.ttft_s, request.slo.tbt_s
+        self.arrived_at_s[row] = self.pending_since_s[row] = request.arrived_at_s
+        self.slo_ttft_s[row] = self.objective_s[row] = request.slo.ttft_s
+        self.slo_tbt_s[row] = request.slo.tbt_s
         self.num_prompt_tokens[row], self.num_tokens[row] = request.num_prompt_tokens, request.num_tokens
         self.end_tokens[row] = end_tokens
         self.num_rows += 1
 
     def observed(self) -> tuple[Bools, Floats, Ints]:
-        """Read-only copies: `missed_slo`, [n]; `FLOATS`, [4, n]; `request_id`, prompt and all tokens, [3, n]."""
+        """Read-only copies: `missed_slo`, [n]; `FLOATS`, [5, n]; `request_id`, prompt and all tokens, [3, n]."""
         n = self.num_rows
         copies = self.missed_slo[:n].copy(), self._groups[2][:, :n].copy(), self._groups[3][:3, :n].copy()
         for copy in copies:
@@ -133,15 +135,11 @@ class RequestTable:
 
     def add_tokens(self, rows: Ints, now_s: float) -> Bools:
         """Counts one more token of each row, made now. Returns which rows are over."""
-        last, objective_s = self.last_token_at_s.take(rows), self.slo_tbt_s.take(rows)
-        first = np.isnan(last)
-        if np.count_nonzero(first):
-            last = np.where(first, self.arrived_at_s[rows], last)
-            objective_s = np.where(first, self.slo_ttft_s[rows], objective_s)
-        late = now_s - last > objective_s
-        if np.count_nonzero(late):
+        late = now_s - self.pending_since_s.take(rows) > self.objective_s.take(rows)
+        if any_of(late):
             self.missed_slo[rows] |= late
-        self.last_token_at_s[rows] = now_s
+        self.pending_since_s[rows] = now_s
+        self.objective_s[rows] = self.slo_tbt_s.take(rows)
         num_tokens = self.num_tokens.take(rows)
         num_tokens += 1
         self.num_tokens[rows] = num_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -62,9 +63,10 @@ def view_of(
         now_s=now_s,
         request_id=np.arange(len(requests)),
         arrived_at_s=floats([r.arrived_at_s for r in requests]),
-        last_token_at_s=floats([r.last_token_at_s for r in requests]),
+        pending_since_s=floats([r.arrived_at_s if isnan(r.last_token_at_s) else r.last_token_at_s for r in requests]),
         slo_ttft_s=floats([r.slo_ttft_s for r in requests]),
         slo_tbt_s=floats([r.slo_tbt_s for r in requests]),
+        objective_s=floats([r.slo_ttft_s if isnan(r.last_token_at_s) else r.slo_tbt_s for r in requests]),
         missed_slo=np.array([r.missed_slo for r in requests], np.bool_),
         num_prompt_tokens=ints([r.num_prompt_tokens for r in requests]),
         num_tokens=ints([r.num_prompt_tokens + r.num_output_tokens for r in requests]),

@@ -8,11 +8,12 @@ import numpy as np
 
 from aptsched.cache import HIDDEN, KV
 from aptsched.checks import Bools, Ints
-from aptsched.constant import everyone
+from aptsched.constant import constant, everyone
 from aptsched.errors import InputError
+from aptsched.flags import any_of
 from aptsched.greedy import greedy
 from aptsched.plan import Plan, nothing
-from aptsched.policies.composition import Select, compose, forms_table, next_blocks
+from aptsched.policies.composition import Select, all_served, compose, forms_table, next_blocks
 from aptsched.policies.queue import check_watermark, entries, growth, leading, leading_at_least, shared, survivors
 from aptsched.policies.scheduling_value import FALLBACKS, scheduling_value
 from aptsched.problem import BatchProblem
@@ -88,7 +89,9 @@ class AptServe:
         """The plan of the next iteration, with its problem and certificate."""
         reject, outgrown = self._beyond_the_pool(view)
         if not len(reject) and not len(outgrown):
-            return self._compose(view, view.running.nonzero()[0], np.logical_not(view.running).nonzero()[0])
+            running = view.running.nonzero()[0]
+            all_run = len(running) == len(view.request_id)
+            return self._compose(view, running, nothing() if all_run else np.logical_not(view.running).nonzero()[0])
         view = without_cache(view, np.concatenate([reject, outgrown]))
         waiting = np.setdiff1d(np.flatnonzero(~view.running), reject)
         plan = self._compose(view, np.flatnonzero(view.running), waiting)
@@ -155,7 +158,7 @@ class AptServe:
             hybrid[:] = self.forms == "hybrid"
             values, weights = forms_table(view, value_s, kv_blocks, blocks, hybrid, both)
         required = everyone(len(rows)) if self.order == "fcfs" else None
-        if required is None and not np.count_nonzero((values > 0) & (weights <= capacity)):
+        if required is None and not any_of((values > 0) & (weights <= capacity)):
             return None
         return BatchProblem.unchecked(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
 
@@ -184,16 +187,30 @@ class AptServe:
         None where so many blocks are not enough for all.
         """
         num_tokens, hidden = view.num_tokens.take(rows), view.form.take(rows) == HIDDEN
-        blocks = next_blocks(view, num_tokens, KV)
-        if np.count_nonzero(hidden):
+        some_hidden, blocks = any_of(hidden), next_blocks(view, num_tokens, KV)
+        if some_hidden:
             blocks = np.where(hidden, next_blocks(view, num_tokens, HIDDEN), blocks)
-        spare = room - int(np.add.reduce(blocks))
+        num_blocks = int(np.add.reduce(blocks))
+        spare = room - num_blocks
         if spare < 0:
             blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
-            if int(blocks.sum()) > room:
+            num_blocks = int(blocks.sum())
+            if num_blocks > room:
                 return None
+        if not some_hidden:
+            return self._all_kv(view, rows, fed, blocks, num_blocks, room)
         problem = self._of_running(view, rows, fed, hidden, blocks, room, spare, all_run=True)
         return self._answered(view, rows, fed, problem)
+
+    def _all_kv(self, view: View, rows: Ints, fed: Ints, blocks: Ints, num_blocks: int, room: int) -> Plan:
+        """Feed all of the rows, none of which is hidden: there is one form, and so nothing to choose."""
+        num_fed = int(np.add.reduce(fed))
+        value_s = scheduling_value(view, rows, decode_s(view, rows, num_fed), self.fallback)
+        values, weights, required = value_s[:, None], blocks[:, None], everyone(len(rows))
+        problem = BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
+        form = constant(KV, len(rows))
+        selection = all_served(form, value_s, num_blocks, num_fed)
+        return Plan(rows, fed, form, problem=problem, selection=selection, candidates=rows)
 
     def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
         """Feed and promote the best of the rows; of the others preempt the least valuable, as blocks need it."""
@@ -214,9 +231,11 @@ class AptServe:
 
         A promotion is for good: it needs the blocks of all tokens and the next one.
         """
-        value_s = scheduling_value(view, rows, decode_s(view, rows, fed, hidden), self.fallback)
+        hidden_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum())
+        duration_s = decode_s(view, rows, int(np.add.reduce(fed)), hidden_blocks)
+        value_s = scheduling_value(view, rows, duration_s, self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
-        if np.count_nonzero(hidden):
+        if any_of(hidden):
             kv, kv_blocks = ~hidden, view.cache.blocks(view.num_tokens[rows] + 1, KV)
             if self.promote and self.forms != "hidden":
                 kv |= kv_blocks - blocks <= spare
@@ -245,15 +264,14 @@ def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
 def fed_to_all(view: View, running: Ints) -> Ints:
     """A token for each of the running requests, [r], and what the budget has left for prompts that were begun."""
     fed = view.num_remaining.take(running)
-    if np.add.reduce(fed) > view.max_tokens:
+    if any_of(fed > 1) and np.add.reduce(fed) > view.max_tokens:
         fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
     return fed
 
 
-def decode_s(view: View, rows: Ints, fed: Ints, hidden: Bools) -> float:
-    """Seconds that an iteration of running requests, some of them hidden, [r], is believed to take."""
-    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum()) if np.count_nonzero(hidden) else 0
-    return view.times.predict(int(np.add.reduce(fed)), int(np.add.reduce(view.num_cached.take(rows))), kv_blocks)
+def decode_s(view: View, rows: Ints, num_fed: int, hidden_blocks: int = 0) -> float:
+    """Seconds that an iteration of running requests is believed to take: tokens fed, blocks of K and V rebuilt."""
+    return view.times.predict(num_fed, int(np.add.reduce(view.num_cached.take(rows))), hidden_blocks)
 
 
 def without_cache(view: View, rows: Ints) -> View:

@@ -10,6 +10,7 @@ import numpy as np
 from aptsched.certificate import sums
 from aptsched.checks import MAX_COUNT, Bools, Floats, Ints
 from aptsched.constant import constant
+from aptsched.flags import all_of, any_of
 from aptsched.policies.scheduling_value import hidden_value
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection
@@ -25,8 +26,11 @@ NOT_OFFERED = MAX_COUNT  # blocks: what does not fit alone is in no selection an
 def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
     """Blocks of so many tokens and the one after them, [r]; without it where they fill the whole pool exactly."""
     per_block = view.cache.per_block[form]
+    blocks: Ints = num_tokens // per_block
+    blocks += 1
     full = num_tokens == view.num_blocks * per_block
-    blocks: Ints = (num_tokens + per_block - full) // per_block
+    if any_of(full):
+        blocks -= full
     return blocks
 
 
@@ -51,12 +55,19 @@ def forms_table(
 
 def compose(problem: BatchProblem, select: Select) -> Selection:
     """The answer of `select`, unless all requests fit in their best forms together: that leaves nothing to choose."""
+    if problem.num_forms > 1 and int(np.add.reduce(np.minimum.reduce(problem.weights.T))) > problem.capacity:
+        return select(problem)  # mostly: not even the lightest forms fit together
     form = best_forms(problem)
     values, weights = chosen(problem.values, form), chosen(problem.weights, form)
     num_blocks = int(np.add.reduce(weights))
     num_tokens = 0 if problem.num_tokens is None else int(np.add.reduce(problem.num_tokens))
     if not (fit_together(problem, num_blocks, num_tokens) and all_wanted(problem, values)):
         return select(problem)
+    return all_served(form, values, num_blocks, num_tokens)
+
+
+def all_served(form: Ints, values: Floats, num_blocks: int, num_tokens: int) -> Selection:
+    """The selection of all requests in their best forms, of these values, [n], which fit together."""
     objective_s, bound_s = sums(values.tolist())
     return Selection(form, objective_s, num_blocks, num_tokens, FREE, bound_s)
 
@@ -83,8 +94,6 @@ def fit_together(problem: BatchProblem, num_blocks: int, num_tokens: int) -> boo
 
 def all_wanted(problem: BatchProblem, values: Floats) -> bool:
     """Whether each request is required, or its value, [n], is above 0."""
-    required, n = problem.required, problem.num_requests
-    if required is not None and np.count_nonzero(required) == n:
-        return True
-    wanted = values > 0 if required is None else required | (values > 0)
-    return bool(np.count_nonzero(wanted) == n)
+    if problem.required is None:
+        return all_of(values > 0)
+    return all_of(problem.required) or all_of(problem.required | (values > 0))

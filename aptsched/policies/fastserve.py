@@ -9,6 +9,7 @@ import numpy as np
 from aptsched.cache import KV, NONE
 from aptsched.checks import Floats, Ints
 from aptsched.errors import InputError
+from aptsched.flags import count_of
 from aptsched.plan import Plan, nothing
 from aptsched.policies.chunks import too_large
 from aptsched.policies.queue import shared
@@ -145,7 +146,7 @@ def _composed(view: View, order: Ints, reject: Ints, free_host: int) -> Plan:
     runs = stays & (fed > 0)
     short = int((size - held)[stays].sum()) - view.free_blocks - int(view.num_held[reject].sum())
     last = order[~stays & (held > 0)][::-1]
-    preempt, swap_out = leaving(view, last, short, int(np.count_nonzero(runs)), free_host)
+    preempt, swap_out = leaving(view, last, short, count_of(runs), free_host)
     rows = order[runs]
     return Plan(
         request=rows,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.checks import Floats, Ints
+from aptsched.flags import any_of
 from aptsched.view import View
 
 FALLBACKS = ("paper", "decaying", "none")
@@ -33,8 +34,8 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
         pending_s *= np.minimum(objective_s / pending_s, 1.0) ** 2
         return pending_s
     late = view.missed_slo.take(rows) | (pending_s > objective_s)
-    if np.count_nonzero(late):
-        np.multiply(pending_s, NEAR_ZERO, out=pending_s, where=late)
+    if any_of(late):
+        pending_s *= np.where(late, NEAR_ZERO, 1.0)
     return pending_s
 
 

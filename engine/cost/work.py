@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.cache import HIDDEN
+from aptsched.flags import any_of, count_of
 from engine.batch import Batch
 
 Amount = float | npt.NDArray[Any]
@@ -70,7 +71,7 @@ def work_of(batch: Batch) -> Work:
     """What a batch does."""
     start, fed, hidden = batch.start, batch.num_tokens, batch.form == HIDDEN
     decodes = (fed == 1) & (start > 0)
-    num_decodes = int(np.count_nonzero(decodes))
+    num_decodes = count_of(decodes)
     prefill_tokens = prefill_squares = 0
     if num_decodes < len(fed):
         first, tokens = start[~decodes], fed[~decodes]
@@ -81,7 +82,7 @@ def work_of(batch: Batch) -> Work:
         prefill_squares=prefill_squares,
         context_tokens=int(np.add.reduce(start)),
         decode_seqs=num_decodes,
-        hidden_tokens=int(np.add.reduce(start[hidden])) if np.count_nonzero(hidden) else 0,
+        hidden_tokens=int(np.add.reduce(start[hidden])) if any_of(hidden) else 0,
         promoted_tokens=sum([promotion.num_cached for promotion in batch.promotions]),
         swapped_blocks=batch.num_swapped_blocks,
     )

@@ -55,8 +55,9 @@ def prefill_views(draw: st.DrawFn) -> View:
     """Views in which what runs has its newest token just now, and some blocks are free: a prefill's turn."""
     view = draw(views())
     view = with_memory(view, view.num_blocks + draw(st.integers(0, 40)))
-    last_token_at_s = np.where(view.running, view.now_s, view.last_token_at_s)
-    return replace(view, last_token_at_s=last_token_at_s, max_seqs=view.max_seqs + 4)
+    pending_since_s = np.where(view.running, view.now_s, view.pending_since_s)
+    objective_s = np.where(view.running, view.slo_tbt_s, view.objective_s)
+    return replace(view, pending_since_s=pending_since_s, objective_s=objective_s, max_seqs=view.max_seqs + 4)
 
 
 @settings(max_examples=300)
