@@ -1,11 +1,12 @@
 """What one decision costs: the greedy, the exact core, Algorithm 1 in plain Python and the general solvers, in one run.
 
-    python -m benchmarks.decision_time [--snapshots 200] [--solver-snapshots 5] [--seed 0] [--out bench-out]
+    python -m benchmarks.decision_time [--snapshots 200] [--rounds 5] [--solver-snapshots 5] [--seed 0]
 
 Every method sees the same snapshots of a backlogged queue with ShareGPT-like lengths, in turn; a problem is made before
-the clock starts, and nothing is kept between calls. The online methods run three times in a row on a snapshot and the
-middle time counts; the general solvers, a hundred times slower, run once. Prints tables, writes decision_time.json, and
-never fails on a figure.
+the clock starts, and nothing is kept between calls. The online methods go over all snapshots in several rounds, and the
+fastest round of each snapshot counts: an answer takes the same steps each time, and what it takes more is the machine's
+other work. What single calls of all rounds took is printed too. The general solvers, a hundred times slower, run once.
+Prints tables, writes decision_time.json, and never fails on a figure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from rich.progress import track
 from rich.table import Table
 
 from aptsched import BatchProblem, greedy
+from aptsched.checks import Floats
 from aptsched.files import write
 from aptsched.workload import generate, snapshots
 from benchmarks.plain import algorithm1
@@ -74,58 +77,77 @@ def strongly_correlated(problem: BatchProblem) -> BatchProblem:
     return dataclasses.replace(problem, values=np.asarray(weights + 0.1 * float(weights.max()), np.float64))
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that a call takes, the middle one of three, and its answer."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        answer = call()
-        seconds.append(time.perf_counter() - start)
-    return sorted(seconds)[1], answer
+Times = dict[str, Floats]  # of each method, [rounds, snapshots], in seconds
 
 
-def measure(setting: Setting, seed: int, num_solved: int, console: Console) -> Row:
-    """One setting: times of all methods on the same snapshots, in turn."""
-    greedy_s, memory_s, plain_s, core_s, greedy_gap, core_gap = [], [], [], [], [], []
-    proved = binding = 0
-    general: dict[str, list[float]] = {name: [] for name in GENERAL}
-    problems = setting.problems(seed)
-    progress = track(problems, setting.name, setting.num_snapshots, console=console, transient=True)
-    for number, problem in enumerate(progress):
-        seconds, selection = timed(lambda p=problem: greedy(p))  # type: ignore[misc]
-        greedy_s.append(seconds)
-        greedy_gap.append(selection.gap)
-        if setting.max_tokens is not None:
-            alone = dataclasses.replace(problem, max_tokens=None, max_seqs=None)
-            memory_s.append(timed(lambda p=alone: greedy(p))[0])  # type: ignore[misc]
-        multipliers = selection.multipliers
-        binding += multipliers.per_token_s > 0 and multipliers.per_seq_s > 0
-        if not setting.correlated:
-            lists = definition_1(problem)
-            plain_s.append(timed(lambda a=lists: algorithm1(*a))[0])  # type: ignore[misc]
-        seconds, solution = timed(lambda p=problem: core.solve(p, max_work=setting.max_work))  # type: ignore[misc]
-        core_s.append(seconds)
-        core_gap.append(solution.selection.gap)
-        proved += solution.status is Status.OPTIMAL
-        if number < num_solved:
-            for name, taken in general.items():
-                taken.append(find(name).solve(problem, time_limit_s=60.0).seconds)
-    fastest = min((float(np.median(taken)) for taken in general.values() if taken), default=None)
+def calls(problem: BatchProblem, setting: Setting) -> dict[str, Callable[[], Any]]:
+    """The online methods on one snapshot, in the order in which they take turns."""
+    found: dict[str, Callable[[], Any]] = {"greedy": partial(greedy, problem)}
+    if setting.max_tokens is not None:
+        alone = dataclasses.replace(problem, max_tokens=None, max_seqs=None)
+        found["greedy_with_memory_alone"] = partial(greedy, alone)
+    if not setting.correlated:
+        found["plain"] = partial(algorithm1, *definition_1(problem))
+    found["core"] = partial(core.solve, problem, max_work=setting.max_work)
+    return found
+
+
+def online(problems: Sequence[BatchProblem], setting: Setting, rounds: int, console: Console) -> Times:
+    """What the online methods take."""
+    each = [calls(problem, setting) for problem in problems]
+    seconds = {name: np.empty((rounds, len(problems))) for name in each[0]}
+    turns = [(turn, number) for turn in range(rounds) for number in range(len(problems))]
+    for turn, number in track(turns, setting.name, console=console, transient=True):
+        for name, call in each[number].items():
+            start = time.perf_counter()
+            call()
+            seconds[name][turn, number] = time.perf_counter() - start
+    return seconds
+
+
+def measure(setting: Setting, seed: int, rounds: int, num_solved: int, console: Console) -> Row:
+    """One setting: times and answers of all methods on the same snapshots."""
+    problems = list(setting.problems(seed))
+    times = online(problems, setting, rounds, console)
+    fastest = {name: seconds.min(axis=0) for name, seconds in times.items()}
+    general: dict[str, list[float]] = {name: [] for name in GENERAL if num_solved}
+    solved = problems[:num_solved]
+    for problem in track(solved, f"{setting.name}, general solvers", console=console, transient=True):
+        for name, taken in general.items():
+            taken.append(find(name).solve(problem, time_limit_s=60.0).seconds)
+    best_general = min((float(np.median(taken)) for taken in general.values()), default=None)
     return {
         **dataclasses.asdict(setting),
-        "greedy_ms": spread(greedy_s),
-        "greedy_with_memory_alone_ms": spread(memory_s),
-        "plain_ms": spread(plain_s),
-        "core_ms": spread(core_s),
-        "greedy_certified_gap": {"mean": float(np.mean(greedy_gap)), "worst": max(greedy_gap)},
-        "core_certified_gap": {"mean": float(np.mean(core_gap)), "worst": max(core_gap)},
-        "core_share_proved": proved / setting.num_snapshots,
-        "share_with_both_side_constraints_binding": binding / setting.num_snapshots,
+        "rounds": rounds,
+        "ms": {name: spread(seconds) for name, seconds in fastest.items()},
+        "single_calls_ms": {name: spread(seconds) for name, seconds in times.items()},
         "general_ms": {name: spread(taken) for name, taken in general.items()},
-        "plain_over_greedy": ratio(plain_s, greedy_s),
-        "greedy_over_memory_alone": ratio(greedy_s, memory_s),
-        "best_general_over_core": None if fastest is None else fastest / float(np.median(core_s)),
+        **answers(problems, setting),
+        "plain_over_greedy": ratio(fastest, "plain", "greedy"),
+        "greedy_over_memory_alone": ratio(fastest, "greedy", "greedy_with_memory_alone"),
+        "best_general_over_core": None if best_general is None else best_general / float(np.median(times["core"])),
     }
+
+
+def answers(problems: Sequence[BatchProblem], setting: Setting) -> Row:
+    """How good the answers of the greedy and the core are."""
+    selections = [greedy(problem) for problem in problems]
+    rates = [selection.multipliers for selection in selections]
+    solutions = [core.solve(problem, max_work=setting.max_work) for problem in problems]
+    bettered = [solution.selection for solution in solutions if solution.selection is not None]
+    return {
+        "greedy_certified_gap": worst([selection.gap for selection in selections]),
+        "core_certified_gap": worst([selection.gap for selection in bettered]),
+        "core_share_proved": float(np.mean([solution.status is Status.OPTIMAL for solution in solutions])),
+        "share_with_both_side_constraints_binding": float(
+            np.mean([rate.per_token_s > 0 and rate.per_seq_s > 0 for rate in rates])
+        ),
+    }
+
+
+def worst(gaps: list[float]) -> dict[str, float]:
+    """Mean and worst."""
+    return {"mean": float(np.mean(gaps)), "worst": max(gaps)}
 
 
 def definition_1(problem: BatchProblem) -> tuple[list[float], list[int], int, float]:
@@ -135,16 +157,16 @@ def definition_1(problem: BatchProblem) -> tuple[list[float], list[int], int, fl
     return problem.values[:, 0].tolist(), problem.weights[:, 0].tolist(), problem.capacity, penalty_s_per_block
 
 
-def spread(seconds: list[float]) -> dict[str, float] | None:
+def spread(seconds: Floats | list[float]) -> dict[str, float]:
     """Median and 99th percentile in milliseconds."""
-    if not seconds:
-        return None
     return {"median": 1e3 * float(np.median(seconds)), "p99": 1e3 * float(np.quantile(seconds, 0.99))}
 
 
-def ratio(over: list[float], under: list[float]) -> float | None:
-    """The median over the snapshots, each of which both were timed on in the same spell of the machine."""
-    return float(np.median(np.divide(over, under))) if over and under else None
+def ratio(fastest: Times, over: str, under: str) -> float | None:
+    """The median over the snapshots; None where one of the two was not measured."""
+    if over not in fastest or under not in fastest:
+        return None
+    return float(np.median(fastest[over] / fastest[under]))
 
 
 def settings(num_snapshots: int) -> list[Setting]:
@@ -169,7 +191,7 @@ def table(rows: list[Row]) -> Table:
         gaps = row["greedy_certified_gap"]["worst"], row["core_certified_gap"]["worst"]
         shown.add_row(
             f"{row['num_snapshots']} x {row['name']}",
-            *(pair(row[name]) for name in ("greedy_ms", "plain_ms", "core_ms")),
+            *(pair(row["ms"].get(name)) for name in ("greedy", "plain", "core")),
             f"{row['core_share_proved']:.0%}",
             *(f"{gap:.1e}" for gap in gaps),
         )
@@ -182,19 +204,24 @@ def pair(times: dict[str, float] | None) -> str:
 
 
 def claims(rows: list[Row]) -> Iterator[str]:
-    """The ratios within the run, a line each."""
+    """The ratios within the run and the times of single calls, a line each."""
     for row in rows:
+        name, single = row["name"], row["single_calls_ms"]
+        each = ", ".join(
+            f"{method} {pair(single[method])}" for method in ("greedy", "plain", "core") if method in single
+        )
+        yield f"{name}: single calls of all rounds took {each} ms"
         if row["plain_over_greedy"] and row["max_tokens"] is None:
             times = row["plain_over_greedy"]
-            yield f"{row['name']}: plain Algorithm 1 (no certificate) takes {times:.1f} x the greedy with one"
+            yield f"{name}: plain Algorithm 1 (no certificate) takes {times:.1f} x the greedy with one"
         if row["best_general_over_core"]:
-            each = ", ".join(f"{name} {pair(ms)}" for name, ms in row["general_ms"].items() if ms)
+            each = ", ".join(f"{solver} {pair(ms)}" for solver, ms in row["general_ms"].items())
             times = row["best_general_over_core"]
-            yield f"{row['name']}: the best general solver takes {times:.0f} x the core ({each} ms)"
+            yield f"{name}: the best general solver takes {times:.0f} x the core ({each} ms)"
         if row["greedy_over_memory_alone"]:
-            slower, alone = row["greedy_over_memory_alone"], pair(row["greedy_with_memory_alone_ms"])
+            slower, alone = row["greedy_over_memory_alone"], pair(row["ms"]["greedy_with_memory_alone"])
             both = row["share_with_both_side_constraints_binding"]
-            yield f"{row['name']}: greedy {slower:.1f} x that with memory alone, {alone} ms; both bind in {both:.0%}"
+            yield f"{name}: greedy {slower:.1f} x that with memory alone, {alone} ms; both bind in {both:.0%}"
 
 
 def main() -> None:
@@ -205,22 +232,24 @@ def main() -> None:
         epilog="example: python -m benchmarks.decision_time --snapshots 50 --solver-snapshots 2",
     )
     parser.add_argument("--snapshots", type=int, default=200, help="snapshots at each load (a tenth elsewhere)")
+    parser.add_argument("--rounds", type=int, default=5, help="over all snapshots; the fastest counts")
     parser.add_argument("--solver-snapshots", type=int, default=5, help="of these, how many the general solvers get")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for decision_time.json")
     options = parser.parse_args()
-    for name in ("snapshots", "solver_snapshots", "seed"):
-        if getattr(options, name) < (name == "snapshots"):
-            parser.error(f"--{name.replace('_', '-')}: {getattr(options, name)} is not accepted")
+    for name, least in (("snapshots", 1), ("rounds", 1), ("solver_snapshots", 0), ("seed", 0)):
+        if (value := getattr(options, name)) < least:
+            parser.error(f"--{name.replace('_', '-')}: {value} is not accepted; at least {least} is")
     options.out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     rows: list[Row] = []
     first = Setting("warm-up", 400, 0.25, 3, 2048, 48)
-    measure(first, options.seed, 1, console)
+    measure(first, options.seed, 1, 1, console)
     try:
         for setting in settings(options.snapshots):
             plain = setting.max_tokens is None and not setting.correlated and setting.num_requests == 1600
-            rows.append(measure(setting, options.seed, options.solver_snapshots if plain else 0, console))
+            num_solved = options.solver_snapshots if plain else 0
+            rows.append(measure(setting, options.seed, options.rounds, num_solved, console))
     except KeyboardInterrupt:
         console.print("stopped: what is done is kept")
     Console(width=None if sys.stdout.isatty() else 120).print(table(rows))
