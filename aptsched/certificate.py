@@ -49,12 +49,12 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
         return sums(_best(problem, values.copy(), fits).tolist())[1]
     price = prices(problem, multipliers).T
     best = _best(problem, values - price, fits)
-    if fits is not None:
-        values, price = np.where(fits, values, 0.0), np.where(fits, price, 0.0)
-    # A price above 2 |value| leaves nothing to round, unless it must be paid.
-    magnitude = paid + 3 * float(np.add.reduce(np.abs(values), axis=None))
+    sizes = np.abs(values)
+    total = np.add.reduce(sizes, axis=None) if fits is None else sizes.ravel().dot(fits.ravel())
+    magnitude = paid + 3 * float(total)  # a price above 2 |value| leaves nothing to round, unless it must be paid
     if problem.required is not None:
-        magnitude += float(price[:, problem.required].sum())
+        kept = price if fits is None else np.where(fits, price, 0.0)
+        magnitude += float(kept[:, problem.required].sum())
     slack = 48 * UNIT_ROUNDOFF * magnitude + values.size * math.ulp(0.0)
     return math.nextafter(paid + float(np.add.reduce(best)) + slack, math.inf)
 

@@ -121,7 +121,8 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         limited.append((seqs, max_seqs))
     for use, limit in limited:
         if use.item(use.argmax()) > limit:
-            gain, blocks = gain * (use <= limit), blocks * (use <= limit)
+            fits = use <= limit
+            gain, blocks = gain * fits, blocks * fits
     unit = common_unit(blocks)
     if unit > 1:
         blocks = blocks // unit
