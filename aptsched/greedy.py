@@ -68,7 +68,7 @@ def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxatio
 def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:
     """The better of the relaxation and its single request, as options of the residual, [n]."""
     option, price = relaxation.option, relaxation.price
-    if fill:
+    if fill and (len(residual.gain) > 1 or min(relaxation.room[1:]) < math.inf):  # else all that fits has been taken
         option = fill_up(residual, option, relaxation.room, price)
     alone = better_alone(residual, relaxation, option)
     if alone is None:

@@ -109,7 +109,8 @@ def take_more(steps: Increments, split: Split, num_requests: int) -> int:
 
 def _take_of(weight: Floats, taken: Bools, order: Ints, num_requests: int, room: int) -> int:
     """Takes of those in order what comes next in its request and fits, until nothing does. Returns the room left."""
-    order = order[(order < num_requests) | taken.take(order - num_requests)]
+    if len(taken) > num_requests:
+        order = order[(order < num_requests) | taken.take(order - num_requests)]
     each = weight.take(order)
     while room > 0:
         fits = each <= room

@@ -30,6 +30,9 @@ class Residual(NamedTuple):
         The problem's row of each request; all of them where they stand in order already.
     base : int array, [n], or None
         Base form of each request; None where nothing is required and all are 0.
+    skipped : int
+        How many of the first forms are not here, so that option f is form f + skipped: where some options do not fit,
+        first and last forms that are offered to nobody are left out.
     gain : float array, [k, n]
         Value above the base's, in seconds; 0 or less where an option is not offered.
     blocks : int array, [k, n]
@@ -44,6 +47,7 @@ class Residual(NamedTuple):
 
     rows: Ints | slice
     base: Ints | None
+    skipped: int
     gain: Floats
     blocks: Ints
     tokens: Ints
@@ -58,6 +62,8 @@ class Residual(NamedTuple):
 
     def forms(self, option: Ints) -> Ints:
         """The problem's form of each request, [n], for options in this order (0 = the base)."""
+        if self.skipped:
+            option = option + self.skipped * (option > 0)
         if self.base is not None:
             option = np.where(option > 0, option, self.base)
         if isinstance(self.rows, slice):
@@ -114,7 +120,14 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         gain[:, at] = (gain[:, at] - gain[held]) * fits
         blocks[:, at] -= blocks[held]
         tokens[at] = seqs[at] = 0
-    limited = [(blocks, room if beside else problem.capacity)]
+    skipped, most_blocks = 0, room if beside else problem.capacity
+    if blocks.item(blocks.argmax()) > most_blocks:
+        fits = blocks <= most_blocks
+        kept = offered((gain > 0) & fits)
+        skipped, gain, blocks, fits = kept.start, gain[kept], blocks[kept], fits[kept]
+        if not all_of(fits):
+            gain, blocks = gain * fits, blocks * fits
+    limited = []
     if max_tokens is not None and problem.max_tokens is not None:
         limited.append((tokens, max_tokens if beside else problem.max_tokens))
     if max_seqs is not None and beside:
@@ -132,7 +145,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         never_short(max_tokens, tokens, gain, blocks, free),
         never_short(max_seqs, seqs, gain, blocks, free),
     )
-    return Residual(rows, base, gain, blocks, tokens, seqs, limits, unit)
+    return Residual(rows, base, skipped, gain, blocks, tokens, seqs, limits, unit)
 
 
 def canonical_order(problem: BatchProblem) -> Ints | slice:
@@ -154,6 +167,14 @@ def canonical_order(problem: BatchProblem) -> Ints | slice:
         among = order[tied]
         order[tied] = among[np.lexsort((*(key[among] for key in keys), -first[among]))]
     return order
+
+
+def offered(options: Bools) -> slice:
+    """The rows, [k, n], from the first to the last that offer any; all where none does."""
+    some = [any_of(row) for row in options]
+    if not any(some):
+        return slice(0, len(some))
+    return slice(some.index(True), len(some) - some[::-1].index(True))
 
 
 def lightest(gain: Floats, blocks: Ints) -> Ints:

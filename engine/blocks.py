@@ -37,8 +37,8 @@ class Blocks:
         if not len(growing):
             return
         slot, need = slot[growing], need[growing]
-        grown, filled = self.num_held[slot] + need, need.cumsum()
-        total = int(filled[-1])
+        grown = self.num_held[slot] + need
+        total = int(np.add.reduce(need))
         assert total <= self.free_blocks
         while self.table.shape[1] < grown[grown.argmax()]:
             self.table = np.concatenate([self.table, np.full_like(self.table, -1)], axis=1)
@@ -46,7 +46,7 @@ class Blocks:
         if total == len(slot):
             self.table[slot, grown - 1] = blocks
         else:
-            column = np.arange(total) + np.repeat(grown - filled, need)
+            column = np.arange(total) + np.repeat(grown - need.cumsum(), need)
             self.table[np.repeat(slot, need), column] = blocks
         self.num_held[slot] = grown
         self.free_blocks -= total

@@ -53,8 +53,10 @@ class Timeline:
             self._in_last = 0
         span = self._spans[-1]
         span[1] = start_s + duration_s
-        for i, amount in enumerate((1, num_kv_blocks, num_hidden_blocks, num_waiting), 2):
-            span[i] += duration_s * amount
+        span[2] += duration_s
+        span[3] += duration_s * num_kv_blocks
+        span[4] += duration_s * num_hidden_blocks
+        span[5] += duration_s * num_waiting
         self._in_last += 1
 
     def points(self) -> tuple[Point, ...]:
