@@ -3,10 +3,11 @@
     python -m benchmarks.decision_time [--snapshots 200] [--rounds 5] [--solver-snapshots 5] [--seed 0]
 
 Every method sees the same snapshots of a backlogged queue with ShareGPT-like lengths, in turn; a problem is made before
-the clock starts, and nothing is kept between calls. The online methods go over all snapshots in several rounds, and the
-fastest round of each snapshot counts: an answer takes the same steps each time, and what it takes more is the machine's
-other work. What single calls of all rounds took is printed too. The general solvers, a hundred times slower, run once.
-Prints tables, writes decision_time.json, and never fails on a figure.
+the clock starts, and nothing is kept between calls. There are several rounds over everything; in each the online
+methods run three times in a row on each snapshot, and of all these calls the fastest counts: an answer takes the same
+steps each time, and what it takes more is the machine's other work. What all calls took is printed too. The general
+solvers, a hundred times slower, run once on a few snapshots. Prints tables, writes decision_time.json, and never fails
+on a figure.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from solvers.methods import find
 from solvers.solution import Status
 
 GENERAL = ("cpsat", "mathopt-scip", "mathopt-highs", "pulp-cbc", "pulp-highs", "milp")
+IN_A_ROW = 3  # calls of an online method
 LIMITED_WORK = 30_000  # of the core where both side constraints bind, or values follow weights
 Row = dict[str, Any]
 
@@ -77,7 +79,69 @@ def strongly_correlated(problem: BatchProblem) -> BatchProblem:
     return dataclasses.replace(problem, values=np.asarray(weights + 0.1 * float(weights.max()), np.float64))
 
 
-Times = dict[str, Floats]  # of each method, [rounds, snapshots], in seconds
+Times = dict[str, Floats]  # of each method, in seconds
+
+
+class Measured:
+    """The snapshots of a setting, and what the methods have taken on them so far.
+
+    Parameters
+    ----------
+    setting : Setting
+    seed : int
+    num_solved : int
+        Of the snapshots, those that the general solvers get.
+
+    Attributes
+    ----------
+    online_s : dict of list of float array
+        Of each online method, [calls in a row, snapshots] of each round.
+    general_s : dict of list of float
+        Of each general solver, of the snapshots that it has solved.
+    """
+
+    def __init__(self, setting: Setting, seed: int, num_solved: int) -> None:
+        self.setting, self.problems = setting, list(setting.problems(seed))
+        self._calls = [calls(problem, setting) for problem in self.problems]
+        self._solved = self.problems[:num_solved]
+        self.online_s: dict[str, list[Floats]] = {name: [] for name in self._calls[0]}
+        self.general_s: dict[str, list[float]] = {name: [] for name in GENERAL}
+
+    def round(self, number: int, rounds: int, console: Console) -> None:
+        """Round `number` of so many; one that is broken off leaves nothing."""
+        found = {name: np.empty((IN_A_ROW, len(self._calls))) for name in self.online_s}
+        title = f"{self.setting.name}, round {number + 1} of {rounds}"
+        for at, each in enumerate(track(self._calls, title, console=console, transient=True)):
+            for name, call in each.items():
+                for again in range(IN_A_ROW):
+                    start = time.perf_counter()
+                    call()
+                    found[name][again, at] = time.perf_counter() - start
+        share = self._solved[number::rounds]
+        solved = [{name: find(name).solve(problem, time_limit_s=60.0).seconds for name in GENERAL} for problem in share]
+        for name, seconds in found.items():
+            self.online_s[name].append(seconds)
+        for taken in solved:
+            for name, seconds_of_one in taken.items():
+                self.general_s[name].append(seconds_of_one)
+
+    def row(self) -> Row:
+        """The figures of all rounds that were complete."""
+        every = {name: np.concatenate(rounds) for name, rounds in self.online_s.items()}
+        fastest = {name: seconds.min(axis=0) for name, seconds in every.items()}
+        general_ms = {name: spread(taken) for name, taken in self.general_s.items() if taken}
+        best_ms = min((ms["median"] for ms in general_ms.values()), default=None)
+        return {
+            **dataclasses.asdict(self.setting),
+            "rounds": len(self.online_s["greedy"]),
+            "ms": {name: spread(seconds) for name, seconds in fastest.items()},
+            "all_calls_ms": {name: spread(seconds) for name, seconds in every.items()},
+            "general_ms": general_ms,
+            **answers(self.problems, self.setting),
+            "plain_over_greedy": ratio(fastest, "plain", "greedy"),
+            "greedy_over_memory_alone": ratio(fastest, "greedy", "greedy_with_memory_alone"),
+            "best_general_over_core": None if best_ms is None else best_ms / spread(every["core"])["median"],
+        }
 
 
 def calls(problem: BatchProblem, setting: Setting) -> dict[str, Callable[[], Any]]:
@@ -90,43 +154,6 @@ def calls(problem: BatchProblem, setting: Setting) -> dict[str, Callable[[], Any
         found["plain"] = partial(algorithm1, *definition_1(problem))
     found["core"] = partial(core.solve, problem, max_work=setting.max_work)
     return found
-
-
-def online(problems: Sequence[BatchProblem], setting: Setting, rounds: int, console: Console) -> Times:
-    """What the online methods take."""
-    each = [calls(problem, setting) for problem in problems]
-    seconds = {name: np.empty((rounds, len(problems))) for name in each[0]}
-    turns = [(turn, number) for turn in range(rounds) for number in range(len(problems))]
-    for turn, number in track(turns, setting.name, console=console, transient=True):
-        for name, call in each[number].items():
-            start = time.perf_counter()
-            call()
-            seconds[name][turn, number] = time.perf_counter() - start
-    return seconds
-
-
-def measure(setting: Setting, seed: int, rounds: int, num_solved: int, console: Console) -> Row:
-    """One setting: times and answers of all methods on the same snapshots."""
-    problems = list(setting.problems(seed))
-    times = online(problems, setting, rounds, console)
-    fastest = {name: seconds.min(axis=0) for name, seconds in times.items()}
-    general: dict[str, list[float]] = {name: [] for name in GENERAL if num_solved}
-    solved = problems[:num_solved]
-    for problem in track(solved, f"{setting.name}, general solvers", console=console, transient=True):
-        for name, taken in general.items():
-            taken.append(find(name).solve(problem, time_limit_s=60.0).seconds)
-    best_general = min((float(np.median(taken)) for taken in general.values()), default=None)
-    return {
-        **dataclasses.asdict(setting),
-        "rounds": rounds,
-        "ms": {name: spread(seconds) for name, seconds in fastest.items()},
-        "single_calls_ms": {name: spread(seconds) for name, seconds in times.items()},
-        "general_ms": {name: spread(taken) for name, taken in general.items()},
-        **answers(problems, setting),
-        "plain_over_greedy": ratio(fastest, "plain", "greedy"),
-        "greedy_over_memory_alone": ratio(fastest, "greedy", "greedy_with_memory_alone"),
-        "best_general_over_core": None if best_general is None else best_general / float(np.median(times["core"])),
-    }
 
 
 def answers(problems: Sequence[BatchProblem], setting: Setting) -> Row:
@@ -204,13 +231,11 @@ def pair(times: dict[str, float] | None) -> str:
 
 
 def claims(rows: list[Row]) -> Iterator[str]:
-    """The ratios within the run and the times of single calls, a line each."""
+    """The ratios within the run and the times of all calls, a line each."""
     for row in rows:
-        name, single = row["name"], row["single_calls_ms"]
-        each = ", ".join(
-            f"{method} {pair(single[method])}" for method in ("greedy", "plain", "core") if method in single
-        )
-        yield f"{name}: single calls of all rounds took {each} ms"
+        name, every = row["name"], row["all_calls_ms"]
+        each = ", ".join(f"{method} {pair(every[method])}" for method in ("greedy", "plain", "core") if method in every)
+        yield f"{name}: all calls took {each} ms"
         if row["plain_over_greedy"] and row["max_tokens"] is None:
             times = row["plain_over_greedy"]
             yield f"{name}: plain Algorithm 1 (no certificate) takes {times:.1f} x the greedy with one"
@@ -232,7 +257,7 @@ def main() -> None:
         epilog="example: python -m benchmarks.decision_time --snapshots 50 --solver-snapshots 2",
     )
     parser.add_argument("--snapshots", type=int, default=200, help="snapshots at each load (a tenth elsewhere)")
-    parser.add_argument("--rounds", type=int, default=5, help="over all snapshots; the fastest counts")
+    parser.add_argument("--rounds", type=int, default=5, help="over everything; the fastest call counts")
     parser.add_argument("--solver-snapshots", type=int, default=5, help="of these, how many the general solvers get")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for decision_time.json")
@@ -242,16 +267,18 @@ def main() -> None:
             parser.error(f"--{name.replace('_', '-')}: {value} is not accepted; at least {least} is")
     options.out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    rows: list[Row] = []
-    first = Setting("warm-up", 400, 0.25, 3, 2048, 48)
-    measure(first, options.seed, 1, 1, console)
+    Measured(Setting("warm-up", 400, 0.25, 3, 2048, 48), options.seed, 1).round(0, 1, console)
+    measured = []
+    for setting in settings(options.snapshots):
+        general = setting.max_tokens is None and not setting.correlated and setting.num_requests == 1600
+        measured.append(Measured(setting, options.seed, options.solver_snapshots if general else 0))
     try:
-        for setting in settings(options.snapshots):
-            plain = setting.max_tokens is None and not setting.correlated and setting.num_requests == 1600
-            num_solved = options.solver_snapshots if plain else 0
-            rows.append(measure(setting, options.seed, options.rounds, num_solved, console))
+        for number in range(options.rounds):
+            for each in measured:
+                each.round(number, options.rounds, console)
     except KeyboardInterrupt:
         console.print("stopped: what is done is kept")
+    rows = [each.row() for each in measured if each.online_s["greedy"]]
     Console(width=None if sys.stdout.isatty() else 120).print(table(rows))
     for line in claims(rows):
         print(line)

@@ -57,8 +57,8 @@ def measured(name: str, replay: Replay, server: Server) -> Row:
         "iterations": count,
         "cpu_s": cpu_s,
         "wall_s": wall_s,
-        "us_an_iteration": 1e6 * cpu_s / count,
-        "iterations_per_s": count / cpu_s,
+        "us_each": 1e6 * cpu_s / count,
+        "per_s": count / cpu_s,
         "finished": metrics.num_finished,
         "attained": metrics.attained,
     }
@@ -75,8 +75,8 @@ def by_policy(num_requests: int, rounds: int, seed: int) -> list[Row]:
 
 def fastest(runs: Sequence[Row]) -> Row:
     """The fastest of runs of the same, with what an iteration took in the slowest."""
-    ordered = sorted(runs, key=lambda row: row["us_an_iteration"])
-    return ordered[0] | {"us_in_slowest_round": ordered[-1]["us_an_iteration"]}
+    ordered = sorted(runs, key=lambda row: row["us_each"])
+    return ordered[0] | {"slowest_us": ordered[-1]["us_each"]}
 
 
 def by_length(sizes: Sequence[int], seed: int) -> list[Row]:
@@ -115,7 +115,7 @@ def main() -> None:
         parser.error(f"--rounds: {options.rounds} is not accepted; at least 1 is")
     console = Console(width=None if sys.stdout.isatty() else 120)
     tables = {
-        f"OPT-13B on A100-40GB, ShareGPT at {RATE_PER_S:g} requests a second": by_policy(
+        f"OPT-13B on A100-40GB, ShareGPT at {RATE_PER_S:g} requests a second; microseconds an iteration": by_policy(
             options.num_requests, options.rounds, options.seed
         )
     }
