@@ -66,7 +66,7 @@ def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxatio
 
 
 def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:
-    """The better of the relaxation and its single request, as options of the residual, [n]."""
+    """The better of the relaxation, made with `refill` as `fill`, and its single request, as options, [n]."""
     option, price = relaxation.option, relaxation.price
     if fill and (len(residual.gain) > 1 or min(relaxation.room[1:]) < math.inf):  # else all that fits has been taken
         option = fill_up(residual, option, relaxation.room, price)

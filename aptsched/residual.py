@@ -123,7 +123,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     skipped, most_blocks = 0, room if beside else problem.capacity
     if blocks.item(blocks.argmax()) > most_blocks:
         fits = blocks <= most_blocks
-        kept = offered((gain > 0) & fits)
+        kept = rows_offered((gain > 0) & fits)
         skipped, gain, blocks, fits = kept.start, gain[kept], blocks[kept], fits[kept]
         if not all_of(fits):
             gain, blocks = gain * fits, blocks * fits
@@ -169,7 +169,7 @@ def canonical_order(problem: BatchProblem) -> Ints | slice:
     return order
 
 
-def offered(options: Bools) -> slice:
+def rows_offered(options: Bools) -> slice:
     """The rows, [k, n], from the first to the last that offer any; all where none does."""
     some = [any_of(row) for row in options]
     if not any(some):

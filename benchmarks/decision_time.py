@@ -41,6 +41,7 @@ GENERAL = ("cpsat", "mathopt-scip", "mathopt-highs", "pulp-cbc", "pulp-highs", "
 IN_A_ROW = 3  # calls of an online method
 LIMITED_WORK = 30_000  # of the core where both side constraints bind, or values follow weights
 Row = dict[str, Any]
+Times = dict[str, Floats]  # of each method, in seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +78,6 @@ def strongly_correlated(problem: BatchProblem) -> BatchProblem:
     """Values that are the weight and a constant, in seconds: hard for methods that live on a small core."""
     weights = problem.weights
     return dataclasses.replace(problem, values=np.asarray(weights + 0.1 * float(weights.max()), np.float64))
-
-
-Times = dict[str, Floats]  # of each method, in seconds
 
 
 class Measured:
@@ -161,10 +159,10 @@ def answers(problems: Sequence[BatchProblem], setting: Setting) -> Row:
     selections = [greedy(problem) for problem in problems]
     rates = [selection.multipliers for selection in selections]
     solutions = [core.solve(problem, max_work=setting.max_work) for problem in problems]
-    bettered = [solution.selection for solution in solutions if solution.selection is not None]
+    certified = [solution.selection for solution in solutions if solution.selection is not None]
     return {
         "greedy_certified_gap": worst([selection.gap for selection in selections]),
-        "core_certified_gap": worst([selection.gap for selection in bettered]),
+        "core_certified_gap": worst([selection.gap for selection in certified]),
         "core_share_proved": float(np.mean([solution.status is Status.OPTIMAL for solution in solutions])),
         "share_with_both_side_constraints_binding": float(
             np.mean([rate.per_token_s > 0 and rate.per_seq_s > 0 for rate in rates])

@@ -197,19 +197,11 @@ class AptServe:
             num_blocks = int(blocks.sum())
             if num_blocks > room:
                 return None
-        if not some_hidden:
-            return self._all_kv(view, rows, fed, blocks, num_blocks, room)
         problem = self._of_running(view, rows, fed, hidden, blocks, room, spare, all_run=True)
-        return self._answered(view, rows, fed, problem)
-
-    def _all_kv(self, view: View, rows: Ints, fed: Ints, blocks: Ints, num_blocks: int, room: int) -> Plan:
-        """Feed all of the rows, none of which is hidden: there is one form, and so nothing to choose."""
-        num_fed = int(np.add.reduce(fed))
-        value_s = scheduling_value(view, rows, decode_s(view, rows, num_fed), self.fallback)
-        values, weights, required = value_s[:, None], blocks[:, None], everyone(len(rows))
-        problem = BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
-        form = constant(KV, len(rows))
-        selection = all_served(form, value_s, num_blocks, num_fed)
+        if some_hidden:
+            return self._answered(view, rows, fed, problem)
+        form = constant(KV, len(rows))  # the only one: nothing is to be chosen
+        selection = all_served(form, problem.values[:, 0], num_blocks, int(np.add.reduce(fed)))
         return Plan(rows, fed, form, problem=problem, selection=selection, candidates=rows)
 
     def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
@@ -231,9 +223,7 @@ class AptServe:
 
         A promotion is for good: it needs the blocks of all tokens and the next one.
         """
-        hidden_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum())
-        duration_s = decode_s(view, rows, int(np.add.reduce(fed)), hidden_blocks)
-        value_s = scheduling_value(view, rows, duration_s, self.fallback)
+        value_s = scheduling_value(view, rows, decode_s(view, rows, fed, hidden), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
         if any_of(hidden):
             kv, kv_blocks = ~hidden, view.cache.blocks(view.num_tokens[rows] + 1, KV)
@@ -269,9 +259,10 @@ def fed_to_all(view: View, running: Ints) -> Ints:
     return fed
 
 
-def decode_s(view: View, rows: Ints, num_fed: int, hidden_blocks: int = 0) -> float:
-    """Seconds that an iteration of running requests is believed to take: tokens fed, blocks of K and V rebuilt."""
-    return view.times.predict(num_fed, int(np.add.reduce(view.num_cached.take(rows))), hidden_blocks)
+def decode_s(view: View, rows: Ints, fed: Ints, hidden: Bools) -> float:
+    """Seconds that an iteration of running requests, some of them hidden, [r], is believed to take."""
+    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum()) if any_of(hidden) else 0
+    return view.times.predict(int(np.add.reduce(fed)), int(np.add.reduce(view.num_cached.take(rows))), kv_blocks)
 
 
 def without_cache(view: View, rows: Ints) -> View:
