@@ -34,6 +34,8 @@ class Replay:
         Requests whose prompt or output was longer in the trace.
     rate_per_s : float
         Arrivals a second; nan where that cannot be said.
+    notices : tuple of str
+        A line each on what of the trace is not served as it stands there, those of the trace among them.
     """
 
     arrived_at_s: Floats
@@ -44,6 +46,7 @@ class Replay:
     vocab_size: int | None = None
     num_clipped: int = 0
     rate_per_s: float = float("nan")
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of requests, r."""
@@ -103,4 +106,14 @@ def replay(
         vocab_size=vocab_size,
         num_clipped=int(clipped.sum()),
         rate_per_s=rate_per_s,
+        notices=(*trace.notices, *_changes(trace, int(clipped.sum()))),
     )
+
+
+def _changes(trace: Trace, num_clipped: int) -> Iterator[str]:
+    """What is not served as the trace has it."""
+    if num_clipped:
+        yield f"Of {len(trace)} requests {num_clipped} were clipped to the most tokens of prompt or output."
+    num_without = int((trace.output_tokens == 0).sum())
+    if num_without:
+        yield f"Of {len(trace)} requests {num_without} have no output tokens: such a request is served one."

@@ -21,6 +21,7 @@ from aptsched.latencies import latencies
 from aptsched.metrics import highest_rate, summarise
 from aptsched.report import serving_plots
 from aptsched.report.document import as_json, known, machine, versions
+from aptsched.report.notices import merged
 from aptsched.report.serving_plots import AttainmentLine, MemoryPanel
 from aptsched.request import Outcome, RequestRecord
 from engine import run_table
@@ -44,7 +45,12 @@ COUNTS = ("num_preemptions", "num_promotions", "num_swap_outs", "num_recomputed_
 
 
 def document(
-    runs: Sequence[ServedRun], replays: Sequence[Replay], options: dict[str, Any], setup: dict[str, Any], complete: bool
+    runs: Sequence[ServedRun],
+    replays: Sequence[Replay],
+    options: dict[str, Any],
+    setup: dict[str, Any],
+    complete: bool,
+    notices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """All but the records of each request, which are in requests.csv, and the certificates.
 
@@ -56,6 +62,8 @@ def document(
         What was asked for, and what it came to: model, cache, times.
     complete : bool
         Whether all runs that were planned are there.
+    notices : sequence of str
+        Those of the command, beside those of the replays.
     """
     return {
         "schema": SCHEMA,
@@ -65,6 +73,7 @@ def document(
         "machine": machine(),
         **setup,
         "complete": complete,
+        "notices": list(merged(*(replay.notices for replay in replays), notices)),
         "replays": [_replay(replay) for replay in replays],
         "summary": [_summary(run) for run in runs],
         "holds": [_holds(name, runs) for name in run_table.names(runs)],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from aptsched.metrics import Metrics, highest_rate, summarise
 from aptsched.report import table
+from aptsched.report.notices import wrapped
 from aptsched.report.table import Column, Section
 from aptsched.request import Outcome
 from engine.replay import Replay
@@ -55,8 +56,8 @@ def rate_sections(runs: Sequence[ServedRun]) -> list[Section]:
     return [Section("both objectives, by straight lines between the rates", rows)] if rows else []
 
 
-def notes(runs: Sequence[ServedRun], replay: Replay) -> list[str]:
-    """What has to be known to read the tables."""
+def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()) -> list[str]:
+    """What has to be known to read the tables; `notices` are those of the document."""
     slo = replay.slo
     lines = [
         f"within SLO: share of all requests that finished with a TTFT of up to {slo.ttft_s:g} s, with",
@@ -65,10 +66,7 @@ def notes(runs: Sequence[ServedRun], replay: Replay) -> list[str]:
         "iterations' time that scheduling takes. certified gap: a share of the optimum.",
     ]
     lines += [f"{short(name, runs)}: {name}" for name in names(runs) if short(name, runs) != name]
-    if replay.num_clipped:
-        lines.append(
-            f"Of {len(replay)} requests {replay.num_clipped} were clipped to the most tokens of prompt or output."
-        )
+    lines += wrapped(notices)
     lines += [f"{run.policy}: ended by Ctrl-C" for run in runs if not run.complete]
     return lines + _rejections(runs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,7 +51,15 @@ class Source:
         return self.workload or "trace"
 
 
-def instances(source: Source, sizes: Sequence[int], loads: Sequence[float], num_instances: int) -> Iterator[Instance]:
+@dataclass(frozen=True)
+class Backlog:
+    """Instances, and a line each on what of their trace was not used, repeated, or taken for something."""
+
+    instances: Sequence[Instance]
+    notices: tuple[str, ...]
+
+
+def cut(source: Source, sizes: Sequence[int], loads: Sequence[float], num_instances: int) -> Backlog:
     """Cut `num_instances` snapshots for each size and load; the same queues at every load.
 
     Instance j of size n depends on the source, n and j alone, whatever else is asked for.
@@ -67,13 +75,15 @@ def instances(source: Source, sizes: Sequence[int], loads: Sequence[float], num_
             raise InputError(f"{name}: {number} is not accepted; a whole number from 1 to {most} is")
     read = None if source.trace is None else read_trace(source.trace)
     options = source.options if read is None else {**source.options, **_arrivals(source, read)}
+    cuts = []
     for n in sizes:
         trace = _generated(source, n) if read is None else read
         for load in loads:
             for j in range(num_instances):
                 rng = np.random.default_rng([source.seed, n, j])
                 problem = snapshot(trace, n, load, rng, **options)
-                yield Instance(f"{source.name}-n{n}-load{load:g}-{j}", load, problem)
+                cuts.append(Instance(f"{source.name}-n{n}-load{load:g}-{j}", load, problem))
+    return Backlog(cuts, () if read is None else read.notices)
 
 
 def _generated(source: Source, num_requests: int) -> Trace:

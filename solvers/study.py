@@ -16,6 +16,7 @@ import numpy as np
 from aptsched import files, instance
 from aptsched.report import plots, table
 from aptsched.report.document import as_json, machine, versions
+from aptsched.report.notices import merged, wrapped
 from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
 from solvers.gap import Instance, Record, contradiction, optimum
@@ -44,6 +45,7 @@ def document(
     results: Sequence[tuple[Record, ...]],
     options: dict[str, Any],
     num_planned: int,
+    notices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything that is needed to check each certificate later; `results` has the records of each instance."""
     records = [record for of_instance in results for record in of_instance]
@@ -55,6 +57,7 @@ def document(
         "machine": machine(),
         "num_planned": num_planned,
         "complete": len(results) == num_planned,
+        "notices": list(merged(notices)),
         "contradictions": [found for of_instance in results if (found := contradiction(of_instance))],
         "summary": [vars(summary) for summary in summarise(records)],
         "instances": [
@@ -115,8 +118,8 @@ def sections(summaries: Iterable[Summary]) -> list[Section]:
     return [Section(title, rows) for title, rows in groups.items()]
 
 
-def notes(summaries: Sequence[Summary]) -> list[str]:
-    """What has to be known to read the table."""
+def notes(summaries: Sequence[Summary], notices: Sequence[str] = ()) -> list[str]:
+    """What has to be known to read the table; `notices` are those of the document."""
     lines = [
         "n: requests in the queue. load: free blocks over what the queue needs.",
         "proved: share of the instances on which the method proved its answer optimal.",
@@ -136,7 +139,7 @@ def notes(summaries: Sequence[Summary]) -> list[str]:
     total = max((s.num_instances for s in widest.values()), default=0)
     if known < total:
         lines.append(f"The gap to the optimum is over {known} of {total} instances: of the others no method proved it.")
-    return lines
+    return lines + wrapped(notices)
 
 
 def _row(summary: Summary) -> list[str]:

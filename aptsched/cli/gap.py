@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,15 +90,15 @@ def gap(
 
         cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
         chosen = list({method.name: method for method in map(find, split("methods", methods))}.values())
-        cut = backlog.instances(
-            cuts, numbers("num_requests", num_requests, int), numbers("load", load, float), instances
-        )
-        code = _study(list(cut), chosen, seconds(time_limit), out, as_json, options, interrupted)
+        sizes, loads = numbers("num_requests", num_requests, int), numbers("load", load, float)
+        cut = backlog.cut(cuts, sizes, loads, instances)
+        code = _study(cut.instances, cut.notices, chosen, seconds(time_limit), out, as_json, options, interrupted)
     raise typer.Exit(code)
 
 
 def _study(
-    instances: list[Instance],
+    instances: Sequence[Instance],
+    notices: Sequence[str],
     methods: list[Method],
     time_limit_s: float,
     out: str | None,
@@ -120,14 +120,14 @@ def _study(
         _collect(results, instances, methods, time_limit_s, interrupted)
     finally:  # whatever ends it, what is done is kept
         records = [record for of_instance in results for record in of_instance]
-        document = study.document(instances[: len(results)], results, options, len(instances))
+        document = study.document(instances[: len(results)], results, options, len(instances), notices)
         if out is not None and records:
             study.write(Path(out), document, records)
     if as_json:
         print(written(document), end="")
     elif records:
         summaries = summarise(records)
-        table.show(study.COLUMNS, study.sections(summaries), study.notes(summaries), sys.stdout)
+        table.show(study.COLUMNS, study.sections(summaries), study.notes(summaries, document["notices"]), sys.stdout)
     for contradiction in document["contradictions"]:
         print(f"warning: {contradiction}", file=sys.stderr)
     if not document["complete"]:
@@ -138,7 +138,7 @@ def _study(
 
 def _collect(
     results: list[tuple[Record, ...]],
-    instances: list[Instance],
+    instances: Sequence[Instance],
     methods: list[Method],
     time_limit_s: float,
     interrupted: Callable[[], bool],

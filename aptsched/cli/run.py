@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,7 +146,7 @@ def _run(options: dict[str, Any]) -> int:
     replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
     live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)
-    return _study(policies, replays, server, directory, options, setup)
+    return _study(policies, replays, server, directory, options, setup, [])
 
 
 def _replays(options: dict[str, Any]) -> list[Replay]:
@@ -180,7 +181,9 @@ def _study(
     directory: Path | None,
     options: dict[str, Any],
     setup: dict[str, Any],
+    notices: Sequence[str],
 ) -> int:
+    """All runs, and what is written and printed of them; `notices` are those of the command."""
     from aptsched.report.document import as_json
     from engine import run_files, serving
 
@@ -195,20 +198,20 @@ def _study(
                 runs.append(run_of_policy)
     finally:  # whatever ends it, what is done is kept
         num_done = sum(run.complete for run in runs)
-        document = run_files.document(runs, replays, options, setup, num_done == num_planned)
+        document = run_files.document(runs, replays, options, setup, num_done == num_planned, notices)
         if directory is not None and runs:
             run_files.write(directory, document, runs)
     if options["as_json"]:
         print(as_json(document), end="")
     elif runs:
-        _show(runs, replays)
+        _show(runs, replays, document["notices"])
     if num_done == num_planned:
         return 0
     print(f"interrupted: {num_done} of {num_planned} runs were done", file=sys.stderr)
     return interrupts.EXIT_CODE
 
 
-def _show(runs: list[ServedRun], replays: list[Replay]) -> None:
+def _show(runs: list[ServedRun], replays: list[Replay], notices: Sequence[str]) -> None:
     from aptsched.report import table
     from engine import run_table
 
@@ -220,4 +223,4 @@ def _show(runs: list[ServedRun], replays: list[Replay]) -> None:
     shown = [(columns, sections) for columns, sections in tables if sections]
     for columns, sections in shown:
         last = sections is shown[-1][1]
-        table.show(columns, sections, run_table.notes(runs, replays[0]) if last else [], sys.stdout)
+        table.show(columns, sections, run_table.notes(runs, replays[0], notices) if last else [], sys.stdout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,7 +126,7 @@ def _simulate(options: dict[str, Any]) -> int:
     replays = _replays(options)
     directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     tasks = _tasks(options["policy"], replays, server, directory)
-    return _study(tasks, replays, setup, directory, options)
+    return _study(tasks, replays, setup, directory, options, simulation.context_notices(replays, server))
 
 
 def _replays(options: dict[str, Any]) -> list[Replay]:
@@ -162,8 +162,14 @@ def _tasks(names: list[str], replays: list[Replay], server: Server, directory: P
 
 
 def _study(
-    tasks: list[Task], replays: list[Replay], setup: Setup, directory: Path | None, options: dict[str, Any]
+    tasks: list[Task],
+    replays: list[Replay],
+    setup: Setup,
+    directory: Path | None,
+    options: dict[str, Any],
+    notices: Sequence[str],
 ) -> int:
+    """All runs, and what is written and printed of them; `notices` are those of the command."""
     from aptsched.report.document import as_json
     from engine import fairness, run_files, simulation
 
@@ -175,13 +181,13 @@ def _study(
     finally:  # whatever ends it, what is done is kept
         complete = len(runs) == len(tasks) and all(run.complete for run in runs)
         metrics = [fairness.fairness(run, replays, simulation.cost_of(server)) for run in runs]
-        document = _document(runs, replays, setup, server, options, complete, [each.jain for each in metrics])
+        document = _document(runs, replays, setup, server, options, complete, metrics, notices)
         if directory is not None and runs:
             run_files.write(directory, document, runs)
     if options["as_json"]:
         print(as_json(document), end="")
     elif runs:
-        _show(runs, replays, server, metrics)
+        _show(runs, replays, server, metrics, document["notices"])
     if not complete:
         done = sum(run.complete for run in runs)
         print(f"interrupted: {done} of {len(tasks)} runs were done", file=sys.stderr)
@@ -205,34 +211,29 @@ def _document(
     server: Server,
     options: dict[str, Any],
     complete: bool,
-    jain: list[float | None],
+    metrics: list[Metrics],
+    notices: Sequence[str],
 ) -> dict[str, Any]:
     """The document of `aptsched run`, with Jain's index and what is beyond the context."""
     from aptsched.report.document import known
     from engine import run_files, simulation
 
     shown = {name: value for name, value in options.items() if name not in NOT_OF_THE_RESULT}
-    document = run_files.document(runs, replays, shown, simulation.describe(setup, server), complete)
-    for summary, index in zip(document["summary"], jain, strict=True):
-        summary["jain"] = known(index)
+    document = run_files.document(runs, replays, shown, simulation.describe(setup, server), complete, notices)
+    for summary, each in zip(document["summary"], metrics, strict=True):
+        summary["jain"] = known(each.jain)
     for described, replay in zip(document["replays"], replays, strict=True):
         described["num_beyond_context"] = simulation.beyond_context(replay, server)
     return document
 
 
-def _show(runs: list[ServedRun], replays: list[Replay], server: Server, metrics: list[Metrics]) -> None:
+def _show(
+    runs: list[ServedRun], replays: list[Replay], server: Server, metrics: list[Metrics], notices: Sequence[str]
+) -> None:
     from aptsched.report import table
-    from engine import fairness, run_table, simulation
+    from engine import fairness, run_table
 
-    notes = [*run_table.notes(runs, replays[0]), *fairness.NOTES]
-    beyond = simulation.beyond_context(replays[-1], server)
-    if beyond:
-        most = server.limits.max_context
-        notes.append(
-            f"Of {len(replays[-1])} requests {beyond} are longer than the context of {most} tokens: a prompt is "
-            "rejected, an output ends there."
-        )
-    notes.append(setup_line(server))
+    notes = [*run_table.notes(runs, replays[0], notices), *fairness.NOTES, setup_line(server)]
     tables = [
         (run_table.LATENCY, run_table.latency_sections(runs)),
         (run_table.ENGINE, run_table.engine_sections(runs)),

@@ -84,15 +84,18 @@ def snapshot(
       aptsched snapshot --trace azure.csv --max-seqs 64 --out queue.json --mps queue.mps
     """  # noqa: D301
     from aptsched import instance
+    from aptsched.report import notices
     from solvers import backlog
 
     cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
     check_apart(out, mps)
-    problem = next(backlog.instances(cuts, [num_requests], [load], 1)).problem
+    cut = backlog.cut(cuts, [num_requests], [load], 1)
+    problem = cut.instances[0].problem
     instance.save(problem, out)
     if mps is not None:
         instance.write_mps(problem, mps)
     print(f"{out}: {problem.num_requests} requests, {problem.capacity} blocks, sha256 {instance.digest(problem)}")
+    notices.tell(cut.notices, sys.stderr)
 
 
 def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps: str | None) -> int:

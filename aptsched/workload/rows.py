@@ -47,4 +47,10 @@ class Rows:
             raise InputError(f"{path}: no requests under the header{left_out}; at least one is needed")
         times = np.asarray(self.times)
         arrived = (times - times.min()) / units_per_s if times.size else None
-        return Trace(arrived, np.asarray(self.prompts), np.asarray(self.outputs), self.num_dropped)
+        return Trace(arrived, np.asarray(self.prompts), np.asarray(self.outputs), self.num_dropped, self._notices())
+
+    def _notices(self) -> tuple[str, ...]:
+        if not self.num_dropped:
+            return ()
+        total = len(self.prompts) + self.num_dropped
+        return (f"{self.num_dropped} of {total} rows of the trace have no prompt tokens and were left out.",)

@@ -26,6 +26,8 @@ class Trace:
         At least 0 each: a request that failed or was cut off generated nothing, but it came and waited.
     num_dropped : int
         Rows of the file that are no request of the trace (see `read_trace`).
+    notices : tuple of str
+        A line each on what the file has and is not used, or was changed or taken for something when it was read.
 
     Raises
     ------
@@ -41,6 +43,7 @@ class Trace:
     prompt_tokens: Ints
     output_tokens: Ints
     num_dropped: int = 0
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = checks.floats("prompt_tokens", self.prompt_tokens, ndim=1).shape

@@ -1,0 +1,87 @@
+"""What a trace has and is not served is said by every command that reads one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from aptsched.report.notices import merged, tell, wrapped
+from commands import call
+from tiny_model import OPT, save_model
+
+LEFT_OUT = "1 of 3 rows of the trace have no prompt tokens and were left out."
+SERVED_ONE = "Of 2 requests 1 have no output tokens: such a request is served one."
+BURSTGPT_DROPPED = """Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type
+5,ChatGPT,0,0,0,API log
+6,GPT-4,10,0,10,API log
+9,GPT-4,10,5,15,API log
+"""
+GAP = ("gap", "--num-requests", "2", "--instances", "1", "--methods", "greedy", "core")
+SIMULATE = ("simulate", "--policy", "fcfs,sjf", "--rate", "1", "2", "--jobs", "1")
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    path = tmp_path / "trace.csv"
+    path.write_text(BURSTGPT_DROPPED)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """`aptsched run` on a tiny model."""
+    model = save_model(tmp_path_factory.mktemp("models") / "opt", OPT)
+    return ("run", "--model", model, "--rho", "1e-5", "--threads", "1", "--rate", "200", "--num-blocks", "30")
+
+
+def test_rows_that_are_left_out_are_said_by_run(
+    live: tuple[str, ...], trace: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the notes under the tables, once, and in results.json."""
+    assert call(*live, "--trace", trace, "--policy", "fcfs,aptserve", "--out", str(tmp_path / "out")) == 0
+    assert capsys.readouterr().out.count(LEFT_OUT) == 1
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["notices"] == [LEFT_OUT, SERVED_ONE]
+
+
+def test_rows_that_are_left_out_are_said_by_simulate(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, whatever the number of rates and policies."""
+    assert call(*SIMULATE, "--trace", trace) == 0
+    out = capsys.readouterr().out
+    assert out.count(LEFT_OUT) == out.count(SERVED_ONE) == 1
+    assert call(*SIMULATE, "--trace", trace, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["notices"] == [LEFT_OUT, SERVED_ONE]
+
+
+def test_rows_that_are_left_out_are_said_by_gap(trace: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The results hold with the notices in them, and without, as results of before have none."""
+    assert call(*GAP, "--trace", trace, "--out", str(tmp_path / "out")) == 0
+    assert capsys.readouterr().out.count(LEFT_OUT) == 1
+    results = tmp_path / "out" / "results.json"
+    document = json.loads(results.read_text())
+    assert LEFT_OUT in document["notices"]
+    assert call("verify", str(results)) == 0
+    del document["notices"]
+    results.write_text(json.dumps(document))
+    assert call("verify", str(results)) == 0
+
+
+def test_rows_that_are_left_out_are_said_by_snapshot(
+    trace: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line on stderr, which leaves stdout as it is."""
+    assert call("snapshot", "--trace", trace, "--num-requests", "2", "--out", str(tmp_path / "queue.json")) == 0
+    out, err = capsys.readouterr()
+    assert f"note: {LEFT_OUT}\n" in err and LEFT_OUT not in out
+
+
+def test_a_notice_is_said_once_and_within_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where it has a word of 200 characters."""
+    long = "The columns " + ", ".join(f"column_{i}" for i in range(20)) + ", " + "x" * 200 + " are not used."
+    assert merged([long, "one"], ["two", "one"]) == (long, "one", "two")
+    lines = wrapped([long])
+    assert max(map(len, lines)) == 80 and "".join(lines).replace(" ", "") == long.replace(" ", "")
+    tell([long, long], sys.stderr)
+    assert capsys.readouterr().err == f"note: {long}\n"
