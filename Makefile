@@ -36,9 +36,10 @@ lint: $(READY) ## ruff and mypy
 check: lint ## lint, and all tests
 	@$(BIN)/pytest -q -n 2 $(ARGS)
 
-bench: $(READY) ## time of a decision, the engine against transformers, memory; tables and JSON in bench-out/
+bench: $(READY) ## time of a decision, the engine against transformers, and on a busy machine, memory; tables and JSON in bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
+	@$(BIN)/python -m benchmarks.busy
 	@$(BIN)/python -m benchmarks.memory
 
 fuzz: $(READY) ## random instances against enumeration, for MINUTES=10 or more; make fuzz ARGS="--seed 7"

@@ -32,6 +32,7 @@ from aptsched.policies.fcfs import FCFS
 from aptsched.workload import generate
 from benchmarks.tables import Row, show
 from engine.batch import Batch
+from engine.calibration import uniform_batch
 from engine.engine import Engine
 from engine.iteration import Iteration
 from engine.model import Model
@@ -218,11 +219,7 @@ def hidden_cost(executor: TorchExecutor, repeats: int) -> list[Row]:
 
 
 def _decode(executor: TorchExecutor, size: int, cached: int, form: CacheForm) -> Batch:
-    each = executor.storage.shape.blocks(cached + 1, form)
-    requests = [Request(i, 0.0, cached + 1, prompt_token_ids=np.full(cached + 1, 7)) for i in range(size)]
-    table = np.arange(size * each).reshape(size, each)
-    ones = np.ones(size, np.int64)
-    return Batch(requests, ones * cached, ones, ones * int(form), table, ones.astype(np.bool_))
+    return uniform_batch(size, cached, 1, form, executor.storage.shape)
 
 
 def main() -> None:

@@ -113,17 +113,17 @@ def calibrate(
     points: list[Point] = []
     for count in _fitting(PREFILLS, cache, num_blocks, max_positions):
         progress(f"prefill of {count} tokens")
-        batch = _batch(1, 0, count, CacheForm.KV, cache)
+        batch = uniform_batch(1, 0, count, CacheForm.KV, cache)
         points.append(Point(count, 0, 0, _seconds(executor, batch)))
     for size, cached in DECODES:
         if cached + 1 > max_positions or size * cache.blocks(cached + 1, CacheForm.KV) > num_blocks:
             continue
         progress(f"decode of {size} requests with {cached} tokens each")
-        kv = _batch(size, cached, 1, CacheForm.KV, cache)
+        kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
         if not cache.offers_hidden:
             points.append(Point(size, size * cached, 0, _seconds(executor, kv)))
             continue
-        hidden = _batch(size, cached, 1, CacheForm.HIDDEN, cache)
+        hidden = uniform_batch(size, cached, 1, CacheForm.HIDDEN, cache)
         pairs = _pairs(executor, kv, hidden)
         kv_s, extra_s = float(np.median(pairs[:, 0])), float(np.median(pairs[:, 1] - pairs[:, 0]))
         blocks = size * cache.blocks(cached + 1, CacheForm.KV)
@@ -176,7 +176,7 @@ def _fitting(counts: Sequence[int], cache: CacheShape, num_blocks: int, max_posi
             yield count
 
 
-def _batch(size: int, cached: int, num_tokens: int, form: CacheForm, cache: CacheShape) -> Batch:
+def uniform_batch(size: int, cached: int, num_tokens: int, form: CacheForm, cache: CacheShape) -> Batch:
     """Requests of equal length; the cache holds whatever it holds, which takes as long to read as anything."""
     each = cache.blocks(cached + num_tokens, form)
     prompt = np.zeros(cached + num_tokens, np.int64)

@@ -32,9 +32,14 @@ def set_threads(num_threads: int | None) -> None:
 
 
 def live_server(
-    model: Model, num_blocks: int, limits: Limits, times: IterationTime, num_host_blocks: int = 0
+    model: Model,
+    num_blocks: int,
+    limits: Limits,
+    times: IterationTime,
+    num_host_blocks: int = 0,
+    calibrated: bool = False,
 ) -> Server:
-    """A model, the memory of its cache, and wall-clock time.
+    """A model, the memory of its cache, and wall-clock time; whether its times were measured.
 
     Raises
     ------
@@ -43,7 +48,7 @@ def live_server(
     """
     executor = _executor(model, num_blocks, num_host_blocks)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
-    return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times, num_host_blocks)
+    return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times, num_host_blocks, calibrated)
 
 
 def calibrated(model: Model, progress: Callable[[str], None] = lambda _: None) -> Calibration:

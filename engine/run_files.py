@@ -63,7 +63,7 @@ def document(
     complete : bool
         Whether all runs that were planned are there.
     notices : sequence of str
-        Those of the command, beside those of the replays.
+        Those of the command, beside those of the replays and of runs whose iterations were not as calibrated.
     """
     return {
         "schema": SCHEMA,
@@ -73,7 +73,7 @@ def document(
         "machine": machine(),
         **setup,
         "complete": complete,
-        "notices": list(merged(*(replay.notices for replay in replays), notices)),
+        "notices": list(merged(*(replay.notices for replay in replays), notices, run_table.off_pace(runs))),
         "replays": [_replay(replay) for replay in replays],
         "summary": [_summary(run) for run in runs],
         "holds": [_holds(name, runs) for name in run_table.names(runs)],
@@ -140,7 +140,7 @@ def _summary(run: ServedRun) -> dict[str, Any]:
     usage = {name: getattr(run.usage, name) for name in USAGE}
     shares = {name: known(getattr(run.usage, name)) for name in ("kv_share", "hidden_share", "scheduling_share")}
     rate = {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "complete": run.complete}
-    return {**rate, **metrics, **usage, **shares, "num_blocks": run.usage.num_blocks}
+    return {**rate, **metrics, **usage, **shares, "num_blocks": run.usage.num_blocks, "pace": known(run.pace)}
 
 
 def _plain(value: Any) -> Any:

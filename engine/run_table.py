@@ -10,6 +10,7 @@ from aptsched.report import table
 from aptsched.report.notices import wrapped
 from aptsched.report.table import Column, Section
 from aptsched.request import Outcome
+from engine.pace import is_off
 from engine.replay import Replay
 from engine.serving import ServedRun
 
@@ -71,6 +72,20 @@ def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()
     return lines + _rejections(runs)
 
 
+def off_pace(runs: Sequence[ServedRun]) -> list[str]:
+    """Notices of runs whose iterations took half as long again as the calibration says or more, or half or less."""
+    return [
+        f"{run.policy}{_at(run)}: iterations took {run.pace:.2g} times what the calibration says: the machine was "
+        "busy then or now, and these latencies say little about the policy"
+        for run in runs
+        if is_off(run.pace)
+    ]
+
+
+def _at(run: ServedRun) -> str:
+    return "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} a second"
+
+
 def _rejections(runs: Sequence[ServedRun]) -> list[str]:
     """Why the first request was rejected, for each policy, and how many were."""
     lines = []
@@ -110,8 +125,7 @@ def _sections(runs: Sequence[ServedRun], row: Callable[[ServedRun, Metrics], lis
     groups: dict[str, list[list[str]]] = {}
     for run in runs:
         count = len(run.records)
-        rate = "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} a second"
-        title = f"{count} request{'s' if count > 1 else ''}{rate}"
+        title = f"{count} request{'s' if count > 1 else ''}{_at(run)}"
         groups.setdefault(title, []).append([short(run.policy, runs), *row(run, summarise(run.records))])
     return [Section(title, rows) for title, rows in groups.items()]
 

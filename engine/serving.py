@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from engine.clock import Clock
 from engine.iteration import Iteration
 from engine.limits import Limits
 from engine.loop import Loop
+from engine.pace import Pace
 from engine.plan_check import PlanError
 from engine.pool import BlockPool
 from engine.replay import Replay
@@ -51,6 +53,8 @@ class Server:
         What policies believe an iteration takes.
     num_host_blocks : int
         For requests that are swapped out.
+    calibrated : bool
+        Whether `times` were measured on the executor, so that what its iterations take is held against them.
     """
 
     executor: Executor
@@ -60,6 +64,7 @@ class Server:
     limits: Limits = field(default_factory=Limits)
     times: IterationTime = field(default_factory=IterationTime)
     num_host_blocks: int = 0
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,8 @@ class ServedRun:
     usage : Usage
     complete : bool
         False after Ctrl-C: the requests that had not ended are unfinished.
+    pace : float
+        Seconds that iterations took over those that the calibration predicts; nan where there is none.
     """
 
     policy: str
@@ -83,6 +90,7 @@ class ServedRun:
     records: tuple[RequestRecord, ...]
     usage: Usage
     complete: bool
+    pace: float = math.nan
 
 
 class Watch(Protocol):
@@ -122,6 +130,7 @@ def serve(
         A plan that is not legal, or a file that cannot be written. The log is gone then.
     """
     meter, records = UsageMeter(server.num_blocks), list[RequestRecord]()
+    pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
     with _log(certificates) as log:
 
         def on_iteration(iteration: Iteration) -> None:
@@ -137,7 +146,7 @@ def serve(
         loop = Loop(
             policy.make(),
             BlockPool(server.num_blocks, server.cache, server.num_host_blocks),
-            server.executor,
+            pace or server.executor,
             server.clock(),
             on_record,
             limits=server.limits,
@@ -152,7 +161,8 @@ def serve(
         except PlanError as error:
             raise InputError(f"policy {policy.name}: {error}") from error
     ordered = tuple(sorted(records, key=lambda record: record.request_id))
-    return ServedRun(policy.name, replay.rate_per_s, ordered, meter.usage(), complete)
+    ratio = math.nan if pace is None else pace.ratio
+    return ServedRun(policy.name, replay.rate_per_s, ordered, meter.usage(), complete, ratio)
 
 
 def serve_all(

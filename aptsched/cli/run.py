@@ -142,7 +142,7 @@ def _run(options: dict[str, Any]) -> int:
     if times is None:
         measured = measure(model, directory)
         times = measured.times
-    server = live.live_server(model, num_blocks, limits, times, num_host_blocks)
+    server = live.live_server(model, num_blocks, limits, times, num_host_blocks, measured is not None)
     replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
     live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)

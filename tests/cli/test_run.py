@@ -251,3 +251,20 @@ def test_smollm2_serves_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[st
     summary = json.loads(capsys.readouterr().out)["summary"]
     assert [row["num_finished"] for row in summary] == [8, 8]
     assert summary[1]["hidden_block_s"] > 0 and summary[1]["gap_worst"] is not None
+
+
+def test_a_run_that_is_not_as_fast_as_calibrated_says_so(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In table and results: a calibration of a machine a thousand times as fast, taken for this one's."""
+    measured = tmp_path / "calibration.json"
+    assert call("calibrate", "--model", model, "--threads", "1", "--out", str(tmp_path)) == 0
+    document = json.loads(measured.read_text())
+    document["times"] = {name: value / 1000 for name, value in document["times"].items()}
+    measured.write_text(json.dumps(document))
+    capsys.readouterr()
+    options = ["run", "--model", model, "--workload", "humaneval", "--policy", "fcfs", *QUICK[2:], *CLIPPED]
+    assert call(*options, "--calibration", str(measured), "--out", str(tmp_path / "out")) == 0
+    assert re.search(r"fcfs, 200 a second: iterations took \d+\S* times what the calibration", capsys.readouterr().out)
+    written = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert written["summary"][0]["pace"] > 1.5 and any("calibration" in line for line in written["notices"])
