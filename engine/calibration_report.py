@@ -44,7 +44,7 @@ def notes(measured: Calibration) -> list[str]:
     """What was fitted."""
     times = measured.times
     lines = [
-        f"An iteration takes {table.duration(times.fixed_s)}, and {times.per_token_s * 1e6:.3g} us a token fed,",
+        f"An iteration takes {table.duration(times.fixed_s)}, and {times.per_token_s * 1e6:.3g} us a token fed, "
         f"{times.per_context_token_s * 1e6:.3g} us a token cached.",
     ]
     if measured.swap_s_per_block:
@@ -54,8 +54,7 @@ def notes(measured: Calibration) -> list[str]:
     rho = f"rho: {times.rho_s_per_block * 1e6:.3g} us for each block m of a hidden request"
     return [
         *lines,
-        f"{rho}, R^2 = {measured.r_squared:.3f}.",
-        "m: blocks that the requests would need with a KV cache.",
+        f"{rho}, R^2 = {measured.r_squared:.3f}. m: blocks that the requests would need with a KV cache.",
     ]
 
 

@@ -11,21 +11,20 @@ from aptsched.report import table
 from aptsched.report.table import Column, Section
 from engine.cost.cost import Cost
 from engine.replay import Replay
-from engine.run_table import short
 from engine.serving import ServedRun
 from engine.simulation import alone_s
 
 COLUMNS = (
     Column("policy", left=True),
     *(Column(name, "latency, end to end", min_width=6) for name in ("median", "p90", "p99")),
-    Column("TBT", "within SLO, largest", min_width=9),
+    Column("largest TBT", "within SLO"),
     Column("starved"),
     Column("Jain's index"),
-    Column("recomputed tokens"),
+    Column("tokens", "recomputed"),
 )
 NOTES = (
-    "starved: share whose first token came after 10 times its objective, or never. Jain's",
-    "index: over latency / latency alone, 1 where all are slowed down alike.",
+    "starved: share whose first token came after 10 times its objective, or never. Jain's index: over latency / "
+    "latency alone, 1 where all are slowed down alike.",
 )
 
 
@@ -47,7 +46,7 @@ def sections(runs: Sequence[ServedRun], metrics: Sequence[Metrics]) -> list[Sect
     groups: dict[str, list[list[str]]] = {}
     for run, of_run in zip(runs, metrics, strict=True):
         title = "" if math.isnan(run.rate_per_s) else f"{run.rate_per_s:.3g} a second"
-        groups.setdefault(title, []).append([short(run.policy, runs), *_row(of_run)])
+        groups.setdefault(title, []).append([run.policy, *_row(of_run)])
     return [Section(title, rows) for title, rows in groups.items()]
 
 
@@ -58,5 +57,5 @@ def _row(metrics: Metrics) -> list[str]:
         table.percent(metrics.attained_with_max_tbt),
         table.percent(metrics.starved),
         "-" if metrics.jain is None or math.isnan(metrics.jain) else f"{metrics.jain:.3f}",
-        str(metrics.num_recomputed_tokens),
+        table.count(metrics.num_recomputed_tokens),
     ]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from aptsched.metrics import Metrics, highest_rate, summarise
 from aptsched.report import table
-from aptsched.report.notices import wrapped
 from aptsched.report.table import Column, Section
 from aptsched.request import Outcome
 from engine.pace import is_off
@@ -15,7 +14,6 @@ from engine.replay import Replay
 from engine.serving import ServedRun
 
 LEVELS = (0.6, 0.9)
-WIDEST = 12  # characters of a policy's name in a table of 80 columns
 LATENCY = (
     Column("policy", left=True),
     *(Column(name, "TTFT", min_width=6) for name in ("median", "p90", "p99")),
@@ -51,7 +49,7 @@ def rate_sections(runs: Sequence[ServedRun]) -> list[Section]:
     """The highest rate at which each policy holds each level, where there are several rates; else nothing."""
     rows = [
         [name, *(_rate(*held, level) for level in LEVELS)]
-        for name, held in ((short(policy, runs), attained(runs, policy)) for policy in names(runs))
+        for name, held in ((policy, attained(runs, policy)) for policy in names(runs))
         if len(held[0]) > 1
     ]
     return [Section("both objectives, by straight lines between the rates", rows)] if rows else []
@@ -61,13 +59,12 @@ def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()
     """What has to be known to read the tables; `notices` are those of the document."""
     slo = replay.slo
     lines = [
-        f"within SLO: share of all requests that finished with a TTFT of up to {slo.ttft_s:g} s, with",
-        f"the P99 of their own TBT up to {slo.tbt_s:g} s, with both. goodput: requests with both.",
-        "blocks: share of the pool's block-time in that form. sched.: share of the",
-        "iterations' time that scheduling takes. certified gap: a share of the optimum.",
+        f"within SLO: share of all requests that finished with a TTFT of up to {slo.ttft_s:g} s, with the P99 of their "
+        f"own TBT up to {slo.tbt_s:g} s, with both. goodput: requests with both. blocks: share of the pool's "
+        "block-time in that form. sched.: share of the iterations' time that scheduling takes. certified gap: a share "
+        "of the optimum.",
     ]
-    lines += [f"{short(name, runs)}: {name}" for name in names(runs) if short(name, runs) != name]
-    lines += wrapped(notices)
+    lines += notices
     lines += [f"{run.policy}: ended by Ctrl-C" for run in runs if not run.complete]
     return lines + _rejections(runs)
 
@@ -102,14 +99,6 @@ def names(runs: Sequence[ServedRun]) -> list[str]:
     return list(dict.fromkeys(run.policy for run in runs))
 
 
-def short(policy: str, runs: Sequence[ServedRun]) -> str:
-    """The policy's name, or where that is too long for a table its beginning and its number."""
-    if len(policy) <= WIDEST:
-        return policy
-    number = f"[{names(runs).index(policy) + 1}]"
-    return policy.partition(":")[0][-(WIDEST - len(number)) :] + number
-
-
 def attained(runs: Sequence[ServedRun], policy: str) -> tuple[list[float], list[float]]:
     """The rates at which the policy served all requests, rising, and the share within both objectives at each."""
     by_rate = {
@@ -126,7 +115,7 @@ def _sections(runs: Sequence[ServedRun], row: Callable[[ServedRun, Metrics], lis
     for run in runs:
         count = len(run.records)
         title = f"{count} request{'s' if count > 1 else ''}{_at(run)}"
-        groups.setdefault(title, []).append([short(run.policy, runs), *row(run, summarise(run.records))])
+        groups.setdefault(title, []).append([run.policy, *row(run, summarise(run.records))])
     return [Section(title, rows) for title, rows in groups.items()]
 
 
@@ -141,10 +130,10 @@ def _engine_row(run: ServedRun, metrics: Metrics) -> list[str]:
     usage = run.usage
     return [
         _number(metrics.tokens_per_s),
-        str(metrics.num_preemptions),
-        str(metrics.num_swap_outs),
-        str(metrics.num_promotions),
-        str(metrics.num_rejected),
+        table.count(metrics.num_preemptions),
+        table.count(metrics.num_swap_outs),
+        table.count(metrics.num_promotions),
+        table.count(metrics.num_rejected),
         _known(table.percent, usage.kv_share),
         _known(table.percent, usage.hidden_share),
         table.gap(usage.gap_mean),
@@ -161,7 +150,9 @@ def _rate(rates: Sequence[float], shares: Sequence[float], level: float) -> str:
 
 
 def _number(value: float, unit: str = "") -> str:
-    return "-" if math.isnan(value) else f"{value:.3g}{unit}" if value < 100 else f"{value:.0f}{unit}"
+    if math.isnan(value):
+        return "-"
+    return (f"{value:.0e}" if 0 < value < 0.001 else f"{value:.3g}" if value < 100 else table.count(value)) + unit
 
 
 def _known(write: Callable[[float], str], value: float) -> str:

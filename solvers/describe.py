@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import numpy as np
 
 from aptsched.problem import BatchProblem
 from aptsched.report import table
+from aptsched.report.text import WIDTH, broken
 from solvers.gap import Record
 
-WIDTH = 80
 
-
-def describe(problem: BatchProblem, record: Record) -> str:
-    """Status, objective, bounds, what is used of each limit, and the requests of each form."""
+def describe(problem: BatchProblem, record: Record, width: int = WIDTH) -> str:
+    """Lines of that width: status, objective, bounds, what is used of each limit, and the requests of each form."""
     lines = {"method": f"{record.method} (guarantee: {record.guarantee})", "status": record.status}
     if record.overload is not None:
         blocks, tokens, seqs = record.overload
@@ -25,7 +22,7 @@ def describe(problem: BatchProblem, record: Record) -> str:
     if record.form is not None:
         lines |= _values(record) | _use(problem, record) | _forms(problem, record)
     lines["time"] = table.duration(record.seconds)
-    return "\n".join(_wrapped(name, text) for name, text in lines.items())
+    return "\n".join(line for name, text in lines.items() for line in broken(f"{name:<12}{text}", width, " " * 12))
 
 
 def _values(record: Record) -> dict[str, str]:
@@ -65,7 +62,3 @@ def _forms(problem: BatchProblem, record: Record) -> dict[str, str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _wrapped(name: str, text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)

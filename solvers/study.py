@@ -16,7 +16,7 @@ import numpy as np
 from aptsched import files, instance
 from aptsched.report import plots, table
 from aptsched.report.document import as_json, machine, versions
-from aptsched.report.notices import merged, wrapped
+from aptsched.report.notices import merged
 from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
 from solvers.gap import Instance, Record, contradiction, optimum
@@ -121,9 +121,8 @@ def sections(summaries: Iterable[Summary]) -> list[Section]:
 def notes(summaries: Sequence[Summary], notices: Sequence[str] = ()) -> list[str]:
     """What has to be known to read the table; `notices` are those of the document."""
     lines = [
-        "n: requests in the queue. load: free blocks over what the queue needs.",
-        "proved: share of the instances on which the method proved its answer optimal.",
-        "exact: the optimum, where proved.",
+        "n: requests in the queue. load: free blocks over what the queue needs. proved: share of the instances on "
+        "which the method proved its answer optimal. exact: the optimum, where proved.",
         "Gaps are shares of the optimum; the certified one is what the multipliers prove.",
     ]
     widest: dict[str, Summary] = {}
@@ -139,7 +138,7 @@ def notes(summaries: Sequence[Summary], notices: Sequence[str] = ()) -> list[str
     total = max((s.num_instances for s in widest.values()), default=0)
     if known < total:
         lines.append(f"The gap to the optimum is over {known} of {total} instances: of the others no method proved it.")
-    return lines + wrapped(notices)
+    return [*lines, *notices]
 
 
 def _row(summary: Summary) -> list[str]:

@@ -85,6 +85,7 @@ def snapshot(
     """  # noqa: D301
     from aptsched import instance
     from aptsched.report import notices
+    from aptsched.report.text import filled
     from solvers import backlog
 
     cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
@@ -94,12 +95,14 @@ def snapshot(
     instance.save(problem, out)
     if mps is not None:
         instance.write_mps(problem, mps)
-    print(f"{out}: {problem.num_requests} requests, {problem.capacity} blocks, sha256 {instance.digest(problem)}")
+    digest = instance.digest(problem)
+    print(filled(f"{out}: {problem.num_requests} requests, {problem.capacity} blocks, sha256 {digest}", sys.stdout))
     notices.tell(cut.notices, sys.stderr)
 
 
 def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps: str | None) -> int:
     from aptsched import instance
+    from aptsched.report import text
     from solvers import gap, study
     from solvers.describe import describe
     from solvers.methods import find
@@ -112,5 +115,8 @@ def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps:
         instance.write_mps(problem, mps)
     gap.warm_up([chosen], problem, limit_s)
     record = next(gap.run([gap.Instance(file, None, problem)], [chosen], limit_s))[0]
-    print(json.dumps(study.as_dict(record), allow_nan=False) if as_json else describe(problem, record))
+    if as_json:
+        print(json.dumps(study.as_dict(record), allow_nan=False))
+    else:
+        print(describe(problem, record, text.columns(sys.stdout)))
     return NO_ANSWER if record.status in ("infeasible", gap.EXCEEDS) else 0

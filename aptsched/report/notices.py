@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from typing import TextIO
-
-WIDTH = 80
 
 
 def merged(*groups: Iterable[str]) -> tuple[str, ...]:
     """Each notice once, in the order in which they first come: the same may be said of every rate."""
     return tuple(dict.fromkeys(notice for group in groups for notice in group))
-
-
-def wrapped(notices: Iterable[str]) -> list[str]:
-    """The notices as lines of at most 80 columns, for below a table."""
-    return [line for notice in notices for line in textwrap.wrap(notice, WIDTH, break_on_hyphens=False)]
 
 
 def tell(notices: Iterable[str], file: TextIO) -> None:

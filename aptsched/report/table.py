@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from aptsched.report import text
+
 SMALLEST_GAP = 1e-9  # solvers that work in floats agree to this; what is smaller says nothing
+LEAST_TEXT = 24  # columns
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,23 @@ def gap(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in six characters at most: 0.21ms, 12.3ms, 1.02s, 240s."""
+    """Seconds in six characters at most: 0.21ms, 12.3ms, 1.02s, 240s, 2e+06s."""
+    if seconds >= 99999.5:
+        return f"{seconds:.0e}s"
     unit, number = ("s", seconds) if seconds >= 0.9995 else ("ms", seconds * 1e3)
     places = max(0, 2 - math.floor(math.log10(number))) if number >= 1 else 2
     return f"{number:.{places}f}{unit}"
+
+
+def count(number: float) -> str:
+    """How many, in five characters at most: 12345, 123k, 1.2M, 12M."""
+    if number < 99999.5:
+        return f"{number:.0f}"
+    for unit in "kMGT":
+        number /= 1e3
+        if number < 999.5:
+            return f"{number:.0f}{unit}" if number >= 9.95 else f"{number:.1f}{unit}"
+    return f"{number * 1e12:.0e}"
 
 
 def percent(share: float) -> str:
@@ -56,8 +72,12 @@ def percent(share: float) -> str:
 
 
 def show(columns: Sequence[Column], sections: Sequence[Section], notes: Sequence[str], file: TextIO) -> None:
-    """Write the table, in colours where the file is a terminal."""
-    lines = _styled_lines(columns, sections, notes)
+    """Write the table, in colours where the file is a terminal, whose width it may use beyond 80 columns.
+
+    A name in the first column that leaves too little room for the others stands on a line of its own, above its row.
+    A last column of text is broken into lines; so are titles and notes.
+    """
+    lines = _styled_lines(columns, sections, notes, text.columns(file))
     if not file.isatty():
         file.write("".join(f"{line}\n" for _, line in lines))
         return
@@ -69,20 +89,51 @@ def show(columns: Sequence[Column], sections: Sequence[Section], notes: Sequence
 
 
 def _styled_lines(
-    columns: Sequence[Column], sections: Sequence[Section], notes: Sequence[str]
+    columns: Sequence[Column], sections: Sequence[Section], notes: Sequence[str], width: int
 ) -> Iterator[tuple[str, str]]:
     """A line of groups, a line of names, a title over each section, and the notes below; with the style of each."""
-    rows = [row for section in sections for row in section.rows]
-    cells = ([column.name, *(row[i] for row in rows)] for i, column in enumerate(columns))
-    widths = [max(column.min_width, *map(len, cell)) for column, cell in zip(columns, cells, strict=True)]
-    yield "bold", _groups(columns, widths)
+    widths = _widths(columns, [row for section in sections for row in section.rows], width)
+    if any(column.group for column in columns):
+        yield "bold", _groups(columns, widths)
     yield "bold", _line(columns, widths, [column.name for column in columns])
     for section in sections:
         yield "", ""
-        yield "bold cyan", section.title
-        yield from (("", _line(columns, widths, row)) for row in section.rows)
+        if section.title:
+            yield from (("bold cyan", line) for line in text.broken(section.title, width))
+        yield from (("", line) for row in section.rows for line in _row(columns, widths, row, width))
     yield "", ""
-    yield from (("dim", note) for note in notes)
+    yield from (("dim", line) for note in notes for line in text.broken(note, width))
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Of each column: what its cells and headings need; the first and a last one of text share what is left."""
+    cells = [[column.name, *(row[i] for row in rows)] for i, column in enumerate(columns)]
+    widths = [max(column.min_width, *map(len, cell)) for column, cell in zip(columns, cells, strict=True)]
+    for end, (name, first) in _ends(columns).items():
+        span = sum(widths[first : end + 1]) + end - first
+        widths[end] += max(0, len(name) - span)
+    if _is_text(columns):
+        widths[-1] = min(widths[-1], max(LEAST_TEXT, width - sum(widths[:-1]) - len(widths) + 1))
+    room = width - sum(widths[1:]) - len(widths) + 1
+    widths[0] = max(columns[0].min_width, *(len(cell) for cell in cells[0] if len(cell) <= room), len(columns[0].name))
+    return widths
+
+
+def _is_text(columns: Sequence[Column]) -> bool:
+    return len(columns) > 1 and columns[-1].left
+
+
+def _row(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str], width: int) -> Iterator[str]:
+    """The lines of a row."""
+    name, *cells = row
+    if len(name) > widths[0]:
+        yield from text.broken(name, width, "  ")
+        name = ""
+    if not _is_text(columns):
+        yield _line(columns, widths, [name, *cells])
+        return
+    for i, part in enumerate(text.broken(cells[-1], widths[-1])):
+        yield _line(columns, widths, [*([name, *cells[:-1]] if i == 0 else [""] * len(cells)), part])
 
 
 def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]) -> str:
@@ -93,11 +144,16 @@ def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]
     return " ".join(padded).rstrip()
 
 
+def _ends(columns: Sequence[Column]) -> dict[int, tuple[str, int]]:
+    """The groups of neighbours: by the last column of each its name and its first column."""
+    ends, first = {}, 0
+    for i, column in enumerate(columns):
+        if i + 1 == len(columns) or columns[i + 1].group != column.group:
+            ends[i] = (column.group, first)
+            first = i + 1
+    return ends
+
+
 def _groups(columns: Sequence[Column], widths: Sequence[int]) -> str:
-    line, names, span = [], [column.group for column in columns], 0
-    for i, width in enumerate(widths):
-        span += width + (1 if span else 0)
-        if i + 1 == len(names) or names[i + 1] != names[i]:
-            line.append(names[i].center(span))
-            span = 0
-    return " ".join(line).rstrip()
+    spans = ((name, sum(widths[first : end + 1]) + end - first) for end, (name, first) in _ends(columns).items())
+    return " ".join(name.center(span) for name, span in spans).rstrip()

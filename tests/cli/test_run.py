@@ -129,7 +129,7 @@ def test_a_prompt_that_is_too_long_is_rejected_with_the_numbers(
     trace.write_text("prompt_tokens,output_tokens\n10,4\n300,4\n12,4\n")
     options = ["--policy", "fcfs", "--rho", "0", "--threads", "1", "--rate", "100", "--num-blocks", "40"]
     assert call("run", "--model", model, "--trace", str(trace), *options) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "fcfs: 1 rejected, first request 1: num_prompt_tokens: 300 is not accepted; 1 to 255 are" in out
     assert "3 requests, 100 a second" in out
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched.cache import CacheForm, CacheShape
@@ -209,15 +209,34 @@ def lines_of(runs: list[ServedRun]) -> list[str]:
     return file.getvalue().splitlines()
 
 
-def test_tables_have_80_columns_whatever_the_policies_are_called(run: ServedRun) -> None:
-    """Long names are numbered, and said below."""
+NAMES = st.lists(st.text("ab:=./-_", min_size=1, max_size=120), min_size=1, max_size=4, unique=True)
+COUNTS = st.integers(0, 10**9)
+
+
+def test_policies_have_their_whole_names_in_every_table(run: ServedRun) -> None:
+    """One that is too long for its row stands above it, for no two can be mistaken then."""
     names = ["fcfs", "aptserve:select=core:forms=kv", "aptserve:select=core:forms=hidden", "some/where/policy.py:Mine"]
-    runs = [dataclasses.replace(run, policy=name, rate_per_s=rate) for rate in (10.0, 20.0) for name in names]
+    lines = lines_of([dataclasses.replace(run, policy=name, rate_per_s=r) for r in (10.0, 20.0) for name in names])
+    assert max(map(len, lines)) <= 80
+    assert lines[4].startswith("fcfs ") and lines[5] == names[1] and lines[6].startswith("     ")
+    assert [sum(line == name or line.startswith(f"{name} ") for line in lines) for name in names] == [5] * 4
+
+
+@settings(max_examples=30)
+@given(NAMES, COUNTS, st.floats(0, 1e9), st.floats(1e-6, 1e9))
+def test_tables_have_80_columns_whatever_is_in_them(
+    run: ServedRun, names: list[str], count: int, seconds: float, rate: float
+) -> None:
+    """Names of any length and number, counts up to a milliard, times of milliseconds and of years."""
+    record = dataclasses.replace(run.records[0], num_preemptions=count, num_swap_outs=count, num_promotions=count)
+    record = dataclasses.replace(record, token_at_s=tuple(at_s + seconds for at_s in record.token_at_s))
+    usage = dataclasses.replace(run.usage, gap_mean=1.0, gap_worst=1.0, scheduling_s=run.usage.busy_s)
+    one = dataclasses.replace(run, records=(record,), usage=usage)
+    runs = [dataclasses.replace(one, policy=name, rate_per_s=r) for r in (rate, 2 * rate) for name in names]
     lines = lines_of(runs)
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[4:8]] == ["fcfs", "aptserve[2]", "aptserve[3]", "policy.py[4]"]
-    notes = run_table.notes(runs, requests())
-    assert "aptserve[2]: aptserve:select=core:forms=kv" in notes and "fcfs: fcfs" not in notes
+    together = "".join("".join(lines).split())
+    assert all(together.count("".join(name.split())) >= 5 for name in names)
 
 
 def test_the_rate_that_holds_is_said_also_beyond_the_rates_tried(run: ServedRun) -> None:

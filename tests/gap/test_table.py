@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 
 import pytest
 
-from aptsched.report.table import Column, Section, duration, gap, percent, show
+from aptsched.report.table import Column, Section, count, duration, gap, percent, show
 
 
 @pytest.mark.parametrize(
@@ -28,11 +30,30 @@ def test_gaps(value: float | None, text: str) -> None:
         (0.9996, "1.00s"),
         (61.23, "61.2s"),
         (240, "240s"),
+        (99999.4, "99999s"),
+        (1.8e6, "2e+06s"),
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
     """Three digits, with their unit."""
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (99999, "99999"),
+        (123456, "123k"),
+        (999600, "1.0M"),
+        (12345678, "12M"),
+        (7.2e14, "720T"),
+        (1e16, "1e+16"),
+    ],
+)
+def test_counts(number: float, text: str) -> None:
+    """Five characters, exact while they are enough."""
+    assert count(number) == text
 
 
 @pytest.mark.parametrize(("share", "text"), [(0, "0%"), (1, "100%"), (0.999, "99%"), (0.001, "1%"), (0.5, "50%")])
@@ -56,3 +77,39 @@ def test_plain_columns_line_up() -> None:
         "",
         "A note.",
     ]
+
+
+def test_a_long_name_stands_above_its_row_and_text_is_broken() -> None:
+    """In 80 columns; nothing is cut off."""
+    columns = (Column("policy", left=True), Column("a", min_width=40), Column("b", min_width=30))
+    name, note = "some/where/policy.py:Mine", "word " * 40
+    file = io.StringIO()
+    show(columns, [Section("one", [["fcfs", "1", "2"], [name, "3", "4"]])], [note], file)
+    lines = file.getvalue().splitlines()
+    assert lines[4:6] == [name, " " * 46 + "3" + " " * 30 + "4"] and max(map(len, lines)) <= 80
+    assert " ".join(lines[7:]).split() == note.split()
+    file = io.StringIO()
+    show((Column("policy", left=True), Column("rule", left=True)), [Section("", [["fcfs", note]])], [], file)
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80 and {line.index("word") for line in lines[2:-1]} == {7}
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="Windows has no pseudo-terminals")
+def test_a_wide_terminal_is_used() -> None:
+    """Its width in place of the 80 columns, which a narrow one has too."""
+    import fcntl
+    import struct
+    import termios
+
+    columns = (Column("policy", left=True), Column("a", min_width=70))
+    for width, num_lines in ((200, 1), (40, 2)):
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, width, 0, 0))
+        with os.fdopen(theirs, "w") as terminal:
+            show(columns, [Section("", [["some/where/policy.py:Mine", "1"]])], [], terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal that nobody writes to any more
+            while more := os.read(ours, 65536):
+                shown += more
+        os.close(ours)
+        assert len(shown.splitlines()) == 3 + num_lines

@@ -1,0 +1,32 @@
+"""Lines of text: how wide they may be, and how longer ones are broken."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from typing import TextIO
+
+WIDTH = 80
+
+
+def columns(file: TextIO | None = None) -> int:
+    """The columns of a line: those of the terminal that the file is, and no fewer than 80; 80 where it is none."""
+    try:
+        return max(WIDTH, os.get_terminal_size(file.fileno()).columns) if file is not None and file.isatty() else WIDTH
+    except (OSError, ValueError):
+        return WIDTH
+
+
+def broken(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
+    """The text as lines of at most that width, all but the first indented; a word breaks only where it has to."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+
+
+def filled(text: str, file: TextIO | None = None) -> str:
+    """The text for a file, broken at its width; lines that it has stay lines."""
+    return "\n".join(line for part in text.split("\n") for line in broken(part, columns(file), _indent(part)))
+
+
+def _indent(line: str) -> str:
+    """What its further lines begin with: two columns more than it does itself."""
+    return " " * (len(line) - len(line.lstrip()) + 2)
