@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gguf
@@ -156,7 +157,12 @@ def _named(name: str, part: Linear | Norm) -> Iterator[tuple[str, torch.Tensor]]
         yield f"{name}.bias", part.bias
 
 
-def write_gguf(path: Path, model: Any, kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32) -> None:
+def write_gguf(
+    path: Path,
+    model: Any,
+    kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
+    metadata: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """A Llama as llama.cpp has it: names of its own, rows of q and k in the order of interleaved RoPE."""
     config, tensors = model.config, model.state_dict()
     writer = gguf.GGUFWriter(path, "llama")
@@ -171,6 +177,8 @@ def write_gguf(path: Path, model: Any, kind: gguf.GGMLQuantizationType = gguf.GG
     for key in ("key_length", "value_length"):
         writer.add_uint32(f"llama.attention.{key}", config.head_dim)
     writer.add_rope_dimension_count(config.head_dim)
+    for key, value in metadata.items():
+        add_metadata(writer, key, value)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     if config.tie_word_embeddings:
         del tensors["lm_head.weight"]
@@ -191,3 +199,17 @@ def write_gguf(path: Path, model: Any, kind: gguf.GGMLQuantizationType = gguf.GG
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def add_metadata(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
+    """One metadata field, of the type in GGUF that its Python type has in files."""
+    if isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_uint32(key, value) if 0 <= value < 2**32 else writer.add_int64(key, value)
+    elif isinstance(value, float):
+        writer.add_float32(key, value)
+    elif isinstance(value, str):
+        writer.add_string(key, value)
+    else:
+        writer.add_array(key, value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,8 @@ Shape = tuple[int, ...]
 Read = Callable[[str, Shape], torch.Tensor]
 
 OPT_POSITION_OFFSET = 2  # rows of embed_positions that no position has
+HEAD = "lm_head.weight"
+HEAD_ROWS = 4096  # rows of two output matrices that are compared at once
 
 
 def assemble(config: ModelConfig, read: Read, dtype: torch.dtype, device: torch.device | str) -> Weights:
@@ -31,8 +34,23 @@ def assemble(config: ModelConfig, read: Read, dtype: torch.dtype, device: torch.
         positions=source.positions() if config.architecture == "opt" else None,
         layers=tuple(layer(source, f"layers.{i}.") for i in range(config.num_layers)),
         final_norm=source.norm(final),
-        lm_head=embed if config.tied else source.copy("lm_head.weight", (config.vocab_size, config.hidden_size)),
+        lm_head=embed if config.tied else source.copy(HEAD, (config.vocab_size, config.hidden_size)),
     )
+
+
+def with_stored_head(config: ModelConfig, stored: Container[str]) -> ModelConfig:
+    """The configuration of files with these tensors: an output matrix that is stored is not the embedding."""
+    return dataclasses.replace(config, tied=config.tied and HEAD not in stored)
+
+
+def with_equal_head(config: ModelConfig, read: Read, dtype: torch.dtype) -> ModelConfig:
+    """Tied after all where the stored output matrix equals the embedding, in `dtype`, so that one is held for both."""
+    if config.tied:
+        return config
+    shape = (config.vocab_size, config.hidden_size)
+    embed, head = read("embed_tokens.weight", shape), read(HEAD, shape)
+    rows = (slice(first, first + HEAD_ROWS) for first in range(0, config.vocab_size, HEAD_ROWS))
+    return dataclasses.replace(config, tied=all(torch.equal(embed[at].to(dtype), head[at].to(dtype)) for at in rows))
 
 
 def tensor_shapes(config: ModelConfig) -> dict[str, Shape]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from aptsched.errors import InputError
-from engine.models.assemble import Shape, assemble, tensor_shapes
+from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head
 from engine.models.config import ModelConfig
 from engine.models.faults import listed, located
 from engine.models.gguf_header import Header, TensorInfo, read_header
@@ -63,6 +63,7 @@ def load(
             return pairs.transpose(1, 2).reshape(tensor.shape)
         return tensor
 
+    config = with_equal_head(config, read, dtype)
     return config, assemble(config, read, dtype, device), tokenizer
 
 

@@ -14,7 +14,7 @@ import torch
 
 from aptsched import files
 from aptsched.errors import InputError
-from engine.models.assemble import Shape, assemble, tensor_shapes
+from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head, with_stored_head
 from engine.models.config import ModelConfig
 from engine.models.faults import listed, located
 from engine.models.hf_config import from_hf, token_ids
@@ -41,7 +41,8 @@ def load(
 ) -> tuple[ModelConfig, Weights]:
     """The model in a directory as `save_pretrained` writes it.
 
-    Tensors are mapped from the files and copied one at a time, so that memory holds one copy of the weights.
+    Tensors are mapped from the files and copied one at a time, so that memory holds one copy of the weights. A stored
+    output matrix counts, whatever `tie_word_embeddings` says; one that equals the embedding is held once.
 
     Raises
     ------
@@ -51,11 +52,13 @@ def load(
     """
     config = load_config(directory)
     stored = _stored(Path(directory), config)
+    config = with_stored_head(config, stored)
     _check(config, stored, Path(directory))
 
     def read(name: str, shape: Shape) -> torch.Tensor:
         return _tensor(stored[name])
 
+    config = with_equal_head(config, read, dtype)
     return config, assemble(config, read, dtype, device)
 
 
@@ -137,11 +140,10 @@ def _canonical(name: str, architecture: str) -> str:
 def _check(config: ModelConfig, stored: Mapping[str, Stored], directory: Path) -> None:
     needed = tensor_shapes(config)
     faults = [fault for name, shape in needed.items() for fault in _faults(name, shape, stored, directory)]
-    spare = {"lm_head.weight"} if config.tied else set()
     faults += [
         f"{tensor.path}: {tensor.name}: not a tensor of this configuration"
         for name, tensor in stored.items()
-        if name not in needed and name not in spare and not name.endswith(NOT_NEEDED)
+        if name not in needed and not name.endswith(NOT_NEEDED)
     ]
     if faults:
         raise InputError(listed(faults, "; "))

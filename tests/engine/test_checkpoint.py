@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -94,9 +95,48 @@ def test_prefixes_may_be_missing(tmp_path: Path, kind: str, full: str, short: st
     path = tmp_path / "model.safetensors"
     renamed = {name.replace(full, short, 1): tensor for name, tensor in load_file(path).items()}
     renamed["layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(6)
-    renamed["lm_head.weight"] = torch.ones(1)  # a tied model has no use for it
     save_file(renamed, path)
     assert close(plain_logits(*huggingface.load(tmp_path), TOKEN_IDS), logits_of(model, TOKEN_IDS))
+
+
+def saved_with_head(directory: Path, kind: str, is_tied: bool, change: float | None) -> Any:
+    """A model whose output matrix is stored: the embedding, with `change` added to one entry unless it is None."""
+    model = random_model(kind, tie_word_embeddings=False)
+    with torch.no_grad():
+        model.lm_head.weight.copy_(model.get_input_embeddings().weight)
+        model.lm_head.weight[-1, -1] += change or 0.0
+    model.config.tie_word_embeddings = is_tied
+    model.config.save_pretrained(directory)
+    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    return model
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["llama", "opt"]), st.booleans(), st.none() | st.floats(0.5, 2.0))
+def test_a_stored_output_matrix_counts(tmp_path: Path, kind: str, is_tied: bool, change: float | None) -> None:
+    """Case tied-config-own-lm-head: whatever tie_word_embeddings says; one that equals the embedding is held once."""
+    reference = saved_with_head(tmp_path, kind, is_tied, change)
+    config, weights = huggingface.load(tmp_path)
+    assert close(plain_logits(config, weights, TOKEN_IDS), logits_of(reference, TOKEN_IDS))
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    assert close(plain_logits(config, weights, TOKEN_IDS), logits_of(again, TOKEN_IDS))
+    assert (weights.lm_head is weights.embed, config.tied) == (change is None, change is None)
+
+
+def test_an_output_matrix_that_differs_by_what_the_dtype_rounds_off(tmp_path: Path) -> None:
+    """It is compared as it is held: in bfloat16 the two are one."""
+    saved_with_head(tmp_path, "llama", True, 1e-7)
+    assert not huggingface.load(tmp_path)[0].tied
+    assert huggingface.load(tmp_path, torch.bfloat16)[0].tied
+
+
+def test_a_stored_output_matrix_of_another_shape(tmp_path: Path) -> None:
+    """A model that its configuration ties has no use for one, and it is refused all the same."""
+    saved_with_head(tmp_path, "opt", True, None)
+    rewrite(tmp_path, lambda tensors: tensors.update({"lm_head.weight": torch.ones(98, 48)}))
+    with pytest.raises(InputError, match=r"lm_head.weight: shape \[98, 48\] is not accepted; \[99, 48\] is needed"):
+        huggingface.load(tmp_path)
 
 
 @pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])

@@ -76,6 +76,19 @@ def test_the_header_is_what_the_gguf_package_reads(path: Path) -> None:
         assert info.num_bytes == tensor.n_bytes
 
 
+@pytest.mark.parametrize("change", [0.0, 1.0])
+def test_an_output_matrix_of_its_own(tmp_path: Path, change: float) -> None:
+    """output.weight counts; where it equals the embedding, one is held for both."""
+    model = random_model("llama")
+    with torch.no_grad():
+        model.lm_head.weight.copy_(model.model.embed_tokens.weight)
+        model.lm_head.weight[-1, -1] += change
+    write_gguf(tmp_path / "tiny.gguf", model)
+    config, weights, _ = gguf_file.load(tmp_path / "tiny.gguf")
+    assert (plain_logits(config, weights, TOKEN_IDS) - logits_of(model, TOKEN_IDS)).abs().max() <= 1e-4
+    assert (weights.lm_head is weights.embed) == config.tied == (change == 0.0)
+
+
 def with_metadata(path: Path, **values: Any) -> Path:
     """A GGUF file with only these metadata and one tensor."""
     writer = gguf.GGUFWriter(path, values.pop("architecture", "llama"))
