@@ -35,7 +35,7 @@ def calibrate(
     \b
     Examples:
       aptsched calibrate --model smollm2 --out here
-      aptsched run --model smollm2 --calibration here/calibration.json --workload sharegpt --rate 1
+      aptsched run --calibration here/calibration.json --workload sharegpt
     """  # noqa: D301
     require_torch()
     from aptsched.report.document import prepare

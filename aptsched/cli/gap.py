@@ -65,9 +65,9 @@ def gap(
     \b
     Examples:
       aptsched gap --workload sharegpt
-      aptsched gap --trace azure.csv --num-requests 50 200 800 --load 0.1 0.5 --out study
-      aptsched gap --workload longbench --methods greedy core cpsat --max-tokens 8192
-      aptsched gap --workload sharegpt --json | jq .summary
+      aptsched gap --trace azure.csv --num-requests 50 200 --load 0.1 0.5
+      aptsched gap --workload longbench --methods greedy core --max-tokens 8192
+      aptsched gap --workload sharegpt --out study --json | jq .summary
 
     \b
     Methods:

@@ -62,8 +62,8 @@ def generate(
     \b
     Examples:
       aptsched generate --prompt "Why is the sky blue?"
-      aptsched generate --prompt "Name a fruit." --prompt "Name a tree." --max-tokens 20
-      aptsched generate --model path/to/model.gguf --no-chat --prompt "Once upon a time" --temperature 0.8 --top-p 0.9
+      aptsched generate --prompt "Name a fruit." --prompt "Name a tree."
+      aptsched generate --model model.gguf --no-chat --prompt "Once" --top-p 0.9
 
     The exit code is 1 if one of several prompts is rejected, being too long.
     """  # noqa: D301

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from aptsched.cli.base import app
+from aptsched.cli.policies import SELECT
 
 Rows = Iterable[tuple[str, ...]]
 
@@ -18,30 +19,27 @@ def listing() -> None:
     Example:
       aptsched list
     """  # noqa: D301
+    from aptsched.policies.catalogue import SYNTAX
     from aptsched.report import table
     from aptsched.report.table import Column, Section
 
-    parts: tuple[tuple[tuple[str, ...], Rows], ...] = (
-        (("policy", "rule"), _policies()),
-        (("model", "weights", "context", "hidden/KV"), _models()),
-        (("GPU", "TFLOP/s", "GB/s", "GiB", "PCIe GB/s"), _gpus()),
-        (("workload", "requests"), _workloads()),
-        (("method", "guarantee"), _methods()),
+    parts: tuple[tuple[tuple[str, ...], Rows, str], ...] = (
+        (("policy", "rule"), _policies(), SYNTAX),
+        (("model", "weights", "context", "hidden/KV"), _models(), ""),
+        (("GPU", "TFLOP/s", "GB/s", "GiB", "PCIe GB/s"), _gpus(), _fits()),
+        (("workload", "requests"), _workloads(), ""),
+        (("method", "guarantee"), _methods(), ""),
     )
-    for names, rows in parts:
+    for names, rows, note in parts:
         columns = [Column(names[0], left=True, min_width=14)]
         columns += [Column(name, left=len(names) == 2, min_width=8) for name in names[1:]]
-        table.show(columns, [Section("", list(rows))], [], sys.stdout)
-
-
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+        table.show(columns, [Section("", list(rows))], [note, ""] if note else [], sys.stdout)
 
 
 def _policies() -> Rows:
-    from aptsched.policies.load import built_in
+    from aptsched.policies.catalogue import catalogue
 
-    return ((name, _first_line(policy.__doc__)) for name, policy in built_in().items())
+    return ((entry.name, entry.text) for entry in catalogue(SELECT))
 
 
 def _models() -> Rows:
@@ -65,6 +63,16 @@ def _gpus() -> Rows:
             f"{gpu.pcie_bytes_per_s / 1e9:g}",
         )
         for name, gpu in GPUS.items()
+    )
+
+
+def _fits() -> str:
+    from engine.cost.fits import DISTSERVE, MEASURED_ON
+
+    fitted = ", ".join(f"{name} on {num_gpus}" for name, num_gpus in DISTSERVE)
+    return (
+        f"Published fits, by DistServe, were measured on {MEASURED_ON}: {fitted}. They are taken as they are for "
+        "a100-40gb; every other model or GPU is by roofline."
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand
 
 from aptsched.cli.options import split
 from aptsched.errors import InputError
 
 CORE_WORK = 30_000  # some milliseconds
+SELECT = ("greedy", "core")
 
 if TYPE_CHECKING:
     from aptsched.plan import Plan, Policy
@@ -19,6 +22,20 @@ if TYPE_CHECKING:
     from aptsched.selection import Selection
     from aptsched.view import View
     from engine.serving import NamedPolicy
+
+
+class PolicyCommand(TyperCommand):
+    """A command that has `--policy`: its help ends with the list of policies, which is made from the policies."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, then the policies."""
+        from aptsched.policies.catalogue import SYNTAX, catalogue
+
+        super().format_options(ctx, formatter)
+        with formatter.section("Policies"):
+            formatter.write_dl([(entry.name, entry.text) for entry in catalogue(SELECT)])
+            formatter.write_paragraph()
+            formatter.write_text(SYNTAX)
 
 
 def named_policies(given: Sequence[str], oracle: TrueLengths | None = None) -> list[NamedPolicy]:
@@ -38,7 +55,7 @@ def _make(name: str, oracle: TrueLengths | None) -> Policy:
     from aptsched.greedy import greedy
     from aptsched.policies.load import load_policy
 
-    policy = load_policy(name, {"greedy": greedy, "core": _core}, oracle)
+    policy = load_policy(name, dict(zip(SELECT, (greedy, _core), strict=True)), oracle)
     return _Named(name, policy) if ".py:" in name else policy
 
 

@@ -30,7 +30,7 @@ from aptsched.cli.model_options import (
     require_torch,
 )
 from aptsched.cli.options import Cv, Seed, TraceFile, Workload, numbers
-from aptsched.cli.policies import named_policies
+from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.run_progress import RunProgress
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 POLICIES = ["fcfs,aptserve"]
 
 
-@app.command()
+@app.command(cls=PolicyCommand)
 def run(
     model: ModelName = "smollm2",
     policy: Annotated[list[str], typer.Option(metavar="P ...", help="As listed below.")] = POLICIES,
@@ -95,19 +95,9 @@ def run(
     \b
     Examples:
       aptsched run --workload sharegpt --rate 2 --num-requests 50
-      aptsched run --policy fcfs,aptserve:select=core --trace azure.csv --rate 0.5 1 2
+      aptsched run --policy fcfs,aptserve:select=core --trace a.csv --rate 0.5 1
       aptsched run --policy fcfs mine.py:Mine --workload humaneval --out study
-      aptsched run --model path/to/opt-125m --cache-mem 256MiB --workload longbench
-
-    \b
-    Policies:
-      fcfs              first come, first served, as vLLM v0
-      aptserve          Apt-Serve: by pending times, on a hybrid cache
-      aptserve:OPTIONS  with options: select=greedy|core, forms=hybrid|kv|hidden,
-                        fallback=paper|decaying|none, promote=on|off, order=value|fcfs,
-                        watermark=SHARE; several as aptserve:select=core:forms=kv
-      fastserve         skip-join MLFQ, as FastServe; swaps to the host's --swap-space
-      FILE.py:NAME      a class of yours with `decide(view) -> Plan`
+      aptsched run --model path/to/opt --cache-mem 256MiB --workload longbench
 
     Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Prompts are random tokens; outputs
     have the lengths of the trace, which no policy sees. Ctrl-C keeps what is done: tables and files are written, and

@@ -12,7 +12,7 @@ from aptsched import interrupts
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import MaxSeqs, MaxTokens
 from aptsched.cli.options import Cv, Seed, TraceFile, Workload, numbers
-from aptsched.cli.policies import named_policies
+from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ POLICIES = ["fcfs,aptserve"]
 NOT_OF_THE_RESULT = ("out", "as_json", "jobs")  # so that equal seeds give equal bytes
 
 
-@app.command()
+@app.command(cls=PolicyCommand)
 def simulate(
     model: Annotated[str, typer.Option(metavar="M", help="As `aptsched list` shows.")] = "opt-13b",
     gpu: Annotated[str, typer.Option(metavar="G", help="As `aptsched list` shows, or a .toml file.")] = "a100-40gb",
     tp: Annotated[int, typer.Option(metavar="N", help="GPUs, tensor parallel.")] = 1,
-    policy: Annotated[list[str], typer.Option(metavar="P ...", help="As `aptsched list` shows.")] = POLICIES,
+    policy: Annotated[list[str], typer.Option(metavar="P ...", help="As listed below.")] = POLICIES,
     trace: TraceFile = None,
     workload: Workload = None,
     rate: Annotated[
@@ -63,7 +63,7 @@ def simulate(
     ] = None,
     cost: Annotated[
         str | None,
-        typer.Option(metavar="C", help="fits, roofline, or a file of `aptsched calibrate` (default: fits if any)."),
+        typer.Option(metavar="C", help="As listed above (default: fits, if there are any)."),
     ] = None,
     rho: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, as policies believe.")
@@ -86,20 +86,21 @@ def simulate(
 
     \b
     Examples:
-      aptsched simulate --workload sharegpt --rate 2 3 4 --policy fcfs,sarathi,aptserve
-      aptsched simulate --model opt-66b --tp 4 --policy aptserve,aptserve:forms=kv --trace azure.csv
-      aptsched simulate --model llama-3-8b --gpu l40s --workload azure-code --duration 600 --warmup 60
-      aptsched simulate --policy fcfs,fastserve --swap-space 64GiB --workload sharegpt --rate 2
-      aptsched simulate --gpu mine.toml --cost roofline --workload longbench --out study
+      aptsched simulate --workload sharegpt --rate 2 3 --policy fcfs,aptserve
+      aptsched simulate --model opt-66b --tp 4 --policy aptserve --trace a.csv
+      aptsched simulate --model llama-3-8b --gpu l40s --workload azure-code
+      aptsched simulate --policy fastserve,sarathi:chunk_tokens=256 --trace a.csv
+      aptsched simulate --gpu mine.toml --cost roofline --workload longbench
 
     \b
     Costs:
-      fits      DistServe's published fits of OPT-13B and OPT-66B on A100; OPT-30B by roofline
+      fits      DistServe's of OPT-13B and OPT-66B, measured on A100-80GB, and
+                taken as they are for A100-40GB; OPT-30B by roofline
       roofline  from the model's shape and the GPU's data sheet
       FILE      what `aptsched calibrate` measured on your machine
 
-    Policies are listed by `aptsched list`; several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate
-    2`. Ctrl-C keeps what is done: tables and files are written, and the exit code is 130.
+    Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Ctrl-C keeps what is done: tables
+    and files are written, and the exit code is 130.
     """  # noqa: D301
     options = dict(locals())
     raise typer.Exit(_simulate(options))

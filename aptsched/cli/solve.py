@@ -80,8 +80,8 @@ def snapshot(
 
     \b
     Examples:
-      aptsched snapshot --workload sharegpt --num-requests 50 --load 0.25 --out queue.json
-      aptsched snapshot --trace azure.csv --max-seqs 64 --out queue.json --mps queue.mps
+      aptsched snapshot --workload sharegpt --load 0.25 --out queue.json
+      aptsched snapshot --trace azure.csv --max-seqs 64 --out q.json --mps q.mps
     """  # noqa: D301
     from aptsched import instance
     from aptsched.report import notices

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,12 +21,10 @@ from aptsched.policies.scheduling_value import FALLBACKS, scheduling_value
 from aptsched.problem import BatchProblem
 from aptsched.view import View
 
-CHOICES = {"order": ("value", "fcfs"), "forms": ("hybrid", "kv", "hidden"), "fallback": FALLBACKS}
-
 
 @dataclass(frozen=True)
 class AptServe:
-    """Prefill where those that wait have been pending for longer in all than those that run, else decode.
+    """As Apt-Serve: prefill where those that wait have been pending for longer than those that run, else decode.
 
     Whom a prefill admits, and in which form, is a `BatchProblem` over the requests that wait: definition 1 with the
     blocks, the token budget and the sequence limit beside what runs. A decode feeds all that run, and the problem says
@@ -78,8 +78,14 @@ class AptServe:
     promote: bool = True
     watermark: float = 0.01
 
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "order": ("value", "fcfs"),
+        "forms": ("hybrid", "kv", "hidden"),
+        "fallback": FALLBACKS,
+    }
+
     def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
+        for name, choices in self.choices.items():
             value = getattr(self, name)
             if value not in choices:
                 raise InputError(f"{name}: {value!r} is not accepted; {', '.join(choices)} are")

@@ -21,7 +21,7 @@ HOST_SHARE = 0.1  # of the host that is free, or no new request is begun
 
 @dataclass(eq=False)
 class FastServe:
-    """The highest levels run first; who overruns a quantum goes a level down, who is left out to the host.
+    """As FastServe: the highest levels run first; who overruns a quantum goes down, who is left out to the host.
 
     A request joins at the level whose quantum covers its prefill, as it is believed to take. Within a level those in
     the pool come first, then the order of arrival. An iteration takes requests in that order, prefills and decodes

@@ -15,7 +15,7 @@ from aptsched.view import View
 
 @dataclass(frozen=True)
 class FCFS:
-    """Prefill first: whole prompts in order of arrival; where none can be admitted, decode all that run.
+    """First come, first served, as vLLM v0: prefill first, whole prompts; where none is admitted, decode all that run.
 
     A prompt is admitted while the blocks it takes leave the watermark free, its tokens are within the token budget, and
     the requests that run are within the sequence limit. The first that is not admitted holds up those behind it. Out of

@@ -17,7 +17,7 @@ from aptsched.view import View
 
 @dataclass(frozen=True)
 class Sarathi:
-    """Decodes, then prefills that were begun, then new ones, within a chunk budget.
+    """As Sarathi-Serve: decodes, then prefills that were begun, then new ones, within a chunk budget.
 
     A new prefill is admitted, in order of arrival, while the blocks of its whole prompt, beside what those that were
     begun still need, leave the watermark free. The first that is not admitted holds up those behind it. Out of blocks,

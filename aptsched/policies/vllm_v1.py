@@ -13,7 +13,7 @@ from aptsched.view import View
 
 @dataclass(frozen=True)
 class VLLMv1:
-    """Those that run get their tokens first, in order, then those that wait; prompts are cut to what is left.
+    """As vLLM v1: those that run get their tokens first, then those that wait; prompts are cut to what is left.
 
     Every iteration hands out the token budget: to each running request min(remaining, what is left), then, unless
     someone was preempted, to the waiting requests in order of arrival, prefill in chunks, while blocks for the chunk

@@ -10,7 +10,7 @@ from aptsched.cache import BLOCK_SIZE
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
 from engine.calibration import Calibration, load, nonnegative
-from engine.cost.fits import DISTSERVE, FittedCost, Line
+from engine.cost.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
 from engine.cost.gpus import GPU
 from engine.cost.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
 from engine.cost.shapes import ModelShape
@@ -81,7 +81,14 @@ def by_fits(shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int = BL
         )
     if known is None:
         return by_roofline(shape, gpu, num_gpus, block_size)
-    return Cost(known, *_computed(shape, gpu, num_gpus, block_size), "fits of DistServe (OSDI 2024), on A100-80GB")
+    source = f"fits of DistServe (OSDI 2024) of {shape.name} on {num_gpus} x {MEASURED_ON}"
+    if gpu.name != MEASURED_ON:
+        source += f", taken as they are for {gpu.name}"
+    return Cost(
+        known,
+        *_computed(shape, gpu, num_gpus, block_size),
+        f"{source}; rebuilding and swapping by roofline of {gpu.name}",
+    )
 
 
 def by_roofline(

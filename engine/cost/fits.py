@@ -75,7 +75,8 @@ def _ms(fixed: float, first: float, second: float) -> Line:
     return Line(fixed / 1e3, first / 1e3, second / 1e3)
 
 
-# Zhong et al., DistServe (OSDI 2024): the fits published with its simulator, measured on A100-80GB; (model, GPUs).
+MEASURED_ON = "a100-80gb"  # by Zhong et al., DistServe (OSDI 2024): the fits published with its simulator
+# (model, GPUs)
 DISTSERVE: Mapping[tuple[str, int], FittedCost] = MappingProxyType(
     {
         ("opt-13b", 1): FittedCost(

@@ -1,0 +1,53 @@
+"""The policies that have a name, as a person reads of them: what each does, and its options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import Field, dataclass, fields
+from typing import Any
+
+from aptsched.policies.load import built_in
+
+OWN = "FILE.py:NAME"
+SYNTAX = (
+    "Options follow the name, each after a colon, as in aptserve:select=core:forms=kv; the first of several values is "
+    "the default."
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A policy: its name, its rule in a sentence, its options with the values they take or their defaults."""
+
+    name: str
+    rule: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Rule and options in words."""
+        return " ".join([self.rule, f"Options: {', '.join(self.options)}." if self.options else ""]).strip()
+
+
+def catalogue(select: Sequence[str] = ("greedy",)) -> list[Entry]:
+    """Every built-in policy in order, then one of one's own; `select` are the names that the option of that name takes.
+
+    Made from the policies themselves: the first line of the docstring, and the fields of the dataclass.
+    """
+    entries = []
+    for name, policy in built_in().items():
+        choices = {"select": tuple(select), **getattr(policy, "choices", {})}
+        known: tuple[Field[Any], ...] = fields(policy)  # type: ignore[arg-type]
+        rule = (policy.__doc__ or "").partition("\n")[0]
+        if any(field.name == "oracle" for field in known):
+            rule += " Where true output lengths are known: in `aptsched simulate` alone."
+        options = tuple(_option(field, choices.get(field.name)) for field in known if field.name != "oracle")
+        entries.append(Entry(name, rule, options))
+    own = "A class of yours, made without arguments, or an object, with `decide(view) -> Plan`."
+    return [*entries, Entry(OWN, own)]
+
+
+def _option(field: Field[Any], choices: Sequence[str] | None) -> str:
+    if isinstance(field.default, bool):
+        choices = ("on", "off") if field.default else ("off", "on")
+    return f"{field.name}={'|'.join(choices) if choices else field.default}"
