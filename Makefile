@@ -19,11 +19,14 @@ help: ## list the targets (this one)
 setup: $(READY) ## make .venv with all that the other targets need
 
 demo: $(READY) ## gap study, a few sentences, and two policies live on a small model; writes demo-out/
+	@echo "a gap study, a text, two policies live: some 2 to 3 minutes on two quiet cores"
 	@$(BIN)/aptsched gap --workload sharegpt --num-requests 50 200 800 --instances 5 --out demo-out/gap $(ARGS)
 	@echo
 	@$(BIN)/aptsched generate --chat --max-tokens 64 --prompt "What is a knapsack problem? Answer in two sentences."
 	@echo
 	@$(BIN)/aptsched run --policy fcfs,aptserve $(LIVE) --out demo-out/run
+	@echo
+	@$(BIN)/python -m benchmarks.demo demo-out
 
 test: $(READY) ## the tests, without the slow ones; more options: make test ARGS="-k greedy"
 	@$(BIN)/pytest -q -n 2 -m "not slow" $(ARGS)
