@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -123,3 +124,18 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}); a readable file is accepted") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8 text; a UTF-8 file is accepted") from error
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The digest of a file's bytes, in hexadecimal.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); a readable file is accepted") from error

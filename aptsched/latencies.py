@@ -30,6 +30,8 @@ class Latencies:
         Of the request's own gaps; nan with fewer than two tokens.
     latency_s : float array, [r]
         From arrival to the last token, of requests that finished.
+    last_token_at_s : float array, [r]
+        On the clock of the run; nan without a token.
     num_tokens : int array, [r]
         Of the output.
     attained_ttft, attained_tbt, attained_max_tbt : bool array, [r]
@@ -44,6 +46,7 @@ class Latencies:
     p99_tbt_s: Floats
     max_tbt_s: Floats
     latency_s: Floats
+    last_token_at_s: Floats
     num_tokens: Ints
     attained_ttft: Bools
     attained_tbt: Bools
@@ -61,24 +64,47 @@ def latencies(records: Sequence[RequestRecord]) -> Latencies:
     finished = np.array([record.outcome is Outcome.FINISHED for record in records], np.bool_)
     served = num_tokens > 0
     end = np.cumsum(num_tokens)
-    ttft_s, latency_s = np.full(len(records), math.nan), np.full(len(records), math.nan)
+    ttft_s, last_s = np.full(len(records), math.nan), np.full(len(records), math.nan)
     ttft_s[served] = at_s[(end - num_tokens)[served]] - arrived_s[served]
-    latency_s[finished & served] = at_s[end[finished & served] - 1] - arrived_s[finished & served]
+    last_s[served] = at_s[end[served] - 1]
     within = np.ones(max(0, len(at_s) - 1), np.bool_)
     within[end[served][:-1] - 1] = False  # from the last token of a request to the first one of the next
     tbt_s = np.diff(at_s)[within]
     p99_tbt_s, max_tbt_s = _own_gaps(tbt_s, np.maximum(num_tokens - 1, 0))
+    measured = Measured(arrived_s, finished, num_tokens, ttft_s, last_s, p99_tbt_s, max_tbt_s, slo_ttft_s, slo_tbt_s)
+    return held_against(measured, tbt_s)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is measured of each request, and its objectives, [r] each; nan where there is nothing to measure."""
+
+    arrived_at_s: Floats
+    finished: Bools
+    num_tokens: Ints
+    ttft_s: Floats
+    last_token_at_s: Floats
+    p99_tbt_s: Floats
+    max_tbt_s: Floats
+    slo_ttft_s: Floats
+    slo_tbt_s: Floats
+
+
+def held_against(measured: Measured, tbt_s: Floats) -> Latencies:
+    """What follows from what was measured, held against the objectives; `tbt_s` are all gaps of all requests."""
+    finished, served, ttft_s = measured.finished, measured.num_tokens > 0, measured.ttft_s
     return Latencies(
         ttft_s=ttft_s,
         tbt_s=tbt_s,
-        p99_tbt_s=p99_tbt_s,
-        max_tbt_s=max_tbt_s,
-        latency_s=latency_s,
-        num_tokens=num_tokens,
-        attained_ttft=finished & (ttft_s <= slo_ttft_s),
-        attained_tbt=finished & served & ~(p99_tbt_s > slo_tbt_s),
-        attained_max_tbt=finished & served & ~(max_tbt_s > slo_tbt_s),
-        starved=~(ttft_s <= STARVED * slo_ttft_s),
+        p99_tbt_s=measured.p99_tbt_s,
+        max_tbt_s=measured.max_tbt_s,
+        latency_s=np.where(finished & served, measured.last_token_at_s - measured.arrived_at_s, math.nan),
+        last_token_at_s=measured.last_token_at_s,
+        num_tokens=measured.num_tokens,
+        attained_ttft=finished & (ttft_s <= measured.slo_ttft_s),
+        attained_tbt=finished & served & ~(measured.p99_tbt_s > measured.slo_tbt_s),
+        attained_max_tbt=finished & served & ~(measured.max_tbt_s > measured.slo_tbt_s),
+        starved=~(ttft_s <= STARVED * measured.slo_ttft_s),
     )
 
 

@@ -6,7 +6,7 @@ Percentiles are those of `percentile`: values that were observed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,12 @@ import numpy.typing as npt
 from aptsched import checks
 from aptsched.checks import Bools, Floats
 from aptsched.errors import InputError
-from aptsched.latencies import latencies
+from aptsched.latencies import Latencies, latencies
 from aptsched.percentile import percentile
 from aptsched.request import Outcome, RequestRecord
+
+LEVELS = (0.6, 0.9)  # shares of requests within both objectives for which the highest rate is sought
+COUNTS = ("num_preemptions", "num_promotions", "num_swap_outs", "num_recomputed_tokens")
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,29 @@ def summarise(
     InputError
         Names the field, its value and what is accepted.
     """
-    each = latencies(records)
-    span_s = _span(records) if span_s is None else float(checks.floats("span_s", span_s, ndim=0))
+    return of_latencies(
+        latencies(records),
+        np.array([record.arrived_at_s for record in records], np.float64),
+        [record.outcome for record in records],
+        {name: sum(getattr(record, name) for record in records) for name in COUNTS},
+        span_s,
+        baseline_s,
+    )
+
+
+def of_latencies(
+    each: Latencies,
+    arrived_at_s: Floats,
+    outcomes: Sequence[Outcome],
+    counts: Mapping[str, int],
+    span_s: float | None = None,
+    baseline_s: npt.ArrayLike | None = None,
+) -> Metrics:
+    """As `summarise`, from latencies, arrivals and outcomes of the requests, [r], and the sums of their `COUNTS`."""
+    span_s = _span(each, arrived_at_s) if span_s is None else float(checks.floats("span_s", span_s, ndim=0))
     attained = each.attained_ttft & each.attained_tbt
-    outcomes = [record.outcome for record in records]
     return Metrics(
-        num_requests=len(records),
+        num_requests=len(outcomes),
         num_finished=outcomes.count(Outcome.FINISHED),
         num_rejected=outcomes.count(Outcome.REJECTED),
         span_s=span_s,
@@ -113,12 +133,9 @@ def summarise(
         attained_with_max_tbt=_share(each.attained_ttft & each.attained_max_tbt),
         goodput_per_s=int(attained.sum()) / span_s if span_s > 0 else math.nan,
         tokens_per_s=int(each.num_tokens.sum()) / span_s if span_s > 0 else math.nan,
-        num_preemptions=sum(record.num_preemptions for record in records),
-        num_promotions=sum(record.num_promotions for record in records),
-        num_swap_outs=sum(record.num_swap_outs for record in records),
-        num_recomputed_tokens=sum(record.num_recomputed_tokens for record in records),
         starved=_share(each.starved),
         jain=None if baseline_s is None else _jain(each.latency_s, baseline_s),
+        **counts,
     )
 
 
@@ -157,11 +174,10 @@ def highest_rate(rates_per_s: npt.ArrayLike, shares: npt.ArrayLike, level: float
     return float(rates[before] + share * (rates[after] - rates[before]))
 
 
-def _span(records: Sequence[RequestRecord]) -> float:
-    if not records:
+def _span(each: Latencies, arrived_at_s: Floats) -> float:
+    if not arrived_at_s.size:
         return math.nan
-    last = max(max((record.arrived_at_s, *record.token_at_s[-1:])) for record in records)
-    return last - min(record.arrived_at_s for record in records)
+    return float(np.fmax(arrived_at_s, each.last_token_at_s).max() - arrived_at_s.min())
 
 
 def _percentiles(values: Floats) -> Percentiles:

@@ -59,5 +59,5 @@ class Iteration:
 
     @property
     def gap(self) -> float | None:
-        """The certified gap of the decision; None where the policy solves no problem."""
-        return None if self.selection is None else self.selection.gap
+        """The certified gap of the decision; None where the policy solves no problem, or does not say which."""
+        return None if self.selection is None or self.problem is None else self.selection.gap

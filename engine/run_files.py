@@ -5,8 +5,6 @@ The schemas are described in docs/formats.md.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -18,17 +16,18 @@ import numpy as np
 
 from aptsched import files
 from aptsched.latencies import latencies
-from aptsched.metrics import highest_rate, summarise
+from aptsched.metrics import LEVELS, highest_rate, summarise
 from aptsched.report import serving_plots
-from aptsched.report.document import as_json, known, machine, versions
+from aptsched.report.document import as_json, known, machine, named_file, sealed, versions
 from aptsched.report.notices import merged
 from aptsched.report.serving_plots import AttainmentLine, MemoryPanel
 from aptsched.request import Outcome, RequestRecord
+from aptsched.request_rows import as_csv
 from engine import run_table
 from engine.replay import Replay
 from engine.serving import ServedRun
 
-SCHEMA, VERSION = "aptsched.run", 1
+SCHEMA, VERSION = "aptsched.run", 2
 FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
 PACKAGES = ("aptsched", "numpy", "torch")
 SCALES = np.geomspace(0.1, 10, 41)  # of both objectives
@@ -36,12 +35,6 @@ USAGE = (
     *("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "busy_s", "scheduling_s"),
     *("kv_block_s", "hidden_block_s", "num_certified", "gap_mean", "gap_worst"),
 )
-LATENCIES = (
-    *("ttft_s", "p99_tbt_s", "max_tbt_s", "latency_s", "num_tokens"),
-    *("attained_ttft", "attained_tbt", "attained_max_tbt", "starved"),
-)
-RECORD = ("request_id", "arrived_at_s", "num_prompt_tokens")
-COUNTS = ("num_preemptions", "num_promotions", "num_swap_outs", "num_recomputed_tokens")
 
 
 def document(
@@ -52,7 +45,7 @@ def document(
     complete: bool,
     notices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """All but the records of each request, which are in requests.csv, and the certificates.
+    """All but the records of each request, which are in requests.csv, and the certificates: `write` names the files.
 
     Parameters
     ----------
@@ -79,25 +72,8 @@ def document(
         "holds": [_holds(name, runs) for name in run_table.names(runs)],
         "rejected": _rejected(runs),
         "timelines": [_timeline(run) for run in runs],
+        "files": [],
     }
-
-
-def as_csv(runs: Sequence[ServedRun]) -> str:
-    """A row for each request, policy and rate; an empty cell is what there is not."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["policy", "rate_per_s", *RECORD, "outcome", *LATENCIES, *COUNTS, "reason"])
-    for run in runs:
-        each = latencies(run.records)
-        columns = [getattr(each, name).tolist() for name in LATENCIES]
-        for record, *values in zip(run.records, *columns, strict=True):
-            writer.writerow(
-                [
-                    *(run.policy, _cell(run.rate_per_s), *_fields(record, RECORD), record.outcome.value),
-                    *(*map(_cell, values), *_fields(record, COUNTS), record.reason),
-                ]
-            )
-    return text.getvalue()
 
 
 def certificates_path(directory: Path, policy: str, replay: Replay, replays: Sequence[Replay]) -> Path:
@@ -107,20 +83,46 @@ def certificates_path(directory: Path, policy: str, replay: Replay, replays: Seq
     return directory / f"certificates-{name}{rate}.jsonl"
 
 
-def write(directory: Path, written: dict[str, Any], runs: Sequence[ServedRun]) -> None:
-    """Write results.json, requests.csv, attainment.png and timeline.png, each whole.
+def write(
+    directory: Path, document: dict[str, Any], runs: Sequence[ServedRun], beside: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Write requests.csv, attainment.png, timeline.png, and last results.json, each whole.
+
+    Parameters
+    ----------
+    directory : Path
+        The logs of decisions are there already.
+    document : dict
+        Of these runs.
+    runs : sequence of ServedRun
+    beside : sequence of str
+        Names of other files there that belong to the results.
+
+    Returns
+    -------
+    dict
+        What results.json has: the document with the files that belong to it, and its digest.
 
     Raises
     ------
     InputError
         A file cannot be written.
     """
-    files.write(directory / "results.json", as_json(written))
-    files.write(directory / "requests.csv", as_csv(runs))
+    rows = as_csv((run.policy, run.rate_per_s, run.records) for run in runs)
+    files.write(directory / "requests.csv", rows)
     files.write(directory / "attainment.png", _attainment(runs))
     last = runs[-1].rate_per_s
     shown = [run for run in runs if run.rate_per_s == last or math.isnan(last)]
     files.write(directory / "timeline.png", serving_plots.memory_over_time([_memory(run) for run in shown]))
+    logs = [
+        named_file(directory, run.certificates.name, policy=run.policy, rate_per_s=known(run.rate_per_s))
+        for run in runs
+        if run.certificates is not None
+    ]
+    named = [named_file(directory, name) for name in ("requests.csv", *beside)]
+    written = sealed({**document, "files": [*named, *logs]})
+    files.write(directory / "results.json", as_json(written))
+    return written
 
 
 def _replay(replay: Replay) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def _plain(value: Any) -> Any:
 def _holds(policy: str, runs: Sequence[ServedRun]) -> dict[str, Any]:
     """The highest rate at which a policy holds each level; None where it does not at the lowest one."""
     rates, shares = run_table.attained(runs, policy)
-    held = {f"{level:g}": known(highest_rate(rates, shares, level)) if rates else None for level in run_table.LEVELS}
+    held = {f"{level:g}": known(highest_rate(rates, shares, level)) if rates else None for level in LEVELS}
     return {"policy": policy, "rates_per_s": rates, "attained": shares, "highest_rate_per_s": held}
 
 
@@ -170,24 +172,14 @@ def _timeline(run: ServedRun) -> dict[str, Any]:
     return {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "points": points}
 
 
-def _fields(record: RequestRecord, names: Sequence[str]) -> list[Any]:
-    return [getattr(record, name) for name in names]
-
-
-def _cell(value: float | int | bool) -> object:
-    if isinstance(value, bool):
-        return int(value)
-    return "" if isinstance(value, float) and math.isnan(value) else value
-
-
 def _attainment(runs: Sequence[ServedRun]) -> bytes:
     """Over the rates, where there are several; else over the scale of both objectives."""
     by_policy = {name: run_table.attained(runs, name) for name in run_table.names(runs)}
     if max(len(rates) for rates, _ in by_policy.values()) > 1:
         lines = [AttainmentLine(name, rates, shares) for name, (rates, shares) in by_policy.items()]
-        return serving_plots.attainment(lines, "requests a second", run_table.LEVELS, logarithmic=False)
+        return serving_plots.attainment(lines, "requests a second", LEVELS, logarithmic=False)
     lines = [AttainmentLine(run.policy, SCALES.tolist(), _at_scales(run.records)) for run in runs]
-    return serving_plots.attainment(lines, "objectives, times those given", run_table.LEVELS, logarithmic=True)
+    return serving_plots.attainment(lines, "objectives, times those given", LEVELS, logarithmic=True)
 
 
 def _at_scales(records: Sequence[RequestRecord]) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from aptsched.metrics import Metrics, highest_rate, summarise
+from aptsched.metrics import LEVELS, Metrics, highest_rate, summarise
 from aptsched.report import table
 from aptsched.report.table import Column, Section
 from aptsched.request import Outcome
@@ -13,7 +13,6 @@ from engine.pace import is_off
 from engine.replay import Replay
 from engine.serving import ServedRun
 
-LEVELS = (0.6, 0.9)
 LATENCY = (
     Column("policy", left=True),
     *(Column(name, "TTFT", min_width=6) for name in ("median", "p90", "p99")),

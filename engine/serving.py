@@ -83,6 +83,8 @@ class ServedRun:
         False after Ctrl-C: the requests that had not ended are unfinished.
     pace : float
         Seconds that iterations took over those that the calibration predicts; nan where there is none.
+    certificates : path, optional
+        The log of its decisions; None where none was written.
     """
 
     policy: str
@@ -91,6 +93,7 @@ class ServedRun:
     usage: Usage
     complete: bool
     pace: float = math.nan
+    certificates: Path | None = None
 
 
 class Watch(Protocol):
@@ -162,7 +165,9 @@ def serve(
             raise InputError(f"policy {policy.name}: {error}") from error
     ordered = tuple(sorted(records, key=lambda record: record.request_id))
     ratio = math.nan if pace is None else pace.ratio
-    return ServedRun(policy.name, replay.rate_per_s, ordered, meter.usage(), complete, ratio)
+    usage = meter.usage()
+    written = None if certificates is None or not usage.num_certified else Path(certificates)
+    return ServedRun(policy.name, replay.rate_per_s, ordered, usage, complete, ratio, written)
 
 
 def serve_all(

@@ -14,18 +14,17 @@ from proofs.records import Verdict, check_names, is_optimal, problem_of, shown
 
 DOCUMENT = (
     *("schema", "version", "options", "versions", "machine", "num_planned", "complete"),
-    *("contradictions", "summary", "instances", "records"),
+    *("notices", "contradictions", "summary", "instances", "records", "files"),
 )
-OPTIONAL = ("notices",)  # what was read and not used, which no certificate is about; results of before have none
 INSTANCE = ("id", "load", "optimum_s", "sha256", "problem")
 ROUNDING = 1e-9  # relative: means differ in the last digits from one machine to another
 
 
 def num_verdicts(document: Any) -> int:
     """How many verdicts there will be; raises InputError where it is no such document."""
-    check_names("document", document, DOCUMENT, OPTIONAL)
-    for name in ("instances", "records", *OPTIONAL):
-        if not isinstance(document.get(name, []), list):
+    check_names("document", document, DOCUMENT, ("sha256",))
+    for name in ("notices", "instances", "records"):
+        if not isinstance(document[name], list):
             raise InputError(f"{name}: {shown(document[name])} is not accepted; a list is")
     return 1 + len(document["instances"]) + len(document["records"])
 

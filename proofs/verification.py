@@ -195,4 +195,4 @@ def describe(reports: list[Report], skipped: list[str]) -> list[str]:
     return lines + [f"skipped: {reason}" for reason in skipped]
 
 
-READERS = {"aptsched.gap": (1, _gap), certificate_log.SCHEMA: (certificate_log.VERSION, _iterations)}
+READERS = {"aptsched.gap": (2, _gap), certificate_log.SCHEMA: (certificate_log.VERSION, _iterations)}

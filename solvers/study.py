@@ -15,7 +15,7 @@ import numpy as np
 
 from aptsched import files, instance
 from aptsched.report import plots, table
-from aptsched.report.document import as_json, machine, versions
+from aptsched.report.document import as_json, machine, named_file, sealed, versions
 from aptsched.report.notices import merged
 from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
@@ -23,7 +23,7 @@ from solvers.gap import Instance, Record, contradiction, optimum
 from solvers.summary import Summary, summarise
 
 SCHEMA = "aptsched.gap"
-VERSION = 1
+VERSION = 2
 FILES = ("results.json", "results.csv", "gap.png", "time.png")
 PACKAGES = ("aptsched", "numpy", "scipy", "ortools", "highspy", "pulp")
 COLUMNS = (
@@ -47,7 +47,10 @@ def document(
     num_planned: int,
     notices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Everything that is needed to check each certificate later; `results` has the records of each instance."""
+    """Everything that is needed to check each certificate later; `results` has the records of each instance.
+
+    `write` names the files that it writes beside it.
+    """
     records = [record for of_instance in results for record in of_instance]
     return {
         "schema": SCHEMA,
@@ -71,6 +74,7 @@ def document(
             for given, of_instance in zip(instances, results, strict=True)
         ],
         "records": [as_dict(record) for record in records],
+        "files": [],
     }
 
 
@@ -91,19 +95,26 @@ def as_csv(records: Iterable[Record]) -> str:
     return text.getvalue()
 
 
-def write(directory: Path, document: dict[str, Any], records: Sequence[Record]) -> None:
-    """Write results.json, results.csv, gap.png and time.png, each atomically.
+def write(directory: Path, document: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
+    """Write results.csv, gap.png, time.png, and last results.json, each atomically.
+
+    Returns
+    -------
+    dict
+        What results.json has: the document with the files that belong to it, and its digest.
 
     Raises
     ------
     InputError
         A file cannot be written, or matplotlib is not installed.
     """
-    files.write(directory / "results.json", as_json(document))
     files.write(directory / "results.csv", as_csv(records))
     gaps = plots.gap_over_size(_series(records, "optimum_gap", np.mean), _series(records, "certified_gap", np.mean))
     files.write(directory / "gap.png", gaps)
     files.write(directory / "time.png", plots.time_over_size(_series(records, "seconds", np.median)))
+    written = sealed({**document, "files": [named_file(directory, "results.csv")]})
+    files.write(directory / "results.json", as_json(written))
+    return written
 
 
 def sections(summaries: Iterable[Summary]) -> list[Section]:

@@ -108,7 +108,7 @@ def _study(
 ) -> int:
     from aptsched.report import table
     from aptsched.report.document import as_json as written
-    from aptsched.report.document import prepare
+    from aptsched.report.document import prepare, sealed
     from solvers import gap, study
     from solvers.summary import summarise
 
@@ -122,9 +122,9 @@ def _study(
         records = [record for of_instance in results for record in of_instance]
         document = study.document(instances[: len(results)], results, options, len(instances), notices)
         if out is not None and records:
-            study.write(Path(out), document, records)
+            document = study.write(Path(out), document, records)
     if as_json:
-        print(written(document), end="")
+        print(written(sealed(document)), end="")
     elif records:
         summaries = summarise(records)
         table.show(study.COLUMNS, study.sections(summaries), study.notes(summaries, document["notices"]), sys.stdout)

@@ -174,7 +174,7 @@ def _study(
     notices: Sequence[str],
 ) -> int:
     """All runs, and what is written and printed of them; `notices` are those of the command."""
-    from aptsched.report.document import as_json
+    from aptsched.report.document import as_json, sealed
     from engine import run_files, serving
 
     def certificates(policy: str, replay: Replay) -> Path | None:
@@ -190,9 +190,11 @@ def _study(
         num_done = sum(run.complete for run in runs)
         document = run_files.document(runs, replays, options, setup, num_done == num_planned, notices)
         if directory is not None and runs:
-            run_files.write(directory, document, runs)
+            measured_first = options["calibration"] is None and options["rho"] is None
+            beside = ["calibration.json"] if measured_first else []
+            document = run_files.write(directory, document, runs, beside)
     if options["as_json"]:
-        print(as_json(document), end="")
+        print(as_json(sealed(document)), end="")
     elif runs:
         _show(runs, replays, document["notices"])
     if num_done == num_planned:

@@ -171,7 +171,7 @@ def _study(
     notices: Sequence[str],
 ) -> int:
     """All runs, and what is written and printed of them; `notices` are those of the command."""
-    from aptsched.report.document import as_json
+    from aptsched.report.document import as_json, sealed
     from engine import fairness, run_files, simulation
 
     server = tasks[0].server
@@ -184,9 +184,9 @@ def _study(
         metrics = [fairness.fairness(run, replays, simulation.cost_of(server)) for run in runs]
         document = _document(runs, replays, setup, server, options, complete, metrics, notices)
         if directory is not None and runs:
-            run_files.write(directory, document, runs)
+            document = run_files.write(directory, document, runs)
     if options["as_json"]:
-        print(as_json(document), end="")
+        print(as_json(sealed(document)), end="")
     elif runs:
         _show(runs, replays, server, metrics, document["notices"])
     if not complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -36,6 +37,22 @@ def as_json(document: dict[str, Any]) -> str:
     """The document as JSON, a field a line, and of a list an entry a line."""
     fields = (f"{_compact(name)}: {_lines(value)}" for name, value in document.items())
     return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
+def named_file(directory: Path, name: str, **of: object) -> dict[str, object]:
+    """How a document names a file beside it: with what it is of, and the digest of its bytes."""
+    return {"file": name, **of, "sha256": files.sha256(directory / name)}
+
+
+def sealed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the digest of all its other fields, last."""
+    return {**document, "sha256": digest(document)}
+
+
+def digest(document: dict[str, Any]) -> str:
+    """SHA-256 of the document without the field `sha256`, as JSON with sorted names and no spaces."""
+    content = {name: value for name, value in document.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:

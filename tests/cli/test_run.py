@@ -56,7 +56,7 @@ def test_a_table_and_files_of_what_each_policy_comes_to(
     assert re.search(r"Of 12 requests 1\d were clipped", out) and "fcfs: 12 requests, which arrive over" in err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["certificates-aptserve.jsonl", *FILES])
     document = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert (document["schema"], document["version"], document["complete"]) == ("aptsched.run", 1, True)
+    assert (document["schema"], document["version"], document["complete"]) == ("aptsched.run", 2, True)
     assert [row["num_finished"] for row in document["summary"]] == [12, 12]
     assert document["times"]["rho_s_per_block"] == 1e-5 and document["cache"]["hidden_ratio"] == "1/2"
     with (tmp_path / "out" / "requests.csv").open() as file:
