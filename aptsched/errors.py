@@ -23,3 +23,12 @@ class InfeasibleError(ValueError):
             "required: the requests that must be served do not fit, by "
             f"{num_blocks} blocks, {num_tokens} tokens and {num_seqs} sequences"
         )
+
+
+def described(error: BaseException, most: int = 300) -> str:
+    """Type and message of what was raised, as one line of so many characters at most."""
+    try:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception:  # its message cannot be made
+        text = type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 3]}..."

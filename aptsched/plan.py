@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from aptsched.selection import Selection
 from aptsched.view import View
 
 _NOTHING = np.empty(0, np.int64)
+_ROWS = {"rows": True}  # metadata of the fields that hold rows of the view
 
 
 def nothing() -> Ints:
@@ -56,17 +57,20 @@ class Plan:
         Row of each request of the problem, [n]: the selection serves candidates[i] in form selection.form[i].
     """
 
-    request: Ints = field(default_factory=nothing)
+    request: Ints = field(default_factory=nothing, metadata=_ROWS)
     num_tokens: Ints = field(default_factory=nothing)
     form: Ints = field(default_factory=nothing)
-    preempt: Ints = field(default_factory=nothing)
-    swap_out: Ints = field(default_factory=nothing)
-    swap_in: Ints = field(default_factory=nothing)
-    promote: Ints = field(default_factory=nothing)
-    reject: Ints = field(default_factory=nothing)
+    preempt: Ints = field(default_factory=nothing, metadata=_ROWS)
+    swap_out: Ints = field(default_factory=nothing, metadata=_ROWS)
+    swap_in: Ints = field(default_factory=nothing, metadata=_ROWS)
+    promote: Ints = field(default_factory=nothing, metadata=_ROWS)
+    reject: Ints = field(default_factory=nothing, metadata=_ROWS)
     problem: BatchProblem | None = None
     selection: Selection | None = None
-    candidates: Ints = field(default_factory=nothing)
+    candidates: Ints = field(default_factory=nothing, metadata=_ROWS)
+
+
+ROWS = tuple(column.name for column in fields(Plan) if "rows" in column.metadata)  # the fields that hold rows
 
 
 class Policy(Protocol):

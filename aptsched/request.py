@@ -19,8 +19,8 @@ class SLO:
     def __post_init__(self) -> None:
         for name in ("ttft_s", "tbt_s"):
             value = getattr(self, name)
-            if math.isnan(value) or value <= 0:
-                raise InputError(f"{name}: {value} is not accepted; seconds above 0 are")
+            if not 0 < value < math.inf:
+                raise InputError(f"{name}: {value} is not accepted; a finite number of seconds above 0 is")
 
 
 class Outcome(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,6 +11,7 @@ import numpy as np
 from aptsched.checks import Ints
 from aptsched.errors import InputError
 from aptsched.request import Outcome, RequestRecord
+from engine.arrivals import Arrivals
 from engine.limits import Limits, need
 from engine.pool import BlockPool
 from engine.request import Request
@@ -41,13 +43,15 @@ class RequestBook:
         self.pool, self.limits, self.on_record = pool, limits, on_record
         self.eos_token_ids = frozenset(eos_token_ids)
         self.table = RequestTable()
-        self._last_arrival_s = -np.inf
+        self._last_arrival_s = -sys.float_info.max
         self._any_stops = False  # whether any request so far has tokens that end it
         self._ended: deque[RequestRecord] = deque()  # not yet handed over
+        self._leaving: list[Ints] = []  # rows of requests that have ended
+        self._handing_over = False
 
     def add(self, request: Request) -> None:
         """See `Loop.add`."""
-        if not request.arrived_at_s >= self._last_arrival_s:
+        if not self._last_arrival_s <= request.arrived_at_s < np.inf:
             raise InputError(
                 f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; "
                 f"{self._last_arrival_s} or later is, in order of arrival"
@@ -57,9 +61,9 @@ class RequestBook:
             raise InputError(f"output_token_ids: {given} are not accepted; requests without output are")
         if self.table.row_of(request.request_id) is not None:
             raise InputError(f"request_id: {request.request_id} is not accepted; numbers not being served are")
-        self._last_arrival_s = request.arrived_at_s
         refusal = self.limits.refusal(request, self.pool)
         if refusal:
+            self._last_arrival_s = request.arrived_at_s
             self._ended.append(record_of(request, Outcome.REJECTED, refusal))
             return
         stop = frozenset[int]() if request.params.ignore_eos else self.eos_token_ids
@@ -69,6 +73,7 @@ class RequestBook:
         # One token more than the pool holds can be made, and none after it.
         end_tokens = min(self.limits.most_tokens(request), self.pool.max_request_tokens + 1)
         self.table.add(request, end_tokens, stop)
+        self._last_arrival_s = request.arrived_at_s
 
     def add_tokens(self, rows: Ints, requests: Sequence[Request], token_ids: list[int], now_s: float) -> Ints:
         """Gives each request, in that row, its next token. Returns the rows of those that are over."""
@@ -90,27 +95,65 @@ class RequestBook:
         return Outcome.REJECTED, f"outgrew the pool: {need(request.num_tokens, self.pool)}"
 
     def end(self, rows: Ints, ends: Iterable[End]) -> None:
-        """Makes the records of requests that end, and takes their blocks back; they keep their rows until removed."""
-        self._ended += [self._record_of_row(row, *end) for row, end in zip(rows.tolist(), ends, strict=True)]
-        self.pool.release(rows, self.table)
+        """Makes the records of requests that end, and takes their blocks back; they keep their rows for now."""
+        if len(rows):
+            self._ended += [self._record_of_row(row, *end) for row, end in zip(rows.tolist(), ends, strict=True)]
+            self._leaving.append(rows)
+            self.pool.release(rows, self.table)
+
+    def remove_ended(self) -> None:
+        """Takes the rows of requests that have ended out of the table; the numbers of later rows change."""
+        if self._leaving:
+            rows, self._leaving = np.concatenate(self._leaving), []
+            self.table.remove(rows)
 
     def abort(self, request_id: int) -> None:
         """Ends and removes a request; if it is not there, nothing."""
         row = self.table.row_of(request_id)
         if row is not None:
             self.end(np.array([row]), [(Outcome.ABORTED, "")])
-            self.table.remove(np.array([row]))
+            self.remove_ended()
 
     def close(self, reason: str) -> None:
         """Ends and removes all as unfinished."""
         rows = np.arange(self.table.num_rows)
         self.end(rows, [(Outcome.UNFINISHED, reason)] * len(rows))
-        self.table.remove(rows)
+        self.remove_ended()
+
+    def close_all(self, arrivals: Arrivals, reason: str) -> BaseException | None:
+        """Ends all as unfinished, those to come among them, and hands over every record.
+
+        Returns what the receiver or the iteration over the requests raised first, instead of raising it.
+        """
+        self.close(reason)
+        first, rest = None, arrivals.rest()
+        while True:
+            try:
+                self.hand_over()
+                request = next(rest, None)
+                if request is None:
+                    return first
+                self.give_up(request, reason)
+            except BaseException as error:
+                first, rest = first or error, arrivals.rest()  # a generator that has raised is over
+
+    def give_up(self, request: Request, reason: str) -> None:
+        """Ends a request that was never added as unfinished."""
+        self._ended.append(record_of(request, Outcome.UNFINISHED, reason))
 
     def hand_over(self) -> None:
-        """Gives the records of those that have ended to their receiver."""
-        while self._ended:
-            self.on_record(self._ended.popleft())
+        """Gives the records of those that have ended to their receiver, also of those that end meanwhile.
+
+        Called by the receiver it does nothing: what ends there is handed over next.
+        """
+        if self._handing_over:
+            return
+        self._handing_over = True
+        try:
+            while self._ended:
+                self.on_record(self._ended.popleft())
+        finally:
+            self._handing_over = False
 
     def _record_of_row(self, row: int, outcome: Outcome, reason: str) -> RequestRecord:
         table = self.table

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from aptsched.flags import all_of, count_of
+from aptsched.plan import Plan
 from aptsched.problem import BatchProblem
 from aptsched.selection import Selection
+from engine.pool import Applied, BlockPool
+from engine.table import RequestTable
 
 
 @dataclass(eq=False)
@@ -61,3 +67,35 @@ class Iteration:
     def gap(self) -> float | None:
         """The certified gap of the decision; None where the policy solves no problem, or does not say which."""
         return None if self.selection is None or self.problem is None else self.selection.gap
+
+
+def iteration_of(
+    number: int, plan: Plan, applied: Applied, pool: BlockPool, table: RequestTable, start_s: float, now_s: float
+) -> Iteration:
+    """What the iteration did, before finished requests leave; its scheduling is not over."""
+    batch, hidden_blocks = applied.batch, pool.hidden_blocks
+    in_output = batch.start >= table.num_prompt_tokens.take(applied.row)
+    single = batch.num_tokens == 1
+    num_decodes = count_of(batch.samples & in_output & single)
+    num_fed = len(single) if all_of(single) else int(np.add.reduce(batch.num_tokens))
+    return Iteration(
+        number=number,
+        start_s=start_s,
+        duration_s=now_s - start_s,
+        scheduling_s=0.0,
+        num_prefill_tokens=num_fed - num_decodes,
+        num_decode_tokens=num_decodes,
+        num_seqs=len(applied.row),
+        num_kv_blocks=pool.num_blocks - pool.free_blocks - hidden_blocks,
+        num_hidden_blocks=hidden_blocks,
+        num_free_blocks=pool.free_blocks,
+        num_waiting=table.num_waiting,
+        num_preemptions=len(plan.preempt),
+        num_promotions=len(applied.promoted),
+        num_rejections=len(plan.reject),
+        num_swap_outs=len(applied.swapped_out),
+        num_swap_ins=len(applied.swapped_in),
+        num_swapped_blocks=batch.num_swapped_blocks,
+        problem=plan.problem,
+        selection=plan.selection,
+    )

@@ -9,17 +9,17 @@ from time import perf_counter
 import numpy as np
 
 from aptsched import interrupts
-from aptsched.checks import Ints
-from aptsched.flags import all_of, count_of
+from aptsched.errors import InputError, described
+from aptsched.flags import all_of
 from aptsched.iteration_time import IterationTime
 from aptsched.plan import Plan, Policy
 from aptsched.request import Outcome, RequestRecord
 from aptsched.view import View
 from engine.arrivals import Arrivals
 from engine.batch import Executor, Step
-from engine.book import RequestBook, record_of
+from engine.book import RequestBook
 from engine.clock import Clock
-from engine.iteration import Iteration
+from engine.iteration import Iteration, iteration_of
 from engine.limits import Limits, need
 from engine.observe import observe
 from engine.plan_check import check_plan
@@ -28,6 +28,8 @@ from engine.request import Request
 
 IDLE_S = 0.01  # until a policy under which nothing ran is asked again
 MAX_IDLE = 1000  # such decisions in a row, with nothing to arrive, before the rest is given up
+INTERRUPTED = "interrupted"  # why requests are unfinished after Ctrl-C
+MAX_LATE = 1000  # requests that callbacks may add while a run is being closed
 
 
 class Loop:
@@ -54,7 +56,8 @@ class Loop:
 
     Notes
     -----
-    Nothing of a request is kept once it has ended. Callbacks may add and abort requests.
+    Nothing of a request is kept once it has ended. Callbacks may add and abort requests. What they add while a run is
+    being closed is unfinished at once, and from so many on (`MAX_LATE`) refused, so that closing ends.
     """
 
     def __init__(
@@ -79,6 +82,10 @@ class Loop:
         self._num_iterations = 0
         self._in_step = False
         self._aborting: list[int] = []  # until the end of the step
+        self._arrivals = Arrivals(())
+        self._failure: BaseException | None = None  # of requests of the run that a callback has brought in
+        self._closing: str | None = None  # why, while a run is being closed
+        self._num_late = 0
         self._hold = interrupts.Hold()
 
     @property
@@ -89,19 +96,49 @@ class Loop:
     def add(self, request: Request) -> None:
         """A request that has arrived; one that can never be served is rejected at once, with the numbers.
 
+        During a run, those of its requests that arrive up to then come first.
+
         Raises
         ------
         InputError
-            It arrived before one that was added before, has the number of an unfinished one, or has output.
+            It arrived before one that was added before, or after the next one that the run has still to wait for; it
+            has the number of an unfinished one, or has output. It has no record then.
         """
+        if self._closing is not None:
+            self._add_late(request, self._closing)
+            return
+        next_s = self._bring_in(min(request.arrived_at_s, self.clock.now_s()))
+        if next_s < request.arrived_at_s:
+            raise InputError(
+                f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; up to "
+                f"{next_s} is, when the next request of the run arrives"
+            )
         self._book.add(request)
         self._book.hand_over()
 
-    def abort(self, request_id: int) -> None:
-        """Ends a request: at once, or at the end of the step from within which it is called.
+    def _bring_in(self, until_s: float) -> float:
+        """Adds the requests of the run that arrive up to then; what is wrong with them ends the run. Returns the next.
 
-        If there is no such unfinished request, nothing happens.
+        Called by a callback, to whom it is nothing.
         """
+        try:
+            for request in self._arrivals.until(until_s):
+                self._book.add(request)
+            return self._arrivals.next_s
+        except BaseException as error:
+            self._failure = error
+            return np.inf
+
+    def _add_late(self, request: Request, reason: str) -> None:
+        """While a run is being closed: its record, at once."""
+        if self._num_late == MAX_LATE:
+            raise InputError(f"request_id: {request.request_id} is not accepted; none is once a run is over ({reason})")
+        self._num_late += 1
+        self._book.give_up(request, reason)
+        self._book.hand_over()
+
+    def abort(self, request_id: int) -> None:
+        """Ends a request, at once or at the end of the step within which it is called; if it is not there, nothing."""
         if self._in_step:
             self._aborting.append(request_id)
             return
@@ -113,16 +150,22 @@ class Loop:
         self._book.close(reason)
         self._book.hand_over()
 
-    def run(self, requests: Iterable[Request]) -> None:
+    def run(self, requests: Iterable[Request]) -> str:
         """Serves requests as they arrive by the clock, until all have ended.
 
-        Whatever ends it (Ctrl-C, a plan that is not legal), every request has its record: those that did not end are
-        unfinished. If nothing has run in `MAX_IDLE` decisions and nothing is to arrive, the rest is unfinished too.
+        Whatever ends it (Ctrl-C, a plan that is not legal, an arrival out of order, what a callback or the iteration
+        over the requests raises), every request has one record: those that did not end are unfinished. If nothing has
+        run in `MAX_IDLE` decisions in a row since the last one arrived, the rest is unfinished too.
 
         Parameters
         ----------
         requests : iterable of Request
             In order of arrival; taken one by one.
+
+        Returns
+        -------
+        str
+            Why the rest is unfinished; empty where all have ended.
 
         Raises
         ------
@@ -132,33 +175,35 @@ class Loop:
             Ctrl-C, with all records handed over.
         """
         with interrupts.held() as self._hold:
-            arrivals, reason = Arrivals(requests), ""
+            self._arrivals, self._failure = Arrivals(requests), None
+            error: BaseException | None = None
             try:
-                reason = self._serve(arrivals)
-            except KeyboardInterrupt:
-                reason = "interrupted"
-                raise
-            except BaseException as error:
-                reason = f"{type(error).__name__}: {error}"
-                raise
-            finally:
-                self.close(reason)
-                for request in arrivals.until(np.inf):
-                    self.on_record(record_of(request, Outcome.UNFINISHED, reason))
+                reason = self._serve()
+            except BaseException as raised:
+                error = raised
+                reason = INTERRUPTED if isinstance(error, KeyboardInterrupt) else described(error)
+            self._closing, self._num_late = reason, 0
+            late = self._book.close_all(self._arrivals, reason)
+            self._closing = None
+            if (error := error or late) is not None:
+                raise error
+        return reason
 
-    def _serve(self, arrivals: Arrivals) -> str:
+    def _serve(self) -> str:
         """Serves until nothing is left, or nothing can be done: then it returns why."""
-        num_idle = 0
-        while arrivals.next_s < np.inf or self.num_unfinished:
+        num_idle, arrivals = 0, self._arrivals
+        while self._failure is not None or arrivals.next_s < np.inf or self.num_unfinished:
+            if self._failure is not None:
+                raise self._failure
             for request in arrivals.until(self.clock.now_s()):
-                self.add(request)
+                self._book.add(request)
             if self.step():
                 num_idle = 0
                 continue
             wait_until_s = arrivals.next_s
             if self.num_unfinished:
-                num_idle += 1
-                if num_idle == MAX_IDLE and wait_until_s == np.inf:
+                num_idle = num_idle + 1 if wait_until_s == np.inf else 0
+                if num_idle == MAX_IDLE:
                     return f"nothing ran in {MAX_IDLE} decisions in a row"
                 wait_until_s = min(wait_until_s, self.clock.now_s() + IDLE_S)
             if wait_until_s < np.inf:
@@ -175,12 +220,14 @@ class Loop:
             The plan is not legal; nothing has changed.
         """
         if not self.num_unfinished:
+            self._book.hand_over()
             return False
         self._in_step = True
         try:
             iteration = self._iterate()
         finally:
             self._in_step = False
+            self._book.remove_ended()
             for request_id in self._aborting:
                 self._book.abort(request_id)
             self._aborting.clear()
@@ -199,12 +246,12 @@ class Loop:
         check_plan(plan, view)
         applied = self._apply(plan, view)
         planned = perf_counter()
-        step = self._execute(applied, plan.reject)
+        step = self._execute(applied)
         executed = perf_counter()
         modelled_s = self.clock.scheduling_s(len(view.request_id))
         self.clock.advance(step.duration_s + (modelled_s or 0.0))
         now_s = self.clock.now_s()
-        iteration = self._done(plan, applied, start_s, now_s)
+        iteration = iteration_of(self._num_iterations, plan, applied, self.pool, self._table, start_s, now_s)
         rows, requests, samples = applied.row, applied.batch.requests, applied.batch.samples
         token_ids = step.token_ids.tolist()
         if not all_of(samples):
@@ -213,8 +260,7 @@ class Loop:
         over = self._book.add_tokens(rows, requests, token_ids, now_s)
         if len(over):
             self._book.end(over, map(self._book.end_of, over.tolist()))
-        if len(over) or len(plan.reject):
-            self._table.remove(np.concatenate([over, plan.reject]))
+        self._book.remove_ended()
         iteration.scheduling_s = planned - started + perf_counter() - executed if modelled_s is None else modelled_s
         if self.on_token is not None:
             for request, token_id in zip(requests, token_ids, strict=True):
@@ -235,7 +281,7 @@ class Loop:
             self._table.num_swap_outs[applied.swapped_out] += 1
         return applied
 
-    def _execute(self, applied: Applied, rejected: Ints) -> Step:
+    def _execute(self, applied: Applied) -> Step:
         """Runs the batch. If it is broken off, what it wrote is not relied on: its requests are preempted."""
         touched = (applied.row, applied.promoted, applied.swapped_out, applied.swapped_in)
         if not any(map(len, touched)):
@@ -248,35 +294,5 @@ class Loop:
             rows = np.unique(np.concatenate(touched))
             self._table.count_preemptions(rows, self.pool.num_cached[self._table.slot[rows]])
             self.pool.release(rows, self._table)
-            self._table.remove(rejected)
             raise
         return step
-
-    def _done(self, plan: Plan, applied: Applied, start_s: float, now_s: float) -> Iteration:
-        """What the iteration did, before finished requests leave; its scheduling is not over."""
-        batch, hidden_blocks = applied.batch, self.pool.hidden_blocks
-        in_output = batch.start >= self._table.num_prompt_tokens.take(applied.row)
-        single = batch.num_tokens == 1
-        num_decodes = count_of(batch.samples & in_output & single)
-        num_fed = len(single) if all_of(single) else int(np.add.reduce(batch.num_tokens))
-        return Iteration(
-            number=self._num_iterations,
-            start_s=start_s,
-            duration_s=now_s - start_s,
-            scheduling_s=0.0,
-            num_prefill_tokens=num_fed - num_decodes,
-            num_decode_tokens=num_decodes,
-            num_seqs=len(applied.row),
-            num_kv_blocks=self.pool.num_blocks - self.pool.free_blocks - hidden_blocks,
-            num_hidden_blocks=hidden_blocks,
-            num_free_blocks=self.pool.free_blocks,
-            num_waiting=self._table.num_waiting,
-            num_preemptions=len(plan.preempt),
-            num_promotions=len(applied.promoted),
-            num_rejections=len(plan.reject),
-            num_swap_outs=len(applied.swapped_out),
-            num_swap_ins=len(applied.swapped_in),
-            num_swapped_blocks=batch.num_swapped_blocks,
-            problem=plan.problem,
-            selection=plan.selection,
-        )

@@ -8,7 +8,7 @@ from aptsched.cache import HIDDEN, KV, NONE
 from aptsched.checks import Bools, Ints
 from aptsched.errors import InputError
 from aptsched.flags import all_of, any_of, count_of
-from aptsched.plan import Plan, nothing
+from aptsched.plan import ROWS, Plan, nothing
 from aptsched.view import View
 
 INT64 = np.dtype(np.int64)
@@ -31,10 +31,12 @@ def check_plan(plan: Plan, view: View) -> None:
     """
     if not isinstance(plan, Plan):
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
-    for name in ("request", "preempt", "swap_out", "swap_in", "promote", "reject"):
+    seen = NOTHING
+    for name in ROWS:
         rows = getattr(plan, name)
-        if rows is NOTHING:
+        if rows is NOTHING or rows is seen:
             continue
+        seen = rows
         _check_integers(name, rows)
         if len(rows):
             _check_rows(name, rows, view)

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from aptsched.checks import Ints
-from aptsched.plan import Plan, Policy
+from aptsched.plan import ROWS, Plan, Policy
 from aptsched.view import View
-
-ROWS = ("request", "preempt", "promote", "reject", "candidates")
 
 
 def decide_in_order(policy: Policy, view: View, order: Ints) -> Plan:

@@ -152,6 +152,7 @@ def test_a_prompt_that_is_too_long_is_rejected_with_the_numbers(
         (["--workload", "sharegpt", "--seed", "-1"], ["seed", "-1"]),
         (["--workload", "sharegpt", "--num-requests", "0"], ["num_requests", "0"]),
         (["--workload", "sharegpt", "--slo-ttft", "0"], ["ttft", "0"]),
+        (["--workload", "sharegpt", "--slo-ttft", "inf"], ["ttft", "inf", "finite"]),
         (["--workload", "sharegpt", "--slo-tbt", "nan"], ["tbt", "nan"]),
         (["--workload", "sharegpt", "--max-prompt-tokens", "0"], ["max_prompt_tokens", "0"]),
         (["--workload", "sharegpt", "--max-output-tokens", "-1"], ["max_output_tokens", "-1"]),

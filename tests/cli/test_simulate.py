@@ -123,6 +123,10 @@ def test_duration() -> None:
         (("--rho", "-1"), "rho_s_per_block: -1"),
         (("--executed-rho", "-1"), "executed_rho: -1"),
         (("--slo-ttft", "0"), "ttft_s: 0"),
+        (("--slo-ttft", "inf"), "ttft_s: inf is not accepted; a finite number"),
+        (("--slo-tbt", "inf"), "tbt_s: inf is not accepted; a finite number"),
+        (("--slo-tbt", "nan"), "tbt_s: nan"),
+        (("--slo-ttft", "-inf"), "ttft_s: -inf"),
         (("--seed", "-1"), "seed: -1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import threading
@@ -27,7 +28,7 @@ from engine.batch import Batch, Step
 from engine.clock import VirtualClock, WallClock
 from engine.iteration import Iteration
 from engine.limits import Limits
-from engine.loop import IDLE_S, MAX_IDLE, Loop
+from engine.loop import IDLE_S, MAX_IDLE, MAX_LATE, Loop
 from engine.plan_check import PlanError
 from engine.pool import BlockPool
 from engine.request import Request
@@ -239,6 +240,135 @@ def test_an_abort_between_steps_takes_effect_at_once() -> None:
     run.loop.abort(0)
     run.loop.abort(99)
     assert len(run.records) == 1
+
+
+class Broken(BaseException):
+    """Nothing that anybody expects."""
+
+
+def disturb(run: Run, rng: np.random.Generator, given: list[Request], num_late: int) -> None:
+    """Every callback, the policy and the executor now and then add, abort, or raise."""
+
+    def act(where: str) -> None:
+        loop, what = run.loop, rng.random()
+        if what < 0.1:
+            loop.abort(int(rng.integers(40)))
+        elif what < 0.3 and len(given) < num_late:
+            arrived_at_s = loop.clock.now_s() + rng.choice([0.0, 0.0, 0.0, 0.1, -0.1])
+            late = request_of(1000 + len(given), int(rng.integers(1, 80)), float(arrived_at_s), max_tokens=3)
+            given.append(late)
+            try:
+                loop.add(late)
+            except InputError:  # which is the answer to it
+                given.remove(late)
+        elif what < 0.32:
+            raise [Broken, KeyboardInterrupt, SystemExit, ValueError][rng.integers(4)](where)
+
+    def then(where: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def disturbed(*args: Any) -> Any:
+            answer = call(*args)
+            act(where)
+            return answer
+
+        return disturbed
+
+    loop = run.loop
+    owners = (loop, "on_token"), (loop, "on_iteration"), (run.executor, "run"), (loop.policy, "decide")
+    for owner, name in (*owners, (loop._book, "on_record")):
+        setattr(owner, name, then(name, getattr(owner, name)))
+
+
+def arriving(rng: np.random.Generator, given: list[Request]) -> Iterator[Request]:
+    """Requests mostly in order; some are there twice, some arrive at no time, and the generator may raise."""
+    for request in make_requests(rng, 20):
+        what = rng.random()
+        if what < 0.02:
+            request.arrived_at_s = float(rng.choice([0.0, math.nan, math.inf, -math.inf, -1.0]))
+        elif what < 0.04 and given:
+            request = dataclasses.replace(given[-1])
+        elif what < 0.06:
+            raise [Broken, KeyboardInterrupt, ValueError][rng.integers(3)]("while arriving")
+        given.append(request)
+        yield request
+
+
+@given(SEEDS, st.sampled_from(["random", "idle"]))
+@settings(max_examples=150)
+def test_whatever_ends_a_run_every_request_has_one_record(seed: int, name: str) -> None:
+    """Callbacks that add, abort and raise; arrivals out of order, twice, at no time; a generator that raises."""
+    rng = np.random.default_rng(seed)
+    policy = Idle() if name == "idle" else RandomPolicy(rng, reject_share=0.05)
+    run, given = make_run(policy, [], num_host_blocks=5), list[Request]()
+    disturb(run, rng, given, num_late=60)
+    try:
+        reason = run.loop.run(arriving(rng, given))
+    except (Broken, KeyboardInterrupt, SystemExit, ValueError):
+        pass
+    else:
+        assert (reason == "") == all(record.outcome is not Outcome.UNFINISHED for record in run.records)
+    assert Counter(record.request_id for record in run.records) == Counter(request.request_id for request in given)
+    assert run.loop.num_unfinished == 0 and run.pool.free_blocks == run.pool.num_blocks
+    assert run.pool.host.free_blocks == run.pool.num_host_blocks
+    run.pool.check_integrity()
+
+
+def test_a_request_that_a_callback_adds_comes_behind_those_that_have_arrived() -> None:
+    """One of the run's own arrived during the iteration; both are served."""
+    requests = [request_of(0, 30, max_tokens=1), request_of(1, 9, 0.01, max_tokens=2)]
+    run = make_run(All(), requests)
+
+    def follow(record: RequestRecord) -> None:
+        run.records.append(record)
+        if record.request_id == 0:
+            run.loop.add(request_of(2, 9, run.loop.clock.now_s(), max_tokens=2))
+
+    run.loop._book.on_record = follow
+    run.loop.run(requests)
+    assert {record.request_id: record.outcome for record in run.records} == dict.fromkeys(range(3), Outcome.FINISHED)
+
+
+def test_a_request_of_a_callback_may_not_come_before_those_of_the_run() -> None:
+    """It would arrive after one that is still to come: the message says until when."""
+    requests = [request_of(0, 9, max_tokens=1), request_of(1, 9, 5.0, max_tokens=1)]
+    run, messages = make_run(All(), requests), []
+
+    def early(record: RequestRecord) -> None:
+        run.records.append(record)
+        if record.request_id == 0:
+            with pytest.raises(InputError) as caught:
+                run.loop.add(request_of(2, 9, 7.0))
+            messages.append(str(caught.value))
+
+    run.loop._book.on_record = early
+    run.loop.run(requests)
+    assert messages == [
+        "arrived_at_s: 7.0 of request 2 is not accepted; up to 5.0 is, when the next request of the run arrives"
+    ]
+    assert [record.outcome for record in run.records] == [Outcome.FINISHED] * 2
+
+
+def test_a_callback_that_always_adds_does_not_keep_a_run_from_closing() -> None:
+    """After so many its requests are refused; those before have their record."""
+    run, added = make_run(Idle(), [request_of(0, 9)]), [0]
+
+    def follow(record: RequestRecord) -> None:
+        run.records.append(record)
+        run.loop.add(request_of(len(added), 9, record.arrived_at_s))
+        added.append(len(added))
+
+    run.loop._book.on_record = follow
+    with pytest.raises(InputError, match="none is once a run is over"):
+        run.loop.run(run.requests)
+    assert [record.request_id for record in run.records] == added and len(added) == 1 + MAX_LATE
+
+
+@pytest.mark.parametrize("requests", [[None], ["request"]])
+def test_what_is_no_request_is_refused(requests: list[Any]) -> None:
+    """By its type; the requests behind it have their record."""
+    run = make_run(All(), [request_of(0, 9)])
+    with pytest.raises(InputError, match=r"requests: \w+ is not accepted; each is a Request"):
+        run.loop.run([*requests, *run.requests])
+    assert [record.outcome for record in run.records] == [Outcome.UNFINISHED]
 
 
 @pytest.mark.parametrize("where", ["executor", "policy", "on_token", "on_iteration", "on_record"])
@@ -453,15 +583,37 @@ def test_a_policy_that_gives_up_says_so_with_numbers() -> None:
 
 
 def test_a_policy_that_idles_neither_spins_nor_waits_for_ever() -> None:
-    """It is asked again at each arrival and after a while, and given up when nothing is to arrive."""
+    """It is asked again at each arrival and after a while, and given up a while after the last arrival."""
     policy = Idle()
     run = make_run(policy, [request_of(i, 9, arrived_at_s=i * 2.5 * IDLE_S) for i in range(2)])
-    run.loop.run(run.requests)
+    assert run.loop.run(run.requests) == f"nothing ran in {MAX_IDLE} decisions in a row"
     check_conserved(run)
     assert {record.reason for record in run.records} == {f"nothing ran in {MAX_IDLE} decisions in a row"}
     starts = [each.start_s / IDLE_S for each in run.iterations[:5]]
     assert starts == pytest.approx([0, 1, 2, 2.5, 3.5])
-    assert policy.num_decisions == MAX_IDLE
+    assert policy.num_decisions == 3 + MAX_IDLE  # three before the last arrival
+
+
+def test_a_policy_that_idles_ends_where_arrivals_last_long() -> None:
+    """As long as that takes: 20 s, which is more than the decisions after which it is given up."""
+    policy = Idle()
+    run = make_run(policy, [request_of(i, 9, arrived_at_s=10.0 * i) for i in range(3)])
+    assert run.loop.run(run.requests) == f"nothing ran in {MAX_IDLE} decisions in a row"
+    check_conserved(run)
+    assert policy.num_decisions >= 20 / IDLE_S + MAX_IDLE
+
+
+def test_a_policy_that_waits_for_the_last_arrival_is_heard_out() -> None:
+    """It has idled for longer than it may once nothing is to arrive, and serves all then."""
+
+    class Late(All):
+        def decide(self, view: View) -> Plan:
+            return super().decide(view) if view.now_s > 30.5 else Plan()
+
+    run = make_run(Late(), [request_of(i, 9, arrived_at_s=15.0 * i) for i in range(3)])
+    assert run.loop.run(run.requests) == ""
+    check_conserved(run)
+    assert {record.outcome for record in run.records} == {Outcome.FINISHED}
 
 
 def test_entries_that_never_fit_do_not_deadlock() -> None:

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from aptsched.cache import CacheForm, CacheShape
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
-from aptsched.plan import Plan
+from aptsched.plan import ROWS, Plan
 from aptsched.view import View
 from engine.blocks import fitting
 from engine.observe import observe
@@ -212,11 +212,7 @@ def breaks(plan: Plan, view: View) -> list[Plan]:
     waiting, running = np.flatnonzero(~view.running)[:1], np.flatnonzero(view.running)[:1]
     not_hidden = np.flatnonzero(view.form != CacheForm.HIDDEN)[:1]
     not_away, away = np.flatnonzero(view.num_swapped == 0)[:1], np.flatnonzero(view.num_swapped > 0)[:1]
-    broken = [
-        replace(plan, **{name: np.append(getattr(plan, name), bad)})
-        for name in ("preempt", "promote", "reject", "swap_out", "swap_in")
-        for bad in (n, -1)
-    ]
+    broken = [replace(plan, **{name: np.append(getattr(plan, name), bad)}) for name in ROWS[1:] for bad in (n, -1)]
     broken += [Plan(reject=row, preempt=row), replace(plan, preempt=np.zeros((1, 1), np.int64))]
     broken += [Plan(request=bad, num_tokens=one, form=one) for bad in (row - 1, row + n, row.astype(np.int32))]
     broken += [Plan(request=row, num_tokens=count * one, form=one) for count in (0, -1, 10**6)]
