@@ -5,7 +5,9 @@ The schema is described in docs/formats.md; `aptsched verify` checks such a file
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,31 @@ from aptsched.selection import Selection
 SCHEMA = "aptsched.certificates"
 VERSION = 1
 HEADER = {"schema": SCHEMA, "version": VERSION}
+SUFFIXES = {"plain": ".jsonl", "gzip": ".jsonl.gz", "none": None}
+BUILT_IN = re.compile(r"(?=.{1,100}$)[a-z0-9-]+(:[a-z_]+(=[A-Za-z0-9.]+)?)*")  # names that stay apart as names of files
+
+
+def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain") -> str | None:
+    """The name of the log of a run in its directory: certificates-POLICY.jsonl, or certificates-POLICY-rateR.jsonl.
+
+    Parameters
+    ----------
+    policy : str
+        One that is not built in, or has many options, is told from others by the first digits of its SHA-256.
+    rate_per_s : float, optional
+        Where there are several rates.
+    kind : str
+        "plain"; "gzip", with .gz behind the name; "none", which has no log, and the answer is None.
+    """
+    suffix = SUFFIXES[kind]
+    if suffix is None:
+        return None
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", policy).strip("-.")
+    if not BUILT_IN.fullmatch(policy):
+        name = f"{name[-80:]}-{hashlib.sha256(policy.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    short = f"{rate_per_s:g}" if rate_per_s is not None else ""
+    rate = "" if rate_per_s is None else f"-rate{short if float(short) == rate_per_s else repr(rate_per_s)}"
+    return f"certificates-{name}{rate}{suffix}"
 
 
 def as_record(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from aptsched.errors import InputError
 
@@ -50,7 +52,7 @@ def growing(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
     """A text file written bit by bit, for what is too much to hold: yields a function that appends to it.
 
     It grows beside its place, line by line, and gets its name at the end. Where an error ends it, or nothing was
-    written, it is gone.
+    written, it is gone. One whose name ends in .gz is compressed as it grows, to the same bytes for the same text.
 
     Raises
     ------
@@ -59,22 +61,31 @@ def growing(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
     """
     given = Path(path)
     beside = given.with_name(f".{given.name}.{os.getpid()}.tmp")
+    written = False
     with _named(given):
-        file = beside.open("w", buffering=1, encoding="utf-8", newline="\n")
+        raw = beside.open("wb")
+        file: IO[bytes] | gzip.GzipFile = (
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if given.suffix == ".gz" else raw
+        )
 
     def append(text: str) -> None:
+        nonlocal written
         with _named(given):
-            file.write(text)
+            file.write(text.encode())
+            raw.flush()
+            written = True
 
     try:
         yield append
         with _named(given):
             file.close()
-            if beside.stat().st_size:
+            raw.close()
+            if written:
                 beside.replace(given)
     finally:
-        with contextlib.suppress(OSError):
-            file.close()
+        for each in (file, raw):
+            with contextlib.suppress(OSError):
+                each.close()
         with contextlib.suppress(OSError):
             beside.unlink()
 

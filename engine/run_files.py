@@ -6,7 +6,6 @@ The schemas are described in docs/formats.md.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from aptsched import files
+from aptsched import certificate_log, files
 from aptsched.latencies import latencies
 from aptsched.metrics import LEVELS, highest_rate, summarise
 from aptsched.report import serving_plots
@@ -76,11 +75,12 @@ def document(
     }
 
 
-def certificates_path(directory: Path, policy: str, replay: Replay, replays: Sequence[Replay]) -> Path:
-    """Where the decisions of a run go: certificates-POLICY.jsonl, with the rate where there are several."""
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", policy).strip("-.")
-    rate = f"-rate{replay.rate_per_s:g}" if len(replays) > 1 else ""
-    return directory / f"certificates-{name}{rate}.jsonl"
+def certificates_path(
+    directory: Path, policy: str, replay: Replay, replays: Sequence[Replay], kind: str = "plain"
+) -> Path | None:
+    """Where the decisions of a run go, by `certificate_log.file_name`; nowhere with the kind "none"."""
+    name = certificate_log.file_name(policy, replay.rate_per_s if len(replays) > 1 else None, kind)
+    return None if name is None else directory / name
 
 
 def write(

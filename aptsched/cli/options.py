@@ -43,6 +43,11 @@ Cv = Annotated[
     typer.Option(metavar="C", help="Their coefficient of variation (default 1, which is Poisson; azure-code 13.2)."),
 ]
 
+Certificates = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="Logs of decisions in --out: plain, gzip (a tenth), none (default plain)."),
+]
+
 
 def source(
     trace: str | None,
@@ -93,6 +98,17 @@ def numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Number
             accepted = "whole numbers are" if kind is int else "numbers are"
             raise InputError(f"{field}: {text!r} is not accepted; {accepted}") from error
     return list(dict.fromkeys(numbers))
+
+
+def certificates(kind: str | None, out: str | None) -> str:
+    """The kind of the logs of decisions: plain unless it is given, which any tool reads; "none" where nothing is."""
+    from aptsched.certificate_log import SUFFIXES
+
+    if kind is not None and kind not in SUFFIXES:
+        raise InputError(f"certificates: {kind!r} is not accepted; {', '.join(SUFFIXES)} are")
+    if kind not in (None, "none") and out is None:
+        raise InputError(f"certificates: {kind} is not accepted without --out DIR, where they go; none is")
+    return "none" if out is None else kind or "plain"
 
 
 def check_apart(path: str, mps: str | None) -> None:

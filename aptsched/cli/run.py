@@ -29,7 +29,8 @@ from aptsched.cli.model_options import (
     measure,
     require_torch,
 )
-from aptsched.cli.options import Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.options import Certificates, Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.run_progress import RunProgress
 
@@ -83,6 +84,7 @@ def run(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")
     ] = None,
+    certificates: Certificates = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the tables.")] = False,
 ) -> None:
     """Serve the same requests with each policy, on a real model and in real time.
@@ -103,7 +105,7 @@ def run(
     have the lengths of the trace, which no policy sees. Ctrl-C keeps what is done: tables and files are written, and
     the exit code is 130.
     """  # noqa: D301
-    options = dict(locals())
+    options = {**locals(), "certificates": kind_of_certificates(certificates, out)}
     try:
         code = _run(options)
     except KeyboardInterrupt:
@@ -178,7 +180,7 @@ def _study(
     from engine import run_files, serving
 
     def certificates(policy: str, replay: Replay) -> Path | None:
-        return None if directory is None else run_files.certificates_path(directory, policy, replay, replays)
+        return directory and run_files.certificates_path(directory, policy, replay, replays, options["certificates"])
 
     runs: list[ServedRun] = []
     num_planned = len(policies) * len(replays)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from aptsched import interrupts
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import MaxSeqs, MaxTokens
-from aptsched.cli.options import Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.options import Certificates, Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.errors import InputError
 
@@ -76,6 +77,7 @@ def simulate(
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")
     ] = None,
+    certificates: Certificates = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the tables.")] = False,
 ) -> None:
     """Serve the same requests with each policy, on GPUs that you need not have.
@@ -102,7 +104,7 @@ def simulate(
     Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Ctrl-C keeps what is done: tables
     and files are written, and the exit code is 130.
     """  # noqa: D301
-    options = dict(locals())
+    options = {**locals(), "certificates": kind_of_certificates(certificates, out)}
     raise typer.Exit(_simulate(options))
 
 
@@ -126,7 +128,7 @@ def _simulate(options: dict[str, Any]) -> int:
     server = simulation.simulated_server(setup, Limits(options["max_tokens"], options["max_seqs"]))
     replays = _replays(options)
     directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
-    tasks = _tasks(options["policy"], replays, server, directory)
+    tasks = _tasks(options, replays, server, directory)
     return _study(tasks, replays, setup, directory, options, simulation.context_notices(replays, server))
 
 
@@ -146,7 +148,7 @@ def _replays(options: dict[str, Any]) -> list[Replay]:
     return replays
 
 
-def _tasks(names: list[str], replays: list[Replay], server: Server, directory: Path | None) -> list[Task]:
+def _tasks(options: dict[str, Any], replays: list[Replay], server: Server, directory: Path | None) -> list[Task]:
     """Every policy on every replay; the policies of a replay can ask for its lengths, as an oracle."""
     import numpy as np
 
@@ -156,8 +158,10 @@ def _tasks(names: list[str], replays: list[Replay], server: Server, directory: P
 
     tasks = []
     for replay in replays:
-        for policy in named_policies(names, TrueLengths(np.arange(len(replay)), replay.num_output_tokens)):
-            path = directory and run_files.certificates_path(directory, policy.name, replay, replays)
+        oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
+        for policy in named_policies(options["policy"], oracle):
+            kind = options["certificates"]
+            path = directory and run_files.certificates_path(directory, policy.name, replay, replays, kind)
             tasks.append(Task(policy, replay, server, path))
     return tasks
 
@@ -250,4 +254,4 @@ def setup_line(server: Server) -> str:
     """What the figures rest on, in a line."""
     from engine.simulation import cost_of
 
-    return f"Computed: {cost_of(server).source}; {server.num_blocks} blocks of {server.cache.block_size} tokens."
+    return f"Computed with {server.num_blocks} blocks of {server.cache.block_size} tokens, by {cost_of(server).source}."

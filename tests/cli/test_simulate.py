@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -46,6 +47,24 @@ def test_equal_seeds_give_equal_bytes(capsys: pytest.CaptureFixture[str], tmp_pa
     )
     assert one == two and one.keys() == other.keys()
     assert one["requests.csv"] != other["requests.csv"]
+
+
+def test_certificates_are_plain_compressed_or_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The same decisions, to equal bytes each time; results.json says which, and counts them all the same."""
+    found, counts = {}, set()
+    for name in ("plain", "gzip", "none", "again"):
+        kind = name.replace("again", "gzip")
+        options = ("--policy", "aptserve", "--rate", "3", "9", "--certificates", kind, "--out", str(tmp_path / name))
+        assert run(capsys, *SMALL, *options)[0] == 0
+        found[name] = {path.name: path.read_bytes() for path in (tmp_path / name).glob("certificates*")}
+        document = json.loads((tmp_path / name / "results.json").read_text())
+        assert document["options"]["certificates"] == kind
+        counts.add(tuple(summary["num_certified"] for summary in document["summary"]))
+    assert found["none"] == {} and len(found["plain"]) == 2 and len(counts) == 1
+    assert {f"{name}.gz": text for name, text in found["plain"].items()} == {
+        name: gzip.decompress(text) for name, text in found["gzip"].items()
+    }
+    assert found["gzip"] == found["again"]
 
 
 def test_warm_up_is_served_and_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +147,8 @@ def test_duration() -> None:
         (("--slo-tbt", "nan"), "tbt_s: nan"),
         (("--slo-ttft", "-inf"), "ttft_s: -inf"),
         (("--seed", "-1"), "seed: -1"),
+        (("--certificates", "zip"), "certificates: 'zip' is not accepted; plain, gzip, none are"),
+        (("--certificates", "gzip"), "certificates: gzip is not accepted without --out"),
     ],
 )
 def test_bad_input(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aptsched import certificate_log
 from aptsched.cache import CacheForm, CacheShape
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
@@ -160,6 +161,22 @@ def test_every_decision_is_in_the_log_and_holds(tmp_path: Path) -> None:
     assert not report.failures and report.num_holding == runs[1].usage.num_certified > 10
     assert report.worst_gap == runs[1].usage.gap_worst and runs[0].usage.gap_worst is None
     assert runs[1].usage.hidden_block_s > 0
+
+
+@given(st.lists(st.text("ab/:=._- \u00e9", min_size=1, max_size=150), min_size=2, max_size=2, unique=True))
+def test_two_policies_never_have_one_log(paths: list[str]) -> None:
+    """A name for each, which a file can have, whatever the paths of the policies are."""
+    names = [certificate_log.file_name(f"{path}.py:Mine") for path in paths]
+    assert names[0] != names[1] and all(name and len(name) < 200 and "/" not in name for name in names)
+
+
+def test_logs_are_named_after_policy_and_rate() -> None:
+    """As little as tells them apart."""
+    name = certificate_log.file_name
+    assert name("aptserve:select=core", kind="gzip") == "certificates-aptserve-select-core.jsonl.gz"
+    assert name("vllm-v1", 0.5) == "certificates-vllm-v1-rate0.5.jsonl"
+    assert name("fcfs", 1.0000001) == "certificates-fcfs-rate1.0000001.jsonl"
+    assert name("fcfs", kind="none") is None
 
 
 def test_an_illegal_plan_is_one_message_and_leaves_no_file(tmp_path: Path) -> None:

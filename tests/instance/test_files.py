@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aptsched import files
 from aptsched.errors import InputError
@@ -56,3 +61,27 @@ def test_a_device_is_no_input() -> None:
     """It would never end."""
     with pytest.raises(InputError, match="device"):
         files.read_text("/dev/zero")
+
+
+@given(st.lists(st.text(max_size=20), max_size=6))
+def test_a_file_that_grows_is_compressed_to_equal_bytes(texts: list[str]) -> None:
+    """Whatever it is called, and whenever; it holds all that was appended, and is not there where nothing was."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name in ("one.jsonl.gz", "other.jsonl.gz", "plain.jsonl"):
+            with files.growing(Path(directory) / name) as append:
+                for text in texts:
+                    append(text)
+        found = {path.name: path.read_bytes() for path in Path(directory).iterdir()}
+    assert len(found) == (3 if texts else 0)
+    if texts:
+        assert found["one.jsonl.gz"] == found["other.jsonl.gz"]
+        assert gzip.decompress(found["one.jsonl.gz"]) == found["plain.jsonl"] == "".join(texts).encode()
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz"])
+def test_a_file_that_grows_is_gone_after_an_error(tmp_path: Path, name: str) -> None:
+    """Compressed or not, with nothing beside it."""
+    with contextlib.suppress(ZeroDivisionError), files.growing(tmp_path / name) as append:
+        append("text")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
