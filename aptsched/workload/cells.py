@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from aptsched.checks import MAX_COUNT
@@ -12,6 +13,8 @@ from aptsched.errors import InputError
 TICKS_PER_S = 10**7  # Azure's clock counts 100 ns; whole ticks keep them apart, float seconds since 1970 would not
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+MOST_NAMES = 8  # in one line
+ParseTime = Callable[[object], float]
 
 
 class Refused(Exception):
@@ -29,6 +32,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names of columns in one line: those that cannot be printed as they are in quotes, of many the first ones."""
+    each = list(names)
+    first = [name if name.isprintable() and 0 < len(name) <= 40 else shown(name) for name in each[:MOST_NAMES]]
+    return ", ".join(first) + (f" and {len(each) - MOST_NAMES} more" if len(each) > MOST_NAMES else "")
+
+
 def count(value: object, minimum: int) -> int:
     """A whole number from `minimum` to 2**32; 12.0 is whole, True is no number."""
     number = _number(value)
@@ -39,10 +49,23 @@ def count(value: object, minimum: int) -> int:
 
 def seconds(value: object) -> float:
     """A time in seconds (or in any other unit), finite and at least 0."""
-    number = _number(value)
-    if number is None or not 0 <= number < math.inf:
-        raise Refused("a number that is finite and at least 0")
-    return float(number)
+    return float(_time(value))
+
+
+def since_first() -> ParseTime:
+    """A parser of times in any unit, which gives what has passed since the first that it saw.
+
+    Whole numbers are subtracted as such: nanoseconds since 1970 have more digits than a float.
+    """
+    first: int | float | None = None
+
+    def parse(value: object) -> float:
+        nonlocal first
+        number = _time(value)
+        first = number if first is None else first
+        return float(number - first)
+
+    return parse
 
 
 def ticks(value: object) -> int:
@@ -58,16 +81,34 @@ def ticks(value: object) -> int:
     return whole * TICKS_PER_S + int((fraction or "")[:7].ljust(7, "0"))
 
 
+def ticks_without_unit(value: object) -> int:
+    """As `ticks`, of a column whose name has no unit: a number there could be in any."""
+    try:
+        return ticks(value)
+    except Refused as refused:
+        accepted = "a number only in a column with its unit in the name, such as timestamp_s or timestamp_ms,"
+        raise Refused(f"{refused}, or {accepted}") from None
+
+
+def _time(value: object) -> int | float:
+    number = _number(value)
+    if number is None or not 0 <= number < math.inf:
+        raise Refused("a number that is finite and at least 0")
+    return number
+
+
 def _number(value: object) -> int | float | None:
     if isinstance(value, str) and "_" not in value:  # Python would read 1_000 as a number
-        try:
-            return int(value)
-        except ValueError:
-            pass
-        try:
-            return float(value)
-        except ValueError:
-            return None
+        value = _parsed(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**1000 else math.inf
     return value if isinstance(value, float) else None
+
+
+def _parsed(text: str) -> int | float | None:
+    for number in (int, float):  # an int of thousands of digits is refused by Python, and infinite as a float
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return None

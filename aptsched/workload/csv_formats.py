@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from aptsched.errors import InputError
-from aptsched.workload import cells
+from aptsched.workload import arrival_column, cells
+from aptsched.workload.arrival_column import ArrivalColumn
+from aptsched.workload.cells import ParseTime
 from aptsched.workload.rows import Rows
 from aptsched.workload.trace import Trace
 
@@ -20,7 +22,7 @@ class CsvFormat:
     Attributes
     ----------
     time, prompt, output : str
-        Column names. Upper and lower case are not told apart; other columns are ignored.
+        Column names. Upper and lower case are not told apart.
     parse_time : callable
         From a cell to a number of units, or `cells.Refused`.
     typecode : str
@@ -30,27 +32,48 @@ class CsvFormat:
         Whether the time column may be absent.
     drops_empty : bool
         Whether a row of 0 prompt tokens is left out and counted, not refused.
+    without_use : tuple of str
+        Further columns that the format has and a trace does not: they say nothing of arrivals and lengths, so that it
+        need not be said that they are not used. Every other column is named in a notice.
     """
 
     time: str
     prompt: str
     output: str
-    parse_time: Callable[[object], float]
+    parse_time: ParseTime
     typecode: str = "d"
     units_per_s: int = 1
     has_lengths_alone: bool = False
     drops_empty: bool = False
+    without_use: tuple[str, ...] = ()
 
     def matches(self, names: list[str]) -> bool:
         """Whether a header has the columns of this format."""
         needed = [self.prompt, self.output] if self.has_lengths_alone else [self.time, self.prompt, self.output]
         return all(name.lower() in names for name in needed)
 
+    def with_arrivals(self, column: ArrivalColumn) -> CsvFormat:
+        """The format with its arrivals in another column."""
+        return replace(
+            self,
+            time=column.name,
+            parse_time=column.parse,
+            typecode=column.typecode,
+            units_per_s=column.units_per_s,
+        )
+
 
 FORMATS = (
     CsvFormat("arrived_at_s", "prompt_tokens", "output_tokens", cells.seconds, has_lengths_alone=True),
     CsvFormat("TIMESTAMP", "ContextTokens", "GeneratedTokens", cells.ticks, "q", cells.TICKS_PER_S),
-    CsvFormat("Timestamp", "Request tokens", "Response tokens", cells.seconds, drops_empty=True),
+    CsvFormat(
+        "Timestamp",
+        "Request tokens",
+        "Response tokens",
+        cells.seconds,
+        drops_empty=True,
+        without_use=("Session ID", "Elapsed time", "Model", "Total tokens", "Log Type"),
+    ),
 )
 ACCEPTED = (
     "CSV with the columns prompt_tokens, output_tokens (and arrived_at_s), or TIMESTAMP, ContextTokens, "
@@ -59,33 +82,47 @@ ACCEPTED = (
 )
 
 
-def read_csv(path: str, lines: Iterator[str], first_line: int) -> Trace:
-    """The trace in CSV lines, of which the first, number `first_line` of the file, is the header."""
+def read_csv(path: str, lines: Iterator[str], first_line: int, most: int | None = None) -> Trace:
+    """The trace in CSV lines, of which the first, number `first_line` of the file, is the header.
+
+    Of a trace with arrivals no more than `most` requests are read.
+    """
     reader = csv.reader(lines, strict=True)
     try:
         header = next(reader)
-        chosen, columns = _columns(path, first_line, header)
-        rows = Rows(array(chosen.typecode))
+        chosen, columns, notices = _columns(f"{path}, line {first_line}", header)
+        rows = Rows(array(chosen.typecode), most if chosen.time in columns else None)
         for row in reader:
             if len(row) > 1 or (row and row[0].strip()):
                 _append(rows, chosen, columns, row, len(header), path, first_line + reader.line_num - 1)
+                if rows.are_enough:
+                    break
     except csv.Error as error:
         where = f"{path}, line {first_line + reader.line_num - 1}"
         raise InputError(f"{where}: not a CSV row ({error}); cells separated by commas are accepted") from error
-    return rows.trace(path, chosen.units_per_s)
+    return rows.trace(path, chosen.units_per_s, notices)
 
 
-def _columns(path: str, line: int, header: list[str]) -> tuple[CsvFormat, dict[str, int]]:
-    """The format that the header names, and the index of each of its columns that is there."""
+def _columns(where: str, header: list[str]) -> tuple[CsvFormat, dict[str, int], list[str]]:
+    """The format that the header names, the index of each of its columns that is there, and what of it is not used."""
     names = [name.strip().lower() for name in header]
     chosen = next((known for known in FORMATS if known.matches(names)), None)
     if chosen is None:
-        raise InputError(f"{path}, line {line}: the header {cells.shown(','.join(header))} is not known; {ACCEPTED}")
+        raise InputError(f"{where}: the header {cells.shown(','.join(header))} is not known; {ACCEPTED}")
+    notices = []
+    column = None if chosen.time.lower() in names else arrival_column.find(where, [name.strip() for name in header])
+    if column is not None:
+        chosen = chosen.with_arrivals(column)
+        notices.append(column.notice)
     wanted = [name for name in (chosen.time, chosen.prompt, chosen.output) if name.lower() in names]
     for name in wanted:
         if names.count(name.lower()) > 1:
-            raise InputError(f"{path}, line {line}, column {name}: given twice in the header; once is accepted")
-    return chosen, {name: names.index(name.lower()) for name in wanted}
+            raise InputError(f"{where}, column {name}: given twice in the header; once is accepted")
+    used = {name.lower() for name in (*wanted, *chosen.without_use)}
+    unused = [name.strip() for name in header if name.strip().lower() not in used]
+    if unused:
+        notices.append(f"Columns of the trace that are not known, and not used: {cells.listed(unused)}.")
+    return chosen, {name: names.index(name.lower()) for name in wanted}, notices
 
 
 def _append(

@@ -5,71 +5,156 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from aptsched.checks import Ints
 from aptsched.errors import InputError
-from aptsched.workload import cells
+from aptsched.workload import arrival_column, cells
+from aptsched.workload.arrival_column import ArrivalColumn
 from aptsched.workload.rows import Rows
 from aptsched.workload.trace import Trace
 
 MOONCAKE_BLOCK_TOKENS = 512
 TIMED_TRACE_BLOCK_TOKENS = 16
-FIELDS = ("timestamp", "input_length", "output_length")
+TIMESTAMP = "timestamp"
+LENGTHS = ("input_length", "output_length")
+HASHES = "hash_ids"  # read for the unit of time alone: requests of a trace share no prefix here
+MOST_UNUSED = 1000  # names that are kept, of a file in which each object may have others
 
 
-def read_jsonl(path: str, lines: Iterator[tuple[int, str]]) -> Trace:
-    """The trace in numbered JSON lines, one object a request.
+@dataclass
+class _Objects:
+    """What is seen of the objects beside the rows.
 
-    Mooncake's traces and vLLM's timed_trace have the same fields (timestamp, input_length, output_length, hash_ids),
-    but Mooncake counts milliseconds and vLLM, unless told a multiplier, seconds. What tells them apart:
-
-    1. a timestamp with a fraction is in seconds;
-    2. else the hash ids, one for each 512 tokens in Mooncake's traces, for each 16 by vLLM's default: the size that
-       gives the right number of ids for more of the rows decides;
-    3. else, where nothing does, timestamps written as 1.0 are seconds and those written as 1 milliseconds.
+    Attributes
+    ----------
+    arrivals : ArrivalColumn or None
+        Where a field of another name than `timestamp`, or dates and times, has them.
+    num_hashes : array of int
+        Hash ids of each request.
+    has_decimals : bool
+        Whether a timestamp is written as 1.0.
+    unused : set of str
+        Fields that are not known.
     """
-    rows = Rows(array("d"))
-    num_hashes = array("q")
-    has_decimals = False
+
+    arrivals: ArrivalColumn | None
+    num_hashes: array[int] = field(default_factory=lambda: array("q"))
+    has_decimals: bool = False
+    unused: set[str] = field(default_factory=set)
+
+    @property
+    def time(self) -> str:
+        """The field that has the arrivals."""
+        return TIMESTAMP if self.arrivals is None else self.arrivals.name
+
+    def parse_time(self, value: object) -> float:
+        """From a value of that field to a number of units, or `cells.Refused`."""
+        if self.arrivals is None:
+            return cells.seconds(_number(value))
+        return self.arrivals.parse(value if self.arrivals.has_dates else _number(value))
+
+    def add(self, request: dict[str, object]) -> None:
+        """See a further object."""
+        hashes = request.get(HASHES)
+        self.num_hashes.append(len(hashes) if isinstance(hashes, list) else 0)
+        self.has_decimals |= isinstance(request[self.time], float)
+        unused = request.keys() - self.unused - {self.time, *LENGTHS, HASHES}
+        if unused and len(self.unused) < MOST_UNUSED:
+            self.unused.update(unused)
+
+    def notices(self) -> Iterator[str]:
+        """What is taken for the arrivals under another name, and what is not used."""
+        if self.arrivals is not None:
+            yield self.arrivals.notice
+        if self.unused:
+            yield f"Fields of the trace that are not known, and not used: {cells.listed(sorted(self.unused))}."
+
+
+def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None = None) -> Trace:
+    """The trace in numbered JSON lines, one object a request, and no more than `most` of them.
+
+    The time is `timestamp`, or in its place a field as `arrival_column.find` finds it among those of the first object.
+    Mooncake's traces and vLLM's timed_trace have the same fields (timestamp, input_length, output_length, hash_ids),
+    but Mooncake counts milliseconds, also in fractions, and vLLM, unless told a multiplier, seconds. What tells them
+    apart, in the rows that are read:
+
+    1. the hash ids, one for each 512 tokens in Mooncake's traces, for each 16 by vLLM's default: the size that gives
+       the right number of ids for more of the rows decides, where it does for most of those that have any;
+    2. else, where nothing does, timestamps written as 1.5 or 1.0 are taken as seconds and those written as 1 as
+       milliseconds, and it is said.
+    """
+    rows, seen = Rows(array("d"), most), None
     for line, text in lines:
         if not text.strip():
             continue
         request = _request(path, line, text)
-        time, prompt, output = _values(path, line, request)
-        rows.append(time, prompt, output)
-        hashes = request.get("hash_ids")
-        num_hashes.append(len(hashes) if isinstance(hashes, list) else 0)
-        has_decimals |= isinstance(request["timestamp"], float)
-    return rows.trace(path, 1 if _in_seconds(rows, np.asarray(num_hashes), has_decimals) else 1000)
+        if seen is None:
+            seen = _Objects(_arrivals(f"{path}, line {line}", request))
+            rows.times = array("d" if seen.arrivals is None else seen.arrivals.typecode)
+        rows.append(*_values(path, line, request, seen))
+        seen.add(request)
+        if rows.are_enough:
+            break
+    assert seen is not None  # the reader has seen that the file is not empty
+    if seen.arrivals is not None:
+        return rows.trace(path, seen.arrivals.units_per_s, tuple(seen.notices()))
+    units_per_s, assumed = _unit(rows, np.asarray(seen.num_hashes), seen.has_decimals)
+    return rows.trace(path, units_per_s, (*assumed, *seen.notices()))
 
 
 def _request(path: str, line: int, text: str) -> dict[str, object]:
     where = f"{path}, line {line}: {cells.shown(text.strip())}"
     try:
-        request = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"{where} is not JSON ({reason}); one object a line is accepted") from error
+        request = json.loads(text, object_pairs_hook=_once)
+    except cells.Refused as refusal:
+        raise InputError(f"{path}, line {line}, {refusal}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where} is not JSON ({error.msg}); one object a line is accepted") from error
+    except RecursionError as error:
+        raise InputError(f"{where} is nested too deeply; one object a line is accepted") from error
+    except ValueError as error:  # Python reads no whole number of more than 4,300 digits
+        raise InputError(f"{where} has a number of thousands of digits; whole numbers to 2**32 are accepted") from error
     if not isinstance(request, dict):
         raise InputError(f"{where} is not a JSON object; one object a line is accepted")
     return request
 
 
-def _values(path: str, line: int, request: dict[str, object]) -> tuple[float, int, int]:
-    for name in FIELDS:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose fields are each given once."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise cells.Refused(f"column {cells.listed([twice])}: given twice in an object; once is accepted")
+    return result
+
+
+def _arrivals(where: str, request: dict[str, object]) -> ArrivalColumn | None:
+    """Where the arrivals are if not in a number called timestamp."""
+    if TIMESTAMP in request and not isinstance(request[TIMESTAMP], str):
+        others = [name for name in request if name not in (*LENGTHS, HASHES)]
+        arrival_column.find(where, others)  # refuses several
+        return None
+    return arrival_column.find(where, list(request))
+
+
+def _values(path: str, line: int, request: dict[str, object], seen: _Objects) -> tuple[float, int, int]:
+    needed = (seen.time, *LENGTHS)
+    for name in needed:
         if name not in request:
             raise InputError(
                 f"{path}, line {line}, column {name}: missing in an object of {cells.shown(', '.join(request))}; "
-                f"{', '.join(FIELDS)} are needed"
+                f"{', '.join(needed)} are needed"
             )
-    name, value = "timestamp", request["timestamp"]
+    name, value = seen.time, request[seen.time]
     try:
-        time = cells.seconds(_number(value))
-        name, value = "input_length", request["input_length"]
+        time = seen.parse_time(value)
+        name, value = LENGTHS[0], request[LENGTHS[0]]
         prompt = cells.count(_number(value), 1)
-        name, value = "output_length", request["output_length"]
+        name, value = LENGTHS[1], request[LENGTHS[1]]
         return time, prompt, cells.count(_number(value), 0)
     except cells.Refused as refusal:
         raise cells.bad_row(path, line, name, value, str(refusal)) from None
@@ -79,11 +164,15 @@ def _number(value: object) -> object:
     return None if isinstance(value, str) else value  # a number in quotes is a sign of another format
 
 
-def _in_seconds(rows: Rows, num_hashes: Ints, has_decimals: bool) -> bool:
-    times, prompts = np.asarray(rows.times), np.asarray(rows.prompts)
-    if (times != np.floor(times)).any():
-        return True
-    fits_vllm, fits_mooncake = (
+def _unit(rows: Rows, num_hashes: Ints, has_decimals: bool) -> tuple[int, list[str]]:
+    """Units a second, and what was assumed where nothing tells."""
+    prompts = np.asarray(rows.prompts)
+    in_seconds, in_milliseconds = (
         int((num_hashes == -(-prompts // size)).sum()) for size in (TIMED_TRACE_BLOCK_TOKENS, MOONCAKE_BLOCK_TOKENS)
     )
-    return fits_vllm > fits_mooncake or (fits_vllm == fits_mooncake and has_decimals)
+    if in_seconds != in_milliseconds and 2 * max(in_seconds, in_milliseconds) > np.count_nonzero(num_hashes):
+        return (1 if in_seconds > in_milliseconds else 1000), []
+    unit, written = ("seconds", "1.0") if has_decimals else ("milliseconds", "1")
+    assumed = f"Whether timestamps are seconds or milliseconds is not certain: {unit} are assumed, as they are written"
+    certain = "timestamp_s or timestamp_ms as the name of the field makes it certain"
+    return (1 if has_decimals else 1000), [f"{assumed} as {written}; {certain}."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,13 +16,14 @@ from aptsched.workload.jsonl_formats import read_jsonl
 from aptsched.workload.trace import Trace
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MAX_PATH = 200  # characters that a message shows
 
 
-def read_trace(path: str | os.PathLike[str]) -> Trace:
+def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) -> Trace:
     """Read a trace file, UTF-8 text in one of five formats.
 
     ==================  ==================================================  ===============================
-    format              columns (others are ignored)                        time
+    format              columns                                             time
     ==================  ==================================================  ===============================
     ours, CSV           prompt_tokens, output_tokens, arrived_at_s or none  seconds
     Azure, CSV          TIMESTAMP, ContextTokens, GeneratedTokens           date and time, UTC unless zoned
@@ -30,9 +32,23 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     timed_trace, JSONL  timestamp, input_length, output_length              seconds
     ==================  ==================================================  ===============================
 
+    In a CSV of ours, or in JSON lines without `timestamp`, the arrivals may be called otherwise where their unit is
+    certain: by a unit in the name, such as `timestamp_ms`, or because the values are dates and times. A name that looks
+    like a time and is neither is refused (see `time_names.kind`).
+
+    Parameters
+    ----------
+    path : path
+        Of a file; neither a directory nor a pipe nor a device.
+    num_requests : int, optional
+        Of a trace with arrivals, read no further than the first so many requests in the file's own order, which is not
+        looked at beyond them. Lengths alone are read whole, as is everything where this is None.
+
     Returns
     -------
     Trace
+        Its `notices` say which columns are not known and not used, what is taken for the arrivals under another name or
+        in an assumed unit, how many rows were left out, and that rows were sorted.
         Sorted by arrival (requests that arrive together keep their order), the first arrival at 0. Requests with 0
         output tokens are kept: they failed or were cut off, but they came and waited. BurstGPT logs most of its failed
         requests with 0 request tokens too; such rows are left out and counted in `num_dropped`. In every other format
@@ -47,34 +63,40 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     Notes
     -----
     Mooncake and timed_trace are told apart as `jsonl_formats.read_jsonl` says. Blank lines are skipped; a byte order
-    mark, either line ending and quoted cells are read.
+    mark, either line ending and quoted cells are read. Columns that a format is known to have, and that say nothing of
+    arrivals and lengths (`CsvFormat.without_use`, `hash_ids`), are left out without a notice.
 
     Sources: AzurePublicDataset (LLM inference traces of 2023 and 2024), BurstGPT (arXiv 2401.17644), Mooncake
     (FAST '25), and the timed_trace data set of vLLM's `bench serve`.
     """
     name = os.fspath(path)
-    if Path(name).is_char_device():
-        raise InputError(f"trace: {name!r} is a device; the path of a CSV or JSONL file is accepted")
+    with _opened(name) as file:
+        return _read(name, _numbered_lines(name, file), num_requests)
+
+
+def _opened(path: str) -> BinaryIO:
+    accepted = "the path of a CSV or JSONL file is accepted"
+    shown_path = repr(path) if len(path) <= MAX_PATH else f"{path[:MAX_PATH]!r}..."
     try:
-        file = Path(name).open("rb")  # noqa: SIM115  # closed below; here only what opening raises is caught
+        mode = Path(path).stat().st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            return Path(path).open("rb")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        accepted = "the path of a CSV or JSONL file is accepted"
-        raise InputError(f"trace: {name!r} cannot be read ({reason}); {accepted}") from error
-    with file:
-        return _read(name, _numbered_lines(name, file))
+        raise InputError(f"trace: {shown_path} cannot be read ({reason}); {accepted}") from error
+    raise InputError(f"trace: {shown_path} is a pipe or a device, which may never end; {accepted}")
 
 
-def _read(path: str, lines: Iterator[tuple[int, str]]) -> Trace:
+def _read(path: str, lines: Iterator[tuple[int, str]], most: int | None) -> Trace:
     first = next(((number, line) for number, line in lines if line.strip()), None)
     if first is None:
         raise InputError(f"{path}: the file is empty; {ACCEPTED}")
     number, line = first
     if line.lstrip().startswith("{"):
-        return read_jsonl(path, chain([first], lines))
+        return read_jsonl(path, chain([first], lines), most)
     if line.lstrip().startswith("["):
         raise InputError(f"{path}, line {number}: {shown(line.strip())} begins a JSON list; {ACCEPTED}")
-    return read_csv(path, chain([line], (line for _, line in lines)), number)
+    return read_csv(path, chain([line], (line for _, line in lines)), number, most)
 
 
 def _numbered_lines(path: str, file: BinaryIO) -> Iterator[tuple[int, str]]:

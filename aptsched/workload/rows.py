@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from aptsched.errors import InputError
 from aptsched.workload.trace import Trace
+
+MAX_SPAN_S = 1e9  # 31 years, in which float seconds still tell 0.2 us apart
 
 
 @dataclass
@@ -19,6 +22,8 @@ class Rows:
     ----------
     times : array of float or int
         Arrivals in any unit, from any origin; empty where only lengths are known.
+    most : int or None
+        So many requests are enough.
     prompts, outputs : array of int
         Tokens.
     num_dropped : int
@@ -26,9 +31,15 @@ class Rows:
     """
 
     times: array[float] | array[int]
+    most: int | None = None
     prompts: array[int] = field(default_factory=lambda: array("q"))
     outputs: array[int] = field(default_factory=lambda: array("q"))
     num_dropped: int = 0
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether no more rows are needed."""
+        return self.most is not None and len(self.prompts) >= self.most
 
     def append(self, time: float | None, prompt: int, output: int) -> None:
         """Add a request, or count it as left out where it has no prompt."""
@@ -40,17 +51,23 @@ class Rows:
         self.prompts.append(prompt)
         self.outputs.append(output)
 
-    def trace(self, path: str, units_per_s: int) -> Trace:
-        """The trace, its first arrival at 0."""
+    def trace(self, path: str, units_per_s: int, notices: Sequence[str] = ()) -> Trace:
+        """The trace, its first arrival at 0; `notices` are what the reader has to say."""
         if not self.prompts:
             left_out = f" ({self.num_dropped} rows without prompt tokens are left out)" if self.num_dropped else ""
             raise InputError(f"{path}: no requests under the header{left_out}; at least one is needed")
         times = np.asarray(self.times)
         arrived = (times - times.min()) / units_per_s if times.size else None
-        return Trace(arrived, np.asarray(self.prompts), np.asarray(self.outputs), self.num_dropped, self._notices())
+        if arrived is not None and arrived.max() > MAX_SPAN_S:
+            raise InputError(
+                f"{path}: arrivals {arrived.max():.3g} s apart are not accepted; up to {MAX_SPAN_S:g} s are"
+            )
+        said = (*notices, *self._notices())
+        return Trace(arrived, np.asarray(self.prompts), np.asarray(self.outputs), self.num_dropped, said)
 
-    def _notices(self) -> tuple[str, ...]:
-        if not self.num_dropped:
-            return ()
-        total = len(self.prompts) + self.num_dropped
-        return (f"{self.num_dropped} of {total} rows of the trace have no prompt tokens and were left out.",)
+    def _notices(self) -> Iterator[str]:
+        if self.num_dropped:
+            total = len(self.prompts) + self.num_dropped
+            yield f"{self.num_dropped} of {total} rows of the trace have no prompt tokens and were left out."
+        if (np.diff(np.asarray(self.times)) < 0).any():
+            yield "The rows of the trace are not in order of arrival: those that were read are sorted."

@@ -139,15 +139,47 @@ def test_azure_times_keep_their_seven_digits_and_their_zones(read) -> None:
         ([request(0, 6758, 14), request(3000.0, 100, 1)], 3.0),
         ([request(0, 6758, None), request(3000, 100, None)], 3.0),
         ([request(0, 6758, 423), request(3000, 100, 7)], 3000.0),
-        ([request(0, 6758, 14), request(3.5, 100, 1)], 3.5),
+        ([request(0.0, 6758, 14), request(3000.25, 7319, 15)], 3.00025),
+        ([request(0, 6758, 423), request(3.5, 100, 7)], 3.5),
+        ([request(0, 6758, 14), request(3000, 300, 19), request(6000, 600, 2)], 3.0),
+        ([request(0, 6758, 106), request(3000.5, 300, 5), request(6000, 16, 1)], 3000.5),
         ([request(0.0, 6758, None), request(3.0, 100, None)], 3.0),
         ([request(0, 5, 1), request(3000, 16, 1)], 3.0),
     ],
-    ids=["512", "512-floats", "no-hashes", "16", "fraction", "floats", "undecided"],
+    ids=[
+        *("512", "512-floats", "no-hashes", "16", "mooncake-fractional-ms", "16-fraction", "more-of-512", "neither"),
+        *("floats", "undecided"),
+    ],
 )
 def test_milliseconds_or_seconds(read, requests: list[dict[str, object]], second: float) -> None:
-    """Mooncake's milliseconds and timed_trace's seconds are told apart by fractions and by tokens a hash id."""
+    """Mooncake's milliseconds, which may have fractions, and timed_trace's seconds, by tokens a hash id before all."""
     assert read(lines(*requests)).arrived_at_s[1] == second
+
+
+@given(
+    st.lists(st.tuples(st.integers(17, 10**5), st.floats(0, 1e7)), min_size=1, max_size=20), st.sampled_from([16, 512])
+)
+def test_hash_ids_decide_the_unit(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, float]], size: int
+) -> None:
+    """Whatever the timestamps look like; then nothing is assumed."""
+    rows = sorted(rows, key=lambda row: row[1])
+    content = lines(*(request(time, tokens, -(-tokens // size)) for tokens, time in rows))
+    path = tmp_path_factory.mktemp("unit") / "trace.jsonl"
+    path.write_text(content)
+    trace = read_trace(path)
+    units_per_s = 1 if size == 16 else 1000
+    assert trace.arrived_at_s.tolist() == [(time - rows[0][1]) / units_per_s for _, time in rows]
+    assert trace.notices == ()
+
+
+@pytest.mark.parametrize(("second", "unit"), [(3000, "milliseconds"), (3000.0, "seconds"), (3.25, "seconds")])
+def test_a_unit_that_nothing_tells_is_said_to_be_assumed(read, second: float, unit: str) -> None:
+    """By how the numbers are written; a name with its unit leaves nothing to assume."""
+    trace = read(lines(request(0, 100, None), request(second, 100, None)))
+    (notice,) = trace.notices
+    assert f"{unit} are assumed" in notice and "timestamp_ms" in notice
+    assert trace.arrived_at_s[1] == (second / 1000 if unit == "milliseconds" else second)
 
 
 @given(
