@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from aptsched.cache import hidden_ratio
 from aptsched.errors import InputError
+from engine.models.checks import MAX_SIZE, check_number, check_size
+from engine.models.faults import shown
 from engine.models.rope import RopeScaling
 
 ARCHITECTURES = ("opt", "llama")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
-MAX_SIZE = 2**24  # so that bytes of a tensor stay far from overflow
-MAX_LAYERS = 2**10
+LARGEST = {"num_layers": 2**10, "max_positions": 2**22}  # what is made for each position is in no file
+RANGES = {"norm_eps": (1e-30, 1e30), "rope_theta": (1e-6, 2.0**63)}  # so that float32 holds what comes of them
+MAX_TOKEN_ID = 2**31 - 1
 SIZES = (
     "vocab_size",
     "hidden_size",
@@ -39,12 +41,13 @@ class ModelConfig:
         num_heads is a multiple of num_kv_heads. OPT has as many KV heads as heads, and hidden_size = num_heads *
         head_dim; with Llama hidden_size is on its own, and head_dim is even.
     max_positions : int
-        Most tokens of a request, prompt and output.
+        Most tokens of a request, prompt and output: up to 2^22.
     activation : str
         "relu", "gelu" (by the error function), "gelu_tanh" or "silu".
     norm_eps : float
+        From 1e-30 to 1e30.
     rope_theta : float
-        Llama alone.
+        From 1e-6 to 2^63. Llama alone.
     rope_scaling : RopeScaling or None
         Llama alone.
     attention_bias, mlp_bias : bool
@@ -55,6 +58,8 @@ class ModelConfig:
     eos_token_ids : tuple of int
         Tokens that end a text.
     name : str
+    notices : tuple of str
+        What the files have and is not used, a line each; no part of what the model is.
 
     Raises
     ------
@@ -81,27 +86,32 @@ class ModelConfig:
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
     name: str = ""
+    notices: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
-            raise InputError(f"architecture: {self.architecture!r} is not supported; {' and '.join(ARCHITECTURES)} are")
-        for field in SIZES:
-            check_size(field, getattr(self, field), MAX_LAYERS if field == "num_layers" else MAX_SIZE)
+            raise InputError(
+                f"architecture: {shown(self.architecture)} is not supported; {' and '.join(ARCHITECTURES)} are"
+            )
+        for size in SIZES:
+            check_size(size, getattr(self, size), LARGEST.get(size, MAX_SIZE))
         if self.activation not in ACTIVATIONS:
-            raise InputError(f"activation: {self.activation!r} is not supported; {', '.join(ACTIVATIONS)} are")
-        for field in ("norm_eps", "rope_theta"):
-            value = getattr(self, field)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise InputError(f"{field}: {value!r} is not accepted; a number above 0 is")
+            raise InputError(f"activation: {shown(self.activation)} is not supported; {', '.join(ACTIVATIONS)} are")
+        for number, (least, most) in RANGES.items():
+            check_number(number, getattr(self, number), least, most)
         self._check_heads()
         for token_id in (*self.eos_token_ids, *([] if self.bos_token_id is None else [self.bos_token_id])):
-            if not isinstance(token_id, int) or isinstance(token_id, bool) or token_id < 0:
-                raise InputError(f"bos and eos tokens: {token_id!r} is not accepted; token numbers of at least 0 are")
+            if not isinstance(token_id, int) or isinstance(token_id, bool) or not 0 <= token_id <= MAX_TOKEN_ID:
+                raise InputError(
+                    f"bos and eos tokens: {shown(token_id)} is not accepted; token numbers from 0 to 2^31 - 1 are"
+                )
 
     def _check_heads(self) -> None:
         heads, kv_heads, dim = self.num_heads, self.num_kv_heads, self.head_dim
         if heads % kv_heads:
             raise InputError(f"num_kv_heads: {kv_heads} is not accepted; a divisor of the {heads} heads is")
+        if heads * dim > MAX_SIZE:
+            raise InputError(f"head_dim: {dim} is not accepted with {heads} heads; a product up to {MAX_SIZE} is")
         if self.architecture == "opt":
             if kv_heads != heads:
                 raise InputError(f"num_kv_heads: {kv_heads} is not accepted; OPT has as many as heads, {heads}")
@@ -124,10 +134,3 @@ class ModelConfig:
     def num_qkv_rows(self) -> int:
         """Rows of q, k and v together."""
         return (self.num_heads + 2 * self.num_kv_heads) * self.head_dim
-
-
-def check_size(field: str, value: object, largest: int = MAX_SIZE) -> int:
-    """The value, a whole number from 1 to `largest`."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-        raise InputError(f"{field}: {value!r} is not accepted; a whole number from 1 to {largest} is")
-    return value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from aptsched.errors import InputError
 
 NUM_NAMED = 4  # faults that one message lists
+MAX_SHOWN = 60  # characters of a value
 
 
 @contextmanager
@@ -20,7 +21,26 @@ def located(path: str | os.PathLike[str]) -> Iterator[None]:
         raise InputError(f"{os.fspath(path)}: {error}") from error
 
 
-def listed(items: Sequence[str], separator: str = ", ") -> str:
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Give the field that the message of an InputError raised within begins with the name that the file has for it."""
+    try:
+        yield
+    except InputError as error:
+        field, colon, rest = str(error).partition(":")
+        raise InputError(f"{names.get(field, field)}{colon}{rest}") from error
+
+
+def shown(value: object) -> str:
+    """How a message shows a value of a file: its first 60 characters, on one line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or too deep
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def listed(items: Sequence[str], separator: str = ", ", num_named: int = NUM_NAMED) -> str:
     """The first few, and how many more there are."""
-    more = len(items) - NUM_NAMED
-    return separator.join(items[:NUM_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
+    more = len(items) - num_named
+    return separator.join(items[:num_named]) + (f"{separator}and {more} more" if more > 0 else "")

@@ -18,6 +18,7 @@ from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_he
 from engine.models.config import ModelConfig
 from engine.models.faults import listed, located
 from engine.models.hf_config import from_hf, token_ids
+from engine.models.hf_fields import generation_notices
 from engine.models.weights import Weights
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -73,7 +74,8 @@ def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
     content = read_json(generation)
     with located(generation):
         eos = token_ids("eos_token_id", content.get("eos_token_id"))
-    return dataclasses.replace(config, eos_token_ids=eos or config.eos_token_ids)
+    notices = (*config.notices, *generation_notices(content))
+    return dataclasses.replace(config, eos_token_ids=eos or config.eos_token_ids, notices=notices)
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from aptsched.errors import InputError
+from engine.models.checks import check_number, check_size
 
 if TYPE_CHECKING:
     from engine.models.config import ModelConfig
 
 KINDS = ("linear", "llama3", "factors")
+MIN_FACTOR, MAX_FACTOR = 1e-6, 2.0**63  # so that angles stay within float32
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RopeScaling:
         "linear": all divided by `factor`. "llama3": those of long waves divided by `factor`, those of short waves kept,
         those between blended. "factors": each divided by its own entry of `factors`.
     factor : float
-        At least 1, of linear and llama3.
+        From 1 to 2^63, of linear and llama3.
     low_freq_factor, high_freq_factor : float
         Of llama3: waves longer than original_max_positions / low_freq_factor are long, those shorter than
         original_max_positions / high_freq_factor short.
@@ -46,14 +48,17 @@ class RopeScaling:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"rope scaling: {self.kind!r} is not supported; {', '.join(KINDS)} or none is")
-        _check("factor", self.factor, self.factor >= 1, "a number of at least 1")
-        _check("low_freq_factor", self.low_freq_factor, self.low_freq_factor > 0, "a number above 0")
-        above_low = self.high_freq_factor > self.low_freq_factor
-        _check("high_freq_factor", self.high_freq_factor, above_low, f"a number above {self.low_freq_factor}")
-        positions = self.original_max_positions
-        _check("original_max_position_embeddings", positions, positions >= 1, "a number of at least 1")
+        check_number("rope scaling: factor", self.factor, 1, MAX_FACTOR)
+        check_number("rope scaling: low_freq_factor", self.low_freq_factor, MIN_FACTOR, MAX_FACTOR)
+        check_number("rope scaling: high_freq_factor", self.high_freq_factor, MIN_FACTOR, MAX_FACTOR)
+        if self.high_freq_factor <= self.low_freq_factor:
+            raise InputError(
+                f"rope scaling: high_freq_factor: {self.high_freq_factor!r} is not accepted; "
+                f"a number above low_freq_factor, {self.low_freq_factor!r}, is"
+            )
+        check_size("rope scaling: original_max_position_embeddings", self.original_max_positions)
         for factor in self.factors:
-            _check("factors", factor, factor > 0, "a number above 0")
+            check_number("rope scaling: factors", factor, MIN_FACTOR, MAX_FACTOR)
 
 
 def inverse_frequencies(config: ModelConfig, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -63,26 +68,22 @@ def inverse_frequencies(config: ModelConfig, device: torch.device | str = "cpu")
     15; the scalings as transformers computes them, to the last bit.
     """
     dim, scaling = config.head_dim, config.rope_scaling
-    plain: torch.Tensor = 1.0 / (config.rope_theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim))
+    plain: torch.Tensor = 1.0 / (float(config.rope_theta) ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim))
     if scaling is None:
         return plain.to(device)
     if scaling.kind == "linear":
-        return (plain / scaling.factor).to(device)
+        return (plain / float(scaling.factor)).to(device)
     if scaling.kind == "factors":
         return (plain / torch.tensor(scaling.factors, dtype=torch.float32)).to(device)
     return _llama3(plain, scaling).to(device)
 
 
 def _llama3(plain: torch.Tensor, scaling: RopeScaling) -> torch.Tensor:
-    positions, low, high = scaling.original_max_positions, scaling.low_freq_factor, scaling.high_freq_factor
+    positions, factor = scaling.original_max_positions, float(scaling.factor)
+    low, high = float(scaling.low_freq_factor), float(scaling.high_freq_factor)
     wavelength = 2 * math.pi / plain
     long = wavelength > positions / low
     medium = ~(wavelength < positions / high) & ~long
     share = (positions / wavelength - low) / (high - low)
-    slowed = torch.where(long, plain / scaling.factor, plain)
-    return torch.where(medium, (1 - share) * slowed / scaling.factor + share * slowed, slowed)
-
-
-def _check(field: str, value: Any, holds: bool, accepted: str) -> None:
-    if not (holds and math.isfinite(value)):
-        raise InputError(f"rope scaling: {field}: {value!r} is not accepted; {accepted} is")
+    slowed = torch.where(long, plain / factor, plain)
+    return torch.where(medium, (1 - share) * slowed / factor + share * slowed, slowed)
