@@ -19,7 +19,7 @@ ANSWER = (
     *("objective_s", "bound_s", "certified_bound_s", "certified_gap", "optimum_gap"),
     *("num_blocks", "num_tokens", "num_seqs", "form", "multipliers"),
 )
-RECORD = (*CALL, *ANSWER, "overload")
+RECORD = (*CALL, *ANSWER, "overload", "num_calls", "median_call_s")
 STATUSES = ("optimal", "feasible", "infeasible", "exceeds")
 AGREEMENT = 1e-9  # of what is added up: what a method that says "optimal" may have missed
 
@@ -119,8 +119,15 @@ def _call_against(known: Known, record: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: {shown(record[name])} is not accepted; {', '.join(texts)} are"
     if type(record["method"]) is not str:
         yield f"method: {shown(record['method'])} is not accepted; a name is"
-    if not is_finite(record["seconds"]) or record["seconds"] < 0:
-        yield f"seconds: {shown(record['seconds'])} is not accepted; a number of at least 0 is"
+    fastest_s, num_calls, median_s = record["seconds"], record["num_calls"], record["median_call_s"]
+    if not is_finite(fastest_s) or fastest_s < 0:
+        yield f"seconds: {shown(fastest_s)} is not accepted; a number of at least 0 is"
+    elif num_calls == 1 and median_s is not None:
+        yield f"median_call_s: {shown(median_s)} is not accepted of one call; null is"
+    elif num_calls != 1 and (not is_finite(median_s) or median_s < fastest_s):
+        yield f"median_call_s: {shown(median_s)} is not accepted; a number of at least seconds, {fastest_s!r}, is"
+    if type(num_calls) is not int or num_calls < 1:
+        yield f"num_calls: {shown(num_calls)} is not accepted; a whole number of at least 1 is"
 
 
 def _overload_against(problem: BatchProblem, record: dict[str, Any]) -> Iterator[str]:

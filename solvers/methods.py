@@ -6,8 +6,10 @@ import importlib
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from aptsched.errors import InfeasibleError, InputError
+from aptsched.own_code import OWN
 from aptsched.problem import BatchProblem
 from solvers.solution import Solution, Solver, Status
 
@@ -36,16 +38,21 @@ class Method:
 
 
 def find(name: str) -> Method:
-    """The method of this name.
+    """The method of this name; `path.py:function` is a solver of one's own, as `own_solver` has it.
 
     Raises
     ------
     InputError
         There is no such method; the message lists those there are.
     """
+    own = OWN.fullmatch(name)
+    if own:
+        from solvers.own import own_solver
+
+        return Method(name, "none", own_solver(Path(own["path"]), own["name"]))
     method = METHODS.get(ALIASES.get(name, name))
     if method is None:
-        raise InputError(f"method: {name!r} is not known; {', '.join([*METHODS, *ALIASES])} are")
+        raise InputError(f"method: {name!r} is not known; {', '.join([*METHODS, *ALIASES])} are, and path.py:function")
     return method
 
 

@@ -19,7 +19,7 @@ from aptsched.report.document import as_json, machine, named_file, sealed, versi
 from aptsched.report.notices import merged
 from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
-from solvers.gap import Instance, Record, contradiction, optimum
+from solvers.gap import CALLS, LONG_S, Instance, Record, contradiction, optimum
 from solvers.summary import Summary, summarise
 
 SCHEMA = "aptsched.gap"
@@ -134,7 +134,8 @@ def notes(summaries: Sequence[Summary], notices: Sequence[str] = ()) -> list[str
     lines = [
         "n: requests in the queue. load: free blocks over what the queue needs. proved: share of the instances on "
         "which the method proved its answer optimal. exact: the optimum, where proved.",
-        "Gaps are shares of the optimum; the certified one is what the multipliers prove.",
+        "Gaps are shares of the optimum; the certified one is what the multipliers prove. time: over the instances, of "
+        f"the fastest of {CALLS} calls on each, or fewer where one took more than {LONG_S:g} s.",
     ]
     widest: dict[str, Summary] = {}
     for summary in summaries:  # the last summary of a method is over all of its instances

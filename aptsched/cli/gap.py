@@ -78,10 +78,13 @@ def gap(
       lp                      the bound of the linear relaxation, and its solution
                               rounded down
       algorithm1              Apt-Serve's as printed; its answers may not fit
+      FILE.py:NAME            a function of yours, `solve(problem, time_limit_s)`;
+                              its Selection or Solution is checked
 
     Several values are given as `--load 0.1 0.5`, `--load 0.1,0.5` or `--load 0.1 --load 0.5`. Ctrl-C keeps the
     instances that are done: table and files are written, and the exit code is 130. It is 1 if methods contradict each
-    other, which none should.
+    other, which none should. A solve is timed three times, or once where it takes
+    more than a second; the fastest counts.
     """  # noqa: D301  # typer keeps the line breaks of a paragraph that begins with a backspace
     options = dict(locals())
     with interrupts.deferred(NOTICE) as interrupted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typer.core import TyperCommand
 
 from aptsched.cli.options import split
-from aptsched.errors import InputError
+from aptsched.own_code import OWN, blamed
 
 CORE_WORK = 30_000  # some milliseconds
 SELECT = ("greedy", "core")
@@ -56,7 +55,7 @@ def _make(name: str, oracle: TrueLengths | None) -> Policy:
     from aptsched.policies.load import load_policy
 
     policy = load_policy(name, dict(zip(SELECT, (greedy, _core), strict=True)), oracle)
-    return _Named(name, policy) if ".py:" in name else policy
+    return _Named(name, policy) if OWN.fullmatch(name) else policy
 
 
 class _Named:
@@ -67,12 +66,8 @@ class _Named:
 
     def decide(self, view: View) -> Plan:
         """The plan of the policy."""
-        try:
+        with blamed("policy", self._name):
             return self._policy.decide(view)
-        except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{last.filename}, line {last.lineno}"
-            raise InputError(f"policy: {self._name} raised {type(error).__name__} at {where}: {error}") from error
 
 
 def _core(problem: BatchProblem) -> Selection:

@@ -114,7 +114,7 @@ def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps:
     if mps is not None:
         instance.write_mps(problem, mps)
     gap.warm_up([chosen], problem, limit_s)
-    record = next(gap.run([gap.Instance(file, None, problem)], [chosen], limit_s))[0]
+    record = next(gap.run([gap.Instance(file, None, problem)], [chosen], limit_s, num_calls=1))[0]
     if as_json:
         print(json.dumps(study.as_dict(record), allow_nan=False))
     else:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from aptsched.errors import InputError
+from aptsched.own_code import OWN, module_of, words_of
 from aptsched.plan import Policy
 from aptsched.policies.composition import Select
 from aptsched.policies.oracle import TrueLengths
 
 FLAGS = {"on": True, "off": False, "true": True, "false": False}
-OWN = re.compile(r"(?P<path>.+\.py):(?P<name>\w+)")
 
 
 def built_in() -> dict[str, type[Policy]]:
@@ -110,30 +106,18 @@ def _one_of(policy: str, option: str, text: str | None, choices: Mapping[str, ob
 
 
 def _from_file(path: Path, name: str) -> Policy:
-    module = _module(path)
+    module = module_of("policy", path)
     found = getattr(module, name, None)
     try:
         policy = found() if isinstance(found, type) else found
-    except Exception as error:
-        raise InputError(f"policy: {name} of {path} cannot be made: {type(error).__name__}: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise InputError(
+            f"policy: {name} of {path} cannot be made: {type(error).__name__}: {words_of(error)}"
+        ) from error
     if not callable(getattr(policy, "decide", None)):
         names = [key for key, value in vars(module).items() if hasattr(value, "decide") and key != "Policy"]
         raise InputError(f"policy: {path} has no {name!r} that decides; {', '.join(names) or 'nothing'} there does")
     made: Policy = policy  # type: ignore[assignment]
     return made
-
-
-def _module(path: Path) -> ModuleType:
-    """The file as a module, run anew."""
-    if not path.is_file():
-        raise InputError(f"policy: there is no file {path}; path.py:Name of one is accepted")
-    spec = importlib.util.spec_from_file_location(f"policy in {path.resolve()}", path)
-    assert spec is not None and spec.loader is not None, "a name that ends in .py has a loader"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[spec.name]
-        raise InputError(f"policy: {path} cannot be loaded: {type(error).__name__}: {error}") from error
-    return module

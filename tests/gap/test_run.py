@@ -61,6 +61,21 @@ def test_the_gap_to_the_optimum_is_not_the_certified_gap() -> None:
     assert [record.seconds for record in (good, proved)] == [0.5, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("taken_s", "fastest_s", "median_s"),
+    [([0.5, 0.25, 1.0], 0.25, 0.5), ([1.5], 1.5, None), ([0.5, 2.0], 0.5, 1.25), ([1.0, 0.5, 0.5], 0.5, 0.5)],
+)
+def test_a_method_is_called_three_times_unless_one_takes_long(
+    taken_s: list[float], fastest_s: float, median_s: float | None
+) -> None:
+    """More than a second; the fastest call counts, the median of several is told."""
+    looks = np.cumsum(np.concatenate([[0.0], np.repeat(taken_s, 2)[:-1] * np.resize([1, 0], 2 * len(taken_s) - 1)]))
+    times = iter(looks.tolist())
+    ((record,),) = run([CASE], [method("good", GOOD)], clock=lambda: next(times))
+    assert (record.seconds, record.median_call_s, record.num_calls) == (fastest_s, median_s, len(taken_s))
+    assert next(times, None) is None
+
+
 def test_without_a_proof_there_is_no_gap_to_the_optimum() -> None:
     """Even if the answer is the optimum."""
     assert [record.optimum_gap for record in only([method("good", GOOD), method("best", BEST)])] == [None, None]
