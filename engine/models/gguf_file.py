@@ -11,8 +11,9 @@ import torch
 from aptsched.errors import InputError
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head
 from engine.models.config import ModelConfig
-from engine.models.faults import listed, located
+from engine.models.faults import listed, located, renamed, shown
 from engine.models.gguf_header import Header, TensorInfo, read_header
+from engine.models.gguf_keys import KEYS, PREFIX, check_keys, head_dim, number, rope_factor
 from engine.models.gguf_tokenizer import tokenizer_of
 from engine.models.hf_config import token_ids
 from engine.models.rope import RopeScaling
@@ -32,9 +33,6 @@ IN_LAYER = {
     "mlp.down_proj": "ffn_down",
 }
 ROPE_FACTORS = "rope_freqs.weight"
-PREFIX = "llama."
-# Keys that change what is computed, and the values with which they do not.
-NEUTRAL = {"expert_count": 0, "attention.sliding_window": 0, "rope.scale_linear": 1.0}
 
 
 def load(
@@ -71,70 +69,52 @@ def _config(header: Header) -> ModelConfig:
     metadata, tensors = header.metadata, header.tensors
     architecture = metadata.get("general.architecture")
     if architecture != "llama":
-        raise InputError(f"general.architecture: {architecture!r} is not supported; 'llama' is")
-    for key, accepted in NEUTRAL.items():
-        if metadata.get(PREFIX + key, accepted) != accepted:
-            raise InputError(f"{PREFIX}{key}: {metadata[PREFIX + key]} is not supported; {accepted} is")
-    heads, hidden = _number(metadata, "attention.head_count"), _number(metadata, "embedding_length")
-    head_dim = _head_dim(metadata, hidden, heads)
-    return ModelConfig(
-        architecture="llama",
-        vocab_size=_vocab_size(header),
-        hidden_size=hidden,
-        num_layers=_number(metadata, "block_count"),
-        num_heads=heads,
-        num_kv_heads=_number(metadata, "attention.head_count_kv", heads),
-        head_dim=head_dim,
-        intermediate_size=_number(metadata, "feed_forward_length"),
-        max_positions=_number(metadata, "context_length"),
-        activation="silu",
-        norm_eps=_number(metadata, "attention.layer_norm_rms_epsilon"),
-        rope_theta=_number(metadata, "rope.freq_base", 10000.0),
-        rope_scaling=_rope_scaling(header),
-        attention_bias="blk.0.attn_q.bias" in tensors,
-        mlp_bias="blk.0.ffn_gate.bias" in tensors,
-        tied="output.weight" not in tensors,
-        bos_token_id=metadata.get("tokenizer.ggml.bos_token_id"),
-        eos_token_ids=_eos_token_ids(metadata),
-        name=str(metadata.get("general.name", header.path.stem)),
-    )
-
-
-def _number(metadata: Mapping[str, Any], key: str, default: float | None = None) -> Any:
-    value = metadata.get(PREFIX + key, default)
-    if not isinstance(value, (int, float)):
-        raise InputError(f"{PREFIX}{key}: {value!r} is not accepted; a number is needed")
-    return value
+        raise InputError(f"general.architecture: {shown(architecture)} is not supported; 'llama' is")
+    notices = check_keys(metadata)
+    heads, hidden = number(metadata, "attention.head_count"), number(metadata, "embedding_length")
+    with renamed({field: PREFIX + key for field, key in KEYS.items()}):
+        return ModelConfig(
+            architecture="llama",
+            vocab_size=_vocab_size(header),
+            hidden_size=hidden,
+            num_layers=number(metadata, "block_count"),
+            num_heads=heads,
+            num_kv_heads=number(metadata, "attention.head_count_kv", heads),
+            head_dim=head_dim(metadata, hidden, heads),
+            intermediate_size=number(metadata, "feed_forward_length"),
+            max_positions=number(metadata, "context_length"),
+            activation="silu",
+            norm_eps=number(metadata, "attention.layer_norm_rms_epsilon"),
+            rope_theta=number(metadata, "rope.freq_base", 10000.0),
+            rope_scaling=_rope_scaling(header),
+            attention_bias="blk.0.attn_q.bias" in tensors,
+            mlp_bias="blk.0.ffn_gate.bias" in tensors,
+            tied="output.weight" not in tensors,
+            bos_token_id=metadata.get("tokenizer.ggml.bos_token_id"),
+            eos_token_ids=_eos_token_ids(metadata),
+            name=str(metadata.get("general.name", header.path.stem)),
+            notices=notices,
+        )
 
 
 def _vocab_size(header: Header) -> int:
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None or not embedding.shape:
         raise InputError("token_embd.weight: the tensor is missing; [vocab_size, hidden_size] is needed")
+    said = header.metadata.get(f"{PREFIX}vocab_size", embedding.shape[0])
+    if said != embedding.shape[0]:
+        raise InputError(
+            f"{PREFIX}vocab_size: {shown(said)} is not accepted; {embedding.shape[0]}, the embedding's, is"
+        )
     return embedding.shape[0]
 
 
-def _head_dim(metadata: Mapping[str, Any], hidden: int, heads: int) -> int:
-    head_dim: int = _number(metadata, "attention.key_length", hidden // max(heads, 1))
-    for key in ("attention.value_length", "rope.dimension_count"):
-        if _number(metadata, key, head_dim) != head_dim:
-            raise InputError(f"{PREFIX}{key}: {metadata[PREFIX + key]} is not supported; head_dim, {head_dim}, is")
-    return head_dim
-
-
 def _rope_scaling(header: Header) -> RopeScaling | None:
-    kind = header.metadata.get(f"{PREFIX}rope.scaling.type", "none")
-    if kind not in ("none", "linear"):
-        raise InputError(f"{PREFIX}rope.scaling.type: {kind!r} is not supported; 'none' and 'linear' are")
-    linear = RopeScaling("linear", factor=_number(header.metadata, "rope.scaling.factor")) if kind == "linear" else None
-    if ROPE_FACTORS not in header.tensors:
-        return linear
-    if linear is not None:
-        raise InputError(
-            f"{ROPE_FACTORS}: not supported together with {PREFIX}rope.scaling.type 'linear'; one of them is"
-        )
-    # Llama 3.1 and later: what its scaling divides each frequency by.
-    return RopeScaling("factors", factors=tuple(_tensor(header, ROPE_FACTORS).flatten().tolist()))
+    factor = rope_factor(header.metadata)
+    if ROPE_FACTORS in header.tensors:  # Llama 3.1 and later: what its scaling divides each frequency by
+        factors = _tensor(header, ROPE_FACTORS).flatten().tolist()
+        return RopeScaling("factors", factors=tuple(factor * each for each in factors))
+    return None if factor == 1.0 else RopeScaling("linear", factor=factor)
 
 
 def _eos_token_ids(metadata: Mapping[str, Any]) -> tuple[int, ...]:
@@ -152,6 +132,8 @@ def _gguf_name(name: str) -> str:
 
 def _check(config: ModelConfig, header: Header) -> None:
     needed = {_gguf_name(name): shape for name, shape in tensor_shapes(config).items()}
+    if ROPE_FACTORS in header.tensors:
+        needed[ROPE_FACTORS] = (config.head_dim // 2,)
     faults = [
         f"{name}: the tensor is missing; shape {list(shape)} is needed"
         if found is None
@@ -159,9 +141,7 @@ def _check(config: ModelConfig, header: Header) -> None:
         for name, shape in needed.items()
         if (found := header.tensors.get(name)) is None or found.shape != shape
     ]
-    faults += [
-        f"{name}: not a tensor of this model" for name in header.tensors if name not in needed and name != ROPE_FACTORS
-    ]
+    faults += [f"{name}: not a tensor of this model" for name in header.tensors if name not in needed]
     if faults:
         raise InputError(listed(faults, "; "))
 

@@ -12,10 +12,12 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from aptsched.errors import InputError
+from engine.models.faults import shown
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -71,16 +73,33 @@ class _Cursor:
         version, num_tensors, num_entries = self.scalar("I"), self.scalar("Q"), self.scalar("Q")
         if version not in VERSIONS:
             raise InputError(f"{self.path}: GGUF version {version} is not supported; 2 and 3, little-endian, are")
-        metadata = {}
+        metadata: dict[str, Any] = {}
         for _ in range(num_entries):
             key = self.string()
+            if key in metadata:
+                raise InputError(f"{self.path}: {shown(key)}: given twice, which is not accepted; once is")
             metadata[key] = self.value(self.scalar("I"))
         infos = [self.tensor_info() for _ in range(num_tensors)]
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1:
             raise InputError(f"{self.path}: general.alignment: {alignment!r} is not accepted; a number above 0 is")
         start = -(-self.at // alignment) * alignment
-        return Header(self.path, metadata, {info[0]: self.placed(start, *info) for info in infos})
+        return Header(self.path, metadata, self.apart([self.placed(start, *info) for info in infos]))
+
+    def apart(self, tensors: list[TensorInfo]) -> dict[str, TensorInfo]:
+        """The tensors by name; no two have one name, or bytes in common."""
+        by_name = {tensor.name: tensor for tensor in tensors}
+        if len(by_name) < len(tensors):
+            name = next(name for name in by_name if sum(tensor.name == name for tensor in tensors) > 1)
+            raise InputError(f"{self.path}: {shown(name)}: given twice, which is not accepted; once is")
+        in_order = sorted(tensors, key=lambda tensor: tensor.first_byte)
+        for before, after in pairwise(in_order):
+            if before.first_byte + before.num_bytes > after.first_byte:
+                raise InputError(
+                    f"{self.path}: {shown(after.name)}: it begins at byte {after.first_byte}, within "
+                    f"{shown(before.name)}; tensors apart are accepted"
+                )
+        return by_name
 
     def take(self, num_bytes: int) -> bytes:
         piece = self.data[self.at : self.at + num_bytes]
@@ -119,7 +138,7 @@ class _Cursor:
     def tensor_info(self) -> tuple[str, tuple[int, ...], int, int]:
         name, num_axes = self.string(), self.scalar("I")
         if num_axes > MAX_AXES:
-            raise InputError(f"{self.path}: {name}: {num_axes} axes are not accepted; up to {MAX_AXES} are")
+            raise InputError(f"{self.path}: {shown(name)}: {num_axes} axes are not accepted; up to {MAX_AXES} are")
         axes = tuple(self.scalar("Q") for _ in range(num_axes))  # innermost first
         return name, axes[::-1], self.scalar("I"), self.scalar("Q")
 
@@ -129,10 +148,12 @@ class _Cursor:
         try:
             quantization = GGMLQuantizationType(kind)
         except ValueError as error:
-            raise InputError(f"{self.path}: {name}: tensor type {kind} is not known to the gguf package") from error
+            raise InputError(
+                f"{self.path}: {shown(name)}: tensor type {kind} is not known to the gguf package"
+            ) from error
         block_size, block_bytes = GGML_QUANT_SIZES[quantization]
         if shape and shape[-1] % block_size:
-            raise InputError(f"{self.path}: {name}: rows of {shape[-1]} are not whole blocks of {block_size}")
+            raise InputError(f"{self.path}: {shown(name)}: rows of {shape[-1]} are not whole blocks of {block_size}")
         num_bytes = math.prod(shape) // block_size * block_bytes
         if start + offset + num_bytes > len(self.data):
             raise InputError(
