@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -30,9 +32,17 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
         if given.is_dir():
             raise IsADirectoryError(0, "it is a directory")
         if given.exists() and not given.is_file():
-            given.write_bytes(data)
+            _write_into(given, data)
         else:
             _replace(Path(os.path.realpath(given)), data)
+
+
+def _write_into(device: Path, data: bytes) -> None:
+    """Write to a pipe or a device; a pipe that nobody reads is an error at once."""
+    descriptor = os.open(device, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    os.set_blocking(descriptor, True)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
 
 
 def _replace(target: Path, data: bytes) -> None:
@@ -94,8 +104,13 @@ def growing(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); a path to a new file is accepted") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written ({_reason(error)}); a path to a new file is accepted") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """What the system says; a name that no file system has is a ValueError."""
+    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def make_directory(path: str | os.PathLike[str]) -> Path:
@@ -114,9 +129,41 @@ def make_directory(path: str | os.PathLike[str]) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise InputError(f"{directory}: not a directory to write to ({error.strerror}); a writable one is") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{directory}: not a directory to write to ({_reason(error)}); a writable one is") from error
     return directory
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
+    """A file, open for reading its bytes: how all that is given is read, for a pipe or a device might never end.
+
+    Raises
+    ------
+    InputError
+        It is no regular file, or cannot be opened or, within the `with`, read.
+    """
+    try:
+        with os.fdopen(_descriptor(path), "rb") as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); a readable file is accepted") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: larger than the memory; a smaller file is accepted") from error
+
+
+def _descriptor(path: str | os.PathLike[str]) -> int:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe would wait for a writer
+    try:
+        descriptor = os.open(path, flags)
+    except ValueError as error:  # what no file system has in a name
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); a readable file is accepted") from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    kind = "directory" if stat.S_ISDIR(mode) else "pipe or a device"
+    raise InputError(f"{path}: a {kind} is not accepted; a readable file is")
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -125,28 +172,16 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     InputError
-        It cannot be read, or is not text.
+        It is no regular file, cannot be read, or is not text.
     """
-    if Path(path).is_char_device():
-        raise InputError(f"{path}: a device is not accepted; a readable file is")
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); a readable file is accepted") from error
+        with reading(path) as file:
+            return io.TextIOWrapper(file, encoding="utf-8").read()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8 text; a UTF-8 file is accepted") from error
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """The digest of a file's bytes, in hexadecimal.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); a readable file is accepted") from error
+    """The digest of a file's bytes, in hexadecimal; raises as `reading`."""
+    with reading(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

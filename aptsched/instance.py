@@ -15,6 +15,7 @@ import numpy as np
 
 from aptsched import files
 from aptsched.errors import InputError
+from aptsched.json_text import as_shown, read_json
 from aptsched.problem import BatchProblem
 
 SCHEMA = "aptsched.instance"
@@ -39,9 +40,9 @@ def load(path: str | os.PathLike[str]) -> BatchProblem:
     InputError
         Names the file, the field (or line and column), its value and what is accepted.
     """
-    text = files.read_text(path)
+    document = read_json(path)
     try:
-        return from_dict(parse_json(text))
+        return from_dict(document)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -62,12 +63,12 @@ def from_dict(document: object) -> BatchProblem:
     fields = _fields("instance", document, ("schema", "version", "problem"), ("sha256",))
     for name, accepted in (("schema", SCHEMA), ("version", VERSION)):
         if fields[name] != accepted or isinstance(fields[name], bool):
-            raise InputError(f"{name}: {_shown(fields[name])} is not accepted; {_shown(accepted)} is")
+            raise InputError(f"{name}: {as_shown(fields[name])} is not accepted; {as_shown(accepted)} is")
     problem = _problem(fields["problem"])
     found, given = digest(problem), fields.get("sha256")
     if "sha256" in fields and given != found:
         raise InputError(
-            f"sha256: {_shown(given)} is given, but the content has {_shown(found)}; "
+            f"sha256: {as_shown(given)} is given, but the content has {as_shown(found)}; "
             "a file that was edited is accepted without this field"
         )
     return problem
@@ -89,26 +90,6 @@ def content(problem: BatchProblem) -> dict[str, Any]:
 def digest(problem: BatchProblem) -> str:
     """SHA-256 of the content as JSON with sorted keys and no spaces, floats by their shortest exact digits."""
     return hashlib.sha256(_compact(content(problem), sort_keys=True).encode()).hexdigest()
-
-
-def parse_json(text: str) -> object:
-    """JSON without the liberties of Python's reader: no NaN or Infinity, no name given twice.
-
-    Raises
-    ------
-    InputError
-        Names line and column, or the value.
-    """
-    try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
-    except json.JSONDecodeError as error:
-        raise InputError(f"line {error.lineno}, column {error.colno}: not JSON ({error.msg})") from error
-    except RecursionError as error:
-        raise InputError("nested too deeply; an instance has three levels") from error
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError("a whole number has too many digits; whole numbers from 0 to 2**32 are accepted") from error
 
 
 def write_mps(problem: BatchProblem, path: str | os.PathLike[str]) -> None:
@@ -167,26 +148,26 @@ def _problem(given: object) -> BatchProblem:
     if fields.get("required") is not None:
         for i, flag in enumerate(_list("required", fields["required"])):
             if not isinstance(flag, bool):
-                raise InputError(f"required[{i}]: {_shown(flag)} is not accepted; true or false is")
+                raise InputError(f"required[{i}]: {as_shown(flag)} is not accepted; true or false is")
     return BatchProblem(**fields)
 
 
 def _fields(name: str, given: object, needed: Iterable[str], optional: Iterable[str]) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise InputError(f"{name}: {_shown(given)} is not accepted; an object is")
+        raise InputError(f"{name}: {as_shown(given)} is not accepted; an object is")
     accepted = [*needed, *optional]
     for field in needed:
         if field not in given:
             raise InputError(f"{field}: missing in {name}; {', '.join(needed)} are needed")
     for field in given:
         if field not in accepted:
-            raise InputError(f"{_shown(field)}: unknown in {name}; {', '.join(accepted)} are accepted")
+            raise InputError(f"{as_shown(field)}: unknown in {name}; {', '.join(accepted)} are accepted")
     return given
 
 
 def _list(name: str, given: object) -> list[Any]:
     if not isinstance(given, list):
-        raise InputError(f"{name}: {_shown(given)} is not accepted; a list is")
+        raise InputError(f"{name}: {as_shown(given)} is not accepted; a list is")
     return given
 
 
@@ -197,27 +178,9 @@ def _check_numbers(name: str, given: object) -> None:
 
 def _check_number(name: str, given: object) -> None:
     if isinstance(given, bool) or not isinstance(given, (int, float)):
-        raise InputError(f"{name}: {_shown(given)} is not accepted; a number is")
+        raise InputError(f"{name}: {as_shown(given)} is not accepted; a number is")
     if isinstance(given, int) and abs(given) >= 2**63:
-        raise InputError(f"{name}: {_shown(given)} is not accepted; smaller numbers are")
-
-
-def _no_constant(name: str) -> float:
-    raise InputError(f"{name} is not accepted; finite numbers are")
-
-
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise InputError(f"{_shown(name)}: given twice; each field is accepted once")
-        found[name] = value
-    return found
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        raise InputError(f"{name}: {as_shown(given)} is not accepted; smaller numbers are")
 
 
 def _compact(value: object, sort_keys: bool = False) -> str:

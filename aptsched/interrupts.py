@@ -61,6 +61,31 @@ def held() -> Iterator[Hold]:
 
 
 @contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Ctrl-C ends the process at once, with one line: for what is quick, and leaves nothing behind.
+
+    While modules are imported, KeyboardInterrupt may come in a callback of the importer, which prints and drops it, or
+    become another error in a native module. In a thread that is not the main one, or where the signal is handled in
+    another way already, nothing is done.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(signal_number: int, frame: FrameType | None) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"interrupted\n")
+    os._exit(EXIT_CODE)
+
+
+@contextlib.contextmanager
 def deferred(notice: str, presses: int = 2) -> Iterator[Callable[[], bool]]:
     """Hold back Ctrl-C; yields a function that says whether it was pressed.
 

@@ -17,6 +17,7 @@ from aptsched.cache import CacheForm, CacheShape
 from aptsched.checks import Floats, Ints
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
+from aptsched.json_text import read_json
 from engine.batch import Batch, Copies, Executor
 from engine.request import Request
 
@@ -233,10 +234,7 @@ def load(path: str | os.PathLike[str]) -> Calibration:
     InputError
         The file is no calibration: what is wrong with it.
     """
-    try:
-        document = json.loads(files.read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{Path(path)}: not JSON ({error}); a file of `aptsched calibrate` is accepted") from error
+    document = read_json(path)
     if not isinstance(document, dict) or (document.get("schema"), document.get("version")) != (SCHEMA, VERSION):
         raise InputError(f"{Path(path)}: not a file of `aptsched calibrate`; schema {SCHEMA}, version {VERSION} is")
     return _read(document, Path(path))
@@ -249,6 +247,6 @@ def _read(document: dict[str, Any], path: Path) -> Calibration:
         r_squared = None if document["r_squared"] is None else float(document["r_squared"])
         points = tuple(Point(**point) for point in document["points"])
         swap_s = float(document.get("swap_s_per_block", 0.0))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: {type(error).__name__} at {error}; the fields as written are accepted") from error
     return Calibration(model, device, dtype, times, r_squared, points, swap_s)

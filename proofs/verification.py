@@ -13,7 +13,7 @@ from typing import Any
 
 from aptsched import certificate_log, files
 from aptsched.errors import InputError
-from aptsched.instance import parse_json
+from aptsched.json_text import parse_json
 from aptsched.report import table
 from proofs import gap_study, iterations
 from proofs.records import Verdict, check_names, shown

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import pairwise
 
+from aptsched import interrupts
 from aptsched.cli import (  # noqa: F401  # they attach their commands, in the order of the help
     calibrate,
     gap,
@@ -15,35 +15,70 @@ from aptsched.cli import (  # noqa: F401  # they attach their commands, in the o
     run,
     simulate,
     solve,
+    streams,
     verify,
 )
-from aptsched.cli.base import BAD_INPUT, NO_ANSWER, app
+from aptsched.cli.base import BAD_INPUT, UsageError, app
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 SEVERAL = {
     "gap": ("--num-requests", "--load", "--methods"),
     "run": ("--policy", "--rate"),
     "simulate": ("--policy", "--rate"),
 }  # options that take several values
+NUMBERS = {"integer": "a whole number", "float": "a number", "number": "a number"}  # words of the parser, and ours
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input ends with one line on stderr and exit code 2."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115  # None where it was closed
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    with streams.prepared():
+        sys.exit(_code(spread(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _code(arguments: list[str]) -> int:
+    """Run a command, and say in one line what ended it early; the exit code."""
     try:
-        try:
-            app(args=spread(sys.argv[1:] if arguments is None else arguments), prog_name="aptsched")
-        finally:
-            sys.stdout.flush()
+        code: int | None = app(args=arguments, prog_name="aptsched", standalone_mode=False)
+        sys.stdout.flush()
+        return code or 0
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+        streams.say(f"error: {error}")
+    except UsageError as error:
+        if arguments:
+            streams.say(f"error: {_usage(error, arguments)}")
+        else:  # it is the help
+            error.show()
+    except streams.StdoutError as error:
+        if str(error):
+            streams.say(f"error: stdout: cannot be written ({error})")
+        streams.drop_stdout()
+    except MemoryError as error:
+        streams.say(f"error: memory: there is not enough for what is asked ({error}); smaller numbers are accepted")
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            print(f"error: stdout: cannot be written ({error.strerror})", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains once more at its end
-        sys.exit(NO_ANSWER)
+        streams.say(f"error: {error.filename or 'the system'}: {error.strerror}")
+    except KeyboardInterrupt:
+        streams.say("interrupted")
+        return interrupts.EXIT_CODE
+    return BAD_INPUT
+
+
+def _usage(error: UsageError, arguments: Sequence[str]) -> str:
+    """What the parser refuses, as every other message says it where it is a number."""
+    text, parameter = error.format_message().rstrip("."), getattr(error, "param", None)
+    value = parameter and _given(parameter.opts, arguments)
+    accepted = next((words for word, words in NUMBERS.items() if word in text), None)
+    if parameter is not None and value is not None and accepted is not None:
+        return f"{parameter.name}: {shown(value)} is not accepted; {accepted} is"
+    command = "aptsched" if error.ctx is None else error.ctx.command_path
+    return f"{text}; `{command} --help` lists what is accepted"
+
+
+def _given(names: Sequence[str], arguments: Sequence[str]) -> str | None:
+    """The last value of an option."""
+    values = [after for name, after in pairwise(arguments) if name in names]
+    values += [value for name, equals, value in (text.partition("=") for text in arguments) if equals and name in names]
+    return values[-1] if values else None
 
 
 def spread(arguments: Sequence[str]) -> list[str]:

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 try:
     import typer as typer
+    from typer.core import TyperGroup
 except ModuleNotFoundError:
     sys.exit("error: the commands need typer; pip install 'aptsched[report]' brings it")
+
+from aptsched import interrupts
 
 NO_ANSWER = 1  # infeasible, answers that contradict each other, or a certificate that does not hold
 BAD_INPUT = 2
 
+if TYPE_CHECKING:
+    from click import UsageError as UsageError
+else:
+    UsageError = typer.BadParameter.__base__  # of click, or of what typer has in its place
+
+
+class Commands(TyperGroup):
+    """All commands; Ctrl-C that none of them has dealt with is one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(interrupts.EXIT_CODE) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -85,3 +85,47 @@ def test_a_file_that_grows_is_gone_after_an_error(tmp_path: Path, name: str) -> 
         append("text")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+def unreadable(directory: Path) -> list[str]:
+    """Paths that are there and no file, and paths that no system has."""
+    os.mkfifo(directory / "pipe")
+    (directory / "loop").symlink_to("loop")
+    (directory / "behind").symlink_to("pipe")
+    paths = [directory / name for name in ("pipe", "behind", "loop", "missing", "missing/below")]
+    return [*map(str, paths), str(directory), "", "/dev/zero", "/dev/null", "n" * 5000, "/n" * 5000, "\ud800", "nul\0"]
+
+
+@posix
+def test_what_is_no_file_is_one_message(tmp_path: Path) -> None:
+    """A pipe without a writer is not waited for; nothing stays open."""
+    paths = unreadable(tmp_path)
+    before = os.dup(0)
+    os.close(before)
+    for path in paths:
+        for read in (files.read_text, files.sha256):
+            with pytest.raises(InputError, match=r"readable file is"):
+                read(path)
+    after = os.dup(0)
+    os.close(after)
+    assert before == after
+
+
+@posix
+def test_what_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    """A pipe without a reader is not waited for; a device may be full."""
+    for path in (*unreadable(tmp_path), "/dev/full"):
+        if path in (str(tmp_path / "missing"), str(tmp_path / "loop"), "/dev/zero", "/dev/null"):
+            continue
+        with pytest.raises(InputError, match="cannot be written"):
+            files.write(path, "text")
+
+
+def test_a_file_that_breaks_while_it_is_read_is_one_message(tmp_path: Path) -> None:
+    """As on a disk that fails."""
+    (tmp_path / "file").write_text("text")
+    with (
+        pytest.raises(InputError, match=r"file: cannot be read \(Input/output error\)"),
+        files.reading(tmp_path / "file"),
+    ):
+        raise OSError(5, "Input/output error")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aptsched import BatchProblem, InputError, instance
 from aptsched.files import write
+from aptsched.json_text import parse_json
 from strategies import sweep_problem
 
 SMALL = BatchProblem(
@@ -57,7 +58,7 @@ def test_every_finite_float_is_kept(values: list[float]) -> None:
     """Subnormal ones and -0.0 included."""
     problem = BatchProblem([[value] for value in values], [[1]] * len(values), 1)
     text = json.dumps(instance.to_dict(problem))
-    assert_equal(instance.from_dict(instance.parse_json(text)), problem)
+    assert_equal(instance.from_dict(parse_json(text)), problem)
 
 
 def test_digest_is_the_documented_one() -> None:
@@ -128,7 +129,7 @@ def test_a_file_written_by_hand_needs_neither_digest_nor_optional_fields() -> No
 def test_one_message_names_field_value_and_what_is_accepted(document: object, parts: list[str]) -> None:
     """Whatever is wrong with the fields."""
     with pytest.raises(InputError) as caught:
-        instance.from_dict(instance.parse_json(json.dumps(document)))
+        instance.from_dict(parse_json(json.dumps(document)))
     message = str(caught.value)
     assert all(part in message for part in parts), message
     assert "\n" not in message and len(message) < 400
@@ -167,7 +168,7 @@ def test_bad_json_is_refused_with_its_place(tmp_path: Path, text: str, parts: li
 def test_a_number_beyond_the_floats_is_refused() -> None:
     """Python reads 1e999 as infinity."""
     with pytest.raises(InputError, match=r"values\[0, 0\]: inf is not"):
-        instance.from_dict(edited(values=instance.parse_json("[[1e999]]")))
+        instance.from_dict(edited(values=parse_json("[[1e999]]")))
 
 
 def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
