@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def calibrate(
     max_positions: int,
     names: tuple[str, str, str],
     num_host_blocks: int = 0,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None,
 ) -> Calibration:
     """Measure an executor whose pool has so many blocks; what is in it is overwritten.
 
@@ -102,7 +103,7 @@ def calibrate(
     num_host_blocks : int
         On the host, for what swapping takes; that is left out where there are fewer than `SWAPPED`.
     progress : function
-        Told what is measured next.
+        Told how many measurements are done, how many there are, and which is next.
 
     Raises
     ------
@@ -112,14 +113,16 @@ def calibrate(
     Source: Apt-Serve, section 5: rho is calibrated offline, here with a regression over many iterations.
     """
     points: list[Point] = []
-    for count in _fitting(PREFILLS, cache, num_blocks, max_positions):
-        progress(f"prefill of {count} tokens")
+    prefills = [count for count in PREFILLS if _fits(1, count, cache, num_blocks, max_positions)]
+    decodes = [each for each in DECODES if _fits(each[0], each[1] + 1, cache, num_blocks, max_positions)]
+    swaps = num_blocks >= SWAPPED <= num_host_blocks
+    total, num_done = len(prefills) + len(decodes) + swaps, itertools.count()
+    for count in prefills:
+        progress(next(num_done), total, f"prefill of {count} tokens")
         batch = uniform_batch(1, 0, count, CacheForm.KV, cache)
         points.append(Point(count, 0, 0, _seconds(executor, batch)))
-    for size, cached in DECODES:
-        if cached + 1 > max_positions or size * cache.blocks(cached + 1, CacheForm.KV) > num_blocks:
-            continue
-        progress(f"decode of {size} requests with {cached} tokens each")
+    for size, cached in decodes:
+        progress(next(num_done), total, f"decode of {size} requests with {cached} tokens each")
         kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
         if not cache.offers_hidden:
             points.append(Point(size, size * cached, 0, _seconds(executor, kv)))
@@ -133,8 +136,8 @@ def calibrate(
     if len(points) < 4:
         raise InputError(f"num_blocks: {num_blocks} is not accepted; enough for prompts of a few hundred tokens are")
     swap_s = 0.0
-    if SWAPPED <= min(num_blocks, num_host_blocks):
-        progress(f"{SWAPPED} blocks to the host and back")
+    if swaps:
+        progress(next(num_done), total, f"{SWAPPED} blocks to the host and back")
         swap_s = _swap_s_per_block(executor)
     times, r_squared = fit(points)
     return Calibration(*names, times, r_squared, tuple(points), swap_s)
@@ -171,10 +174,9 @@ def nonnegative(rows: npt.ArrayLike, wanted: npt.ArrayLike) -> list[float]:
     return [float(value) for value in best]
 
 
-def _fitting(counts: Sequence[int], cache: CacheShape, num_blocks: int, max_positions: int) -> Iterator[int]:
-    for count in counts:
-        if count <= max_positions and cache.blocks(count, CacheForm.KV) <= num_blocks:
-            yield count
+def _fits(size: int, num_tokens: int, cache: CacheShape, num_blocks: int, max_positions: int) -> bool:
+    """Whether so many requests of so many tokens each can be held."""
+    return num_tokens <= max_positions and size * cache.blocks(num_tokens, CacheForm.KV) <= num_blocks
 
 
 def uniform_batch(size: int, cached: int, num_tokens: int, form: CacheForm, cache: CacheShape) -> Batch:

@@ -51,7 +51,9 @@ def live_server(
     return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times, num_host_blocks, calibrated)
 
 
-def calibrated(model: Model, progress: Callable[[str], None] = lambda _: None) -> Calibration:
+def calibrated(
+    model: Model, progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None
+) -> Calibration:
     """Measure the model, in memory of its own that is free again afterwards."""
     cache = CacheShape(model.config.cache_ratio)
     num_blocks = max(

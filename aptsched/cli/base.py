@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
+from aptsched import reading
+
 try:
     import typer as typer
     from typer.core import TyperGroup
@@ -73,8 +75,11 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    from aptsched.report.progress import FileProgress
+
+    context.with_resource(reading.watched(FileProgress()))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from aptsched import interrupts
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import Device, Dtype, ExpandKvHeads, ModelName, Threads, load, require_torch
-from aptsched.cli.run_progress import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +38,7 @@ def calibrate(
     """  # noqa: D301
     require_torch()
     from aptsched.report.document import prepare
+    from aptsched.report.progress import measuring
     from engine import calibration_report
 
     directory = None if out is None else prepare(out, calibration_report.FILES)
@@ -46,7 +46,9 @@ def calibrate(
         loaded = load(model, dtype, device, threads, expand_kv_heads)
         from engine.live import calibrated
 
-        _report(calibrated(loaded, say), directory, as_json)
+        with measuring() as progress:
+            measured = calibrated(loaded, progress)
+        _report(measured, directory, as_json)
     except KeyboardInterrupt:
         print("interrupted: nothing is written", file=sys.stderr)
         raise typer.Exit(interrupts.EXIT_CODE) from None

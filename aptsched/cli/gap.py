@@ -150,7 +150,7 @@ def _collect(
     from aptsched.report.progress import progress
     from solvers import gap
 
-    with progress(len(instances) * len(methods)) as begin, contextlib.suppress(KeyboardInterrupt):
+    with progress(len(instances) * len(methods), "solves") as begin, contextlib.suppress(KeyboardInterrupt):
 
         def proceed(instance: Instance, method: Method) -> bool:
             begin(f"{instance.id}, {method.name}")

@@ -87,10 +87,12 @@ def blocks_on_host(model: Model, swap_space: str | None, num_blocks: int) -> int
 
 def measure(model: Model, directory: Path | None) -> Calibration:
     """Calibrate the model, and write calibration.json where there is a directory."""
+    from aptsched.report.progress import measuring
     from engine import calibration, live
 
     say("calibrating, which takes half a minute or so; --calibration FILE spares it")
-    measured = live.calibrated(model)
+    with measuring() as progress:
+        measured = live.calibrated(model, progress)
     if directory is not None:
         calibration.save(measured, directory / "calibration.json")
     return measured

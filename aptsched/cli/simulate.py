@@ -205,7 +205,7 @@ def _served(tasks: list[Task], jobs: int | None) -> Iterator[ServedRun]:
 
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs: {jobs} is not accepted; at least 1 is")
-    with counting(sum(len(task.replay) for task in tasks)) as progress:
+    with counting(sum(len(task.replay) for task in tasks), "requests ended") as progress:
         yield from serve_tasks(tasks, jobs or os.cpu_count() or 1, progress)
 
 

@@ -1,4 +1,8 @@
-"""Progress bars on stderr: one that never draws while something is timed, and one that counts."""
+"""How far a long command is, on stderr: a line that is redrawn on a terminal, elsewhere a line now and then.
+
+Nothing is drawn but when the command says how far it is, so that nothing is drawn while something is timed. What takes
+less than half a minute says nothing where there is no terminal, but for measurements, which are few and long.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +10,130 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TextIO
+
+from aptsched.report import text
+
+REDRAW_S, SAY_S = 0.2, 30.0
+SURE_S = 2.0  # before that nothing is said of the time that is left
+CLEAR = "\r\x1b[K"
+
+
+class Progress:
+    """So many of a total are done.
+
+    Parameters
+    ----------
+    total : int
+    unit : str
+        What is counted, in the plural.
+    file : text file
+    clock : callable
+        Seconds.
+    say_s : float
+        From one line to the next where there is no terminal.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        unit: str,
+        file: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        say_s: float = SAY_S,
+    ) -> None:
+        self._total, self._unit, self._clock, self._say_s = total, unit, clock, say_s
+        self._file = sys.stderr if file is None else file
+        self._is_terminal = self._file.isatty()
+        self._began_s = clock()
+        self._shown_s = self._began_s if not self._is_terminal else -REDRAW_S
+        self._drawn = False
+
+    def tell(self, num_done: int, doing: str = "", now: bool = False) -> None:
+        """So many are done, and what comes next; as often as one likes, unless it is to be drawn now."""
+        now_s = self._clock()
+        if self._is_terminal and (now or now_s - self._shown_s >= REDRAW_S):
+            width = text.columns(self._file, least=20) - 1
+            self._file.write(f"{CLEAR}{self._line(num_done, doing, now_s)[:width]}")
+            self._drawn = True
+        elif not self._is_terminal and now_s - self._shown_s >= self._say_s:
+            self._file.write(f"{self._line(num_done, doing, now_s)}\n")
+        else:
+            return
+        self._file.flush()
+        self._shown_s = now_s
+
+    def close(self) -> None:
+        """Leave nothing on the terminal."""
+        if self._drawn:
+            self._file.write(CLEAR)
+            self._file.flush()
+            self._drawn = False
+
+    def _line(self, num_done: int, doing: str, now_s: float) -> str:
+        passed_s = now_s - self._began_s
+        line = f"{num_done:,} of {self._total:,} {self._unit}"
+        if passed_s >= SURE_S and 0 < num_done < self._total:
+            line += f", {_duration(passed_s / num_done * (self._total - num_done))} left"
+        return f"{line}: {''.join(c if c.isprintable() else '?' for c in doing)}" if doing else line
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else ">100 min"
 
 
 @contextlib.contextmanager
-def progress(num_steps: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call before each step, with what it is; it does nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda description: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress(num_steps: int, unit: str = "steps", each: bool = True) -> Iterator[Callable[[str], None]]:
+    """Yield a function to call before each step, with what it is; each is drawn, or some of many quick ones."""
+    num_begun = 0
+    with contextlib.closing(Progress(num_steps, unit)) as line:
 
-    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
-        task = bar.add_task("", total=num_steps)
-        num_done = 0
-
-        def begin(description: str) -> None:
-            nonlocal num_done
-            bar.update(task, completed=num_done, description=description, refresh=True)
-            num_done += 1
+        def begin(doing: str) -> None:
+            nonlocal num_begun
+            line.tell(num_begun, doing, now=each)
+            num_begun += 1
 
         yield begin
 
 
 @contextlib.contextmanager
-def counting(total: int, every_s: float = 0.2) -> Iterator[Callable[[int], None]]:
-    """Yield a function to be told how many are done, as often as one likes; without a terminal it does nothing."""
-    if not sys.stderr.isatty():
-        yield lambda num_done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+def counting(total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function to be told how many are done, as often as one likes."""
+    with contextlib.closing(Progress(total, unit)) as line:
+        yield line.tell
 
-    columns = (BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
-        task, shown_s = bar.add_task("", total=total), 0.0
 
-        def tell(num_done: int) -> None:
-            nonlocal shown_s
-            if time.monotonic() - shown_s >= every_s:
-                shown_s = time.monotonic()
-                bar.update(task, completed=num_done, refresh=True)
+@contextlib.contextmanager
+def measuring(unit: str = "measurements") -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function to call before each step, with how many are done and how many there are, and what it is.
 
-        yield tell
+    Each is said where there is no terminal, too.
+    """
+    line: Progress | None = None
+
+    def begin(num_done: int, total: int, doing: str) -> None:
+        nonlocal line
+        line = line or Progress(total, unit, say_s=0.0)
+        line.tell(num_done, doing, now=True)
+
+    try:
+        yield begin
+    finally:
+        if line is not None:
+            line.close()
+
+
+class FileProgress:
+    """How far a file is read, in megabytes; it is a `reading.Watch`."""
+
+    def __init__(self) -> None:
+        self._line: Progress | None = None
+
+    def __call__(self, path: str, num_read: int, size: int) -> None:
+        """So many bytes of the file are read; all of them at the end."""
+        if num_read < size:
+            self._line = self._line or Progress(size // 10**6, "MB read")
+            self._line.tell(num_read // 10**6, path)
+        elif self._line is not None:
+            self._line.close()
+            self._line = None

@@ -9,12 +9,16 @@ from typing import TextIO
 WIDTH = 80
 
 
-def columns(file: TextIO | None = None) -> int:
-    """The columns of a line: those of the terminal that the file is, and no fewer than 80; 80 where it is none."""
+def columns(file: TextIO | None = None, least: int = WIDTH) -> int:
+    """The columns of a line: those of the terminal that the file is, and no fewer than the least; 80 where it is none.
+
+    A terminal that does not know how wide it is has 80 too.
+    """
     try:
-        return max(WIDTH, os.get_terminal_size(file.fileno()).columns) if file is not None and file.isatty() else WIDTH
+        known = os.get_terminal_size(file.fileno()).columns if file is not None and file.isatty() else 0
     except (OSError, ValueError):
-        return WIDTH
+        known = 0
+    return max(least, known or WIDTH)
 
 
 def broken(text: str, width: int = WIDTH, indent: str = "") -> list[str]:

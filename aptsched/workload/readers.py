@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from aptsched import reading
 from aptsched.errors import InputError
 from aptsched.workload.cells import shown
 from aptsched.workload.csv_formats import ACCEPTED, read_csv
@@ -71,7 +72,11 @@ def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) ->
     """
     name = os.fspath(path)
     with _opened(name) as file:
-        return _read(name, _numbered_lines(name, file), num_requests)
+        size = os.fstat(file.fileno()).st_size
+        try:
+            return _read(name, _numbered_lines(name, file, size), num_requests)
+        finally:
+            reading.tell(name, size, size)
 
 
 def _opened(path: str) -> BinaryIO:
@@ -99,8 +104,10 @@ def _read(path: str, lines: Iterator[tuple[int, str]], most: int | None) -> Trac
     return read_csv(path, chain([line], (line for _, line in lines)), number, most)
 
 
-def _numbered_lines(path: str, file: BinaryIO) -> Iterator[tuple[int, str]]:
+def _numbered_lines(path: str, file: BinaryIO, size: int) -> Iterator[tuple[int, str]]:
     for number, raw in enumerate(file, 1):
+        if number % reading.EVERY == 0:
+            reading.tell(path, file.tell(), size)
         if number == 1:
             raw = raw.removeprefix(BYTE_ORDER_MARK)
         try:
