@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import operator
+import sys
 from dataclasses import dataclass
 
+from aptsched.checks import MAX_COUNT
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,19 @@ class SamplingParams:
     ignore_eos: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise InputError(f"max_tokens: {self.max_tokens} is not accepted; at least 1 is")
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise InputError(f"temperature: {self.temperature} is not accepted; a number of at least 0 is")
+        _check("max_tokens", self.max_tokens, 1, MAX_COUNT, "a whole number from 1 to 2**32")
+        _check("top_k", self.top_k, 0, math.inf, "0 (all) or a larger whole number")
+        _check("seed", self.seed, 0, 2**63 - 1, "a whole number from 0 to 2**63 - 1")
+        if not 0 <= self.temperature <= sys.float_info.max:
+            raise InputError(f"temperature: {shown(self.temperature)} is not accepted; a number of at least 0 is")
         if not 0 < self.top_p <= 1:
-            raise InputError(f"top_p: {self.top_p} is not accepted; a share above 0 and up to 1 is")
-        if self.top_k < 0:
-            raise InputError(f"top_k: {self.top_k} is not accepted; 0 (all) or more is")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed} is not accepted; 0 to 2**63 - 1 is")
+            raise InputError(f"top_p: {shown(self.top_p)} is not accepted; a share above 0 and up to 1 is")
+
+
+def _check(name: str, value: int, least: int, most: float, accepted: str) -> None:
+    try:
+        good = least <= operator.index(value) <= most
+    except TypeError:
+        good = False
+    if not good:
+        raise InputError(f"{name}: {shown(value)} is not accepted; {accepted} is")

@@ -21,7 +21,9 @@ from aptsched.cli.model_options import (
     load,
     require_torch,
 )
+from aptsched.cli.prompts import texts
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 if TYPE_CHECKING:
     from engine.engine import Completion, Engine
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from engine.sampling_params import SamplingParams
 
 SCHEMA, VERSION = "aptsched.completions", 1
+MAX_DIGITS = 20  # of the number of a token
 
 
 @app.command()
@@ -72,7 +75,7 @@ def generate(
 
     params = SamplingParams(max_tokens, temperature, top_p, top_k, seed)
     check_memory(cache_mem, None)
-    prompts = [sys.stdin.read() if text == "-" else text for text in prompt]
+    prompts = texts(prompt)
     try:
         loaded = load(model, dtype, device, threads, expand_kv_heads)
         code = _generate(loaded, prompts, params, stop_token or [], chat, cache_mem, as_json)
@@ -123,12 +126,12 @@ def _prompt_tokens(tokenizer: Tokenizer, text: str, chat: bool | None) -> list[i
 
 def _stop_token(model: Model, text: str) -> int:
     assert model.tokenizer is not None
-    if text.isdecimal() and int(text) < model.config.vocab_size:
+    if text.isdecimal() and len(text) < MAX_DIGITS and int(text) < model.config.vocab_size:
         return int(text)
     token_ids = model.tokenizer.encode(text, add_special_tokens=False)
     if len(token_ids) != 1:
         accepted = f"one token, or a number below {model.config.vocab_size}, is"
-        raise InputError(f"stop_token: {text!r} is {len(token_ids)} tokens; {accepted}")
+        raise InputError(f"stop_token: {shown(text)} is {len(token_ids)} tokens; {accepted}")
     return token_ids[0]
 
 

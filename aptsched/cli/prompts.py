@@ -1,0 +1,47 @@
+"""The texts of `--prompt`: UTF-8, whatever the locale is, or one message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from aptsched.errors import InputError
+from aptsched.shown import shown
+
+MAX_BYTES = 2**24  # of stdin, which may never end; more than the context of any model here
+ACCEPTED = "UTF-8 text is accepted"
+
+
+def texts(given: Sequence[str]) -> list[str]:
+    """The prompts; - is what stdin has, read once.
+
+    Raises
+    ------
+    InputError
+        One is not UTF-8, or stdin is closed, cannot be read or has more than 16 MiB.
+    """
+    read = _stdin() if "-" in given else ""
+    return [read if text == "-" else _checked(text) for text in given]
+
+
+def _checked(text: str) -> str:
+    """An argument; bytes of it that are no text have become lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"prompt: {shown(text[error.start :])} is not UTF-8; {ACCEPTED}") from error
+    return text
+
+
+def _stdin() -> str:
+    if sys.stdin is None:
+        raise InputError(f"prompt: - is not accepted where stdin is closed; {ACCEPTED}")
+    try:
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise InputError(f"prompt: more than {MAX_BYTES} bytes on stdin are not accepted; fewer are")
+        return data.decode()
+    except OSError as error:
+        raise InputError(f"prompt: stdin cannot be read ({error.strerror}); {ACCEPTED}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"prompt: byte {error.start} of stdin is not UTF-8; {ACCEPTED}") from error
