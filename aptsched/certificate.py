@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from aptsched.checks import Bools, Floats, Ints
+from aptsched.dot import dot
 from aptsched.exact_sum import UNIT_ROUNDOFF, exact_sum
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection, served_positions
@@ -50,7 +51,7 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     price = prices(problem, multipliers).T
     best = _best(problem, values - price, fits)
     sizes = np.abs(values)
-    total = np.add.reduce(sizes, axis=None) if fits is None else sizes.ravel().dot(fits.ravel())
+    total = np.add.reduce(sizes, axis=None) if fits is None else dot(sizes.ravel(), fits.ravel())
     magnitude = paid + 3 * float(total)  # a price above 2 |value| leaves nothing to round, unless it must be paid
     if problem.required is not None:
         kept = price if fits is None else np.where(fits, price, 0.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from aptsched.checks import Floats
 from aptsched.constant import ones
+from aptsched.dot import dot
 
 UNIT_ROUNDOFF = 2.0**-53
 NARROW = (2.0**-500, 2.0**500)  # norms of which the square and the grid are normal numbers
@@ -24,14 +25,14 @@ def exact_sum(terms: Floats) -> float:
     Comput. 31(1), 2008, the extraction of section 3.
     """
     count = len(terms)
-    norm = math.sqrt(float(terms.dot(terms))) if count > FEW else 0.0
+    norm = math.sqrt(dot(terms, terms)) if count > FEW else 0.0
     if not NARROW[0] < norm < NARROW[1]:
         return math.fsum(terms.tolist())
     grid = math.ldexp(1.0, (count + 1).bit_length() + math.frexp(norm)[1] + 1)  # norm: at least the largest term
     leading = terms + grid
     leading -= grid
     one = ones(count)  # a product takes half of the time of a sum
-    exact, rest = float(leading.dot(one)), float((terms - leading).dot(one))
+    exact, rest = dot(leading, one), dot(terms - leading, one)
     total = exact + rest
     missed = abs(math.fsum((exact, rest, -total))) + (count * UNIT_ROUNDOFF) ** 2 * grid
     boundary = (abs(total) - math.nextafter(abs(total), 0.0)) / 2

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aptsched.checks import Bools, Floats, Ints
+from aptsched.dot import dot
 from aptsched.hull import Increments
 
 AT_ONCE = 128  # increments taken in a round
@@ -86,7 +87,7 @@ def _split_between(key: Floats, weight: Floats, low: float, high: float, room: f
     """The split, if the first one left out is above `low` and not above `high`."""
     taken = key > high
     near = ((key > low) ^ taken).nonzero()[0]
-    room -= float(weight.dot(taken))
+    room -= dot(weight, taken)
     order = near.take(descending(key.take(near)))
     ends = weight.take(order).cumsum()
     fitting = int(ends.searchsorted(room))
