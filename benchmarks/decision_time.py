@@ -1,4 +1,4 @@
-"""What one decision costs: the greedy, the exact core, Algorithm 1 in plain Python and the general solvers, in one run.
+"""What one decision costs: the greedy, the exact core, Algorithm 1 in numpy and in Python, general solvers, in one run.
 
     python -m benchmarks.decision_time [--snapshots 200] [--rounds 5] [--solver-snapshots 5] [--seed 0]
 
@@ -26,18 +26,30 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from aptsched import BatchProblem, greedy
-from aptsched.checks import Floats
+from aptsched.checks import Floats, Ints
 from aptsched.files import write
+from aptsched.report import table
+from aptsched.report.table import Column, Section
 from aptsched.workload import generate, snapshots
-from benchmarks.plain import algorithm1
+from benchmarks import plain, vectorised
 from solvers import core
 from solvers.methods import find
 from solvers.solution import Status
 
 GENERAL = ("cpsat", "mathopt-scip", "mathopt-highs", "pulp-cbc", "pulp-highs", "milp")
+METHODS = ("greedy", "numpy", "plain", "core")  # as the table has them; two are Algorithm 1
+COLUMNS = (
+    Column("snapshots", left=True),
+    *(
+        Column(of, name, min_width=6)
+        for name in ("greedy", "Alg. 1, numpy", "Alg. 1, plain", "core")
+        for of in ("median", "p99")
+    ),
+    Column("proved", "core"),
+    *(Column(name, "worst gap", min_width=6) for name in ("greedy", "core")),
+)
 IN_A_ROW = 3  # calls of an online method
 LIMITED_WORK = 30_000  # of the core where both side constraints bind, or values follow weights
 Row = dict[str, Any]
@@ -137,6 +149,7 @@ class Measured:
             "general_ms": general_ms,
             **answers(self.problems, self.setting),
             "plain_over_greedy": ratio(fastest, "plain", "greedy"),
+            "numpy_over_greedy": ratio(fastest, "numpy", "greedy"),
             "greedy_over_memory_alone": ratio(fastest, "greedy", "greedy_with_memory_alone"),
             "best_general_over_core": None if best_ms is None else best_ms / spread(every["core"])["median"],
         }
@@ -149,7 +162,9 @@ def calls(problem: BatchProblem, setting: Setting) -> dict[str, Callable[[], Any
         alone = dataclasses.replace(problem, max_tokens=None, max_seqs=None)
         found["greedy_with_memory_alone"] = partial(greedy, alone)
     if not setting.correlated:
-        found["plain"] = partial(algorithm1, *definition_1(problem))
+        pending_s, blocks, capacity, penalty_s_per_block = definition_1(problem)
+        found["plain"] = partial(plain.algorithm1, pending_s.tolist(), blocks.tolist(), capacity, penalty_s_per_block)
+        found["numpy"] = partial(vectorised.algorithm1, pending_s, blocks, capacity, penalty_s_per_block)
     found["core"] = partial(core.solve, problem, max_work=setting.max_work)
     return found
 
@@ -175,11 +190,11 @@ def worst(gaps: list[float]) -> dict[str, float]:
     return {"mean": float(np.mean(gaps)), "worst": max(gaps)}
 
 
-def definition_1(problem: BatchProblem) -> tuple[list[float], list[int], int, float]:
-    """A hybrid problem as the lists that plain Algorithm 1 takes."""
+def definition_1(problem: BatchProblem) -> tuple[Floats, Ints, int, float]:
+    """A hybrid problem as Algorithm 1 takes it: pending times and blocks, [n], capacity, penalty of a block."""
     pending, hidden = problem.values[0].tolist()
     penalty_s_per_block = (pending - hidden) / int(problem.weights[0, 0])
-    return problem.values[:, 0].tolist(), problem.weights[:, 0].tolist(), problem.capacity, penalty_s_per_block
+    return problem.values[:, 0], problem.weights[:, 0], problem.capacity, penalty_s_per_block
 
 
 def spread(seconds: Floats | list[float]) -> dict[str, float]:
@@ -207,20 +222,20 @@ def settings(num_snapshots: int) -> list[Setting]:
     return memory + large + sides + correlated
 
 
-def table(rows: list[Row]) -> Table:
-    """The rows as a table."""
-    shown = Table(title="one decision, ms (median / p99); share proved by the core; worst certified gap")
-    for column in ("snapshots", "greedy", "plain Alg. 1", "core", "proved", "gap, greedy", "gap, core"):
-        shown.add_column(column, no_wrap=True)
-    for row in rows:
-        gaps = row["greedy_certified_gap"]["worst"], row["core_certified_gap"]["worst"]
-        shown.add_row(
-            f"{row['num_snapshots']} x {row['name']}",
-            *(pair(row["ms"].get(name)) for name in ("greedy", "plain", "core")),
-            f"{row['core_share_proved']:.0%}",
-            *(f"{gap:.1e}" for gap in gaps),
-        )
-    return shown
+def sections(rows: list[Row]) -> list[Section]:
+    """The rows of the table."""
+    return [Section("fastest call on each snapshot: median and p99 over the snapshots", [_cells(row) for row in rows])]
+
+
+def _cells(row: Row) -> list[str]:
+    times = [row["ms"].get(name) for name in METHODS]
+    gaps = row["greedy_certified_gap"]["worst"], row["core_certified_gap"]["worst"]
+    return [
+        f"{row['num_snapshots']} x {row['name']}",
+        *(table.duration(ms[of] / 1e3) if ms else "-" for ms in times for of in ("median", "p99")),
+        table.percent(row["core_share_proved"]),
+        *map(table.gap, gaps),
+    ]
 
 
 def pair(times: dict[str, float] | None) -> str:
@@ -232,11 +247,11 @@ def claims(rows: list[Row]) -> Iterator[str]:
     """The ratios within the run and the times of all calls, a line each."""
     for row in rows:
         name, every = row["name"], row["all_calls_ms"]
-        each = ", ".join(f"{method} {pair(every[method])}" for method in ("greedy", "plain", "core") if method in every)
+        each = ", ".join(f"{method} {pair(every[method])}" for method in METHODS if method in every)
         yield f"{name}: all calls took {each} ms"
         if row["plain_over_greedy"] and row["max_tokens"] is None:
-            times = row["plain_over_greedy"]
-            yield f"{name}: plain Algorithm 1 (no certificate) takes {times:.1f} x the greedy with one"
+            times = f"{row['numpy_over_greedy']:.2f} x in numpy, {row['plain_over_greedy']:.1f} x in plain Python"
+            yield f"{name}: Algorithm 1 (no certificate) takes, of the greedy with one, {times}"
         if row["best_general_over_core"]:
             each = ", ".join(f"{solver} {pair(ms)}" for solver, ms in row["general_ms"].items())
             times = row["best_general_over_core"]
@@ -277,7 +292,7 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print("stopped: what is done is kept")
     rows = [each.row() for each in measured if each.online_s["greedy"]]
-    Console(width=None if sys.stdout.isatty() else 120).print(table(rows))
+    table.show(COLUMNS, sections(rows), [], sys.stdout)
     for line in claims(rows):
         print(line)
     machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
