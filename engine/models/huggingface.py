@@ -1,46 +1,35 @@
-"""Models from a Hugging Face directory: config.json and safetensors, whole or in shards."""
+"""Models from a Hugging Face directory: config.json, and safetensors or pytorch_model.bin, whole or in shards."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from aptsched import files
 from aptsched.errors import InputError
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head, with_stored_head
 from engine.models.config import ModelConfig
-from engine.models.faults import listed, located
+from engine.models.faults import listed, located, shown
 from engine.models.hf_config import from_hf, token_ids
 from engine.models.hf_fields import generation_notices
+from engine.models.json_object import read_json
+from engine.models.rope import is_inverse_frequencies
+from engine.models.tensor_files import DTYPES, Stored, read_tensor, tensors_of
+from engine.models.weight_files import unread, weight_files
 from engine.models.weights import Weights
 
-WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PREFIXES = {"opt": ("model.decoder.", "decoder.", "model."), "llama": ("model.",)}
-DTYPES = ("F32", "F16", "BF16")
-NOT_NEEDED = ("rotary_emb.inv_freq", "version")  # buffers that older checkpoints have
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Where a tensor lies, and what it is."""
-
-    path: Path
-    name: str
-    shape: Shape
-    dtype: str
+INVERSE_FREQUENCIES = "rotary_emb.inv_freq"  # of RoPE, in checkpoints of older versions
+FAIRSEQ_VERSION = "version"  # of OPT's decoder
 
 
 def load(
     directory: str | os.PathLike[str], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> tuple[ModelConfig, Weights]:
-    """The model in a directory as `save_pretrained` writes it.
+    """The model in a directory as `save_pretrained` writes it, or as it is on the hub with pytorch_model.bin.
 
     Tensors are mapped from the files and copied one at a time, so that memory holds one copy of the weights. A stored
     output matrix counts, whatever `tie_word_embeddings` says; one that equals the embedding is held once.
@@ -52,12 +41,12 @@ def load(
         missing, unknown, or of another shape or dtype than the configuration says: file, tensor, found, needed.
     """
     config = load_config(directory)
-    stored = _stored(Path(directory), config)
-    config = with_stored_head(config, stored)
+    stored, notices = _stored(Path(directory), config)
+    config = dataclasses.replace(with_stored_head(config, stored), notices=(*config.notices, *notices))
     _check(config, stored, Path(directory))
 
     def read(name: str, shape: Shape) -> torch.Tensor:
-        return _tensor(stored[name])
+        return read_tensor(stored[name])
 
     config = with_equal_head(config, read, dtype)
     return config, assemble(config, read, dtype, device)
@@ -69,7 +58,7 @@ def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
     content = read_json(path)
     with located(path):
         config = from_hf(content, name=Path(directory).resolve().name)
-    if not generation.exists():
+    if not os.path.lexists(generation):
         return config
     content = read_json(generation)
     with located(generation):
@@ -78,60 +67,21 @@ def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
     return dataclasses.replace(config, eos_token_ids=eos or config.eos_token_ids, notices=notices)
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
-    """The object in a JSON file."""
-    text = files.read_text(path)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: {type(content).__name__} is not accepted; a JSON object is")
-    return content
-
-
-def _stored(directory: Path, config: ModelConfig) -> dict[str, Stored]:
-    """All tensors of the files by name, without the prefix of the architecture."""
-    return {
-        _canonical(tensor.name, config.architecture): tensor for path in _paths(directory) for tensor in _headers(path)
-    }
-
-
-def _paths(directory: Path) -> list[Path]:
-    if (directory / WHOLE).exists():
-        return [directory / WHOLE]
-    index = directory / INDEX
-    if not index.exists():
-        raise InputError(f"{directory}: there is no {WHOLE} and no {INDEX}; one of them is needed")
-    shard_of = read_json(index).get("weight_map")
-    if not isinstance(shard_of, dict) or not all(isinstance(name, str) for name in shard_of.values()) or not shard_of:
-        raise InputError(f"{index}: weight_map: not an object of tensor names and file names, which is needed")
-    names = sorted(set(shard_of.values()))
-    absent = [name for name in names if not (directory / name).is_file()]
+def _stored(directory: Path, config: ModelConfig) -> tuple[dict[str, Stored], tuple[str, ...]]:
+    """All tensors of the files by name, without the prefix of the architecture; and what is said of other files."""
+    paths, promised = weight_files(directory)
+    tensors = [tensor for path in paths for tensor in tensors_of(path)]
+    absent = sorted(promised - {tensor.name for tensor in tensors})
     if absent:
-        raise InputError(f"{index}: {listed(absent)}: not in {directory}; all shards that the index names are needed")
-    return [directory / name for name in names]
-
-
-def _headers(path: Path) -> Iterator[Stored]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118  # it is no mapping
-                tensor = file.get_slice(name)
-                yield Stored(path, name, tuple(tensor.get_shape()), tensor.get_dtype())
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from error
-
-
-def _tensor(stored: Stored) -> torch.Tensor:
-    from safetensors import safe_open
-
-    # Opened anew each time: pages that a mapping has touched count as resident until it is closed.
-    with safe_open(stored.path, framework="pt") as file:
-        tensor: torch.Tensor = file.get_tensor(stored.name)
-    return tensor
+        raise InputError(f"{directory}: weight_map: {listed(absent)}: in none of the files that the index names")
+    stored: dict[str, Stored] = {}
+    for tensor in tensors:
+        other = stored.setdefault(_canonical(tensor.name, config.architecture), tensor)
+        if other is not tensor:
+            raise InputError(
+                f"{tensor.path}: {shown(tensor.name)}: also {shown(other.name)} in {other.path.name}; one is accepted"
+            )
+    return stored, unread(directory, paths)
 
 
 def _canonical(name: str, architecture: str) -> str:
@@ -143,12 +93,27 @@ def _check(config: ModelConfig, stored: Mapping[str, Stored], directory: Path) -
     needed = tensor_shapes(config)
     faults = [fault for name, shape in needed.items() for fault in _faults(name, shape, stored, directory)]
     faults += [
-        f"{tensor.path}: {tensor.name}: not a tensor of this configuration"
+        f"{tensor.path}: {shown(tensor.name)[1:-1]}: {fault}"
         for name, tensor in stored.items()
-        if name not in needed and not name.endswith(NOT_NEEDED)
+        if name not in needed and (fault := _fault_beside(config, name, tensor))
     ]
     if faults:
         raise InputError(listed(faults, "; "))
+
+
+def _fault_beside(config: ModelConfig, name: str, tensor: Stored) -> str:
+    """What is wrong with a tensor that is not asked for; empty where it changes nothing."""
+    if config.architecture == "opt" and name == FAIRSEQ_VERSION:
+        return ""
+    if config.architecture == "opt" or not name.endswith(INVERSE_FREQUENCIES):
+        return "not a tensor of this configuration"
+    if (
+        tensor.dtype in DTYPES
+        and tensor.shape == (config.head_dim // 2,)
+        and is_inverse_frequencies(config, read_tensor(tensor))
+    ):
+        return ""
+    return "not the frequencies of the configuration's rope_theta, which are accepted"
 
 
 def _faults(name: str, shape: Shape, stored: Mapping[str, Stored], directory: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,6 +77,21 @@ def inverse_frequencies(config: ModelConfig, device: torch.device | str = "cpu")
     if scaling.kind == "factors":
         return (plain / torch.tensor(scaling.factors, dtype=torch.float32)).to(device)
     return _llama3(plain, scaling).to(device)
+
+
+def is_inverse_frequencies(config: ModelConfig, stored: torch.Tensor) -> bool:
+    """Whether stored frequencies are the model's, to what their dtype rounds off.
+
+    They may also be those before scaling: with transformers before 4.38, linear scaling divided the positions.
+    """
+    limits = torch.finfo(stored.dtype)
+    unscaled = dataclasses.replace(config, rope_scaling=None)
+    return any(
+        torch.allclose(
+            stored.float(), inverse_frequencies(each), rtol=max(4 * limits.eps, 1e-5), atol=4 * limits.eps * limits.tiny
+        )
+        for each in (config, unscaled)
+    )
 
 
 def _llama3(plain: torch.Tensor, scaling: RopeScaling) -> torch.Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aptsched.errors import InputError
-from engine.models.huggingface import read_json
+from engine.models.json_object import read_json
 
 if TYPE_CHECKING:
     import tokenizers

@@ -1,0 +1,310 @@
+"""The files of weights in a Hugging Face directory: those of the hub, those left, those that are something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from aptsched import InputError
+from checkpoints import LLAMA3_ROPE, logits_of, random_model
+from engine.models import huggingface
+from plain_model import plain_logits
+
+TOKEN_IDS = list(range(3, 43))
+HUB_OPT = {  # fields of facebook/opt-125m that transformers no longer writes
+    "_name_or_path": "opt-125m",
+    "activation_dropout": 0.0,
+    "prefix": "</s>",
+    "torch_dtype": "float16",
+    "do_layer_norm_before": True,
+}
+of_one_directory = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def pickled(directory: Path, model: Any, rename: Callable[[str], str] = str, num_shards: int = 1) -> None:
+    """A directory as the hub had them before safetensors."""
+    directory.mkdir(exist_ok=True)
+    model.config.save_pretrained(directory)
+    tensors = {rename(name): tensor for name, tensor in model.state_dict().items()}
+    if num_shards == 1:
+        torch.save(tensors, directory / "pytorch_model.bin")
+        return
+    shard_of = {name: f"pytorch_model-{i % num_shards}.bin" for i, name in enumerate(tensors)}
+    for shard in set(shard_of.values()):
+        torch.save({name: tensors[name] for name in tensors if shard_of[name] == shard}, directory / shard)
+    (directory / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shard_of}))
+
+
+def logits_match(directory: Path, model: Any, dtype: torch.dtype = torch.float32) -> bool:
+    config, weights = huggingface.load(directory, dtype)
+    reference = logits_of(model, TOKEN_IDS)
+    return bool(
+        (plain_logits(config, weights, TOKEN_IDS) - reference).abs().max() <= 1e-4 + 1e-5 * reference.abs().max()
+    )
+
+
+@settings(of_one_directory, max_examples=12)
+@given(
+    st.sampled_from([("opt", "model.decoder."), ("opt", "decoder."), ("llama", "model."), ("llama", "")]),
+    st.sampled_from([1, 3]),
+    st.sampled_from([torch.float32, torch.float16, torch.bfloat16]),
+)
+def test_a_directory_as_on_the_hub(tmp_path: Path, kind: tuple[str, str], num_shards: int, stored: torch.dtype) -> None:
+    """Case opt-hub-directory: pytorch_model.bin, whole or in shards, with and without `model.` before the names."""
+    architecture, prefix = kind
+    model = random_model(architecture).to(stored)
+    full = "model.decoder." if architecture == "opt" else "model."
+    shutil.rmtree(tmp_path)
+    pickled(tmp_path, model, lambda name: name.replace(full, prefix, 1), num_shards)
+    if architecture == "opt":
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **HUB_OPT}))
+    assert logits_match(tmp_path, model.float())
+    assert huggingface.load(tmp_path)[0].notices == ()
+
+
+def test_parameters_in_a_file_of_torch(tmp_path: Path) -> None:
+    """Saved with their gradients' flag, they are plain tensors."""
+    model = random_model("opt")
+    pickled(tmp_path, model)
+    torch.save(dict(model.named_parameters()), tmp_path / "pytorch_model.bin")
+    assert logits_match(tmp_path, model)
+    assert not any(tensor.requires_grad for tensor in huggingface.load(tmp_path)[1].tensors())
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    random_model("llama").save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_safetensors_are_preferred(directory: Path) -> None:
+    """And what is left is said in one line; what training leaves behind is not."""
+    reference = random_model("llama")
+    for name in ("pytorch_model.bin", "consolidated.safetensors", "tf_model.h5", "training_args.bin", "optimizer.pt"):
+        (directory / name).write_bytes(b"anything")
+    assert logits_match(directory, reference)
+    assert huggingface.load(directory)[0].notices == (
+        "weights: model.safetensors: read; consolidated.safetensors, pytorch_model.bin, tf_model.h5: not read",
+    )
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"])
+def test_an_adapter_is_not_left_out(directory: Path, name: str) -> None:
+    """With it the model would compute something else."""
+    (directory / name).write_text("{}")
+    with pytest.raises(InputError, match=f"{name}: adapters are not supported; a model into which one is merged is"):
+        huggingface.load(directory)
+
+
+class Runs:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.path, "it ran")
+
+
+def test_code_in_a_file_of_torch_is_not_run(tmp_path: Path) -> None:
+    """It is refused, with what it asked for."""
+    pickled(tmp_path, random_model("opt"))
+    torch.save({"model.norm.weight": Runs(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(
+        InputError, match=r"pytorch_model.bin: not a whole file of tensors alone \(Unsupported global: GLOBAL getattr"
+    ):
+        huggingface.load(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([torch.ones(1)], "list is not accepted; tensors by name are"),
+        ({"epoch": 3}, "'epoch': int is not accepted; tensors by name are"),
+        ({"model": {"a": torch.ones(1)}}, "'model': dict is not accepted; tensors by name are"),
+        ({3: torch.ones(1)}, "3: Tensor is not accepted; tensors by name are"),
+        ({"a": torch.ones(1).expand(2**20)}, "'a': not all of its values are in the file, which is needed"),
+        ({"a": torch.empty(3, device="meta")}, "'a': not all of its values are in the file"),
+        ({"a": torch.eye(3).to_sparse()}, "'a': not all of its values are in the file"),
+        ({"decoder.fc": torch.ones(1, dtype=torch.complex64)}, "decoder.fc: not a tensor of this configuration"),
+        ({"decoder.layers.0.fc1.bias": torch.ones(40, dtype=torch.int8)}, "dtype torch.int8 is not supported"),
+        ({"lm_head.weight": torch.ones(99, 48, dtype=torch.float64)}, "dtype torch.float64 is not supported"),
+    ],
+)
+def test_a_file_of_torch_with_something_else(tmp_path: Path, content: object, message: str) -> None:
+    """The file and the entry are named."""
+    model = random_model("opt")
+    pickled(tmp_path, model)
+    if isinstance(content, dict) and all("." in str(name) for name in content):
+        content = {name.removeprefix("model."): tensor for name, tensor in model.state_dict().items()} | content
+    torch.save(content, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=f"pytorch_model.bin: .*{message}"):
+        huggingface.load(tmp_path)
+
+
+def test_a_file_of_torch_before_archives(tmp_path: Path) -> None:
+    """It is refused, as it cannot be mapped."""
+    model = random_model("opt")
+    pickled(tmp_path, model)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=r"pytorch_model.bin: not a file as torch.save writes it since"):
+        huggingface.load(tmp_path)
+
+
+@of_one_directory
+@given(st.integers(0, 40_000), st.binary(max_size=4))
+def test_any_file_of_torch_is_read_or_refused(tmp_path: Path, at: int, piece: bytes) -> None:
+    """Cut off, or with other bytes in it, nothing but InputError is raised."""
+    whole = tmp_path / "whole"
+    if not whole.exists():
+        pickled(whole, random_model("opt", num_hidden_layers=1))
+    content = (whole / "pytorch_model.bin").read_bytes()
+    damaged = tmp_path / "damaged"
+    damaged.mkdir(exist_ok=True)
+    shutil.copy(whole / "config.json", damaged)
+    changed = content[:at] + piece + content[at + len(piece) :] if piece else content[:at]
+    (damaged / "pytorch_model.bin").write_bytes(changed)
+    with suppress(InputError):
+        assert huggingface.load(damaged)[0].num_layers == 1
+
+
+@pytest.fixture
+def sharded(tmp_path: Path) -> Path:
+    random_model("llama").save_pretrained(tmp_path, max_shard_size="30KB")
+    return tmp_path
+
+
+def with_shard(sharded: Path, name: str) -> None:
+    """The index, with one shard under another name."""
+    index = sharded / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    content["weight_map"]["model.norm.weight"] = name
+    index.write_text(json.dumps(content))
+
+
+OUTSIDE = st.sampled_from(
+    ["../x.safetensors", "/x.safetensors", "a/../../x.safetensors", "x.bin", "x", "", ".", "\ud800"]
+)
+
+
+@of_one_directory
+@given(OUTSIDE | st.text(max_size=6).map(lambda text: f"{text}.safetensors") | st.just("x" * 5000 + ".safetensors"))
+def test_a_weight_map_stays_in_its_directory(tmp_path: Path, name: str) -> None:
+    """Whatever a shard is called: one message, and no file outside is looked at."""
+    inside = tmp_path / "inside"
+    if not inside.exists():
+        random_model("llama", num_hidden_layers=1).save_pretrained(inside, max_shard_size="30KB")
+        save_file({"model.norm.weight": torch.ones(48)}, tmp_path / "x.safetensors")
+    with_shard(inside, name)
+    with pytest.raises(
+        InputError, match=r"index.json: (weight_map: .* is not accepted; a .safetensors file|.*: no file)"
+    ):
+        huggingface.load(inside)
+
+
+def test_a_link_in_the_directory_may_lead_elsewhere(sharded: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The cache of the hub is made of them."""
+    elsewhere = tmp_path_factory.mktemp("blobs") / "0123"
+    shard = next(sharded.glob("model-*.safetensors"))
+    shutil.move(shard, elsewhere)
+    shard.symlink_to(elsewhere)
+    assert logits_match(sharded, random_model("llama"))
+    elsewhere.unlink()
+    with pytest.raises(InputError, match=f"index.json: {shard.name}: no file in"):
+        huggingface.load(sharded)
+
+
+def test_a_tensor_in_two_shards(sharded: Path) -> None:
+    """Which of them counts is not guessed; nor where names differ by the prefix alone."""
+    shards = sorted(sharded.glob("model-*.safetensors"))
+    for name in ("model.norm.weight", "norm.weight"):
+        save_file({**load_file(shards[0]), name: torch.zeros(48)}, sharded / "more.safetensors")
+        with_shard(sharded, "more.safetensors")
+        with pytest.raises(InputError, match=r": also '.*' in .*; one is accepted"):
+            huggingface.load(sharded)
+
+
+def test_a_tensor_that_an_index_promises(sharded: Path) -> None:
+    """It is in none of the files."""
+    index = sharded / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    content["weight_map"]["model.layers.0.self_attn.q_proj.bias"] = content["weight_map"]["model.norm.weight"]
+    index.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"weight_map: model.layers.0.self_attn.q_proj.bias: in none of the files"):
+        huggingface.load(sharded)
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/nowhere/at/all")])
+def test_what_is_not_a_file(directory: Path, name: str, make: Callable[[Path], None]) -> None:
+    """A pipe, which would be waited for, a directory, a link to nothing: the path is named."""
+    if name == "pytorch_model.bin":
+        (directory / "model.safetensors").unlink()
+    (directory / name).unlink(missing_ok=True)
+    make(directory / name)
+    with pytest.raises(InputError, match=f"{name}: (cannot be read|not a file that is there)"):
+        huggingface.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"rms_norm_eps": NaN}', "NaN is not accepted; JSON has finite numbers alone"),
+        ('{"hidden_size": -Infinity}', "-Infinity is not accepted"),
+        ('{"hidden_size": 1, "hidden_size": 2}', "'hidden_size' is given twice, which is not accepted; once is"),
+        ('{"hidden_size": ' + "1" * 5000 + "}", r"not JSON \(Exceeds the limit \(4300 digits\) .* has 5000 digits\)"),
+        ('{"a":' * 100_000, r"not JSON \("),
+        (
+            '{"model_type": "llama", "num_attention_heads": ' + "1" * 20 + "}",
+            "num_attention_heads: 1111.* is not accepted; a whole number",
+        ),
+        (
+            '{"model_type": "llama", "num_attention_heads": 1, "hidden_size": 1099511627776}',
+            "hidden_size: 1099511627776 is not",
+        ),
+        ('{"model_type": "llama", "sliding_window": ' + "[" * 400 + "]" * 400 + "}", r"sliding_window: \[\[\["),
+    ],
+)
+def test_a_configuration_out_of_range(directory: Path, content: str, message: str) -> None:
+    """Of JSON, of what a number may be, or of depth: the file is named, and what is wrong in it."""
+    (directory / "config.json").write_text(content)
+    with pytest.raises(InputError, match=f"config.json: {message}"):
+        huggingface.load(directory)
+
+
+@of_one_directory
+@given(
+    st.sampled_from([10000.0, 500000.0, 10.0]),
+    st.sampled_from([torch.float32, torch.float16, torch.bfloat16]),
+    st.sampled_from([None, LLAMA3_ROPE, {"rope_type": "linear", "factor": 4.0}]),
+    st.sampled_from([1.0, 1.1, 0.25]),
+)
+def test_frequencies_that_are_stored(
+    directory: Path, theta: float, stored: torch.dtype, rope: dict[str, Any] | None, change: float
+) -> None:
+    """Those of the configuration, before or after scaling, change nothing; others are not passed over."""
+    model = random_model("llama", rope_parameters={"rope_type": "default", **(rope or {}), "rope_theta": theta})
+    model.save_pretrained(directory)
+    tensors = load_file(directory / "model.safetensors")
+    plain, _ = model.model.rotary_emb.compute_default_rope_parameters(model.config)
+    tensors["model.layers.1.self_attn.rotary_emb.inv_freq"] = (plain * change).to(stored)
+    save_file(tensors, directory / "model.safetensors")
+    is_linear = rope is not None and rope["rope_type"] == "linear"
+    if change == 1.0 or (change == 0.25 and is_linear):
+        assert logits_match(directory, model)
+        return
+    with pytest.raises(InputError, match=r"layers.1.self_attn.rotary_emb.inv_freq: not the frequencies of"):
+        huggingface.load(directory)
