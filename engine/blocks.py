@@ -5,8 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.checks import Bools, Ints
+from aptsched.errors import InputError
+from aptsched.shown import shown
 
+MAX_BLOCKS = 2**24  # of 16 tokens 268 million; the list of the free ones takes 8 bytes each
 FIRST_WIDTH = 8  # columns of the table, doubled whenever they run out
+
+
+def check_counts(num_blocks: int, num_host_blocks: int) -> None:
+    """See that a pool can have so many blocks, and so many on the host.
+
+    Raises
+    ------
+    InputError
+        It cannot.
+    """
+    for name, least, count in (("num_blocks", 1, num_blocks), ("num_host_blocks", 0, num_host_blocks)):
+        if not least <= count <= MAX_BLOCKS:
+            raise InputError(f"{name}: {shown(count)} is not accepted; {least} to {MAX_BLOCKS} blocks are")
 
 
 class Blocks:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
+MAX_BYTES = 2.0**60
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
@@ -18,9 +20,11 @@ def parse_bytes(field: str, text: str) -> int:
         It is none; the message begins with the field.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
-    if found is None:
-        raise InputError(f"{field}: {text!r} is not accepted; a number of bytes is, such as 512MiB, 1.5GB or 1000000")
-    return int(float(found[1]) * UNITS[found[2] or ""])
+    num_bytes = MAX_BYTES if found is None else float(found[1]) * UNITS[found[2] or ""]
+    if num_bytes >= MAX_BYTES:
+        accepted = "a number of bytes is, such as 512MiB, 1.5GB or 1000000"
+        raise InputError(f"{field}: {shown(text)} is not accepted; {accepted}, below 2**60")
+    return int(num_bytes)
 
 
 def host_blocks(swap_space: str, block_bytes: int) -> int:
@@ -33,5 +37,7 @@ def host_blocks(swap_space: str, block_bytes: int) -> int:
     """
     num_bytes = parse_bytes("swap_space", swap_space)
     if 0 < num_bytes < block_bytes:
-        raise InputError(f"swap_space: {swap_space} is not accepted; a block takes {block_bytes} bytes, that is or 0")
+        raise InputError(
+            f"swap_space: {swap_space} is not accepted; a block takes {block_bytes} bytes, that is or 0"
+        )
     return num_bytes // block_bytes

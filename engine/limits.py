@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aptsched.cache import HIDDEN, KV
+from aptsched.checks import MAX_COUNT
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from engine.pool import BlockPool
 from engine.request import Request
 
@@ -30,8 +32,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, least in (("max_tokens", 1), ("max_seqs", 1), ("max_context", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name}: {getattr(self, name)} is not accepted; at least {least} is")
+            if not least <= getattr(self, name) <= MAX_COUNT:
+                accepted = f"a whole number from {least} to 2**32 is"
+                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; {accepted}")
 
     def most_tokens(self, request: Request) -> int:
         """Prompt and output at which a request is finished, whatever its tokens."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from aptsched.cache import CacheForm, CacheShape
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
+from aptsched.shown import shown
 from engine import calibration
 from engine.cache_storage import block_bytes
 from engine.calibration import Calibration
@@ -21,13 +23,17 @@ from engine.replay import Replay
 from engine.serving import NamedPolicy, Server, serve
 from engine.torch_executor import TorchExecutor
 
+THREADS_PER_CPU = 16  # more gain nothing, and very many end the process within OpenMP
+
 
 def set_threads(num_threads: int | None) -> None:
     """Let torch use so many threads; None leaves what it uses."""
     if num_threads is None:
         return
-    if num_threads < 1:
-        raise InputError(f"threads: {num_threads} is not accepted; at least 1 is")
+    most = THREADS_PER_CPU * (os.cpu_count() or 1)
+    if not 1 <= num_threads <= most:
+        accepted = f"1 to {most}, {THREADS_PER_CPU} for each CPU, are"
+        raise InputError(f"threads: {shown(num_threads)} is not accepted; {accepted}")
     torch.set_num_threads(num_threads)
 
 
@@ -46,7 +52,7 @@ def live_server(
     InputError
         There is no memory for so many blocks.
     """
-    executor = _executor(model, num_blocks, num_host_blocks)
+    executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
     return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times, num_host_blocks, calibrated)
 
@@ -61,7 +67,7 @@ def calibrated(
         *(size * cache.blocks(cached + 1, CacheForm.KV) for size, cached in calibration.DECODES),
     )
     names = (model.name, str(model.decoder.device), model.dtype)
-    executor = _executor(model, num_blocks, calibration.SWAPPED)
+    executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=calibration.SWAPPED)
     return calibration.calibrate(
         executor, cache, num_blocks, model.config.max_positions, names, calibration.SWAPPED, progress
     )
@@ -101,12 +107,3 @@ def describe(model: Model, server: Server, measured: Calibration | None) -> dict
         },
         "times": {**dataclasses.asdict(server.times), "r_squared": None if measured is None else measured.r_squared},
     }
-
-
-def _executor(model: Model, num_blocks: int, num_host_blocks: int = 0) -> TorchExecutor:
-    try:
-        return TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
-    except RuntimeError as error:  # torch says it so
-        reason = str(error).splitlines()[0]
-        asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
-        raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error

@@ -8,11 +8,10 @@ import numpy as np
 
 from aptsched.cache import HIDDEN, KV, NONE, CacheShape
 from aptsched.checks import Ints
-from aptsched.errors import InputError
 from aptsched.flags import count_of
 from aptsched.plan import Plan
 from engine.batch import NO_COPIES, Batch, Copies, Promotion
-from engine.blocks import Blocks, all_equal, fitting
+from engine.blocks import Blocks, all_equal, check_counts, fitting
 from engine.table import RequestTable
 
 FIRST_SLOTS = 64  # doubled whenever they run out
@@ -61,14 +60,11 @@ class BlockPool:
     Raises
     ------
     InputError
-        num_blocks is below 1, num_host_blocks below 0.
+        num_blocks is below 1, num_host_blocks below 0, or one of them above `MAX_BLOCKS`.
     """
 
     def __init__(self, num_blocks: int, cache: CacheShape, num_host_blocks: int = 0) -> None:
-        if num_blocks < 1:
-            raise InputError(f"num_blocks: {num_blocks} is not accepted; at least 1 block is")
-        if num_host_blocks < 0:
-            raise InputError(f"num_host_blocks: {num_host_blocks} is not accepted; at least 0 are")
+        check_counts(num_blocks, num_host_blocks)
         self.num_blocks, self.num_host_blocks, self.cache = num_blocks, num_host_blocks, cache
         self.device, self.host = (Blocks(count, FIRST_SLOTS) for count in (num_blocks, num_host_blocks))
         self.num_cached, self.form = np.zeros((2, FIRST_SLOTS), np.int64)

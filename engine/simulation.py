@@ -12,6 +12,7 @@ import numpy as np
 
 from aptsched.cache import BLOCK_SIZE
 from aptsched.checks import Floats
+from engine.blocks import check_counts
 from engine.byte_sizes import host_blocks
 from engine.clock import SchedulingTime, VirtualClock
 from engine.computed_executor import ComputedExecutor
@@ -78,6 +79,8 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         blocks = num_blocks(setup.shape, setup.gpu, setup.num_gpus)
     cache = setup.shape.cache()
     swap_space, block_bytes = setup.swap_space, setup.shape.kv_bytes * cache.block_size
+    on_host = HOST_POOLS * blocks if swap_space is None else host_blocks(swap_space, block_bytes)
+    check_counts(blocks, on_host)
     return Server(
         executor=ComputedExecutor(cost),
         cache=cache,
@@ -85,7 +88,7 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         clock=partial(VirtualClock, setup.scheduling),
         limits=dataclasses.replace(limits, max_context=setup.shape.max_positions),
         times=believed(cost, setup.rho_s_per_block),
-        num_host_blocks=HOST_POOLS * blocks if swap_space is None else host_blocks(swap_space, block_bytes),
+        num_host_blocks=on_host,
     )
 
 

@@ -9,8 +9,10 @@ import torch
 
 from aptsched.cache import BLOCK_SIZE
 from aptsched.checks import Ints
+from aptsched.errors import InputError
 from engine.attention import PagedAttention
 from engine.batch import Batch, Step
+from engine.blocks import check_counts
 from engine.cache_storage import CacheStorage
 from engine.layout import lay_out
 from engine.models.decoder import Decoder
@@ -29,6 +31,11 @@ class TorchExecutor:
         KV tokens a block.
     num_host_blocks : int
         On the host, for requests that are swapped out.
+
+    Raises
+    ------
+    InputError
+        There is no memory for so many blocks.
     """
 
     def __init__(
@@ -36,7 +43,13 @@ class TorchExecutor:
     ) -> None:
         self.decoder = decoder
         kind = (decoder.dtype, decoder.device)
-        self.storage = CacheStorage(decoder.config, num_blocks, *kind, block_size, num_host_blocks)
+        check_counts(num_blocks, num_host_blocks)
+        try:
+            self.storage = CacheStorage(decoder.config, num_blocks, *kind, block_size, num_host_blocks)
+        except RuntimeError as error:  # torch says it so
+            reason = str(error).splitlines()[0]
+            asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
+            raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
         self.attention = PagedAttention(decoder, self.storage)
 
     @torch.inference_mode()

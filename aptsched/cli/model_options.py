@@ -57,6 +57,7 @@ def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_hea
 
 def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None = None) -> None:
     """One of the first two, or neither, before a model is loaded for it."""
+    from engine.blocks import check_counts
     from engine.byte_sizes import parse_bytes
 
     if cache_mem is not None and num_blocks is not None:
@@ -65,8 +66,8 @@ def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str 
         parse_bytes("cache_mem", cache_mem)
     if swap_space is not None:
         parse_bytes("swap_space", swap_space)
-    if num_blocks is not None and num_blocks < 1:
-        raise InputError(f"num_blocks: {num_blocks} is not accepted; at least 1 block is")
+    if num_blocks is not None:
+        check_counts(num_blocks, 0)
 
 
 def blocks(model: Model, cache_mem: str | None, num_blocks: int | None) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from aptsched.cli.base import typer
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 if TYPE_CHECKING:
     from solvers.backlog import Source
@@ -96,7 +97,7 @@ def numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Number
             numbers.append(kind(text))
         except ValueError as error:
             accepted = "whole numbers are" if kind is int else "numbers are"
-            raise InputError(f"{field}: {text!r} is not accepted; {accepted}") from error
+            raise InputError(f"{field}: {shown(text)} is not accepted; {accepted}") from error
     return list(dict.fromkeys(numbers))
 
 
@@ -105,7 +106,7 @@ def certificates(kind: str | None, out: str | None) -> str:
     from aptsched.certificate_log import SUFFIXES
 
     if kind is not None and kind not in SUFFIXES:
-        raise InputError(f"certificates: {kind!r} is not accepted; {', '.join(SUFFIXES)} are")
+        raise InputError(f"certificates: {shown(kind)} is not accepted; {', '.join(SUFFIXES)} are")
     if kind not in (None, "none") and out is None:
         raise InputError(f"certificates: {kind} is not accepted without --out DIR, where they go; none is")
     return "none" if out is None else kind or "plain"
@@ -113,8 +114,12 @@ def certificates(kind: str | None, out: str | None) -> str:
 
 def check_apart(path: str, mps: str | None) -> None:
     """The instance and the MPS file are two files."""
-    if mps is not None and os.path.realpath(path) == os.path.realpath(mps):
-        raise InputError(f"mps: {mps!r} is the instance itself; another file is accepted")
+    try:
+        same = mps is not None and os.path.realpath(path) == os.path.realpath(mps)
+    except ValueError:  # a name that no file system has, which reading or writing refuses
+        same = False
+    if same:
+        raise InputError(f"mps: {shown(mps)} is the instance itself; another file is accepted")
 
 
 def seconds(time_limit: float) -> float:

@@ -390,9 +390,9 @@ def test_a_view_cannot_be_written_and_does_not_change() -> None:
 
 def test_a_pool_without_blocks_is_refused() -> None:
     """The message says what is accepted; so it does of a host with fewer than none."""
-    with pytest.raises(InputError, match="num_blocks: 0 is not accepted; at least 1 block is"):
+    with pytest.raises(InputError, match="num_blocks: 0 is not accepted; 1 to 16777216 blocks are"):
         BlockPool(0, CacheShape())
-    with pytest.raises(InputError, match="num_host_blocks: -1 is not accepted; at least 0 are"):
+    with pytest.raises(InputError, match="num_host_blocks: -1 is not accepted; 0 to 16777216 blocks are"):
         BlockPool(1, CacheShape(), -1)
 
 
