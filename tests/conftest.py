@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell, and so in what tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("aptsched", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("aptsched")
