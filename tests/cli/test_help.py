@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +44,22 @@ def test_every_help_has_examples_whose_options_there_are(
         options = {word.partition("=")[0] for word in example if word.startswith("--")}
         known = help_of(capsys, example[1])
         assert all(f"{option} " in known for option in options), example
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])
+def test_a_command_in_the_documents_has_options_that_there_are(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line of a block, continued or not, and each that stands within the text."""
+    path = Path(__file__).parents[2] / file
+    if not path.exists():
+        pytest.skip("it is in a checkout alone")
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^\.venv/bin/aptsched (.+)$", text, re.MULTILINE)
+    commands += re.findall(r"`aptsched ([^`]+)`", " ".join(text.split()))
+    assert len(commands) >= {"README.md": 15, "CONTRIBUTING.md": 1}[file]
+    for command in commands:
+        name, *words = shlex.split(command)
+        known = help_of(capsys, name)
+        assert all(f" {word} " in known for word in words if word.startswith("--")), command
 
 
 def test_the_help_names_every_method_and_workload(capsys: pytest.CaptureFixture[str]) -> None:

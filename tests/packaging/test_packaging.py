@@ -122,6 +122,15 @@ def test_the_wheel_carries_our_packages_and_the_licence_alone(tmp_path: Path) ->
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.skipif(not (ROOT / "Makefile").is_file(), reason="the targets are those of a checkout")
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_target_that_is_named_is_one_of_the_makefile(name: str) -> None:
+    """`make TARGET`, in a block or within the text."""
+    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    named = re.findall(r"^make ([a-z]+)|`make ([a-z]+)", text(name), re.MULTILINE)
+    assert named and {block or inline for block, inline in named} <= targets
+
+
 def test_the_readme_runs() -> None:
     """Every Python block of the README runs in one fresh interpreter, in order."""
     blocks = re.findall(r"^```python\n(.*?)^```", text("README.md"), re.MULTILINE | re.DOTALL)
