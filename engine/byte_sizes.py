@@ -37,7 +37,5 @@ def host_blocks(swap_space: str, block_bytes: int) -> int:
     """
     num_bytes = parse_bytes("swap_space", swap_space)
     if 0 < num_bytes < block_bytes:
-        raise InputError(
-            f"swap_space: {swap_space} is not accepted; a block takes {block_bytes} bytes, that is or 0"
-        )
+        raise InputError(f"swap_space: {swap_space} is not accepted; a block takes {block_bytes} bytes, that is or 0")
     return num_bytes // block_bytes
