@@ -6,6 +6,7 @@ import re
 
 from aptsched.errors import InputError
 from aptsched.shown import shown
+from engine.blocks import MAX_BLOCKS
 
 MAX_BYTES = 2.0**60
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -33,9 +34,11 @@ def host_blocks(swap_space: str, block_bytes: int) -> int:
     Raises
     ------
     InputError
-        It is no number of bytes, or above 0 and less than a block.
+        It is no number of bytes, or above 0 and less than a block, or more than `MAX_BLOCKS` are.
     """
     num_bytes = parse_bytes("swap_space", swap_space)
-    if 0 < num_bytes < block_bytes:
-        raise InputError(f"swap_space: {swap_space} is not accepted; a block takes {block_bytes} bytes, that is or 0")
+    most = MAX_BLOCKS * block_bytes
+    if 0 < num_bytes < block_bytes or num_bytes > most:
+        accepted = f"a block takes {block_bytes} bytes, that to {most} is, or 0"
+        raise InputError(f"swap_space: {shown(swap_space)} is not accepted; {accepted}")
     return num_bytes // block_bytes

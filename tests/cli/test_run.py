@@ -163,7 +163,7 @@ def test_a_prompt_that_is_too_long_is_rejected_with_the_numbers(
         (["--workload", "sharegpt", "--cache-mem", "1", "--num-blocks", "1"], ["cache_mem, num_blocks", "both"]),
         (["--workload", "sharegpt", "--swap-space", "much"], ["swap_space", "'much'", "512MiB"]),
         (["--workload", "sharegpt", "--swap-space", "10", "--rho", "0"], ["swap_space", "10", "bytes"]),
-        (["--workload", "sharegpt", "--swap-space", "1000000TiB", "--rho", "0"], ["swap_space", "on the host"]),
+        (["--workload", "sharegpt", "--swap-space", "1000000TiB", "--rho", "0"], ["swap_space", "1000000TiB", "bytes"]),
         (["--workload", "sharegpt", "--calibration", "bad.py"], ["bad.py", "not JSON"]),
         (["--workload", "sharegpt", "--rho", "-1"], ["rho", "-1"]),
         (["--workload", "sharegpt", "--threads", "0"], ["threads", "0"]),

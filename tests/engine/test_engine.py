@@ -151,5 +151,5 @@ def test_memory_for_less_than_a_block_is_refused() -> None:
 def test_swap_space_is_in_whole_blocks(text: str, count: int) -> None:
     """Of 256 KiB; 0 is none at all, and what is less than a block is refused with what one takes."""
     assert host_blocks(text, 2**18) == count
-    with pytest.raises(InputError, match="swap_space: 7 is not accepted; a block takes 262144 bytes"):
+    with pytest.raises(InputError, match="swap_space: '7' is not accepted; a block takes 262144 bytes"):
         host_blocks("7", 2**18)
