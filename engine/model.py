@@ -35,6 +35,11 @@ class Model:
         return self.decoder.config
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What the model's files have and is not used, a line each."""
+        return self.config.notices
+
+    @property
     def dtype(self) -> str:
         """Name of the dtype of weights and cache: fp32, bf16 or fp16."""
         return next(name for name, dtype in DTYPES.items() if dtype == self.decoder.dtype)

@@ -38,12 +38,14 @@ def calibrate(
     """  # noqa: D301
     require_torch()
     from aptsched.report.document import prepare
+    from aptsched.report.notices import tell
     from aptsched.report.progress import measuring
     from engine import calibration_report
 
     directory = None if out is None else prepare(out, calibration_report.FILES)
     try:
         loaded = load(model, dtype, device, threads, expand_kv_heads)
+        tell(loaded.notices, sys.stderr)
         from engine.live import calibrated
 
         with measuring() as progress:

@@ -71,6 +71,7 @@ def generate(
     The exit code is 1 if one of several prompts is rejected, being too long.
     """  # noqa: D301
     require_torch()
+    from aptsched.report.notices import tell
     from engine.sampling_params import SamplingParams
 
     params = SamplingParams(max_tokens, temperature, top_p, top_k, seed)
@@ -78,6 +79,7 @@ def generate(
     prompts = texts(prompt)
     try:
         loaded = load(model, dtype, device, threads, expand_kv_heads)
+        tell(loaded.notices, sys.stderr)
         code = _generate(loaded, prompts, params, stop_token or [], chat, cache_mem, as_json)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
@@ -155,6 +157,7 @@ def _document(model: Model, prompts: Sequence[str], completions: Sequence[Comple
         "schema": SCHEMA,
         "version": VERSION,
         "model": model.name,
+        "notices": list(model.notices),
         "completions": [
             {
                 "prompt": prompt,

@@ -138,7 +138,7 @@ def _run(options: dict[str, Any]) -> int:
     replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
     live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)
-    return _study(policies, replays, server, directory, options, setup, [])
+    return _study(policies, replays, server, directory, options, setup, model.notices)
 
 
 def _replays(options: dict[str, Any]) -> list[Replay]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aptsched.errors import InputError
-from engine.models.faults import shown
+from aptsched.shown import shown
 
 MAX_SIZE = 2**24  # so that bytes of a tensor stay far from overflow
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from aptsched.cache import hidden_ratio
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from engine.models.checks import MAX_SIZE, check_number, check_size
-from engine.models.faults import shown
 from engine.models.rope import RopeScaling
 
 ARCHITECTURES = ("opt", "llama")

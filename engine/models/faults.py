@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from aptsched.errors import InputError
 
 NUM_NAMED = 4  # faults that one message lists
-MAX_SHOWN = 60  # characters of a value
 
 
 @contextmanager
@@ -29,15 +28,6 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
     except InputError as error:
         field, colon, rest = str(error).partition(":")
         raise InputError(f"{names.get(field, field)}{colon}{rest}") from error
-
-
-def shown(value: object) -> str:
-    """How a message shows a value of a file: its first 60 characters, on one line."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # thousands of digits, or too deep
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def listed(items: Sequence[str], separator: str = ", ", num_named: int = NUM_NAMED) -> str:

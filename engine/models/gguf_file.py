@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head
 from engine.models.config import ModelConfig
-from engine.models.faults import listed, located, renamed, shown
+from engine.models.faults import listed, located, renamed
 from engine.models.gguf_header import Header, TensorInfo, read_header
 from engine.models.gguf_keys import KEYS, PREFIX, check_keys, head_dim, number, rope_factor
 from engine.models.gguf_tokenizer import tokenizer_of

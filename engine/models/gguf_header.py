@@ -16,8 +16,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from aptsched import files
 from aptsched.errors import InputError
-from engine.models.faults import shown
+from aptsched.shown import shown
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -54,11 +55,11 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     InputError
         The file cannot be read, is not GGUF, ends early, or has a tensor of an unknown type.
     """
-    try:
-        with Path(path).open("rb") as file:
+    with files.reading(path) as file:
+        try:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); a GGUF file is accepted") from error
+        except ValueError as error:  # it has no bytes
+            raise InputError(f"{path}: cannot be read ({error}); a GGUF file is accepted") from error
     with data:
         return _Cursor(Path(path), data).header()
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from engine.models.checks import check_number
-from engine.models.faults import listed, shown
+from engine.models.faults import listed
 from engine.models.hf_fields import NUM_SAID, is_neutral
 
 Metadata = Mapping[str, Any]

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from engine.models.checks import check_size
 from engine.models.config import ARCHITECTURES, ModelConfig
-from engine.models.faults import renamed, shown
+from engine.models.faults import renamed
 from engine.models.hf_fields import check_fields
 from engine.models.hf_rope import rope
 

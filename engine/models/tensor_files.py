@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from aptsched import files
 from aptsched.errors import InputError
-from engine.models.faults import shown
+from aptsched.shown import shown
 
 SAFETENSORS, PICKLED = ".safetensors", ".bin"
 ARCHIVE = b"PK\x03\x04"  # how a zip file begins
@@ -77,13 +78,9 @@ def _pickled(path: Path) -> Iterator[Stored]:
 
 
 def _unpickled(path: Path) -> Mapping[Any, Any]:
-    try:
-        with path.open("rb") as file:
-            is_archive = file.read(len(ARCHIVE)) == ARCHIVE
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); a file of tensors is accepted") from error
-    if not is_archive:
-        raise InputError(f"{path}: not a file as torch.save writes it since torch 1.6, which is needed")
+    with files.reading(path) as file:
+        if file.read(len(ARCHIVE)) != ARCHIVE:
+            raise InputError(f"{path}: not a file as torch.save writes it since torch 1.6, which is needed")
     try:
         with warnings.catch_warnings(action="ignore"):  # of damage that is an error a moment later
             content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -100,5 +97,5 @@ def _reason(error: Exception) -> str:
     of_unpickler = [
         line.partition("WeightsUnpickler error: ")[2] for line in lines if "WeightsUnpickler error: " in line
     ]
-    reason = next(iter([*of_unpickler, *filter(None, lines)]), type(error).__name__)
+    reason = f"{type(error).__name__}: {next(iter([*of_unpickler, *filter(None, lines)]), '')}"
     return reason if len(reason) <= 160 else f"{reason[:157]}..."

@@ -7,7 +7,8 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from aptsched.errors import InputError
-from engine.models.faults import listed, shown
+from aptsched.shown import shown
+from engine.models.faults import listed
 from engine.models.json_object import is_file, read_json
 from engine.models.tensor_files import PICKLED, SAFETENSORS
 

@@ -86,3 +86,26 @@ def test_a_notice_is_said_once_and_within_80_columns(capsys: pytest.CaptureFixtu
     assert max(map(len, lines)) == 80 and "".join(lines).replace(" ", "") == long.replace(" ", "")
     tell([long, long], sys.stderr)
     assert capsys.readouterr().err == f"note: {long}\n"
+
+
+def test_what_a_model_has_and_is_not_used(
+    tmp_path: Path, trace: str, live: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fields that nobody knows and weights that are left: on stderr and in the document of texts, below a table."""
+    directory = Path(save_model(tmp_path / "opt", OPT))
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**config, "mup_scale": 2.0}))
+    (directory / "pytorch_model.bin").write_bytes(b"")
+    said = [
+        "config.json: mup_scale: not known, and not used",
+        "weights: model.safetensors: read; pytorch_model.bin: not read",
+    ]
+    given = ("--model", str(directory), "--threads", "1")
+    assert call("generate", *given, "--prompt", "Hi", "--max-tokens", "1", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["notices"] == said
+    assert [line for line in printed.err.splitlines() if line.startswith("note: ")] == [
+        f"note: {line}" for line in said
+    ]
+    assert call(*live[:1], *given, *live[3:], "--policy", "fcfs", "--trace", trace) == 0
+    assert all(line in capsys.readouterr().out.splitlines() for line in said[:1])

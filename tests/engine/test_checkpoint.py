@@ -232,9 +232,9 @@ def test_any_header_is_read_or_refused(directory: Path, data: st.DataObject) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "config.json: not JSON"),
+        ("{", "config.json: line 1, column 2: not JSON"),
         ("[]", "config.json: list is not accepted; a JSON object is"),
-        ("[" * 100_000, "config.json: not JSON"),
+        ("[" * 100_000, "config.json: nested too deeply"),
         ('{"model_type": "mamba"}', "config.json: model_type: 'mamba' is not supported"),
         (None, "config.json: cannot be read"),
     ],

@@ -123,7 +123,8 @@ def test_code_in_a_file_of_torch_is_not_run(tmp_path: Path) -> None:
     pickled(tmp_path, random_model("opt"))
     torch.save({"model.norm.weight": Runs(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
     with pytest.raises(
-        InputError, match=r"pytorch_model.bin: not a whole file of tensors alone \(Unsupported global: GLOBAL getattr"
+        InputError,
+        match=r"not a whole file of tensors alone \(UnpicklingError: Unsupported global: GLOBAL getattr",
     ):
         huggingface.load(tmp_path)
     assert not (tmp_path / "ran").exists()
@@ -255,18 +256,18 @@ def test_what_is_not_a_file(directory: Path, name: str, make: Callable[[Path], N
         (directory / "model.safetensors").unlink()
     (directory / name).unlink(missing_ok=True)
     make(directory / name)
-    with pytest.raises(InputError, match=f"{name}: (cannot be read|not a file that is there)"):
+    with pytest.raises(InputError, match=f"{name}: (cannot be read|not a file that is there|a .* is not accepted)"):
         huggingface.load(directory)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"rms_norm_eps": NaN}', "NaN is not accepted; JSON has finite numbers alone"),
+        ('{"rms_norm_eps": NaN}', "NaN is not accepted; finite numbers are"),
         ('{"hidden_size": -Infinity}', "-Infinity is not accepted"),
-        ('{"hidden_size": 1, "hidden_size": 2}', "'hidden_size' is given twice, which is not accepted; once is"),
-        ('{"hidden_size": ' + "1" * 5000 + "}", r"not JSON \(Exceeds the limit \(4300 digits\) .* has 5000 digits\)"),
-        ('{"a":' * 100_000, r"not JSON \("),
+        ('{"hidden_size": 1, "hidden_size": 2}', '"hidden_size": given twice; each field is accepted once'),
+        ('{"hidden_size": ' + "1" * 5000 + "}", "a whole number has too many digits"),
+        ('{"a":' * 100_000, "nested too deeply; a few levels are accepted"),
         (
             '{"model_type": "llama", "num_attention_heads": ' + "1" * 20 + "}",
             "num_attention_heads: 1111.* is not accepted; a whole number",
