@@ -13,8 +13,7 @@ from engine.calibration import Calibration, Point
 FILES = ("calibration.json", "calibration.png")
 COLUMNS = (
     Column("iteration", left=True),
-    Column("tokens fed"),
-    Column("tokens cached"),
+    *(Column(name, "tokens", min_width=6) for name in ("fed", "cached")),
     Column("blocks m"),
     Column("measured", min_width=8),
     Column("fitted", min_width=8),

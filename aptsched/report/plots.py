@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aptsched.report.figure import png
+from aptsched.report.text import broken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 FLOOR = 1e-9  # the axis of gaps is logarithmic
 PAPER_SIZES, PAPER_MS = (50, 1600), (0.3, 10.8)  # one decision: Apt-Serve (SIGMOD 2025), table 6, its first and last
+LABEL = 40  # characters of a line in the legend
 MARKERS = "osv^D<>pPX*"
 
 
@@ -64,7 +66,13 @@ def _draw(axes: Axes, sizes: Sequence[int], values: Sequence[float], label: str,
     """One line; the earlier ones have larger markers, to be seen where lines coincide."""
     size = max(3, 9 - i)
     axes.plot(
-        sizes, values, label=label, color=f"C{i % 10}", marker=MARKERS[i % len(MARKERS)], markersize=size, alpha=0.8
+        sizes,
+        values,
+        label="\n".join(broken(label, LABEL)),
+        color=f"C{i % 10}",
+        marker=MARKERS[i % len(MARKERS)],
+        markersize=size,
+        alpha=0.8,
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aptsched.report import text
 from aptsched.report.figure import panels, png
+
+LABEL, TITLE = 40, 90  # characters of a line in a legend, and over a panel
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,14 @@ def attainment(lines: Sequence[AttainmentLine], xlabel: str, levels: Sequence[fl
     for level in levels:
         axes.axhline(level, color="0.5", linestyle=":", linewidth=1)
     for i, line in enumerate(lines):
-        axes.plot(line.x, line.shares, label=line.label, color=f"C{i % 10}", marker="osv^D"[i % 5], markersize=4)
+        axes.plot(
+            line.x,
+            line.shares,
+            label="\n".join(text.broken(line.label, LABEL)),
+            color=f"C{i % 10}",
+            marker="osv^D"[i % 5],
+            markersize=4,
+        )
     axes.set(xlabel=xlabel, ylabel="share of requests within both objectives", ylim=(-0.03, 1.03))
     if logarithmic:
         axes.set_xscale("log")
@@ -50,7 +60,7 @@ def memory_over_time(memories: Sequence[MemoryPanel]) -> bytes:
             memory.time_s, memory.num_kv_blocks, memory.num_hidden_blocks, labels=("KV", "hidden"), step="post"
         )
         axes.axhline(memory.num_blocks, color="black", linestyle=":", linewidth=1, label="pool")
-        axes.set_title(memory.title, fontsize=9)
+        axes.set_title("\n".join(text.broken(memory.title, TITLE)), fontsize=9)
         axes.set(ylabel="blocks", ylim=(0, 1.08 * memory.num_blocks))
         axes.set_xlim(0, max((end for other in memories for end in other.time_s), default=1.0))
     axes_of[-1].set_xlabel("seconds since the start of the run")
