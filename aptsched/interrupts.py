@@ -1,4 +1,4 @@
-"""Ctrl-C at a time of our choosing: native solvers catch the signal themselves, and some never say so."""
+"""Ctrl-C and SIGTERM at a time of our choosing: native solvers catch the signal themselves, and some never say so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
+from aptsched import files
+
 EXIT_CODE = 130
+TERMINATED_CODE = 143  # after SIGTERM
+_terminated = False  # whether SIGTERM has come
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM as it came to this process: nothing else raises it, whatever a policy may raise itself."""
 
 
 class Hold:
@@ -20,16 +28,17 @@ class Hold:
         self._pressed = self._open = False
 
     def press(self, signal_number: int, frame: FrameType | None) -> None:
-        """The handler of the signal."""
+        """The handler of the signals."""
+        _note(signal_number)
         self._pressed = True
         if self._open:
             self.let_through()
 
     def let_through(self) -> None:
-        """Raises KeyboardInterrupt if it was pressed and has not been raised yet."""
+        """Raises Interrupted if it was pressed and has not been raised yet."""
         if self._pressed:
             self._pressed = self._open = False
-            raise KeyboardInterrupt
+            raise Interrupted
 
     def __enter__(self) -> None:
         self._open = True
@@ -43,21 +52,70 @@ class Hold:
 
 @contextlib.contextmanager
 def held() -> Iterator[Hold]:
-    """Ctrl-C comes as KeyboardInterrupt only where the hold lets it through, and at the end.
+    """Ctrl-C comes as KeyboardInterrupt only where the hold lets it through, and at the end; so does SIGTERM.
 
-    In a thread that is not the main one, or where the signal is handled in another way already, nothing is done.
+    Within another one it is that one, and at its end nothing is raised. In a thread that is not the main one, or where
+    the signal is handled in another way already, nothing is done.
     """
-    hold = Hold()
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield hold
-        return
-    signal.signal(signal.SIGINT, hold.press)
+    handler = signal.getsignal(signal.SIGINT)
+    outer = getattr(handler, "__self__", None)
+    if threading.current_thread() is not threading.main_thread():
+        yield Hold()
+    elif isinstance(outer, Hold):
+        yield outer
+    elif handler is not signal.default_int_handler:
+        yield Hold()
+    else:
+        hold = Hold()
+        with _handled(hold.press):
+            yield hold
+        hold.let_through()
+
+
+@contextlib.contextmanager
+def _handled(press: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {signal.SIGINT: signal.default_int_handler}
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        before[signal.SIGTERM] = _terminate
+    for number in before:
+        signal.signal(number, press)
     try:
-        yield hold
+        yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    hold.let_through()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM comes as Ctrl-C does: what is done is kept, temporary files go, and `exit_code` is another.
+
+    In a thread that is not the main one, or where the signal is handled or ignored already, nothing is done.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def exit_code() -> int:
+    """Of a command that was ended: 143 where SIGTERM has come, 130 otherwise."""
+    return TERMINATED_CODE if _terminated else EXIT_CODE
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> None:
+    _note(signal_number)
+    raise Interrupted
+
+
+def _note(signal_number: int) -> None:
+    global _terminated
+    _terminated = _terminated or signal_number == signal.SIGTERM
 
 
 @contextlib.contextmanager
@@ -87,7 +145,7 @@ def _end(signal_number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def deferred(notice: str, presses: int = 2) -> Iterator[Callable[[], bool]]:
-    """Hold back Ctrl-C; yields a function that says whether it was pressed.
+    """Hold back Ctrl-C, and SIGTERM where it is `terminable`; yields a function that says whether one of them came.
 
     The first one prints `notice` on stderr, the one numbered `presses` ends the process at once. Threads that are
     started within hold it back too, so no native solver sees it: enter before those are imported. Where signals cannot
@@ -98,9 +156,12 @@ def deferred(notice: str, presses: int = 2) -> Iterator[Callable[[], bool]]:
     if not hasattr(signal, "sigwait") or not main or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         yield lambda: False
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signals = {signal.SIGINT}
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signals.add(signal.SIGTERM)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     pressed, done = threading.Event(), threading.Event()
-    watch = threading.Thread(target=_watch, args=(pressed, done, notice, presses), daemon=True)
+    watch = threading.Thread(target=_watch, args=(signals, pressed, done, notice, presses), daemon=True)
     watch.start()
     try:
         yield pressed.is_set
@@ -113,13 +174,17 @@ def deferred(notice: str, presses: int = 2) -> Iterator[Callable[[], bool]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _watch(pressed: threading.Event, done: threading.Event, notice: str, presses: int) -> None:
-    signal.sigwait({signal.SIGINT})
+def _watch(
+    signals: set[signal.Signals], pressed: threading.Event, done: threading.Event, notice: str, presses: int
+) -> None:
+    number = signal.sigwait(signals)
     if done.is_set():
         return
+    _note(number)
     pressed.set()
     print(notice, file=sys.stderr, flush=True)
     for _ in range(presses - 1):
-        signal.sigwait({signal.SIGINT})
+        _note(signal.sigwait(signals))
     if not done.is_set():
-        os._exit(EXIT_CODE)
+        files.discard()
+        os._exit(exit_code())
