@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MOST_SHOWN = 300  # characters of what an error says
+
 
 class InputError(ValueError):
     """Bad input: the message names the field, its value and what is accepted. The commands exit with code 2."""
@@ -25,10 +27,15 @@ class InfeasibleError(ValueError):
         )
 
 
-def described(error: BaseException, most: int = 300) -> str:
-    """Type and message of what was raised, as one line of so many characters at most."""
+def words_of(error: BaseException) -> str:
+    """What an error says, cut where it is long, whatever its class makes of that."""
     try:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-    except Exception:  # its message cannot be made
-        text = type(error).__name__
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+        text = str(error)
+    except Exception:
+        return "it cannot say why"
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
+
+
+def described(error: BaseException) -> str:
+    """What kind of error it is and what it says, on one line."""
+    return " ".join(f"{type(error).__name__}: {words_of(error)}".split()).removesuffix(":")

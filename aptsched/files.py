@@ -13,6 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
+from aptsched.beside import beside, remove_stale
 from aptsched.errors import InputError
 
 
@@ -46,15 +47,11 @@ def _write_into(device: Path, data: bytes) -> None:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    beside = target.with_name(f".{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(data)
+    with beside(target) as path:
+        path.write_bytes(data)
         if target.exists():
-            beside.chmod(stat.S_IMODE(target.stat().st_mode))
-        beside.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+            path.chmod(stat.S_IMODE(target.stat().st_mode))
+        path.replace(target)
 
 
 @contextlib.contextmanager
@@ -69,35 +66,31 @@ def growing(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
     InputError
         The path cannot be written, and why.
     """
-    given = Path(path)
-    beside = given.with_name(f".{given.name}.{os.getpid()}.tmp")
-    written = False
-    with _named(given):
-        raw = beside.open("wb")
-        file: IO[bytes] | gzip.GzipFile = (
-            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if given.suffix == ".gz" else raw
-        )
-
-    def append(text: str) -> None:
-        nonlocal written
+    given, written = Path(path), False
+    with beside(given) as path_beside:
         with _named(given):
-            file.write(text.encode())
-            raw.flush()
-            written = True
+            raw = path_beside.open("wb")
+            compressed = given.suffix == ".gz"
+            file: IO[bytes] | gzip.GzipFile = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compressed else raw
 
-    try:
-        yield append
-        with _named(given):
-            file.close()
-            raw.close()
-            if written:
-                beside.replace(given)
-    finally:
-        for each in (file, raw):
-            with contextlib.suppress(OSError):
-                each.close()
-        with contextlib.suppress(OSError):
-            beside.unlink()
+        def append(text: str) -> None:
+            nonlocal written
+            with _named(given):
+                file.write(text.encode())
+                raw.flush()
+                written = True
+
+        try:
+            yield append
+            with _named(given):
+                file.close()
+                raw.close()
+                if written:
+                    path_beside.replace(given)
+        finally:
+            for each in (file, raw):
+                with contextlib.suppress(OSError):
+                    each.close()
 
 
 @contextlib.contextmanager
@@ -114,7 +107,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def make_directory(path: str | os.PathLike[str]) -> Path:
-    """The directory, made with its parents where missing, and seen to be writable.
+    """The directory, made with its parents where missing, and seen to be writable; what killed processes left goes.
 
     Raises
     ------
@@ -124,13 +117,13 @@ def make_directory(path: str | os.PathLike[str]) -> Path:
     if not os.fspath(path):
         raise InputError("out: an empty path is not accepted; a directory to write to is")
     directory = Path(path)
-    probe = directory / f".{os.getpid()}.tmp"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with beside(directory / "probe") as probe:
+            probe.touch()
     except (OSError, ValueError) as error:
         raise InputError(f"{directory}: not a directory to write to ({_reason(error)}); a writable one is") from error
+    remove_stale(directory)
     return directory
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
-from aptsched import files
+from aptsched import beside
 
 EXIT_CODE = 130
 TERMINATED_CODE = 143  # after SIGTERM
@@ -57,33 +57,24 @@ def held() -> Iterator[Hold]:
     Within another one it is that one, and at its end nothing is raised. In a thread that is not the main one, or where
     the signal is handled in another way already, nothing is done.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    outer = getattr(handler, "__self__", None)
     if threading.current_thread() is not threading.main_thread():
         yield Hold()
-    elif isinstance(outer, Hold):
+        return
+    now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    outer = next((hold for each in now.values() if isinstance(hold := getattr(each, "__self__", None), Hold)), None)
+    if outer is not None:
         yield outer
-    elif handler is not signal.default_int_handler:
-        yield Hold()
-    else:
-        hold = Hold()
-        with _handled(hold.press):
-            yield hold
-        hold.let_through()
-
-
-@contextlib.contextmanager
-def _handled(press: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {signal.SIGINT: signal.default_int_handler}
-    if signal.getsignal(signal.SIGTERM) is _terminate:
-        before[signal.SIGTERM] = _terminate
-    for number in before:
-        signal.signal(number, press)
+        return
+    hold, own = Hold(), (signal.default_int_handler, _terminate)
+    taken = {number: handler for number, handler in now.items() if handler in own}
+    for number in taken:
+        signal.signal(number, hold.press)
     try:
-        yield
+        yield hold
     finally:
-        for number, handler in before.items():
+        for number, handler in taken.items():
             signal.signal(number, handler)
+    hold.let_through()
 
 
 @contextlib.contextmanager
@@ -96,6 +87,8 @@ def terminable() -> Iterator[None]:
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
+    global _terminated
+    _terminated = False
     signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
@@ -186,5 +179,5 @@ def _watch(
     for _ in range(presses - 1):
         _note(signal.sigwait(signals))
     if not done.is_set():
-        files.discard()
+        beside.discard()
         os._exit(exit_code())

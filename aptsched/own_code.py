@@ -7,36 +7,55 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from aptsched.errors import InputError
+from aptsched import interrupts
+from aptsched.errors import InputError, described, words_of
 
 OWN = re.compile(r"(?P<path>.+\.py):(?P<name>\w+)", re.DOTALL)
-MOST_SHOWN = 300  # characters of what an error says
 
 
 @contextlib.contextmanager
 def blamed(field: str, name: str) -> Iterator[None]:
-    """Whatever is raised within, SystemExit too, becomes an InputError with the place; but not Ctrl-C."""
-    try:
+    """Whatever is raised within, SystemExit too, becomes an InputError with the place; Ctrl-C does not.
+
+    The name is path.py:Name.
+    """
+    path = Path(name.rpartition(":")[0])
+    with _caught(
+        lambda error: f"{field}: {name} raised {type(error).__name__}{_place(error, path)}: {words_of(error)}"
+    ):
         yield
-    except KeyboardInterrupt:
+
+
+@contextlib.contextmanager
+def made(field: str, name: str, path: Path) -> Iterator[None]:
+    """The same while something of the file is made."""
+    with _caught(lambda error: f"{field}: {name} of {path} cannot be made: {described(error)}{_place(error, path)}"):
+        yield
+
+
+@contextlib.contextmanager
+def _caught(message: Callable[[BaseException], str]) -> Iterator[None]:
+    try:
+        with interrupts.held() as hold, hold:
+            yield
+    except interrupts.Interrupted:
         raise
     except BaseException as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        where = f" at {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
-        raise InputError(f"{field}: {name} raised {type(error).__name__}{where}: {words_of(error)}") from error
+        raise InputError(message(error)) from error
 
 
-def words_of(error: BaseException) -> str:
-    """What an error says, cut where it is long, whatever its class makes of that."""
-    try:
-        text = str(error)
-    except Exception:
-        return "it cannot say why"
-    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
+def _place(error: BaseException, path: Path) -> str:
+    """The last line of the file that led to the error, or where there is none, the last line at all."""
+    if isinstance(error, SyntaxError):
+        return ""  # which says it itself
+    frames = traceback.extract_tb(error.__traceback__)
+    of_file = [frame for frame in frames if Path(frame.filename) in (path, path.absolute(), path.resolve())]
+    last = (of_file or frames)[-1]
+    return f" at {last.filename}, line {last.lineno}"
 
 
 def module_of(field: str, path: Path) -> ModuleType:
@@ -58,10 +77,9 @@ def module_of(field: str, path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
+        with _caught(lambda error: f"{field}: {path} cannot be loaded: {described(error)}{_place(error, path)}"):
+            spec.loader.exec_module(module)
+    except BaseException:
         del sys.modules[spec.name]
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise InputError(f"{field}: {path} cannot be loaded: {type(error).__name__}: {words_of(error)}") from error
+        raise
     return module

@@ -20,7 +20,7 @@ from engine.clock import WallClock
 from engine.limits import Limits
 from engine.model import Model
 from engine.replay import Replay
-from engine.serving import NamedPolicy, Server, serve
+from engine.serving import FailedRun, NamedPolicy, Server, attempt
 from engine.torch_executor import TorchExecutor
 
 THREADS_PER_CPU = 16  # more gain nothing, and very many end the process within OpenMP
@@ -73,17 +73,28 @@ def calibrated(
     )
 
 
-def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> None:
-    """Serve one request with each policy, two tokens of it, so that no run pays for what happens once."""
+def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> dict[str, str]:
+    """Serve one request with each policy, two tokens of it, so that no run pays for what happens once.
+
+    Returns
+    -------
+    dict
+        Policies that failed at that, and why.
+    """
     first = dataclasses.replace(
         replay,
         arrived_at_s=replay.arrived_at_s[:1] * 0,
         num_prompt_tokens=replay.num_prompt_tokens[:1].clip(max=64),
         num_output_tokens=replay.num_output_tokens[:1].clip(max=2),
     )
+    failed = {}
     for policy in policies:
-        if not serve(policy, first, server).complete:
+        run, stopped = attempt(policy, first, server)
+        if stopped:
             raise KeyboardInterrupt
+        if isinstance(run, FailedRun):
+            failed[policy.name] = run.reason
+    return failed
 
 
 def describe(model: Model, server: Server, measured: Calibration | None) -> dict[str, Any]:

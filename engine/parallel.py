@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing.connection import wait
+from pathlib import Path
 
+from aptsched import beside, interrupts
 from engine.replay import Replay
-from engine.serving import NamedPolicy, ServedRun, Server, serve
+from engine.serving import FailedRun, NamedPolicy, ServedRun, Server, attempt
+from engine.worker import Worker
 
-POLL_S = 0.2
-_ended: Any = None  # of a worker: how many requests of each task have ended; the last place is 1 once all is to stop
+POLL_S = 0.2  # between two looks at how far all are
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +27,24 @@ class Task:
     server: Server
     certificates: str | os.PathLike[str] | None = None
 
+    def attempt(self, progress: Callable[[int], None]) -> tuple[ServedRun | FailedRun | None, bool]:
+        """Serves it here; `progress` is told how many of its requests have ended."""
+
+        def watch(policy: str, replay: Replay, num_ended: int) -> None:
+            progress(num_ended)
+
+        return attempt(self.policy, self.replay, self.server, self.certificates, watch)
+
+    def failed(self, reason: str) -> FailedRun:
+        """What there is of it where its process came to an end."""
+        if self.certificates is not None:
+            beside.remove_stale(Path(self.certificates).parent)
+        return FailedRun(self.policy.name, self.replay.rate_per_s, f"policy {self.policy.name}: {reason}")
+
 
 def serve_tasks(
     tasks: Sequence[Task], num_jobs: int, progress: Callable[[int], None] = lambda num_ended: None
-) -> Iterator[ServedRun]:
+) -> Iterator[ServedRun | FailedRun]:
     """The runs in the order of the tasks, whatever the number of processes; after Ctrl-C those that are there.
 
     Parameters
@@ -38,67 +54,105 @@ def serve_tasks(
         Most processes; 1 serves in this one.
     progress : callable
         Told now and then how many requests of all tasks have ended.
+
+    Notes
+    -----
+    What one run does to its process is no other run's: where a process ends, its run has failed, and another one takes
+    its place. All processes end with this one, however that ends.
     """
     if num_jobs == 1 or len(tasks) == 1:
         yield from _here(tasks, progress)
         return
-    context = multiprocessing.get_context("spawn")
-    ended = context.Array("q", len(tasks) + 1, lock=False)
-    with ProcessPoolExecutor(min(num_jobs, len(tasks)), context, _begin, (ended,)) as pool:
-        futures = [pool.submit(_there, i, task) for i, task in enumerate(tasks)]
-        try:
-            _wait(futures, lambda: progress(sum(ended[:-1])))
-        except KeyboardInterrupt:
-            ended[-1] = 1
-            pool.shutdown(cancel_futures=True)
-        for future in futures:
-            if not future.cancelled():
-                yield future.result()
+    crew = _Crew(tasks, min(num_jobs, len(tasks)), progress)
+    crew.serve()
+    for number in sorted(crew.results):
+        yield crew.results[number]
+    if crew.error is not None:
+        raise crew.error
 
 
-def _here(tasks: Sequence[Task], progress: Callable[[int], None]) -> Iterator[ServedRun]:
+def _here(tasks: Sequence[Task], progress: Callable[[int], None]) -> Iterator[ServedRun | FailedRun]:
     before = 0
     for task in tasks:
 
-        def watch(policy: str, replay: Replay, num_ended: int, before: int = before) -> None:
+        def watch(num_ended: int, before: int = before) -> None:
             progress(before + num_ended)
 
-        run = serve(task.policy, task.replay, task.server, task.certificates, watch)
-        yield run
-        if not run.complete:
+        run, stopped = task.attempt(watch)
+        if run is not None:
+            yield run
+        if stopped:
             return
         before += len(task.replay)
 
 
-def _wait(futures: Sequence[Future[ServedRun]], poll: Callable[[], None]) -> None:
-    left = set(futures)
-    while left:
-        done, left = wait(left, POLL_S, "FIRST_EXCEPTION")
-        poll()
-        for future in done:
-            if future.exception() is not None:
-                for other in left:
-                    other.cancel()
-                future.result()
+class _Crew:
+    """Processes that serve tasks, each one after the other."""
 
+    def __init__(self, tasks: Sequence[Task], num_workers: int, progress: Callable[[int], None]) -> None:
+        self._tasks, self._num_workers, self._progress = tasks, num_workers, progress
+        self._left = deque(range(len(tasks)))
+        self._busy: dict[Worker, int] = {}  # and the number of its task
+        self._idle: list[Worker] = []
+        self._num_ended = [0] * len(tasks)
+        self.results: dict[int, ServedRun | FailedRun] = {}
+        self.error: Exception | None = None  # of our own code: not what comes of a policy
 
-def _begin(ended: Any) -> None:
-    """Ctrl-C is for the process that has begun this one."""
-    import signal
+    def serve(self) -> None:
+        """Until all have been served; after Ctrl-C until those that are under way have ended, which then end soon.
 
-    global _ended
-    _ended = ended
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        After Ctrl-C once more it ends at once.
+        """
+        with contextlib.suppress(KeyboardInterrupt), interrupts.held() as hold:
+            try:
+                self._serve(hold)
+            finally:
+                for worker in self._idle:
+                    worker.end(idle=True)
+                for worker in self._busy:
+                    worker.end(idle=False)
 
+    def _serve(self, hold: interrupts.Hold) -> None:
+        stopped = False
+        while self._left or self._busy:
+            self._hand_out()
+            try:
+                with hold:
+                    ready = wait([worker.connection for worker in self._busy], POLL_S)
+            except KeyboardInterrupt:
+                if stopped:
+                    raise
+                stopped = True
+                self._left.clear()
+                for worker in self._busy:
+                    worker.interrupt()
+                continue
+            for worker in [worker for worker in self._busy if worker.connection in ready]:
+                self._hear(worker)
+            self._progress(sum(self._num_ended))
 
-def _there(number: int, task: Task) -> ServedRun:
-    stopping = False
+    def _hand_out(self) -> None:
+        while self._left and (self._idle or len(self._busy) < self._num_workers):
+            worker = self._idle.pop() if self._idle else Worker()
+            number = self._left.popleft()
+            self._busy[worker] = number
+            worker.give(self._tasks[number])
 
-    def watch(policy: str, replay: Replay, num_ended: int) -> None:
-        nonlocal stopping
-        _ended[number] = num_ended
-        if num_ended and _ended[-1] and not stopping:
-            stopping = True
-            raise KeyboardInterrupt
-
-    return serve(task.policy, task.replay, task.server, task.certificates, watch)
+    def _hear(self, worker: Worker) -> None:
+        number = self._busy[worker]
+        try:
+            said = worker.receive()
+        except EOFError:
+            del self._busy[worker]
+            self.results[number] = self._tasks[number].failed(f"its process {worker.end(idle=False)}")
+            return
+        if isinstance(said, int):
+            self._num_ended[number] = said
+            return
+        self._idle.append(worker)
+        del self._busy[worker]
+        if isinstance(said, Exception):
+            self.error = self.error or said
+        elif said[0] is not None:
+            self.results[number] = said[0]
+            self._num_ended[number] = len(self._tasks[number].replay)

@@ -24,7 +24,7 @@ from aptsched.request import Outcome, RequestRecord
 from aptsched.request_rows import as_csv
 from engine import run_table
 from engine.replay import Replay
-from engine.serving import ServedRun
+from engine.serving import FailedRun, ServedRun
 
 SCHEMA, VERSION = "aptsched.run", 2
 FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
@@ -43,6 +43,7 @@ def document(
     setup: dict[str, Any],
     complete: bool,
     notices: Sequence[str] = (),
+    failed: Sequence[FailedRun] = (),
 ) -> dict[str, Any]:
     """All but the records of each request, which are in requests.csv, and the certificates: `write` names the files.
 
@@ -55,7 +56,9 @@ def document(
     complete : bool
         Whether all runs that were planned are there.
     notices : sequence of str
-        Those of the command, beside those of the replays and of runs whose iterations were not as calibrated.
+        Those of the command, beside those of the replays, of runs that left requests unfinished or whose iterations
+        were not as calibrated, and of runs that failed.
+    failed : sequence of FailedRun
     """
     return {
         "schema": SCHEMA,
@@ -65,11 +68,12 @@ def document(
         "machine": machine(),
         **setup,
         "complete": complete,
-        "notices": list(merged(*(replay.notices for replay in replays), notices, run_table.off_pace(runs))),
+        "notices": list(merged(*(replay.notices for replay in replays), notices, run_table.notices(runs, failed))),
         "replays": [_replay(replay) for replay in replays],
         "summary": [_summary(run) for run in runs],
         "holds": [_holds(name, runs) for name in run_table.names(runs)],
         "rejected": _rejected(runs),
+        "failed": [asdict(run) | {"rate_per_s": known(run.rate_per_s)} for run in failed],
         "timelines": [_timeline(run) for run in runs],
         "files": [],
     }
@@ -141,8 +145,9 @@ def _summary(run: ServedRun) -> dict[str, Any]:
     metrics = {name: _plain(value) for name, value in asdict(summarise(run.records)).items() if name != "jain"}
     usage = {name: getattr(run.usage, name) for name in USAGE}
     shares = {name: known(getattr(run.usage, name)) for name in ("kv_share", "hidden_share", "scheduling_share")}
-    rate = {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "complete": run.complete}
-    return {**rate, **metrics, **usage, **shares, "num_blocks": run.usage.num_blocks, "pace": known(run.pace)}
+    rate = {"policy": run.policy, "rate_per_s": known(run.rate_per_s)}
+    end = {"complete": run.complete, "reason": run.reason or None}
+    return {**rate, **end, **metrics, **usage, **shares, "num_blocks": run.usage.num_blocks, "pace": known(run.pace)}
 
 
 def _plain(value: Any) -> Any:

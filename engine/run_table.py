@@ -11,7 +11,7 @@ from aptsched.report.table import Column, Section
 from aptsched.request import Outcome
 from engine.pace import is_off
 from engine.replay import Replay
-from engine.serving import ServedRun
+from engine.serving import FailedRun, ServedRun
 
 LATENCY = (
     Column("policy", left=True),
@@ -64,12 +64,27 @@ def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()
         "of the optimum.",
     ]
     lines += notices
-    lines += [f"{run.policy}: ended by Ctrl-C" for run in runs if not run.complete]
     return lines + _rejections(runs)
 
 
-def off_pace(runs: Sequence[ServedRun]) -> list[str]:
-    """Notices of runs whose iterations took half as long again as the calibration says or more, or half or less."""
+def notices(runs: Sequence[ServedRun], failed: Sequence[FailedRun] = ()) -> list[str]:
+    """Of runs that failed or left requests unfinished, and of those whose iterations were not as calibrated."""
+    return [*_off_pace(runs), *_unfinished(runs), *(f"{run.policy}{_at(run)} failed: {run.reason}" for run in failed)]
+
+
+def _unfinished(runs: Sequence[ServedRun]) -> list[str]:
+    """How many requests are unfinished, and why."""
+    lines = []
+    for run in runs:
+        left = sum(record.outcome is Outcome.UNFINISHED for record in run.records)
+        if left:
+            of = f"{len(run.records) - left} of {len(run.records)} requests had ended, {left} are unfinished"
+            lines.append(f"{run.policy}{_at(run)}: {of}: {run.reason}")
+    return lines
+
+
+def _off_pace(runs: Sequence[ServedRun]) -> list[str]:
+    """Iterations that took half as long again as the calibration says or more, or half or less."""
     return [
         f"{run.policy}{_at(run)}: iterations took {run.pace:.2g} times what the calibration says: the machine was "
         "busy then or now, and these latencies say little about the policy"
@@ -78,7 +93,7 @@ def off_pace(runs: Sequence[ServedRun]) -> list[str]:
     ]
 
 
-def _at(run: ServedRun) -> str:
+def _at(run: ServedRun | FailedRun) -> str:
     return "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} a second"
 
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from aptsched import certificate_log, files
+from aptsched import certificate_log, files, interrupts
 from aptsched.cache import CacheShape
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
 from aptsched.plan import Policy
-from aptsched.request import RequestRecord
+from aptsched.request import Outcome, RequestRecord
 from engine.batch import Executor
 from engine.clock import Clock
 from engine.iteration import Iteration
 from engine.limits import Limits
-from engine.loop import Loop
+from engine.loop import INTERRUPTED, Loop
 from engine.pace import Pace
 from engine.plan_check import PlanError
 from engine.pool import BlockPool
@@ -81,6 +81,8 @@ class ServedRun:
     usage : Usage
     complete : bool
         False after Ctrl-C: the requests that had not ended are unfinished.
+    reason : str
+        Why requests are unfinished, after Ctrl-C or where nothing ran any more; empty where none are.
     pace : float
         Seconds that iterations took over those that the calibration predicts; nan where there is none.
     certificates : path, optional
@@ -92,8 +94,18 @@ class ServedRun:
     records: tuple[RequestRecord, ...]
     usage: Usage
     complete: bool
+    reason: str = ""
     pace: float = math.nan
     certificates: Path | None = None
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that came to nothing, and why: its policy failed, or said a plan that is not legal."""
+
+    policy: str
+    rate_per_s: float
+    reason: str
 
 
 class Watch(Protocol):
@@ -132,7 +144,7 @@ def serve(
     InputError
         A plan that is not legal, or a file that cannot be written. The log is gone then.
     """
-    meter, records = UsageMeter(server.num_blocks), list[RequestRecord]()
+    meter, records, num_unfinished = UsageMeter(server.num_blocks), list[RequestRecord](), 0
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
     with _log(certificates) as log:
 
@@ -142,12 +154,16 @@ def serve(
                 log(iteration)
 
         def on_record(record: RequestRecord) -> None:
+            nonlocal num_unfinished
             records.append(record)
-            watch(policy.name, replay, len(records))
+            num_unfinished += record.outcome is Outcome.UNFINISHED
+            if not num_unfinished:
+                watch(policy.name, replay, len(records))
 
         watch(policy.name, replay, 0)
+        made = policy.make()
         loop = Loop(
-            policy.make(),
+            made,
             BlockPool(server.num_blocks, server.cache, server.num_host_blocks),
             pace or server.executor,
             server.clock(),
@@ -158,16 +174,42 @@ def serve(
         )
         complete = True
         try:
-            loop.run(replay.requests())
+            reason = loop.run(replay.requests())
         except KeyboardInterrupt:
-            complete = False
+            complete, reason = False, INTERRUPTED
         except PlanError as error:
-            raise InputError(f"policy {policy.name}: {error}") from error
+            raise InputError(f"policy {policy.name}: {error}{getattr(made, 'place', '')}") from error
     ordered = tuple(sorted(records, key=lambda record: record.request_id))
     ratio = math.nan if pace is None else pace.ratio
     usage = meter.usage()
     written = None if certificates is None or not usage.num_certified else Path(certificates)
-    return ServedRun(policy.name, replay.rate_per_s, ordered, usage, complete, ratio, written)
+    return ServedRun(policy.name, replay.rate_per_s, ordered, usage, complete, reason, ratio, written)
+
+
+def attempt(
+    policy: NamedPolicy,
+    replay: Replay,
+    server: Server,
+    certificates: str | os.PathLike[str] | None = None,
+    watch: Watch = lambda policy, replay, num_ended: None,
+) -> tuple[ServedRun | FailedRun | None, bool]:
+    """As `serve`, or why it failed, and whether Ctrl-C was pressed, be it when the run was over already.
+
+    There is no run where it was pressed before the first iteration.
+    """
+    run: ServedRun | FailedRun | None = None
+    stopped = False
+    try:
+        with interrupts.held():
+            try:
+                run = serve(policy, replay, server, certificates, watch)
+                stopped = not run.complete
+            except InputError as error:
+                run = FailedRun(policy.name, replay.rate_per_s, str(error))
+    except KeyboardInterrupt:
+        stopped = True
+    begun = not isinstance(run, ServedRun) or run.complete or run.usage.num_iterations > 0
+    return run if begun else None, stopped
 
 
 def serve_all(
@@ -176,13 +218,14 @@ def serve_all(
     server: Server,
     certificates: Callable[[str, Replay], Path | None] = lambda policy, replay: None,
     watch: Watch = lambda policy, replay, num_ended: None,
-) -> Iterator[ServedRun]:
-    """Every policy on every replay, as `serve`; the run that Ctrl-C ends is the last one."""
+) -> Iterator[ServedRun | FailedRun]:
+    """Every policy on every replay, as `attempt`; the run that Ctrl-C ends is the last one."""
     for replay in replays:
         for policy in policies:
-            run = serve(policy, replay, server, certificates(policy.name, replay), watch)
-            yield run
-            if not run.complete:
+            run, stopped = attempt(policy, replay, server, certificates(policy.name, replay), watch)
+            if run is not None:
+                yield run
+            if stopped:
                 return
 
 

@@ -32,8 +32,9 @@ NUMBERS = {"integer": "a whole number", "float": "a number", "number": "a number
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input ends with one line on stderr and exit code 2."""
-    with streams.prepared():
-        sys.exit(_code(spread(sys.argv[1:] if arguments is None else arguments)))
+    with streams.prepared(), interrupts.terminable():
+        code = _code(spread(sys.argv[1:] if arguments is None else arguments))
+        sys.exit(interrupts.exit_code() if code == interrupts.EXIT_CODE else code)
 
 
 def _code(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -59,15 +60,26 @@ def _make(name: str, oracle: TrueLengths | None) -> Policy:
 
 
 class _Named:
-    """A policy of the user's: what it raises is one message that says where."""
+    """A policy of the user's: what it raises is one message that says where.
+
+    Attributes
+    ----------
+    place : str
+        Where it decides, for a message that ends so; empty where that is not known.
+    """
 
     def __init__(self, name: str, policy: Policy) -> None:
         self._name, self._policy = name, policy
+        code = getattr(getattr(policy.decide, "__func__", policy.decide), "__code__", None)
+        self.place = "" if code is None else f" (decided at {code.co_filename}, line {code.co_firstlineno})"
 
     def decide(self, view: View) -> Plan:
         """The plan of the policy."""
         with blamed("policy", self._name):
-            return self._policy.decide(view)
+            plan = self._policy.decide(view)
+        if inspect.iscoroutine(plan):
+            plan.close()  # which is no plan either; Python would say so a second time
+        return plan
 
 
 def _core(problem: BatchProblem) -> Selection:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +32,7 @@ from aptsched.cli.options import Certificates, Cv, Seed, TraceFile, Workload, nu
 from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.run_progress import RunProgress
+from aptsched.cli.study import Study
 
 if TYPE_CHECKING:
     from aptsched.iteration_time import IterationTime
@@ -136,9 +136,9 @@ def _run(options: dict[str, Any]) -> int:
         times = measured.times
     server = live.live_server(model, num_blocks, limits, times, num_host_blocks, measured is not None)
     replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
-    live.warm_up(policies, replays[0], server)
+    broken = live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)
-    return _study(policies, replays, server, directory, options, setup, model.notices)
+    return _study(policies, replays, server, directory, options, setup, model.notices, broken)
 
 
 def _replays(options: dict[str, Any]) -> list[Replay]:
@@ -174,23 +174,25 @@ def _study(
     options: dict[str, Any],
     setup: dict[str, Any],
     notices: Sequence[str],
+    broken: Mapping[str, str],
 ) -> int:
-    """All runs, and what is written and printed of them; `notices` are those of the command."""
+    """All runs but of broken policies, and what is written and printed of them; `notices` are those of the command."""
     from aptsched.report.document import as_json, sealed
     from engine import run_files, serving
+    from engine.serving import FailedRun
 
     def certificates(policy: str, replay: Replay) -> Path | None:
         return directory and run_files.certificates_path(directory, policy, replay, replays, options["certificates"])
 
-    runs: list[ServedRun] = []
-    num_planned = len(policies) * len(replays)
+    results, progress = Study(len(policies) * len(replays)), RunProgress()
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # where it comes between two runs
-            for run_of_policy in serving.serve_all(policies, replays, server, certificates, RunProgress()):
-                runs.append(run_of_policy)
+        results.failed += [FailedRun(name, each.rate_per_s, why) for each in replays for name, why in broken.items()]
+        working = [policy for policy in policies if policy.name not in broken]
+        results.collect(serving.serve_all(working, replays, server, certificates, progress))
     finally:  # whatever ends it, what is done is kept
-        num_done = sum(run.complete for run in runs)
-        document = run_files.document(runs, replays, options, setup, num_done == num_planned, notices)
+        progress.end()
+        runs = results.runs
+        document = run_files.document(runs, replays, options, setup, results.complete, notices, results.failed)
         if directory is not None and runs:
             measured_first = options["calibration"] is None and options["rho"] is None
             beside = ["calibration.json"] if measured_first else []
@@ -199,10 +201,7 @@ def _study(
         print(as_json(sealed(document)), end="")
     elif runs:
         _show(runs, replays, document["notices"])
-    if num_done == num_planned:
-        return 0
-    print(f"interrupted: {num_done} of {num_planned} runs were done", file=sys.stderr)
-    return interrupts.EXIT_CODE
+    return results.exit_code()
 
 
 def _show(runs: list[ServedRun], replays: list[Replay], notices: Sequence[str]) -> None:

@@ -8,19 +8,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from aptsched import interrupts
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import MaxSeqs, MaxTokens
 from aptsched.cli.options import Certificates, Cv, Seed, TraceFile, Workload, numbers
 from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
+from aptsched.cli.study import Study
 from aptsched.errors import InputError
 
 if TYPE_CHECKING:
     from aptsched.metrics import Metrics
     from engine.parallel import Task
     from engine.replay import Replay
-    from engine.serving import ServedRun, Server
+    from engine.serving import FailedRun, ServedRun, Server
     from engine.simulation import Setup
 
 POLICIES = ["fcfs,aptserve"]
@@ -178,28 +178,23 @@ def _study(
     from aptsched.report.document import as_json, sealed
     from engine import fairness, run_files, simulation
 
-    server = tasks[0].server
-    runs: list[ServedRun] = []
+    server, results = tasks[0].server, Study(len(tasks))
     try:
-        for run in _served(tasks, options["jobs"]):
-            runs.append(fairness.after(run, options["warmup"]))
+        results.collect(_served(tasks, options["jobs"]))
     finally:  # whatever ends it, what is done is kept
-        complete = len(runs) == len(tasks) and all(run.complete for run in runs)
+        results.runs = runs = [fairness.after(run, options["warmup"]) for run in results.runs]
         metrics = [fairness.fairness(run, replays, simulation.cost_of(server)) for run in runs]
-        document = _document(runs, replays, setup, server, options, complete, metrics, notices)
+        document = _document(results, replays, setup, server, options, metrics, notices)
         if directory is not None and runs:
             document = run_files.write(directory, document, runs)
     if options["as_json"]:
         print(as_json(sealed(document)), end="")
     elif runs:
         _show(runs, replays, server, metrics, document["notices"])
-    if not complete:
-        done = sum(run.complete for run in runs)
-        print(f"interrupted: {done} of {len(tasks)} runs were done", file=sys.stderr)
-    return 0 if complete else interrupts.EXIT_CODE
+    return results.exit_code()
 
 
-def _served(tasks: list[Task], jobs: int | None) -> Iterator[ServedRun]:
+def _served(tasks: list[Task], jobs: int | None) -> Iterator[ServedRun | FailedRun]:
     from aptsched.report.progress import counting
     from engine.parallel import serve_tasks
 
@@ -210,12 +205,11 @@ def _served(tasks: list[Task], jobs: int | None) -> Iterator[ServedRun]:
 
 
 def _document(
-    runs: list[ServedRun],
+    results: Study,
     replays: list[Replay],
     setup: Setup,
     server: Server,
     options: dict[str, Any],
-    complete: bool,
     metrics: list[Metrics],
     notices: Sequence[str],
 ) -> dict[str, Any]:
@@ -224,11 +218,12 @@ def _document(
     from engine import run_files, simulation
 
     shown = {name: value for name, value in options.items() if name not in NOT_OF_THE_RESULT}
-    document = run_files.document(runs, replays, shown, simulation.describe(setup, server), complete, notices)
-    for summary, each in zip(document["summary"], metrics, strict=True):
-        summary["jain"] = known(each.jain)
-    for described, replay in zip(document["replays"], replays, strict=True):
-        described["num_beyond_context"] = simulation.beyond_context(replay, server)
+    described = simulation.describe(setup, server)
+    document = run_files.document(results.runs, replays, shown, described, results.complete, notices, results.failed)
+    for summary, of_run in zip(document["summary"], metrics, strict=True):
+        summary["jain"] = known(of_run.jain)
+    for each, replay in zip(document["replays"], replays, strict=True):
+        each["num_beyond_context"] = simulation.beyond_context(replay, server)
     return document
 
 

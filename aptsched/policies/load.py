@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aptsched.errors import InputError
-from aptsched.own_code import OWN, module_of, words_of
+from aptsched.own_code import OWN, made, module_of
 from aptsched.plan import Policy
 from aptsched.policies.composition import Select
 from aptsched.policies.oracle import TrueLengths
@@ -107,17 +107,12 @@ def _one_of(policy: str, option: str, text: str | None, choices: Mapping[str, ob
 
 def _from_file(path: Path, name: str) -> Policy:
     module = module_of("policy", path)
-    found = getattr(module, name, None)
-    try:
+    with made("policy", name, path):
+        found = getattr(module, name, None)
         policy = found() if isinstance(found, type) else found
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise InputError(
-            f"policy: {name} of {path} cannot be made: {type(error).__name__}: {words_of(error)}"
-        ) from error
-    if not callable(getattr(policy, "decide", None)):
+        decides = callable(getattr(policy, "decide", None))
+    if not decides:
         names = [key for key, value in vars(module).items() if hasattr(value, "decide") and key != "Policy"]
         raise InputError(f"policy: {path} has no {name!r} that decides; {', '.join(names) or 'nothing'} there does")
-    made: Policy = policy  # type: ignore[assignment]
-    return made
+    own: Policy = policy  # type: ignore[assignment]
+    return own
