@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import numpy as np
 from aptsched import checks
 from aptsched.certificate import certify
 from aptsched.checks import Ints
-from aptsched.errors import InputError
+from aptsched.errors import InfeasibleError, InputError
 from aptsched.own_code import blamed, module_of
 from aptsched.problem import BatchProblem
 from aptsched.residual import overload
@@ -23,6 +26,8 @@ ROUNDING = 1e-9  # relative: a sum of floats may differ from the exact one in it
 
 def own_solver(path: Path, name: str) -> Solver:
     """The function of this name in a file, `solve(problem, time_limit_s) -> Solution` or `Selection`.
+
+    What it prints goes to stderr: stdout has our tables and documents.
 
     Raises
     ------
@@ -38,8 +43,8 @@ def own_solver(path: Path, name: str) -> Solver:
 
     def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
         started_s = time.perf_counter()
-        with blamed("methods", f"{path}:{name}"):
-            answer = found(problem, time_limit_s)
+        with blamed("methods", f"{path}:{name}"), contextlib.redirect_stdout(sys.stderr):
+            answer = _answer(found, problem, time_limit_s)
         seconds = time.perf_counter() - started_s
         try:
             return checked(problem, answer, seconds)
@@ -47,6 +52,14 @@ def own_solver(path: Path, name: str) -> Solver:
             raise InputError(f"methods: {path}:{name} answered wrongly: {error}") from error
 
     return solve
+
+
+def _answer(found: Callable[..., object], problem: BatchProblem, time_limit_s: float | None) -> object:
+    """What the function gives; that it raises `InfeasibleError`, as `greedy` does, is an answer too."""
+    try:
+        return found(problem, time_limit_s)
+    except InfeasibleError as overload:
+        return Solution(Status.INFEASIBLE, None, -math.inf, -math.inf, 0.0, overload)
 
 
 def checked(problem: BatchProblem, answer: object, seconds: float) -> Solution:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from aptsched import BatchProblem, InfeasibleError, InputError, Multipliers, Selection
 from aptsched.certificate import certify
+from aptsched.instance import save
 from brute_force import check_certificate, enumerate_all, exact_objective
 from commands import call
 from solvers.own import checked
@@ -110,6 +111,19 @@ def test_required_requests_are_looked_after() -> None:
     answer = Solution(Status.INFEASIBLE, None, 0.0, 0.0, 0.0, InfeasibleError(9, 9, 9))
     overload = checked(short, answer, 0.0).overload
     assert overload is not None and (overload.num_blocks, overload.num_tokens, overload.num_seqs) == (2, 0, 0)
+
+
+def test_what_it_prints_is_no_part_of_our_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It goes to stderr, and stdout is one document; the error that `greedy` raises is an answer."""
+    (tmp_path / "own.py").write_text(
+        "from aptsched import greedy\ndef solve(p, limit):\n    print('hi')\n    return greedy(p)\n"
+    )
+    short = BatchProblem([[1.0]], [[3]], 1, required=[True])
+    save(short, tmp_path / "short.json")
+    assert call("solve", str(tmp_path / "short.json"), "--method", f"{tmp_path / 'own.py'}:solve", "--json") == 1
+    out, err = capsys.readouterr()
+    record = json.loads(out)
+    assert (record["status"], record["overload"]) == ("infeasible", [2, 0, 0]) and err.startswith("hi\n")
 
 
 @given(
