@@ -23,7 +23,7 @@ FLAGS = ("attained_ttft", "attained_tbt", "attained_max_tbt", "starved")
 COLUMNS = (*RUN, *RECORD, "outcome", *MEASURED, *FLAGS, *COUNTS, "reason")
 HEADER = ",".join(COLUMNS) + "\n"
 QUOTE = '"'
-DIGITS = 18  # of a whole number, at most
+DIGITS = 15  # of a whole number, at most
 
 
 def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord]]]) -> str:

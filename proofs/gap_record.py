@@ -1,4 +1,4 @@
-"""A record of the gap study, `aptsched.gap` version 1: a verdict on all that it claims."""
+"""A record of the gap study, `aptsched.gap` version 2: a verdict on all that it claims."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from aptsched.errors import InputError
 from aptsched.problem import BatchProblem
+from aptsched.shown import shown
 from proofs.certificate import Certificate, check, is_finite
-from proofs.records import Claim, Verdict, check_names, is_optimal, multipliers_of, shown
+from proofs.records import Claim, Verdict, check_names, is_equal, is_optimal, multipliers_of
 
 CALL = ("instance", "num_requests", "load", "method", "guarantee", "sha256", "status", "seconds")
 ANSWER = (
@@ -30,6 +31,8 @@ class Known:
 
     Attributes
     ----------
+    id : str
+        As the file has it.
     problem : BatchProblem
     sha256 : str
         Its digest.
@@ -41,6 +44,7 @@ class Known:
         Whether the certificate of one of them proves that it is the optimum.
     """
 
+    id: Any
     problem: BatchProblem
     sha256: str
     load: Any
@@ -86,11 +90,6 @@ def name_of(record: object) -> str:
     )
 
 
-def is_equal(given: object, fact: object) -> bool:
-    """Whether they are equal, and no bool stands for a number."""
-    return given == fact and (type(given) is bool) == (type(fact) is bool)
-
-
 def optimum_gap(optimum_s: float, objective_s: float) -> float:
     """(optimum - objective) / max(|optimum|, |objective|), at least 0."""
     return max(0.0, optimum_s - objective_s) / (max(abs(optimum_s), abs(objective_s)) or 1.0)
@@ -108,7 +107,12 @@ def smallest_overload(problem: BatchProblem) -> list[int]:
 
 def _call_against(known: Known, record: dict[str, Any]) -> Iterator[str]:
     """What there is against the fields that say what was called, and on what."""
-    facts = {"num_requests": known.problem.num_requests, "load": known.load, "sha256": known.sha256}
+    facts = {
+        "instance": known.id,
+        "num_requests": known.problem.num_requests,
+        "load": known.load,
+        "sha256": known.sha256,
+    }
     for name, fact in facts.items():
         if not is_equal(record[name], fact):
             yield f"{name}: {shown(record[name])}, but that of the instance is {fact!r}"

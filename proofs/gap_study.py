@@ -1,36 +1,44 @@
-"""The results of the gap study, `aptsched.gap` version 1: a verdict on each record, each instance and the whole."""
+"""The results of the gap study, `aptsched.gap` version 2: a verdict on each record, each instance and the whole."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from aptsched.errors import InputError
 from aptsched.instance import digest
+from aptsched.problem import BatchProblem
+from aptsched.shown import shown
+from aptsched.workload.snapshot import free_blocks
+from proofs import belongings, gap_plan, reading
 from proofs.certificate import is_finite
-from proofs.gap_record import Known, certificate_of, is_equal, name_of, verdict
-from proofs.records import Verdict, check_names, is_optimal, problem_of, shown
+from proofs.gap_record import Known, certificate_of, name_of, verdict
+from proofs.records import RESTS, Verdict, check_names, is_equal, is_optimal, problem_of
 
 DOCUMENT = (
     *("schema", "version", "options", "versions", "machine", "num_planned", "complete"),
     *("notices", "contradictions", "summary", "instances", "records", "files"),
 )
 INSTANCE = ("id", "load", "optimum_s", "sha256", "problem")
+LISTS = ("notices", "instances", "records", "files")
+TABLE = "results.csv"
+TIMES = ("records.seconds", "records.num_calls", "records.median_call_s")
+AS_SAID = ("options", "versions", "machine", "notices", "records.method", "records.guarantee", *TIMES)
 ROUNDING = 1e-9  # relative: means differ in the last digits from one machine to another
 
 
-def num_verdicts(document: Any) -> int:
-    """How many verdicts there will be; raises InputError where it is no such document."""
+def check(document: dict[str, Any]) -> None:
+    """Raise InputError unless the document has its fields."""
     check_names("document", document, DOCUMENT, ("sha256",))
-    for name in ("notices", "instances", "records"):
+    for name in LISTS:
         if not isinstance(document[name], list):
             raise InputError(f"{name}: {shown(document[name])} is not accepted; a list is")
-    return 1 + len(document["instances"]) + len(document["records"])
 
 
-def verdicts(document: dict[str, Any]) -> Iterator[Verdict]:
-    """A verdict on each instance and its records, on records of no instance, and on what is said of all."""
+def verdicts(document: dict[str, Any], directory: Path) -> Iterator[Verdict]:
+    """A verdict on each instance and its records, on records of no instance, on files, and on what is said of all."""
     records: dict[str, list[Any]] = {}
     for record in document["records"]:
         records.setdefault(_text(record, "instance"), []).append(record)
@@ -43,7 +51,9 @@ def verdicts(document: dict[str, Any]) -> Iterator[Verdict]:
         sound = False
         for record in orphans:
             yield Verdict(name_of(record), (f"instance: {name!r} is none of the instances",))
-    yield Verdict("the whole", tuple(_whole_against(document)) if sound else ())
+    yield from belongings.verdicts(document, directory)
+    reasons = [*belongings.seal_against(document), *(_whole_against(document, directory) if sound else [RESTS])]
+    yield Verdict("the whole", tuple(reasons))
 
 
 def _text(given: object, name: str) -> str:
@@ -67,7 +77,7 @@ def _of_instance(entry: Any, records: list[Any]) -> Iterator[Verdict]:
     ]
     best_s = max((objective_s for objective_s, _ in feasible), default=-math.inf)
     optimal = any(proved for _, proved in feasible)
-    known = Known(problem, digest(problem), entry["load"], entry["optimum_s"], best_s, optimal)
+    known = Known(entry["id"], problem, digest(problem), entry["load"], entry["optimum_s"], best_s, optimal)
     yield Verdict(name, tuple(_instance_against(known, entry, records)))
     for record, certificate in zip(records, certificates, strict=True):
         yield verdict(known, record, certificate)
@@ -78,8 +88,8 @@ def _instance_against(known: Known, entry: dict[str, Any], records: list[Any]) -
         yield f"id: {shown(entry['id'])} is not accepted; a string is, of which there are records, given once"
     if entry["sha256"] != known.sha256:
         yield f"sha256: {shown(entry['sha256'])} is not the digest of the problem"
-    if entry["load"] is not None and not (is_finite(entry["load"]) and entry["load"] > 0):
-        yield f"load: {shown(entry['load'])} is not accepted; a number above 0 is, or null"
+    if entry["load"] is not None:
+        yield from _load_against(entry["load"], known.problem)
     proved = [record.get("objective_s") for record in records if _text(record, "status") == "optimal"]
     optimum_s = max(filter(is_finite, proved), default=None)
     if not is_equal(entry["optimum_s"], optimum_s):
@@ -88,10 +98,19 @@ def _instance_against(known: Known, entry: dict[str, Any], records: list[Any]) -
     yield from (f"method: {name} has several records" for name in sorted(set(methods)) if methods.count(name) > 1)
 
 
-def _whole_against(document: dict[str, Any]) -> Iterator[str]:
+def _load_against(load: Any, problem: BatchProblem) -> Iterator[str]:
+    """What there is against a load: free blocks over what the queue needs with a KV cache, which is form 1."""
+    if not is_finite(load) or load <= 0:
+        yield f"load: {shown(load)} is not accepted; a number above 0 is, or null"
+    elif problem.capacity != free_blocks(float(load), num_needed := int(problem.weights[:, 0].sum())):
+        yield f"load: {load!r}, but {problem.capacity} blocks are free, and the queue needs {num_needed}"
+
+
+def _whole_against(document: dict[str, Any], directory: Path) -> Iterator[str]:
     """What there is against the fields about all records, each of which holds."""
     from aptsched.selection import Multipliers
     from solvers.gap import Record, contradiction
+    from solvers.study import as_csv
     from solvers.summary import summarise
 
     num_planned, num_done = document["num_planned"], len(document["instances"])
@@ -113,6 +132,13 @@ def _whole_against(document: dict[str, Any]) -> Iterator[str]:
         yield f"contradictions: {shown(document['contradictions'])}, but they are {contradictions}"
     if not _is_close(document["summary"], [vars(summary) for summary in summarise(records)]):
         yield "summary: it does not follow from the records"
+    yield from gap_plan.against(document)
+    if directory / TABLE in belongings.names(document, directory):
+        try:
+            if reading.text(directory / TABLE) != as_csv(records):
+                yield f"{TABLE}: it does not follow from the records"
+        except InputError as error:
+            yield f"{TABLE}: {error}"
 
 
 def _is_close(given: Any, fact: Any) -> bool:

@@ -1,18 +1,79 @@
-"""The decisions of a run, `aptsched.certificates` version 1: a verdict on each."""
+"""The decisions of a run, `aptsched.certificates` version 1: a verdict on each, and what they come to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from aptsched import certificate_log
 from aptsched.errors import InputError
-from proofs.certificate import check
-from proofs.records import Claim, Verdict, check_names, is_optimal, multipliers_of, problem_of, shown
+from aptsched.json_text import parse_json
+from aptsched.shown import shown
+from proofs import reading
+from proofs.certificate import check, is_finite
+from proofs.records import Claim, Verdict, check_names, is_equal, is_optimal, multipliers_of, problem_of
 
 FIELDS = (
     *("iteration", "problem", "sha256", "form", "multipliers"),
     *("objective_s", "bound_s", "num_blocks", "num_tokens", "gap"),
 )
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a log says: the gap of each decision, and the last iteration, -1 of none."""
+
+    gaps: tuple[float, ...]
+    last: int
+
+
+def figures(file: Path) -> Log:
+    """What a log says, whether or not it is true; raises InputError where a line says nothing."""
+    gaps, last = list[float](), -1
+    for number, line in enumerate(reading.lines(file), 1):
+        record = parse_json(reading.decoded(line))
+        if number == 1:
+            continue
+        fields: dict[str, Any] = record if isinstance(record, dict) else {}
+        if not is_finite(fields.get("gap")) or type(fields.get("iteration")) is not int:
+            raise InputError(f"{file.name}, line {number}: no decision with a gap")
+        gaps.append(float(fields["gap"]))
+        last = fields["iteration"]
+    return Log(tuple(gaps), last)
+
+
+def num_lines(file: Path) -> int:
+    """The lines of a log after the header, as far as it can be read."""
+    count = 0
+    try:
+        for _ in reading.lines(file):
+            count += 1
+    except InputError:
+        return count
+    return count - 1
+
+
+def verdicts(file: Path) -> Iterator[Verdict]:
+    """A verdict on each line; one that is no JSON, as where a run was cut off, does not hold."""
+    iteration = number = -1
+    try:
+        for number, line in enumerate(reading.lines(file), 1):
+            try:
+                record = parse_json(reading.decoded(line))
+            except InputError as error:
+                yield Verdict(f"line {number}", (f"record: {str(error).removeprefix('line 1, ')}",))
+                continue
+            if number == 1:
+                if not is_equal(record, certificate_log.HEADER):
+                    yield Verdict("header", (f"header: {shown(record)} is not accepted; that of the schema is",))
+                continue
+            yield verdict(record, iteration)
+            if isinstance(record, dict) and type(record.get("iteration")) is int:
+                iteration = max(iteration, record["iteration"])
+    except InputError as error:
+        yield Verdict(f"after line {max(number, 0)}", (f"file: {error}",))
 
 
 def verdict(record: Any, after: int) -> Verdict:

@@ -11,7 +11,10 @@ from aptsched import instance
 from aptsched.errors import InputError
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers
+from aptsched.shown import shown
 from proofs.certificate import SCALE, Certificate
+
+RESTS = "it rests on entries that do not hold"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,15 @@ def is_optimal(problem: BatchProblem, certificate: Certificate) -> bool:
     return missed <= 0 or missed < grid
 
 
-def shown(value: object) -> str:
-    """The value, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def is_equal(given: object, fact: object) -> bool:
+    """Whether plain values are equal, all that is in them too, and no bool stands for a number."""
+    if isinstance(fact, list):
+        return isinstance(given, list) and len(given) == len(fact) and all(map(is_equal, given, fact))
+    if isinstance(fact, dict):
+        return isinstance(given, dict) and set(given) == set(fact) and all(is_equal(given[n], fact[n]) for n in fact)
+    return given == fact and (type(given) is bool) == (type(fact) is bool)
+
+
+def is_whole(given: object) -> bool:
+    """Whether it is a whole number of at least 0, of no more digits than anything is counted in."""
+    return type(given) is int and 0 <= given < 2**63

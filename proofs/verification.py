@@ -1,35 +1,17 @@
-"""Files of results, whoever wrote them: the certificate of each record checked in exact arithmetic.
-
-The schemas are described in docs/formats.md. A reader of a further schema is one entry in `READERS`.
-"""
+"""Reports on files of results: what holds, what is proved and what is only said, and what does not hold and why."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from aptsched import certificate_log, files
-from aptsched.errors import InputError
-from aptsched.json_text import parse_json
-from aptsched.report import table
-from proofs import gap_study, iterations
-from proofs.records import Verdict, check_names, shown
+from aptsched.report import table, text
+from aptsched.shown import one_line
+from proofs.records import Verdict
+from proofs.sources import Source
 
-SUFFIXES = (".json", ".jsonl")
-MOST_SHOWN = 20  # failures of a file
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file of results: how many verdicts there will be, and the verdicts, each found when it is asked for."""
-
-    file: str
-    schema: str
-    num_verdicts: int
-    verdicts: Iterator[Verdict]
+MOST_SHOWN = 20  # failures of a file, and files that were skipped
 
 
 @dataclass
@@ -40,13 +22,15 @@ class Report:
     ----------
     file, schema : str
     num_entries, num_holding : int
-        Records, and what is said of each instance and of the whole.
+        Records, and what is said of each instance, file, request and run, and of the whole.
     num_optimal : int
         Those whose certificate proves that no selection is better.
     num_said : int
         Those with fields that a method vouches for, such as an optimum that no certificate proves.
     worst_gap : float or None
         The largest certified gap of those that hold.
+    notes : list of str
+        What was not checked.
     failures : list of Verdict
         Those that do not hold.
     """
@@ -58,6 +42,7 @@ class Report:
     num_optimal: int = 0
     num_said: int = 0
     worst_gap: float | None = None
+    notes: list[str] = field(default_factory=list)
     failures: list[Verdict] = field(default_factory=list)
 
     def add(self, verdict: Verdict) -> None:
@@ -73,126 +58,63 @@ class Report:
             self.worst_gap = max(verdict.gap, self.worst_gap or 0.0)
 
 
-def find(path: str | os.PathLike[str]) -> tuple[list[Source], list[str]]:
-    """The results in a file, or in the files of a directory at any depth, and why other files there were skipped.
-
-    Raises
-    ------
-    InputError
-        There are none, or the file cannot be read or has none.
-    """
-    given = Path(path)
-    if not given.is_dir():
-        return [read(given)], []
-    sources, skipped = [], []
-    for file in sorted(file for file in given.rglob("*") if file.suffix in SUFFIXES and file.is_file()):
-        try:
-            sources.append(read(file))
-        except InputError as error:
-            skipped.append(str(error))
-    if not sources:
-        raise InputError(f"{given}: no results are in it; files of {', '.join(READERS)} are accepted")
-    return sources, skipped
-
-
-def read(file: Path) -> Source:
-    """The results in a file; raises InputError where it has none."""
-    if file.exists() and not file.is_file():
-        raise InputError(f"{file}: a pipe or a device is not accepted; a file or a directory is")
-    try:
-        document = _header(file) or parse_json(files.read_text(file))
-        schema = document.get("schema") if isinstance(document, dict) else None
-        if not isinstance(document, dict) or schema not in READERS:
-            raise InputError(f"schema: {shown(schema)} is not accepted; {', '.join(READERS)} are")
-        version, reader = READERS[schema]
-        if type(document.get("version")) is not int or document["version"] != version:
-            raise InputError(f"version: {shown(document.get('version'))} is not accepted; {version} is")
-        return Source(str(file), schema, *reader(file, document))
-    except InputError as error:
-        raise InputError(f"{file}: {str(error).removeprefix(f'{file}: ')}") from error
-
-
 def report(source: Source, begin: Callable[[str], None]) -> Report:
     """All verdicts on a file; `begin` is called before each, with what it is."""
-    found = Report(source.file, source.schema)
+    found = Report(source.file, source.schema, notes=list(source.notes))
     begin(source.file)
-    for verdict in source.verdicts:
+    for verdict in _all(source.verdicts):
         found.add(verdict)
         begin(source.file)
     return found
 
 
-def _gap(file: Path, document: dict[str, Any]) -> tuple[int, Iterator[Verdict]]:
-    return gap_study.num_verdicts(document), gap_study.verdicts(document)
-
-
-def _iterations(file: Path, header: dict[str, Any]) -> tuple[int, Iterator[Verdict]]:
-    check_names("header", header, tuple(certificate_log.HEADER))
-    return sum(1 for _ in _lines(file)) - 1, _of_lines(file)
-
-
-def _of_lines(file: Path) -> Iterator[Verdict]:
-    """A verdict on each line after the header; one that is no JSON, as where a run was cut off, does not hold."""
-    iteration = -1
-    for number, line in enumerate(_lines(file), 1):
-        if number == 1:
-            continue
-        try:
-            record = parse_json(line)
-        except InputError as error:
-            yield Verdict(f"line {number}", (f"record: {str(error).removeprefix('line 1, ')}",))
-            continue
-        yield iterations.verdict(record, iteration)
-        if isinstance(record, dict) and type(record.get("iteration")) is int:
-            iteration = max(iteration, record["iteration"])
-
-
-def _header(file: Path) -> object:
-    """What the first line says, where it is a document of its own."""
+def _all(verdicts: Iterator[Verdict]) -> Iterator[Verdict]:
+    """The verdicts; where the checker itself fails, that is one on the rest of the file, and others stay."""
     try:
-        return parse_json(next(_lines(file), ""))
-    except InputError:
-        return None
+        yield from verdicts
+    except Exception as error:  # whatever a file does to the checker is no reason to call it true
+        yield Verdict("the rest", (f"the checker failed ({type(error).__name__}: {error!s:.200})",))
 
 
-def _lines(file: Path) -> Iterator[str]:
-    try:
-        with file.open(encoding="utf-8") as lines:
-            yield from lines
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); a readable file is accepted") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: byte {error.start} is not UTF-8 text; a UTF-8 file is accepted") from error
-
-
-def document(reports: list[Report], skipped: list[str]) -> dict[str, Any]:
+def document(reports: Sequence[Report], skipped: Sequence[str]) -> dict[str, Any]:
     """The reports as plain values."""
     return {
         "schema": "aptsched.verification",
-        "version": 1,
+        "version": 2,
         "holds": not any(found.failures for found in reports),
         "files": [
             vars(found)
             | {"failures": [{"record": verdict.name, "reasons": verdict.reasons} for verdict in found.failures]}
             for found in reports
         ],
-        "skipped": skipped,
+        "skipped": list(skipped),
     }
 
 
-def describe(reports: list[Report], skipped: list[str]) -> list[str]:
-    """The reports as lines: what holds, what is proved and what is only said, and what does not hold and why."""
-    lines = []
-    for found in reports:
-        lines.append(f"{found.file}: {found.num_holding} of {found.num_entries} entries hold")
-        if found.worst_gap is not None:
-            lines.append(f"  certified gap: {table.gap(found.worst_gap)} at worst")
-        lines.append(f"  optimal by certificate: {found.num_optimal}; by the word of the method: {found.num_said}")
-        for verdict in found.failures[:MOST_SHOWN]:
-            lines += [f"  {verdict.name}: {reason}" for reason in verdict.reasons]
-        if len(found.failures) > MOST_SHOWN:
-            lines.append(f"  and {len(found.failures) - MOST_SHOWN} more, all with --json")
-    return lines + [f"skipped: {reason}" for reason in skipped]
+def describe(reports: Sequence[Report], skipped: Sequence[str], width: int = text.WIDTH) -> list[str]:
+    """The reports as lines, whatever characters files and names have."""
+    lines = [line for found in reports for line in _described(found, width)]
+    for reason in skipped[:MOST_SHOWN]:
+        lines += _broken(f"skipped: {reason}", width, "")
+    if len(skipped) > MOST_SHOWN:
+        lines.append(f"skipped: {len(skipped) - MOST_SHOWN} more, all with --json")
+    return lines
 
 
-READERS = {"aptsched.gap": (2, _gap), certificate_log.SCHEMA: (certificate_log.VERSION, _iterations)}
+def _described(found: Report, width: int) -> Iterator[str]:
+    yield f"{one_line(found.file)}: {found.num_holding} of {found.num_entries} entries hold"
+    if found.worst_gap is not None:
+        yield f"  certified gap: {table.gap(found.worst_gap)} at worst"
+    if found.num_optimal or found.num_said:
+        yield f"  optimal by certificate: {found.num_optimal}; by the word of the method: {found.num_said}"
+    for note in found.notes:
+        yield from _broken(note, width)
+    for verdict in found.failures[:MOST_SHOWN]:
+        for reason in verdict.reasons:
+            yield from _broken(f"{verdict.name}: {reason}", width)
+    if len(found.failures) > MOST_SHOWN:
+        yield f"  and {len(found.failures) - MOST_SHOWN} more, all with --json"
+
+
+def _broken(line: str, width: int, indent: str = "  ") -> list[str]:
+    return text.broken(f"{indent}{one_line(line)}", width, f"{indent}  ")

@@ -82,8 +82,14 @@ def cut(source: Source, sizes: Sequence[int], loads: Sequence[float], num_instan
             for j in range(num_instances):
                 rng = np.random.default_rng([source.seed, n, j])
                 problem = snapshot(trace, n, load, rng, **options)
-                cuts.append(Instance(f"{source.name}-n{n}-load{load:g}-{j}", load, problem))
+                cuts.append(Instance(id_of(source.name, n, load, j), load, problem))
     return Backlog(cuts, () if read is None else read.notices)
+
+
+def id_of(name: str, num_requests: int, load: float, number: int) -> str:
+    """What an instance is called; no two of a study are called the same."""
+    short = f"{load:g}"
+    return f"{name}-n{num_requests}-load{short if float(short) == load else repr(load)}-{number}"
 
 
 def _generated(source: Source, num_requests: int) -> Trace:

@@ -92,7 +92,7 @@ def snapshot(
     """
     num_requests = ranges.whole("num_requests", num_requests)
     block_size = ranges.whole("block_size", block_size)
-    share = Fraction(repr(ranges.number("load", load, 1e-6, 1e6)))
+    load = ranges.number("load", load, 1e-6, 1e6)
     rho = block_size * RHO_S_PER_TOKEN if rho_s_per_block is None else rho_s_per_block
     rho = ranges.number("rho_s_per_block", rho, 0, 1e6)
     mean_gap_s = 1 / ranges.number("rate_per_s", rate_per_s, 1e-6, 1e6)
@@ -105,13 +105,18 @@ def snapshot(
     return BatchProblem.hybrid(
         pending_s=pending,
         num_blocks=blocks,
-        capacity=max(1, math.floor(share * int(blocks.sum()))),
+        capacity=free_blocks(load, int(blocks.sum())),
         penalty_s_per_block=num_requests * rho,
         hidden_ratio=hidden_ratio,
         num_tokens=None if max_tokens is None else prompts,
         max_tokens=max_tokens,
         max_seqs=max_seqs,
     )
+
+
+def free_blocks(load: float, num_needed: int) -> int:
+    """Free blocks at a load, taken as the decimal that it is written as, of a queue that needs so many; at least 1."""
+    return max(1, math.floor(Fraction(repr(load)) * num_needed))
 
 
 def snapshots(

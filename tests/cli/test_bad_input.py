@@ -61,7 +61,6 @@ GAP = ["gap", "--workload", "sharegpt"]
         (["solve", "missing.json", "--time-limit", "-1"], ["time_limit", "-1"]),
         (["snapshot", "--workload", "sharegpt", "--out", "missing/queue.json"], ["missing/queue.json", "written"]),
         (["verify", "missing"], ["missing", "No such file"]),
-        (["verify", "bad.csv"], ["bad.csv", "line 1, column 1", "JSON"]),
         (["verify", "."], [".", "no results", "aptsched.gap", "aptsched.certificates"]),
         (["verify", "/dev/null"], ["/dev/null", "device"]),
         (["snapshot", "--workload", "sharegpt", "--load", "0", "--out", "queue.json"], ["load", "0"]),

@@ -34,7 +34,7 @@ from engine.serving import NamedPolicy, ServedRun, Server, serve, serve_all
 from engine.timeline import Timeline
 from engine.usage import UsageMeter
 from hash_executor import VOCABULARY, HashExecutor
-from proofs import verification
+from proofs import sources, verification
 
 NUM_BLOCKS = 24
 TRACE = Trace(np.arange(30) * 0.01, [20 + 7 * i % 90 for i in range(30)], [1 + 5 * i % 40 for i in range(30)])
@@ -157,7 +157,7 @@ def test_every_decision_is_in_the_log_and_holds(tmp_path: Path) -> None:
     """By the checker that knows no method; a policy that solves no problem leaves no log."""
     runs = [serve(policy, requests(), server(), tmp_path / f"{policy.name}.jsonl") for policy in POLICIES]
     assert [path.name for path in tmp_path.iterdir()] == ["aptserve.jsonl"]
-    report = verification.report(verification.read(tmp_path / "aptserve.jsonl"), lambda _: None)
+    report = verification.report(sources.read(tmp_path / "aptserve.jsonl"), lambda _: None)
     assert not report.failures and report.num_holding == runs[1].usage.num_certified > 10
     assert report.worst_gap == runs[1].usage.gap_worst and runs[0].usage.gap_worst is None
     assert runs[1].usage.hidden_block_s > 0

@@ -1,0 +1,68 @@
+"""The files that a document of results names as its own: each is there, as it was when they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aptsched import files
+from aptsched.errors import InputError
+from aptsched.report.document import digest
+from aptsched.shown import shown
+from proofs.records import Verdict, check_names
+
+NEEDED, OPTIONAL = ("file", "sha256"), ("policy", "rate_per_s")
+
+
+def entries(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of `files` that name a file beside the document, whatever else they say."""
+    given = document.get("files")
+    return [entry for entry in given if _is_named(entry)] if isinstance(given, list) else []
+
+
+def names(document: dict[str, Any], directory: Path) -> tuple[Path, ...]:
+    """The paths of those."""
+    return tuple(directory / entry["file"] for entry in entries(document))
+
+
+def verdicts(document: dict[str, Any], directory: Path) -> Iterator[Verdict]:
+    """A verdict on each entry of `files`."""
+    given = document["files"] if isinstance(document["files"], list) else [document["files"]]
+    found = [entry["file"] for entry in entries(document)]
+    for entry in given:
+        name = entry["file"] if _is_named(entry) else shown(entry)
+        reasons = tuple(_against(entry, directory))
+        if _is_named(entry) and found.count(name) > 1:
+            reasons += ("file: it is named twice",)
+        yield Verdict(f"file {name}", reasons)
+
+
+def seal_against(document: dict[str, Any]) -> Iterator[str]:
+    """What there is against the digest of the document itself, where it has one."""
+    if "sha256" in document and document["sha256"] != digest(document):
+        yield f"sha256: {shown(document['sha256'])} is not the digest of the document: something in it was changed"
+
+
+def _is_named(entry: object) -> bool:
+    name = entry.get("file") if isinstance(entry, dict) else None
+    return isinstance(name, str) and name == Path(name).name and name.isprintable()
+
+
+def _against(entry: Any, directory: Path) -> Iterator[str]:
+    try:
+        check_names("entry of files", entry, NEEDED, OPTIONAL)
+    except InputError as error:
+        yield str(error)
+        return
+    if not _is_named(entry):
+        yield f"file: {shown(entry['file'])} is not accepted; the name of a file beside this one is"
+        return
+    path = directory / entry["file"]
+    try:
+        if not path.exists():
+            yield "file: it is missing"
+        elif files.sha256(path) != entry["sha256"]:
+            yield f"sha256: {shown(entry['sha256'])} is not the digest of the file: it was changed"
+    except (InputError, OSError) as error:
+        yield f"file: {str(error).removeprefix(f'{path}: ')}"

@@ -1,0 +1,104 @@
+"""A row of requests.csv: whether it can be true, by itself and after the row before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from aptsched.checks import Floats
+from aptsched.latencies import Latencies, Measured, held_against
+from aptsched.metrics import COUNTS, Metrics, of_latencies
+from aptsched.percentile import rank
+from aptsched.request import SLO, Outcome
+from aptsched.request_rows import FLAGS
+from aptsched.shown import shown
+
+Row = dict[str, Any]
+OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+WITH_REASON = ("rejected", "unfinished")
+ROUNDING = 1e-9  # of the times that were subtracted and added up
+
+
+def row_against(row: Row, before: Row | None) -> Iterator[str]:
+    """What there is against a row; `before` is the one before it, of the same run."""
+    if before is not None and row["request_id"] != before["request_id"] + 1:
+        yield f"request_id: {row['request_id']}, but after {before['request_id']} comes the next"
+    if row["arrived_at_s"] is None or (before is not None and row["arrived_at_s"] < (before["arrived_at_s"] or 0.0)):
+        yield f"arrived_at_s: {shown(row['arrived_at_s'])} is not accepted; a time not before that of the row before is"
+    if row["outcome"] not in OUTCOMES:
+        yield f"outcome: {shown(row['outcome'])} is not accepted; {', '.join(OUTCOMES)} are"
+    elif (row["outcome"] in WITH_REASON) != bool(row["reason"]):
+        yield f"reason: {shown(row['reason'])} of a request that is {row['outcome']}"
+    least = {"request_id": 0, "num_prompt_tokens": 1, "num_tokens": int(row["outcome"] == "finished")}
+    for name, number in {**least, **dict.fromkeys(COUNTS, 0)}.items():
+        if row[name] < number:
+            yield f"{name}: {row[name]} is not accepted; at least {number} is"
+    if row["arrived_at_s"] is not None:
+        yield from _times_against(row)
+
+
+def _times_against(row: Row) -> Iterator[str]:
+    """What there is against the times of the tokens: they come in order, and gaps add up to what is between them."""
+    num_gaps, names = row["num_tokens"] - 1, ("ttft_s", "last_token_at_s", "p99_tbt_s", "max_tbt_s")
+    for name in names:
+        if (row[name] is not None) != (num_gaps >= (0 if name in names[:2] else 1)):
+            yield f"{name}: {shown(row[name])} of a request with {row['num_tokens']} tokens"
+            return
+    if num_gaps < 0:
+        return
+    ttft_s, since_s = row["ttft_s"], row["last_token_at_s"] - row["arrived_at_s"]
+    if ttft_s < 0 or ttft_s > since_s or (num_gaps == 0 and ttft_s != since_s):
+        yield f"ttft_s: {ttft_s!r}, but the last token comes {since_s!r} s after the arrival"
+    elif num_gaps:
+        yield from _gaps_against(row, num_gaps, since_s - ttft_s)
+
+
+def _gaps_against(row: Row, num_gaps: int, between_s: float) -> Iterator[str]:
+    p99_s, max_s, at = row["p99_tbt_s"], row["max_tbt_s"], int(rank(np.array(num_gaps), 99))
+    if not 0 <= p99_s <= max_s or (at == num_gaps - 1 and p99_s != max_s):
+        yield f"p99_tbt_s: {p99_s!r} of {num_gaps} gaps of which the largest is {max_s!r}"
+    most_s, slack_s = (at + 1) * p99_s + (num_gaps - 1 - at) * max_s, ROUNDING * abs(row["last_token_at_s"])
+    least_s = max_s + (num_gaps - 1 - at) * p99_s
+    if not least_s - slack_s <= between_s <= most_s + slack_s:
+        yield f"max_tbt_s: {max_s!r}, but {num_gaps} gaps come to {between_s!r} s"
+
+
+def latencies_of(rows: Sequence[Row], slo: SLO) -> Latencies:
+    """What follows from the rows of a run, each of which can be true."""
+    measured = Measured(
+        arrived_at_s=_column(rows, "arrived_at_s"),
+        finished=np.array([row["outcome"] == "finished" for row in rows], np.bool_),
+        num_tokens=np.array([row["num_tokens"] for row in rows], np.int64),
+        ttft_s=_column(rows, "ttft_s"),
+        last_token_at_s=_column(rows, "last_token_at_s"),
+        p99_tbt_s=_column(rows, "p99_tbt_s"),
+        max_tbt_s=_column(rows, "max_tbt_s"),
+        slo_ttft_s=np.full(len(rows), slo.ttft_s),
+        slo_tbt_s=np.full(len(rows), slo.tbt_s),
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        return held_against(measured, np.empty(0))
+
+
+def rows_against(rows: Sequence[Row], each: Latencies) -> Iterator[str]:
+    """What there is against the columns that follow from the others: the first row of each that is wrong."""
+    for name in ("latency_s", *FLAGS):
+        facts = getattr(each, name)
+        given = _column(rows, name) if name == "latency_s" else np.array([row[name] for row in rows], np.bool_)
+        wrong = np.flatnonzero((given != facts) & ~((given != given) & (facts != facts)))
+        if len(wrong):
+            row, fact = rows[int(wrong[0])], facts[wrong[0]].item()
+            yield f"{name}: of request {row['request_id']} it is {shown(row[name])}, but {fact!r} follows"
+
+
+def metrics_of(rows: Sequence[Row], each: Latencies) -> Metrics:
+    """What the rows of a run say together, but for the gaps between all tokens."""
+    counts = {name: sum(row[name] for row in rows) for name in COUNTS}
+    outcomes = [OUTCOMES[row["outcome"]] for row in rows]
+    return of_latencies(each, _column(rows, "arrived_at_s"), outcomes, counts)
+
+
+def _column(rows: Sequence[Row], name: str) -> Floats:
+    return np.array([np.nan if row[name] is None else row[name] for row in rows], np.float64)

@@ -1,0 +1,127 @@
+"""What results.json says of one run, recomputed from its requests and from the log of its decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from aptsched.latencies import Latencies
+from aptsched.metrics import Metrics
+from aptsched.shown import shown
+from proofs.certificate import is_finite
+from proofs.iterations import Log
+from proofs.records import check_names, is_equal, is_whole
+from proofs.run_requests import Row, latencies_of, metrics_of, rows_against
+
+RUN = ("policy", "rate_per_s", "complete")
+METRICS = tuple(name for name in Metrics.__dataclass_fields__ if name != "jain")
+COUNTS = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "num_certified")
+SECONDS = ("busy_s", "scheduling_s", "kv_block_s", "hidden_block_s")
+SHARES = {"kv_share": "kv_block_s", "hidden_share": "hidden_block_s", "scheduling_share": "scheduling_s"}
+NEEDED = (*RUN, *METRICS, *COUNTS, *SECONDS, *SHARES, "gap_mean", "gap_worst", "num_blocks")
+AS_SAID = ("tbt", *COUNTS[:-1], *SECONDS, "jain", "pace")  # held within limits, but shown by nothing
+ROUNDING = 1e-9
+
+
+def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | None, num_blocks: Any) -> Iterator[str]:
+    """What there is against the summary of a run.
+
+    Parameters
+    ----------
+    summary : dict
+    rows : sequence of Row
+        Its requests, each of which can be true.
+    slo : SLO
+    log : Log or None
+        Of its decisions; None where none were to be written.
+    num_blocks : int
+        Of the pool, as the document has them.
+    """
+    check_names("summary", summary, NEEDED, tuple(summary))
+    each = latencies_of(rows, slo)
+    yield from rows_against(rows, each)
+    with np.errstate(over="ignore", invalid="ignore"):
+        facts = {name: _plain(value) for name, value in asdict(metrics_of(rows, each)).items() if name in METRICS}
+    facts |= {"num_blocks": num_blocks} | _shares(summary) | ({} if log is None else _gaps(log))
+    for name, fact in facts.items():
+        if name not in AS_SAID and not is_equal(summary[name], fact):
+            yield f"{name}: {shown(summary[name])}, but {shown(fact)} follows"
+    yield from _bounds_against(summary, each, log)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(number) for name, number in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _shares(summary: dict[str, Any]) -> dict[str, float | None]:
+    """The shares of the pool and of the time, as far as what they are shares of is known."""
+    busy_s, num_blocks = summary["busy_s"], summary["num_blocks"]
+    if not is_finite(busy_s) or not is_whole(num_blocks) or not all(is_finite(summary[of]) for of in SHARES.values()):
+        return {}
+    whole = {"scheduling_share": busy_s}
+    return {
+        name: summary[of] / whole.get(name, num_blocks * busy_s) if busy_s > 0 < num_blocks else None
+        for name, of in SHARES.items()
+    }
+
+
+def _gaps(log: Log) -> dict[str, float | None]:
+    mean = sum(log.gaps) / len(log.gaps) if log.gaps else None
+    return {"num_certified": len(log.gaps), "gap_mean": mean, "gap_worst": max(log.gaps, default=None)}
+
+
+def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -> Iterator[str]:
+    """What there is against what only the machine knew: of the right kind, and within what the rest leaves open."""
+    wrong = [name for name in (*COUNTS, "num_blocks") if not is_whole(summary[name])]
+    wrong += [name for name in SECONDS if not is_finite(summary[name]) or summary[name] < 0]
+    if wrong:
+        yield f"{wrong[0]}: {shown(summary[wrong[0]])} is not accepted; at least 0 is, of things a whole number"
+        return
+    if type(summary["complete"]) is not bool:
+        yield f"complete: {shown(summary['complete'])} is not accepted; true or false is"
+    least = summary["num_certified"] if log is None else max(log.last + 1, summary["num_certified"])
+    if summary["num_iterations"] < least:
+        yield f"num_iterations: {summary['num_iterations']} with {summary['num_certified']} decisions, the last {least}"
+    num_fed = summary["num_prefill_tokens"] + summary["num_decode_tokens"]
+    if num_fed < (num_tokens := int(each.num_tokens.sum())):
+        yield f"num_prefill_tokens, num_decode_tokens: {num_fed} in all, but {num_tokens} tokens came of them"
+    if summary["kv_block_s"] + summary["hidden_block_s"] > summary["num_blocks"] * summary["busy_s"] * (1 + ROUNDING):
+        yield f"kv_block_s, hidden_block_s: more than {summary['num_blocks']} blocks in {summary['busy_s']!r} s"
+    yield from _tbt_against(summary["tbt"], each)
+    yield from _ratios_against(summary)
+
+
+def _tbt_against(tbt: Any, each: Latencies) -> Iterator[str]:
+    """Percentiles over all gaps: in order, and no longer than the largest gap; of up to 99 the p99 is the largest."""
+    num_gaps = int(np.maximum(each.num_tokens - 1, 0).sum())
+    values = list(tbt.values()) if isinstance(tbt, dict) and list(tbt) == ["median_s", "p90_s", "p99_s"] else []
+    largest_s = float(np.nanmax(each.max_tbt_s)) if num_gaps else None
+    if largest_s is None:
+        holds = values == [None] * 3
+    else:
+        holds = len(values) == 3 and all(map(is_finite, values)) and 0 <= values[0] <= values[1] <= values[2]
+        holds = holds and (values[2] == largest_s if num_gaps < 100 else values[2] <= largest_s)
+    if not holds:
+        yield f"tbt: {shown(tbt)} of {num_gaps} gaps, the largest {largest_s!r}"
+
+
+def _ratios_against(summary: dict[str, Any]) -> Iterator[str]:
+    """Jain's index is from 1 / r to 1, the pace above 0, the worst gap no less than the mean; each may be unknown."""
+    mean, worst = summary["gap_mean"], summary["gap_worst"]
+    jain, pace = summary.get("jain"), summary.get("pace")
+    if summary["num_certified"] == 0:
+        holds = mean is worst is None
+    else:
+        holds = is_finite(mean) and is_finite(worst) and 0 <= mean <= worst * (1 + ROUNDING)
+    if not holds:
+        yield f"gap_mean, gap_worst: {shown(mean)}, {shown(worst)} of {summary['num_certified']} decisions"
+    least = (1 - ROUNDING) / max(1, summary["num_finished"]) if is_whole(summary["num_finished"]) else 0.0
+    if jain is not None and not (is_finite(jain) and least <= jain <= 1 + ROUNDING):
+        yield f"jain: {shown(jain)} is not accepted; 1 / num_finished to 1 is"
+    if pace is not None and not (is_finite(pace) and pace >= 0):
+        yield f"pace: {shown(pace)} is not accepted; a number of at least 0 is"

@@ -1,0 +1,121 @@
+"""What results.json says of all runs together, recomputed from their requests and their summaries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aptsched.metrics import LEVELS, highest_rate
+from aptsched.shown import shown
+from proofs.certificate import is_finite
+from proofs.records import check_names, is_equal, is_whole
+from proofs.run_requests import Row
+
+Run = tuple[str, float | None]
+REPLAY = (
+    "rate_per_s",
+    "num_requests",
+    "num_clipped",
+    "num_prompt_tokens",
+    "num_output_tokens",
+    "last_arrival_s",
+    "slo",
+)
+REPLAY_AS_SAID = ("num_clipped", "num_output_tokens", "num_beyond_context")  # as traces had them
+THEM = ("request_id", "arrived_at_s", "num_prompt_tokens")  # what is the same for every policy
+
+
+def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iterator[str]:
+    """What there is against `replays`, `complete`, `holds`, `rejected` and `timelines`; each run holds."""
+    rates = [replay.get("rate_per_s") if isinstance(replay, dict) else None for replay in document["replays"]]
+    for replay, rate in zip(document["replays"], rates, strict=True):
+        of_rate = [rows for (_, at), rows in runs.items() if at == rate]
+        yield from _replay_against(replay, of_rate, document["options"])
+    policies = list(dict.fromkeys(policy for policy, _ in runs))
+    planned = _asked(document["options"]) or policies
+    done = all(summary["complete"] for summary in document["summary"]) and len(runs) == len(planned) * len(rates)
+    if not is_equal(document["complete"], done) or not set(policies) <= set(planned):
+        yield f"complete: {shown(document['complete'])}, with {len(runs)} runs of {', '.join(planned)}"
+    if not is_equal(document["holds"], [_holds(policy, document["summary"]) for policy in policies]):
+        yield "holds: it does not follow from the summaries"
+    if not is_equal(document["rejected"], _rejected(runs)):
+        yield "rejected: it does not follow from requests.csv"
+    names = [(entry.get("policy"), entry.get("rate_per_s")) for entry in document["timelines"] if _is_timeline(entry)]
+    if names != list(runs) or len(names) != len(document["timelines"]):
+        yield "timelines: they are not one for each run, with points in order"
+
+
+def _asked(options: Any) -> list[str]:
+    """The policies that the options ask for, each once; none where they do not say it as the commands do."""
+    given = options.get("policy") if isinstance(options, dict) else None
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        return []
+    return list(dict.fromkeys(part.strip() for text in given for part in text.split(",") if part.strip()))
+
+
+def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any) -> Iterator[str]:
+    """What there is against the requests of a rate, which are the same for every policy, but for those of a warm-up."""
+    check_names("replay", replay, REPLAY, ("num_beyond_context",))
+    if not all(is_whole(replay[name]) for name in replay if name.startswith("num_")):
+        yield f"replays: {shown(replay)} is not accepted; its numbers are whole"
+        return
+    given: Any = options.get("warmup") if isinstance(options, dict) else None
+    warmup_s = given if is_finite(given) else 0.0
+    for rows in of_rate:
+        if [[row[name] for name in THEM] for row in rows] != [[row[name] for name in THEM] for row in of_rate[0]]:
+            yield "replays: the requests are not the same for every policy"
+            return
+        num_left = replay["num_requests"] - len(rows)
+        if (
+            num_left < 0
+            or rows[0]["request_id"] != num_left
+            or (num_left and not 0 < warmup_s <= rows[0]["arrived_at_s"])
+        ):
+            first = rows[0]["request_id"]
+            yield f"num_requests: {replay['num_requests']}, but requests.csv has {len(rows)}, from {first} on"
+        num_tokens = sum(row["num_tokens"] for row in rows)
+        num_prompt_tokens = sum(row["num_prompt_tokens"] for row in rows)
+        if num_prompt_tokens > replay["num_prompt_tokens"] or (
+            num_left == 0 and num_prompt_tokens != replay["num_prompt_tokens"]
+        ):
+            yield f"num_prompt_tokens: {replay['num_prompt_tokens']}, but requests.csv has {num_prompt_tokens}"
+        if num_tokens > replay["num_output_tokens"]:
+            yield f"num_output_tokens: {replay['num_output_tokens']}, but requests.csv has {num_tokens}"
+        if not is_equal(replay["last_arrival_s"], rows[-1]["arrived_at_s"]):
+            yield f"last_arrival_s: {shown(replay['last_arrival_s'])}, but it is {rows[-1]['arrived_at_s']!r}"
+
+
+def _holds(policy: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    by_rate = {
+        summary["rate_per_s"]: summary["attained"]
+        for summary in summaries
+        if summary["policy"] == policy and summary["complete"] and summary["rate_per_s"] is not None
+    }
+    rates = sorted(by_rate)
+    shares = [by_rate[rate] for rate in rates]
+    highest = {f"{level:g}": highest_rate(rates, shares, level) if rates else math.nan for level in LEVELS}
+    known = {level: None if math.isnan(rate) else rate for level, rate in highest.items()}
+    return {"policy": policy, "rates_per_s": rates, "attained": shares, "highest_rate_per_s": known}
+
+
+def _rejected(runs: Mapping[Run, Sequence[Row]]) -> list[dict[str, Any]]:
+    return [
+        {"policy": policy, "rate_per_s": rate, "request_id": row["request_id"], "reason": row["reason"]}
+        for (policy, rate), rows in runs.items()
+        for row in rows
+        if row["outcome"] == "rejected"
+    ]
+
+
+def _is_timeline(entry: Any) -> bool:
+    """Whether its points are numbers of at least 0, the times of them in order."""
+    if not isinstance(entry, dict) or set(entry) != {"policy", "rate_per_s", "points"}:
+        return False
+    points = entry["points"]
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 5 for point in points):
+        return False
+    starts = [point[0] for point in points]
+    if not all(is_finite(number) for point in points for number in point) or starts != sorted(starts):
+        return False
+    return all(start <= end and min(means) >= 0 for start, end, *means in points)

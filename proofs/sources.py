@@ -1,0 +1,147 @@
+"""A file of results, whoever wrote it: what it is, and verdicts on what it claims.
+
+The schemas are described in docs/formats.md. A reader of a further schema is one entry in `READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aptsched import certificate_log, instance
+from aptsched.errors import InputError
+from aptsched.json_text import parse_json
+from aptsched.shown import shown
+from proofs import belongings, gap_study, iterations, reading, run_study
+from proofs.records import Verdict
+
+LOGS = (".jsonl", ".jsonl.gz")
+OURS = "aptsched."  # how our schemas begin
+AS_SAID = "as said, for nothing here shows it: "
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of results: about how many verdicts there will be, and the verdicts, each found when it is asked for.
+
+    Attributes
+    ----------
+    file, schema : str
+    num_verdicts : int
+    verdicts : iterator of Verdict
+    names : tuple of Path
+        The files that it names as its own.
+    notes : tuple of str
+        What has to be known to read the verdicts: what was not checked.
+    """
+
+    file: str
+    schema: str
+    num_verdicts: int
+    verdicts: Iterator[Verdict]
+    names: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Reader = Callable[[Path, dict[str, Any]], Source]
+
+
+class ForeignError(InputError):
+    """It is in a format, but in none of ours."""
+
+
+def read(file: Path) -> Source:
+    """The results in a file; one that is none has the verdict that it is none, and why."""
+    try:
+        return parsed(file)
+    except InputError as error:
+        return broken(file, str(error))
+
+
+def parsed(file: Path) -> Source:
+    """The results in a file; raises InputError, and ForeignError where it does not claim to be results."""
+    try:
+        document = _content(file)
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if not isinstance(schema, str) or schema not in READERS:
+            kind = ForeignError if schema is None or _is_foreign(schema) else InputError
+            raise kind(f"schema: {shown(schema)} is not accepted; {', '.join(READERS)} are")
+        version, reader = READERS[schema]
+        if type(document.get("version")) is not int or document["version"] != version:
+            raise InputError(f"version: {_version(document.get('version'), version)}; {version} is accepted")
+        return reader(file, document)
+    except RecursionError as error:
+        raise InputError("nested too deeply; results have a few levels") from error
+
+
+def broken(file: Path, why: str) -> Source:
+    """A file of which nothing can be said but why it does not hold."""
+    return Source(str(file), "", 1, iter([Verdict("the file", (why,))]))
+
+
+def _is_foreign(schema: object) -> bool:
+    return isinstance(schema, str) and not schema.startswith(OURS)
+
+
+def _content(file: Path) -> Any:
+    """The document of a file; of JSON Lines the first one alone, and where that is ours all of them as one."""
+    first = next(reading.lines(file), b"")
+    if file.name.endswith(LOGS):
+        header = parse_json(reading.decoded(first))
+    else:
+        try:
+            header = parse_json(reading.decoded(first))
+        except InputError:
+            header = None
+    schema = header.get("schema") if isinstance(header, dict) else None
+    if schema == certificate_log.SCHEMA or (file.name.endswith(LOGS) and (schema is None or _is_foreign(schema))):
+        return header
+    return parse_json(reading.text(file))
+
+
+def _version(given: object, accepted: int) -> str:
+    if type(given) is int and 0 < given < accepted:
+        return f"{given} was written by an earlier version, which this one cannot check"
+    return f"{shown(given)} is not accepted"
+
+
+def _gap(file: Path, document: dict[str, Any]) -> Source:
+    gap_study.check(document)
+    count = sum(len(document[name]) for name in ("instances", "records", "files")) + 1
+    verdicts = gap_study.verdicts(document, file.parent)
+    notes = (AS_SAID + ", ".join(gap_study.AS_SAID),)
+    return Source(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)
+
+
+def _run(file: Path, document: dict[str, Any]) -> Source:
+    run_study.check(document)
+    count = sum(len(document[name]) for name in ("summary", "files")) + 1
+    verdicts = run_study.verdicts(document, file.parent)
+    notes = (AS_SAID + ", ".join(run_study.as_said(document)), *run_study.notes(document))
+    return Source(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)
+
+
+def _log(file: Path, header: dict[str, Any]) -> Source:
+    return Source(str(file), header["schema"], iterations.num_lines(file), iterations.verdicts(file))
+
+
+def _instance(file: Path, document: dict[str, Any]) -> Source:
+    instance.from_dict(document)
+    return Source(str(file), document["schema"], 1, iter([Verdict("the instance", ())]))
+
+
+def _measured(file: Path, document: dict[str, Any]) -> Source:
+    return Source(str(file), document["schema"], 0, iter(()), notes=(AS_SAID + "all of it",))
+
+
+READERS: dict[str, tuple[int, Reader]] = {
+    "aptsched.run": (2, _run),
+    "aptsched.gap": (2, _gap),
+    certificate_log.SCHEMA: (certificate_log.VERSION, _log),
+    instance.SCHEMA: (instance.VERSION, _instance),
+    "aptsched.calibration": (1, _measured),
+    "aptsched.completions": (1, _measured),
+    "aptsched.verification": (2, _measured),
+}

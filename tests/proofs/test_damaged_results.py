@@ -1,0 +1,256 @@
+"""Directories of results that were changed: every claim is held to what it follows from, or is said not to be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import results
+from aptsched.request_rows import COLUMNS
+from commands import call
+from proofs import gap_study, run_study
+
+UNHELD = {"timelines", "gpu", "model", "cost", "times", "scheduling", *gap_study.AS_SAID[:4]}  # whole objects, as said
+HELD_LOOSELY = {
+    *(f"summary.{name}" for name in ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "jain", "pace")),
+    *("summary.num_swapped_blocks", "summary.tbt.median_s", "summary.tbt.p90_s"),
+    *("replays.num_clipped", "replays.num_output_tokens", "replays.num_beyond_context"),
+    *("cache.num_host_blocks", "cache.block_size", "cache.hidden_ratio", "cache.block_bytes"),
+}  # some other values are possible, and nothing tells which is true
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = tmp_path_factory.mktemp("results")
+    return {"run": results.simulated(made), "gap": results.studied(made)}
+
+
+@pytest.fixture(params=["run", "gap"])
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def copy(originals: dict[str, Path], kind: str, tmp_path: Path) -> Path:
+    return shutil.copytree(originals[kind], tmp_path / kind)
+
+
+@pytest.fixture
+def run(originals: dict[str, Path], tmp_path: Path) -> Path:
+    return shutil.copytree(originals["run"], tmp_path / "run")
+
+
+def test_results_hold_as_they_are_written(copy: Path) -> None:
+    """The whole directory, the document alone with what it names, and sealed anew."""
+    assert results.failures(copy) == results.failures(copy / "results.json") == []
+    results.seal(copy)
+    assert results.failures(copy) == []
+
+
+@given(st.data())
+def test_any_byte_that_is_another_is_found(originals: dict[str, Path], data: st.DataObject) -> None:
+    """Of any file but a plot; in results.json unless it says the same, as with another space."""
+    directory = originals[data.draw(st.sampled_from(["run", "gap"]))]
+    file = data.draw(st.sampled_from([path for path in sorted(directory.iterdir()) if path.suffix != ".png"]))
+    before = file.read_bytes()
+    at = data.draw(st.integers(0, len(before) - 1))
+    byte = data.draw(st.sampled_from(b'0123456789.,-[]\n "xe') | st.integers(0, 255))
+    after = before[:at] + bytes([byte]) + before[at + 1 :]
+    file.write_bytes(after)
+    try:
+        found = results.failures(directory)
+    finally:
+        file.write_bytes(before)
+    assert found or after == before or (file.name == "results.json" and json.loads(after) == json.loads(before))
+
+
+def test_a_file_that_is_missing_is_found(copy: Path) -> None:
+    """Each that is named, and the document that names them; plots claim nothing."""
+    for file in sorted(copy.iterdir()):
+        content = file.read_bytes()
+        file.unlink()
+        assert bool(results.failures(copy)) == (file.suffix != ".png")
+        file.write_bytes(content)
+
+
+def changes(directory: Path) -> Iterator[tuple[str, results.Path_, Any]]:
+    """The name of each value of a document, where it is, and others in its place."""
+    for path, value in results.leaves(results.document(directory)):
+        if path[0] not in UNHELD and path[-1] != "sha256":
+            for other in results.others(value):
+                yield ".".join(key for key in path if isinstance(key, str)), path, other
+
+
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_false_claim_is_found_though_every_digest_is_right(copy: Path, kind: str, every: int) -> None:
+    """Each value of results.json changed, one by one; what is not found is of what is said not to be shown."""
+    given, found, passed = results.document(copy), Counter[str](), Counter[str]()
+    for name, path, other in list(changes(copy))[::every]:
+        results.seal(copy, results.replaced(given, path, other))
+        (found if results.failures(copy) else passed)[name] += 1
+    assert set(passed) <= HELD_LOOSELY and sum(found.values()) > 500 // every
+    said = ", ".join(run_study.as_said(given)) if kind == "run" else ""
+    for name in passed:
+        assert name.split(".")[0] in said.split(", ") or ".".join(name.split(".")[:2]) in said
+
+
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_false_cell_of_requests_is_found_though_every_digest_is_right(run: Path, every: int) -> None:
+    """Each cell of a row; a TTFT that is no percentile and changes no objective is the measurement itself."""
+    given, lines = results.document(run), (run / "requests.csv").read_text().splitlines(keepends=True)
+    passed = Counter[str]()
+    for number in range(1, len(lines), every):
+        cells = lines[number].removesuffix("\n").split(",")
+        for column, name in enumerate(COLUMNS[:-1]):
+            for other in _cells(cells[column]):
+                row = ",".join([*cells[:column], other, *cells[column + 1 :]])
+                (run / "requests.csv").write_text("".join([*lines[:number], f"{row}\n", *lines[number + 1 :]]))
+                results.seal(run, given)
+                passed[name] += not results.failures(run)
+    assert {name for name, count in passed.items() if count} <= {"ttft_s"}
+
+
+def _cells(cell: str) -> set[str]:
+    near = {str(int(cell) + 1)} if cell.isdigit() else {repr(float(cell) * 1.01)} if "." in cell else {cell + "x"}
+    return (near | {"", "0", "1", "-1", "finished", "rejected", "unfinished"}) - {cell}
+
+
+@pytest.mark.parametrize("change", ["gone", "twice", "moved", "cut here"])
+def test_a_false_line_is_found_though_every_digest_is_right(run: Path, change: str) -> None:
+    """Of requests.csv and of the logs: one that is gone, there twice, or after its next one; a log cut at a line."""
+    given = results.document(run)
+    for file in sorted(run.iterdir()):
+        if file.suffix not in (".csv", ".jsonl"):
+            continue
+        lines = file.read_text().splitlines(keepends=True)
+        for at in range(len(lines) - (change == "moved")):
+            after = {
+                "gone": [*lines[:at], *lines[at + 1 :]],
+                "twice": [*lines[: at + 1], *lines[at:]],
+                "moved": [*lines[:at], *lines[at : at + 2][::-1], *lines[at + 2 :]],
+                "cut here": lines[:at],
+            }[change]
+            file.write_text("".join(after))
+            results.seal(run, given)
+            assert results.failures(run), (file.name, at)
+        file.write_text("".join(lines))
+
+
+def test_a_log_that_is_cut_at_a_line_holds_alone_and_not_with_its_results(run: Path) -> None:
+    """results.json says how many decisions had a certificate."""
+    log = run / "certificates-aptserve-rate20.jsonl"
+    results.rewritten(log, lambda lines: lines[:-1])
+    assert results.failures(log) == []
+    results.seal(run)
+    assert [reason for reason in results.failures(run) if "num_certified: 13, but 12 follows" in reason]
+
+
+def test_a_log_alone_is_checked(run: Path) -> None:
+    """In a directory without the results beside it."""
+    for name in ("results.json", "requests.csv"):
+        (run / name).unlink()
+    assert results.failures(run) == []
+
+
+def test_a_log_of_an_earlier_study_is_checked_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It belongs to no results, and that is said."""
+    shutil.copy(run / "certificates-aptserve-rate20.jsonl", run / "certificates-before.jsonl")
+    assert call("verify", str(run)) == 0
+    assert "no results.json beside it names it: checked alone" in capsys.readouterr().out
+
+
+def test_a_false_load_is_found(originals: dict[str, Path], tmp_path: Path) -> None:
+    """In the instance and its records alike, with summary, name and options that agree with it."""
+    gap = shutil.copytree(originals["gap"], tmp_path / "gap")
+    text = (gap / "results.json").read_text()
+    (gap / "results.csv").write_text((gap / "results.csv").read_text().replace("0.5", "0.6"))
+    results.seal(gap, json.loads(text.replace("load0.5", "load0.6").replace('"load":0.5', '"load":0.6')))
+    assert any("load: 0.6, but" in reason for reason in results.failures(gap))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["../run/requests.csv"], ["/etc/hostname"], ["."], [""], ["a\nb"], [7], ["requests.csv", "requests.csv"], []],
+)
+def test_files_are_named_once_and_beside_the_document(run: Path, names: list[Any]) -> None:
+    """No path leads elsewhere; requests.csv has to be there."""
+    given = results.document(run)
+    logs = [entry for entry in given["files"] if entry["file"] != "requests.csv"]
+    results.seal(run, given | {"files": [*logs, *({"file": name, "sha256": "0"} for name in names)]})
+    assert results.failures(run)
+
+
+@pytest.mark.parametrize("of", ["other policy", "other rate", "twice", "not there"])
+def test_each_run_has_one_log(run: Path, of: str) -> None:
+    """Of its policy and its rate."""
+    given = results.document(run)
+    entry = next(entry for entry in given["files"] if "policy" in entry)
+    given["files"] += {
+        "other policy": [entry | {"policy": "sjf"}],
+        "other rate": [entry | {"rate_per_s": 7.0}],
+        "twice": [dict(entry)],
+        "not there": [entry | {"file": "certificates-x.jsonl"}],
+    }[of]
+    results.seal(run, given)
+    assert results.failures(run)
+
+
+def test_certificates_that_were_not_asked_for_are_not_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What they came to is as said; logs that are there all the same contradict it."""
+    run = results.simulated(tmp_path, "--certificates", "none")
+    capsys.readouterr()
+    assert call("verify", str(run)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "no certificates were written, as its options say" in out and "summary.gap_worst" in out
+    given = results.document(run)
+    for value in (None, 0, -1):
+        given["summary"][1]["num_certified"] = value
+        results.seal(run, given)
+        assert results.failures(run)
+
+
+def test_options_do_not_do_away_with_logs(run: Path) -> None:
+    """That none were written is no excuse where one is named."""
+    given = results.document(run)
+    results.seal(run, given | {"options": given["options"] | {"certificates": "none"}})
+    assert any("by options.certificates none is written" in reason for reason in results.failures(run))
+
+
+def test_compressed_logs_are_held_to_the_results(tmp_path: Path) -> None:
+    """They hold, and cut off they do not."""
+    run = results.simulated(tmp_path, "--certificates", "gzip")
+    assert results.failures(run) == []
+    log = run / "certificates-aptserve-rate20.jsonl.gz"
+    log.write_bytes(log.read_bytes()[:-9])
+    results.seal(run)
+    assert any("cannot be decompressed" in reason for reason in results.failures(run))
+
+
+def test_a_printed_document_shows_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json without --out has no requests beside it."""
+    (tmp_path / "trace.csv").write_text(results.TRACE)
+    assert call("simulate", "--trace", str(tmp_path / "trace.csv"), *results.SIMULATE, "--json") == 0
+    (tmp_path / "printed.json").write_text(capsys.readouterr().out)
+    (tmp_path / "trace.csv").unlink()
+    reasons = results.failures(tmp_path)
+    assert any("requests.csv is not among them" in reason for reason in reasons)
+
+
+def test_a_warm_up_leaves_out_the_first_requests(tmp_path: Path) -> None:
+    """Those that arrive before its end, and no others."""
+    run = results.simulated(tmp_path, "--warmup", "0.005")
+    assert results.failures(run) == []
+    results.rewritten(run / "requests.csv", lambda lines: [line for line in lines if line.split(",")[2] != "1"])
+    results.seal(run)
+    assert results.failures(run)
