@@ -13,6 +13,7 @@ from aptsched.errors import InputError
 TICKS_PER_S = 10**7  # Azure's clock counts 100 ns; whole ticks keep them apart, float seconds since 1970 would not
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+HUGE = 2**1000  # whole numbers beyond have no float
 MOST_NAMES = 8  # in one line
 ParseTime = Callable[[object], float]
 
@@ -98,17 +99,16 @@ def _time(value: object) -> int | float:
 
 
 def _number(value: object) -> int | float | None:
-    if isinstance(value, str) and "_" not in value:  # Python would read 1_000 as a number
-        value = _parsed(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if abs(value) < 2**1000 else math.inf
-    return value if isinstance(value, float) else None
-
-
-def _parsed(text: str) -> int | float | None:
-    for number in (int, float):  # an int of thousands of digits is refused by Python, and infinite as a float
+    if isinstance(value, str):
+        if "_" in value:  # Python would read 1_000 as a number
+            return None
         try:
-            return number(text)
-        except ValueError:
-            pass
-    return None
+            value = int(value)
+        except ValueError:  # of more than 4,300 digits too, which are infinite as a float
+            try:
+                return float(value)
+            except ValueError:
+                return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if -HUGE < value < HUGE else math.inf
+    return value if isinstance(value, float) else None

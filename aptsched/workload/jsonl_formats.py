@@ -108,7 +108,7 @@ def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None = N
 def _request(path: str, line: int, text: str) -> dict[str, object]:
     where = f"{path}, line {line}: {cells.shown(text.strip())}"
     try:
-        request = json.loads(text, object_pairs_hook=_once)
+        request = DECODER.decode(text)
     except cells.Refused as refusal:
         raise InputError(f"{path}, line {line}, {refusal}") from None
     except json.JSONDecodeError as error:
@@ -130,6 +130,9 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(name for name in names if names.count(name) > 1)
         raise cells.Refused(f"column {cells.listed([twice])}: given twice in an object; once is accepted")
     return result
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _arrivals(where: str, request: dict[str, object]) -> ArrivalColumn | None:
