@@ -15,6 +15,9 @@ from aptsched.workload.synthetic import WORKLOADS
 from aptsched.workload.trace import Trace
 
 DEFAULT_REQUESTS = 100
+MAX_REQUESTS = 10_000_000
+LENGTHS_ALONE = "The trace has lengths alone: arrivals are drawn"
+ROWS = 1  # a stream of the seed apart from that of the arrivals
 DEFAULT_RATE_PER_S, DEFAULT_CV = 3.0, 1.0  # of a trace that has lengths alone
 
 
@@ -27,7 +30,8 @@ class ArrivalSource:
     trace, workload : str or None
         A trace file, or the name of a built-in workload: one of the two.
     num_requests : int or None
-        Of a trace the first ones; None for 100, or all of a shorter trace.
+        Of a file with arrivals its first rows, in the file's own order; of one with lengths alone so many drawn by
+        the seed, each once where there are enough. None for the caller's default, or all of a shorter file.
     cv : float or None
         Coefficient of variation of the gaps between arrivals; None for the default.
     seed : int
@@ -46,69 +50,100 @@ class ArrivalSource:
         if self.seed < 0:
             raise InputError(f"seed: {self.seed} is not accepted; a whole number of at least 0 is")
         if self.num_requests is not None:
-            ranges.whole("num_requests", self.num_requests)
+            ranges.whole("num_requests", self.num_requests, MAX_REQUESTS)
 
 
-def traces(source: ArrivalSource, rates_per_s: Sequence[float] = ()) -> Iterator[tuple[float, Trace]]:
+def traces(
+    source: ArrivalSource, rates_per_s: Sequence[float] = (), default: int | None = DEFAULT_REQUESTS
+) -> Iterator[tuple[float, Trace]]:
     """A trace for each rate, with its rate: the same requests, and the same arrivals drawn out.
 
     Without rates it is one, at the default rate of the workload, or the file's own.
+
+    Parameters
+    ----------
+    source : ArrivalSource
+        A file with arrivals is read no further than its requests.
+    rates_per_s : sequence of float
+    default : int or None
+        Requests where the source does not say how many; None for all of a file.
 
     Raises
     ------
     InputError
         A bad trace, or an option out of range.
     """
-    given = [ranges.number("rate", rate, 1e-6, 1e6) for rate in rates_per_s]
     if source.workload is not None:
-        yield from _generated(source, given)
+        yield from generated(source, source.num_requests or default or DEFAULT_REQUESTS, rates_per_s)
         return
+    read = read_source(source, default)
+    if read.arrived_at_s is None:
+        count = source.num_requests or min(default or len(read), len(read))
+        yield from with_drawn_arrivals(source, read, count, rates_per_s)
+        return
+    yield from drawn_out(read, rates_per_s)
+
+
+def read_source(source: ArrivalSource, default: int | None) -> Trace:
+    """The file of a source: of one with arrivals the first rows, of lengths alone all."""
     assert source.trace is not None
-    trace = _first(read_trace(source.trace), source.num_requests)
-    if trace.arrived_at_s is None:
-        yield from _drawn(source, trace, given)
-        return
+    wanted = source.num_requests
+    read = read_trace(source.trace, wanted or (None if default is None else default + 1))
+    if read.arrived_at_s is None:
+        return read
     if source.cv is not None:
         raise InputError("cv: the trace has arrivals; nothing is accepted here")
-    yield from _drawn_out(trace, trace.arrived_at_s, given)
+    if wanted is not None and wanted > len(read):
+        raise InputError(f"num_requests: {wanted} is not accepted; the trace has {len(read)}, up to that is")
+    if wanted is None and default is not None and len(read) > default:
+        said = (
+            f"The trace has more than {default} requests, of which the first are served; --num-requests says how many."
+        )
+        return read.rows(slice(default)).with_notice(said)
+    return read
 
 
-def _generated(source: ArrivalSource, rates_per_s: Sequence[float]) -> Iterator[tuple[float, Trace]]:
+def generated(
+    source: ArrivalSource, num_requests: int, rates_per_s: Sequence[float] = ()
+) -> Iterator[tuple[float, Trace]]:
+    """So many requests of a built-in workload at each rate."""
     assert source.workload is not None
     known = WORKLOADS.get(source.workload)
-    for rate in rates_per_s or [DEFAULT_RATE_PER_S if known is None else known.rate_per_s]:
+    for rate in checked_rates(rates_per_s) or [DEFAULT_RATE_PER_S if known is None else known.rate_per_s]:
         rng = np.random.default_rng(source.seed)
-        yield rate, generate(source.workload, source.num_requests or DEFAULT_REQUESTS, rng, rate, source.cv)
+        yield rate, generate(source.workload, num_requests, rng, rate, source.cv)
 
 
-def _drawn(source: ArrivalSource, trace: Trace, rates_per_s: Sequence[float]) -> Iterator[tuple[float, Trace]]:
-    cv = DEFAULT_CV if source.cv is None else source.cv
-    for rate in rates_per_s or [DEFAULT_RATE_PER_S]:
-        arrived = gamma_arrivals(len(trace), rate, cv, np.random.default_rng(source.seed))
-        yield rate, dataclasses.replace(trace, arrived_at_s=arrived)
-
-
-def _drawn_out(
-    trace: Trace, arrived_at_s: np.typing.NDArray[np.float64], rates_per_s: Sequence[float]
+def with_drawn_arrivals(
+    source: ArrivalSource, lengths: Trace, num_requests: int, rates_per_s: Sequence[float] = ()
 ) -> Iterator[tuple[float, Trace]]:
+    """So many requests with the lengths of a file, at each rate: rows and arrivals are drawn by the seed.
+
+    All rows are taken in their order; fewer are drawn without replacement, more with it.
+    """
+    cv = DEFAULT_CV if source.cv is None else source.cv
+    said, total = f"{LENGTHS_ALONE} by the seed, their coefficient of variation is {cv:g}", len(lengths)
+    if num_requests != total:
+        rng = np.random.default_rng([source.seed, ROWS])
+        lengths = lengths.rows(rng.choice(total, num_requests, replace=num_requests > total))
+        said += f"; so are the rows, of {total}" + (", some of them several times" if num_requests > total else "")
+    for rate in checked_rates(rates_per_s) or [DEFAULT_RATE_PER_S]:
+        arrived = gamma_arrivals(num_requests, rate, cv, np.random.default_rng(source.seed))
+        yield rate, dataclasses.replace(lengths.with_notice(f"{said}."), arrived_at_s=arrived)
+
+
+def drawn_out(trace: Trace, rates_per_s: Sequence[float] = ()) -> Iterator[tuple[float, Trace]]:
     """The arrivals of a file, all gaps longer or shorter by the same factor; the first request at 0."""
-    since = arrived_at_s - arrived_at_s[0]
+    assert trace.arrived_at_s is not None
+    since = trace.arrived_at_s - trace.arrived_at_s[0]
     own = (len(trace) - 1) / since[-1] if since[-1] > 0 else float("nan")
     if rates_per_s and np.isnan(own):
         raise InputError("rate: all requests of the trace arrive at the same time; nothing is accepted here")
-    for rate in rates_per_s or [own]:
+    for rate in checked_rates(rates_per_s) or [own]:
         factor = own / rate if rates_per_s else 1.0
         yield float(rate), dataclasses.replace(trace, arrived_at_s=since * factor)
 
 
-def _first(trace: Trace, num_requests: int | None) -> Trace:
-    count = min(DEFAULT_REQUESTS, len(trace)) if num_requests is None else num_requests
-    if count > len(trace):
-        raise InputError(f"num_requests: {count} is not accepted; the trace has {len(trace)}, up to that is")
-    arrived = None if trace.arrived_at_s is None else trace.arrived_at_s[:count]
-    return dataclasses.replace(
-        trace,
-        arrived_at_s=arrived,
-        prompt_tokens=trace.prompt_tokens[:count],
-        output_tokens=trace.output_tokens[:count],
-    )
+def checked_rates(rates_per_s: Sequence[float]) -> list[float]:
+    """The rates, each seen to be in range."""
+    return [ranges.number("rate", rate, 1e-6, 1e6) for rate in rates_per_s]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -117,3 +117,18 @@ def _changes(trace: Trace, num_clipped: int) -> Iterator[str]:
     num_without = int((trace.output_tokens == 0).sum())
     if num_without:
         yield f"Of {len(trace)} requests {num_without} have no output tokens: such a request is served one."
+
+
+def beyond_context(replay: Replay, max_context: int) -> int:
+    """Requests whose prompt and output are longer together than the model's context: rejected, or cut at its end."""
+    return int(np.count_nonzero(replay.num_prompt_tokens + replay.num_output_tokens > max_context))
+
+
+def context_notices(replays: Sequence[Replay], max_context: int) -> list[str]:
+    """What is cut at the end of the model's context, of the most requests that a rate has."""
+    largest = max(replays, key=len)
+    beyond = beyond_context(largest, max_context)
+    if not beyond:
+        return []
+    counts = f"Of {len(largest)} requests {beyond} are longer than the context of {max_context} tokens"
+    return [f"{counts}: a prompt is rejected, an output ends there."]

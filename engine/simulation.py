@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -126,18 +125,3 @@ def alone_s(replay: Replay, cost: Cost) -> Floats:
     prefill = Work(prefill_tokens=prompts, prefill_squares=prompts**2)
     decode = Work(decode_seqs=np.ones_like(prompts), context_tokens=prompts + np.maximum(more - 1, 0) / 2)
     return np.asarray(cost.seconds(prefill) + more * cost.seconds(decode), np.float64)
-
-
-def beyond_context(replay: Replay, server: Server) -> int:
-    """Requests whose prompt and output are longer together than the model's context: rejected, or cut at its end."""
-    return int(np.count_nonzero(replay.num_prompt_tokens + replay.num_output_tokens > server.limits.max_context))
-
-
-def context_notices(replays: Sequence[Replay], server: Server) -> list[str]:
-    """What is cut at the end of the model's context, of the most requests that a rate has."""
-    largest = max(replays, key=len)
-    beyond, most = beyond_context(largest, server), server.limits.max_context
-    if not beyond:
-        return []
-    counts = f"Of {len(largest)} requests {beyond} are longer than the context of {most} tokens"
-    return [f"{counts}: a prompt is rejected, an output ends there."]

@@ -119,6 +119,7 @@ def _run(options: dict[str, Any]) -> int:
     from aptsched.report.document import prepare
     from engine import run_files
     from engine.limits import Limits
+    from engine.replay import context_notices
 
     policies = named_policies(options["policy"])
     replays = _replays(options)
@@ -138,7 +139,8 @@ def _run(options: dict[str, Any]) -> int:
     replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
     broken = live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)
-    return _study(policies, replays, server, directory, options, setup, model.notices, broken)
+    notices = [*model.notices, *context_notices(replays, server.limits.max_context)]
+    return _study(policies, replays, server, directory, options, setup, notices, broken)
 
 
 def _replays(options: dict[str, Any]) -> list[Replay]:

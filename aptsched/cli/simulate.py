@@ -114,6 +114,7 @@ def _simulate(options: dict[str, Any]) -> int:
     from engine.cost.gpus import find_gpu
     from engine.cost.shapes import find_model
     from engine.limits import Limits
+    from engine.replay import context_notices
 
     setup = simulation.Setup(
         find_model(options["model"]),
@@ -129,7 +130,8 @@ def _simulate(options: dict[str, Any]) -> int:
     replays = _replays(options)
     directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     tasks = _tasks(options, replays, server, directory)
-    return _study(tasks, replays, setup, directory, options, simulation.context_notices(replays, server))
+    notices = context_notices(replays, server.limits.max_context)
+    return _study(tasks, replays, setup, directory, options, notices)
 
 
 def _replays(options: dict[str, Any]) -> list[Replay]:
@@ -216,6 +218,7 @@ def _document(
     """The document of `aptsched run`, with Jain's index and what is beyond the context."""
     from aptsched.report.document import known
     from engine import run_files, simulation
+    from engine.replay import beyond_context
 
     shown = {name: value for name, value in options.items() if name not in NOT_OF_THE_RESULT}
     described = simulation.describe(setup, server)
@@ -223,7 +226,7 @@ def _document(
     for summary, of_run in zip(document["summary"], metrics, strict=True):
         summary["jain"] = known(of_run.jain)
     for each, replay in zip(document["replays"], replays, strict=True):
-        each["num_beyond_context"] = simulation.beyond_context(replay, server)
+        each["num_beyond_context"] = beyond_context(replay, server.limits.max_context)
     return document
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from aptsched.checks import MAX_COUNT
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 TICKS_PER_S = 10**7  # Azure's clock counts 100 ns; whole ticks keep them apart, float seconds since 1970 would not
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,12 +26,6 @@ class Refused(Exception):
 def bad_row(path: str, line: int, column: str, value: object, accepted: str) -> InputError:
     """One message: file, line, column, value and what is accepted."""
     return InputError(f"{path}, line {line}, column {column}: {shown(value)} is not accepted; {accepted} is")
-
-
-def shown(value: object) -> str:
-    """How a message shows a value: its first 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def listed(names: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from aptsched.workload import arrival_column, cells
 from aptsched.workload.arrival_column import ArrivalColumn
 from aptsched.workload.cells import ParseTime
@@ -108,7 +109,7 @@ def _columns(where: str, header: list[str]) -> tuple[CsvFormat, dict[str, int], 
     names = [name.strip().lower() for name in header]
     chosen = next((known for known in FORMATS if known.matches(names)), None)
     if chosen is None:
-        raise InputError(f"{where}: the header {cells.shown(','.join(header))} is not known; {ACCEPTED}")
+        raise InputError(f"{where}: the header {shown(','.join(header))} is not known; {ACCEPTED}")
     notices = []
     column = None if chosen.time.lower() in names else arrival_column.find(where, [name.strip() for name in header])
     if column is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from aptsched.checks import Ints
 from aptsched.errors import InputError
+from aptsched.shown import shown
 from aptsched.workload import arrival_column, cells
 from aptsched.workload.arrival_column import ArrivalColumn
 from aptsched.workload.rows import Rows
@@ -106,7 +107,7 @@ def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None = N
 
 
 def _request(path: str, line: int, text: str) -> dict[str, object]:
-    where = f"{path}, line {line}: {cells.shown(text.strip())}"
+    where = f"{path}, line {line}: {shown(text.strip())}"
     try:
         request = DECODER.decode(text)
     except cells.Refused as refusal:
@@ -149,7 +150,7 @@ def _values(path: str, line: int, request: dict[str, object], seen: _Objects) ->
     for name in needed:
         if name not in request:
             raise InputError(
-                f"{path}, line {line}, column {name}: missing in an object of {cells.shown(', '.join(request))}; "
+                f"{path}, line {line}, column {name}: missing in an object of {shown(', '.join(request))}; "
                 f"{', '.join(needed)} are needed"
             )
     name, value = seen.time, request[seen.time]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from aptsched import checks
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 
-def whole(field: str, given: int) -> int:
-    """A whole number from 1 to 2**32."""
+def whole(field: str, given: int, most: int = checks.MAX_COUNT) -> int:
+    """A whole number from 1 to `most`."""
     try:
         value = checks.limit(field, given)
     except InputError:
         value = 0
-    if not 1 <= value <= checks.MAX_COUNT:
-        raise InputError(f"{field}: {given!r} is not accepted; a whole number from 1 to 2**32 is")
+    if not 1 <= value <= most:
+        limit = "2**32" if most == checks.MAX_COUNT else str(most)
+        raise InputError(f"{field}: {shown(given)} is not accepted; a whole number from 1 to {limit} is")
     return value
 
 
@@ -21,5 +23,5 @@ def number(field: str, given: float, least: float, most: float) -> float:
     """A number from `least` to `most`."""
     value = float(checks.floats(field, given, ndim=0))
     if not least <= value <= most:
-        raise InputError(f"{field}: {given!r} is not accepted; a number from {least:g} to {most:g} is")
+        raise InputError(f"{field}: {shown(given)} is not accepted; a number from {least:g} to {most:g} is")
     return value

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import BinaryIO
 
-from aptsched import reading
+from aptsched import files, reading
 from aptsched.errors import InputError
-from aptsched.workload.cells import shown
+from aptsched.shown import shown
 from aptsched.workload.csv_formats import ACCEPTED, read_csv
 from aptsched.workload.jsonl_formats import read_jsonl
 from aptsched.workload.trace import Trace
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-MAX_PATH = 200  # characters that a message shows
 
 
 def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) -> Trace:
@@ -71,25 +68,12 @@ def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) ->
     (FAST '25), and the timed_trace data set of vLLM's `bench serve`.
     """
     name = os.fspath(path)
-    with _opened(name) as file:
+    with files.reading(name) as file:
         size = os.fstat(file.fileno()).st_size
         try:
             return _read(name, _numbered_lines(name, file, size), num_requests)
         finally:
             reading.tell(name, size, size)
-
-
-def _opened(path: str) -> BinaryIO:
-    accepted = "the path of a CSV or JSONL file is accepted"
-    shown_path = repr(path) if len(path) <= MAX_PATH else f"{path[:MAX_PATH]!r}..."
-    try:
-        mode = Path(path).stat().st_mode
-        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-            return Path(path).open("rb")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"trace: {shown_path} cannot be read ({reason}); {accepted}") from error
-    raise InputError(f"trace: {shown_path} is a pipe or a device, which may never end; {accepted}")
 
 
 def _read(path: str, lines: Iterator[tuple[int, str]], most: int | None) -> Trace:

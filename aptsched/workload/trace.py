@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,6 +63,22 @@ class Trace:
     def __len__(self) -> int:
         """Number of requests, r."""
         return len(self.prompt_tokens)
+
+    def rows(self, chosen: slice | Ints) -> Trace:
+        """The requests at these rows, with what is said of all."""
+        arrived = None if self.arrived_at_s is None else self.arrived_at_s[chosen]
+        lengths = (self.prompt_tokens[chosen], self.output_tokens[chosen])
+        return Trace(arrived, *lengths, self.num_dropped, self.notices)
+
+    def with_notice(self, notice: str) -> Trace:
+        """The same, with one more line on it."""
+        return replace(self, notices=(*self.notices, notice))
+
+    @property
+    def last_arrival_s(self) -> float:
+        """When the last request arrives, of a trace with arrivals."""
+        assert self.arrived_at_s is not None
+        return float(self.arrived_at_s[-1])
 
 
 def _arrivals(given: Floats, shape: tuple[int, ...]) -> Floats:

@@ -171,19 +171,18 @@ def test_an_unknown_header_names_every_format(tmp_path: Path) -> None:
 
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
     """A missing file, a directory and an impossible name are refused with the reason."""
-    accepted = "the path of a CSV or JSONL file is accepted"
     missing = tmp_path / "missing.csv"
-    assert message(missing) == f"trace: {str(missing)!r} cannot be read (No such file or directory); {accepted}"
-    assert message(tmp_path) == f"trace: {str(tmp_path)!r} cannot be read (Is a directory); {accepted}"
-    assert message(Path("a\0b")).startswith("trace: 'a\\x00b' cannot be read (embedded null")
-    assert message(Path("a" * 5000)) == f"trace: '{'a' * 200}'... cannot be read (File name too long); {accepted}"
+    assert message(missing) == f"{missing}: cannot be read (No such file or directory); a readable file is accepted"
+    assert message(tmp_path) == f"{tmp_path}: a directory is not accepted; a readable file is"
+    assert "cannot be read (embedded null" in message(Path("a\0b"))
+    assert "cannot be read (File name too long)" in message(Path("a" * 5000))
 
 
 def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
     """A pipe that nobody writes to would be waited for, and a device may never end."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/zero")):
-        assert message(path).startswith(f"trace: {str(path)!r} is a pipe or a device, which may never end; ")
+        assert message(path) == f"{path}: a pipe or a device is not accepted; a readable file is"
 
 
 numbers = st.one_of(
