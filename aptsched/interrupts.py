@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 from aptsched import beside
+from aptsched.report.text import CLEAR
 
 EXIT_CODE = 130
 TERMINATED_CODE = 143  # after SIGTERM
@@ -175,7 +176,7 @@ def _watch(
         return
     _note(number)
     pressed.set()
-    print(notice, file=sys.stderr, flush=True)
+    print(f"{CLEAR if sys.stderr.isatty() else ''}{notice}", file=sys.stderr, flush=True)
     for _ in range(presses - 1):
         _note(signal.sigwait(signals))
     if not done.is_set():

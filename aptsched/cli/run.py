@@ -186,10 +186,10 @@ def _study(
     def certificates(policy: str, replay: Replay) -> Path | None:
         return directory and run_files.certificates_path(directory, policy, replay, replays, options["certificates"])
 
-    results, progress = Study(len(policies) * len(replays)), RunProgress()
+    working = [policy for policy in policies if policy.name not in broken]
+    results, progress = Study(len(policies) * len(replays)), RunProgress(len(working) * len(replays))
     try:
         results.failed += [FailedRun(name, each.rate_per_s, why) for each in replays for name, why in broken.items()]
-        working = [policy for policy in policies if policy.name not in broken]
         results.collect(serving.serve_all(working, replays, server, certificates, progress))
     finally:  # whatever ends it, what is done is kept
         progress.end()

@@ -1,40 +1,46 @@
-"""Progress of a run on stderr: a line for each policy and rate, which on a terminal counts the requests that ended."""
+"""Progress of a run on stderr: a line for each policy and rate, under which the requests that ended are counted."""
 
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
+
+from aptsched.report.progress import Progress
 
 if TYPE_CHECKING:
     from engine.replay import Replay
 
-EVERY_S = 0.5
-
 
 class RunProgress:
-    """Writes as it is told; it is a `Watch`."""
+    """Writes as it is told; it is a `Watch`.
 
-    def __init__(self) -> None:
-        self._counts, self._shown_s = sys.stderr.isatty(), 0.0
-        self._is_open = False  # whether the line that counts has no end yet
+    Parameters
+    ----------
+    num_planned : int
+        Runs.
+    """
+
+    def __init__(self, num_planned: int) -> None:
+        self._num_planned, self._num_begun = num_planned, 0
+        self._line: Progress | None = None
 
     def __call__(self, policy: str, replay: Replay, num_ended: int) -> None:
         """So many requests of this run have ended; 0 when it begins."""
-        count, now_s = len(replay), time.monotonic()
+        count = len(replay)
         if num_ended == 0:
             self.end()
-            say(f"{policy}: {count} requests, which arrive over {replay.last_arrival_s:.3g} s")
-        elif self._counts and (now_s - self._shown_s >= EVERY_S or num_ended == count):
-            self._shown_s, self._is_open = now_s, num_ended < count
-            end = "" if self._is_open else "\n"
-            print(f"\r  {num_ended} of {count} ended", end=end, file=sys.stderr, flush=True)
+            self._num_begun += 1
+            which = f"run {self._num_begun} of {self._num_planned}"
+            say(f"{policy}: {count} requests, which arrive over {replay.last_arrival_s:.3g} s ({which})")
+            self._line = Progress(count, "requests ended")
+        elif self._line is not None:
+            self._line.tell(num_ended)
 
     def end(self) -> None:
-        """Ends the line that counts, where a run has not come to its end."""
-        if self._is_open:
-            self._is_open = False
-            say("")
+        """Leaves nothing of the line that counts."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
 
 def say(text: str) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from aptsched.report import text
+from aptsched.report.text import CLEAR
 
 REDRAW_S, SAY_S = 0.2, 30.0
 SURE_S = 2.0  # before that nothing is said of the time that is left
-CLEAR = "\r\x1b[K"
 
 
 class Progress:

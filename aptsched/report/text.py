@@ -7,6 +7,7 @@ import textwrap
 from typing import TextIO
 
 WIDTH = 80
+CLEAR = "\r\x1b[K"  # of a terminal: back to the first column, and nothing behind it
 
 
 def columns(file: TextIO | None = None, least: int = WIDTH) -> int:

@@ -6,14 +6,18 @@ import io
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aptsched import reading
-from aptsched.report.progress import CLEAR, FileProgress, Progress
+from aptsched.cli.run_progress import RunProgress
+from aptsched.report.progress import FileProgress, Progress
+from aptsched.report.text import CLEAR
 from aptsched.workload import read_trace
 from engine import calibration
+from engine.replay import Replay
 from tiny_model import OPT, save_model
 
 
@@ -82,6 +86,22 @@ def test_a_file_is_shown_in_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     for num_read in (10**6, 3 * 10**7, 10**8):
         progress("big.csv", num_read, 10**8)
     assert file.getvalue() == f"{CLEAR}1 of 100 MB read: big.csv{CLEAR}"
+
+
+def test_a_run_counts_under_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which run of how many it is, and on a terminal the requests that ended, also of a run that is broken off."""
+    replay = Replay(np.arange(5.0), np.ones(5, np.int64), np.ones(5, np.int64))
+    for file, counted in ((Terminal(), f"{CLEAR}1 of 5 requests ended{CLEAR}"), (io.StringIO(), "")):
+        monkeypatch.setattr("sys.stderr", file)
+        progress = RunProgress(2)
+        for policy in ("fcfs", "aptserve"):
+            for num_ended in range(3):
+                progress(policy, replay, num_ended)
+        progress.end()
+        assert file.getvalue() == (
+            f"fcfs: 5 requests, which arrive over 4 s (run 1 of 2)\n{counted}"
+            f"aptserve: 5 requests, which arrive over 4 s (run 2 of 2)\n{counted}"
+        )
 
 
 def test_a_calibration_counts_its_measurements(tmp_path: Path) -> None:
