@@ -107,7 +107,7 @@ def generate(
     -------
     Trace
         [num_requests]. Arrivals are rounded to microseconds, as logs have them. Where the source was cut at 2048 tokens
-        a request, an output that would exceed it is cut.
+        a request, an output that would exceed it is cut, and it is said.
 
     Raises
     ------
@@ -129,8 +129,10 @@ def generate(
     num_requests = ranges.whole("num_requests", num_requests)
     prompts = workload.prompt.sample(num_requests, rng)
     outputs = workload.output.sample(num_requests, rng)
-    if workload.max_total_tokens is not None:
-        outputs = np.minimum(outputs, workload.max_total_tokens - prompts)
+    most, notices = workload.max_total_tokens, list[str]()
+    if most is not None and (prompts + outputs > most).any():
+        outputs = np.minimum(outputs, most - prompts)
+        notices.append(f"{name}: outputs end where prompt and output come to {most} tokens, as in its source.")
     rate_per_s = workload.rate_per_s if rate_per_s is None else rate_per_s
     arrived = gamma_arrivals(num_requests, rate_per_s, workload.cv if cv is None else cv, rng)
-    return Trace(arrived.round(6), prompts, outputs)
+    return Trace(arrived.round(6), prompts, outputs, notices=tuple(notices))

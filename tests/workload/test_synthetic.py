@@ -110,3 +110,14 @@ def test_an_unknown_workload_lists_what_there_is(name: str) -> None:
     message = f"workload: {name!r} is not known; sharegpt, humaneval, longbench, azure-code are accepted"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         generate(name, 5, np.random.default_rng(0))
+
+
+def test_outputs_that_are_cut_are_said() -> None:
+    """Of a source that has a limit, and only where one meets it; no request passes it."""
+    cut, whole, free = (
+        generate(name, n, np.random.default_rng(0))
+        for name, n in (("sharegpt", 5000), ("sharegpt", 1), ("humaneval", 5000))
+    )
+    assert (cut.prompt_tokens + cut.output_tokens).max() == 2048
+    assert cut.notices == ("sharegpt: outputs end where prompt and output come to 2048 tokens, as in its source.",)
+    assert whole.notices == free.notices == ()
