@@ -39,7 +39,7 @@ def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain")
         return None
     name = re.sub(r"[^A-Za-z0-9.]+", "-", policy).strip("-.")
     if not BUILT_IN.fullmatch(policy):
-        name = f"{name[-80:]}-{hashlib.sha256(policy.encode(errors='surrogateescape')).hexdigest()[:8]}"
+        name = f"{name[-40:]}-{hashlib.sha256(policy.encode(errors='surrogateescape')).hexdigest()[:8]}"
     short = f"{rate_per_s:g}" if rate_per_s is not None else ""
     rate = "" if rate_per_s is None else f"-rate{short if float(short) == rate_per_s else repr(rate_per_s)}"
     return f"certificates-{name}{rate}{suffix}"

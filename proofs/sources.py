@@ -117,7 +117,9 @@ def _gap(file: Path, document: dict[str, Any]) -> Source:
 
 def _run(file: Path, document: dict[str, Any]) -> Source:
     run_study.check(document)
-    count = sum(len(document[name]) for name in ("summary", "files")) + 1
+    sizes = [summary.get("num_requests") for summary in document["summary"] if isinstance(summary, dict)]
+    num_rows = sum(size for size in sizes if type(size) is int and size > 0)
+    count = sum(len(document[name]) for name in ("summary", "files")) + num_rows + 1
     verdicts = run_study.verdicts(document, file.parent)
     notes = (AS_SAID + ", ".join(run_study.as_said(document)), *run_study.notes(document))
     return Source(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)

@@ -25,6 +25,7 @@ class Progress:
     Parameters
     ----------
     total : int
+        About.
     unit : str
         What is counted, in the plural.
     file : text file
@@ -72,7 +73,7 @@ class Progress:
 
     def _line(self, num_done: int, doing: str, now_s: float) -> str:
         passed_s = now_s - self._began_s
-        line = f"{num_done:,} of {self._total:,} {self._unit}"
+        line = f"{num_done:,} of {max(self._total, num_done):,} {self._unit}"
         if passed_s >= SURE_S and 0 < num_done < self._total:
             line += f", {_duration(passed_s / num_done * (self._total - num_done))} left"
         return f"{line}: {''.join(c if c.isprintable() else '?' for c in doing)}" if doing else line

@@ -36,12 +36,16 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert widest(capsys, "list") <= 80
 
 
-def test_simulate(deep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_and_verify(deep: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """All policies with all their options, and one from a file far away, at rates of a fraction and of thousands."""
     (deep / "own.py").write_text(POLICY)
     own = f"{deep / 'own.py'}:AVeryLongNameForAPolicyThatIsOneOfOurOwnAllTheSame"
     rates = ["--rate", "0.123456789", "12345.678", "--out", str(deep / "out")]
     assert widest(capsys, *SIMULATED, *rates, "--policy", *ALL, own) <= 80
+    monkeypatch.chdir(deep)
+    assert call("verify", "out") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines if " entries hold" not in line)  # the name of a file is in one piece
 
 
 def test_gap_snapshot_and_solve(deep: Path, capsys: pytest.CaptureFixture[str]) -> None:
