@@ -18,6 +18,7 @@ from aptsched.view import View
 from engine.arrivals import Arrivals
 from engine.batch import Executor, Step
 from engine.book import RequestBook
+from engine.certificate_check import certifies_itself, check_certificate
 from engine.clock import Clock
 from engine.iteration import Iteration, iteration_of
 from engine.limits import Limits, need
@@ -79,6 +80,7 @@ class Loop:
         self.on_record, self.on_iteration, self.on_token = on_record, on_iteration, on_token
         self._book = RequestBook(pool, self.limits, eos_token_ids, on_record)
         self._table = self._book.table
+        self._certified = certifies_itself(policy)
         self._num_iterations = 0
         self._in_step = False
         self._aborting: list[int] = []  # until the end of the step
@@ -117,10 +119,7 @@ class Loop:
         self._book.hand_over()
 
     def _bring_in(self, until_s: float) -> float:
-        """Adds the requests of the run that arrive up to then; what is wrong with them ends the run. Returns the next.
-
-        Called by a callback, to whom it is nothing.
-        """
+        """Adds those of the run that arrive up to then; what is wrong with them is the run's. Returns the next time."""
         try:
             for request in self._arrivals.until(until_s):
                 self._book.add(request)
@@ -244,6 +243,8 @@ class Loop:
         with self._hold:
             plan = self.policy.decide(view)
         check_plan(plan, view)
+        if not self._certified:
+            check_certificate(plan, view)
         applied = self._apply(plan, view)
         planned = perf_counter()
         step = self._execute(applied)

@@ -37,7 +37,7 @@ def check_plan(plan: Plan, view: View) -> None:
         if rows is NOTHING or rows is seen:
             continue
         seen = rows
-        _check_integers(name, rows)
+        check_integers(name, rows)
         if len(rows):
             _check_rows(name, rows, view)
     if len(plan.swap_out) or len(plan.swap_in) or view.free_host_blocks < view.num_host_blocks:
@@ -62,7 +62,8 @@ def _check_rows(name: str, rows: Ints, view: View) -> None:
         raise PlanError(f"{name}: request {view.request_id[twice]} is there twice; each row once is accepted")
 
 
-def _check_integers(name: str, array: Ints) -> None:
+def check_integers(name: str, array: Ints) -> None:
+    """Refuses what is no int64 array with one axis."""
     if not isinstance(array, np.ndarray) or array.dtype != INT64 or array.ndim != 1:
         shown = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
         raise PlanError(f"{name}: {shown} is not accepted; an int64 array with one axis is")
@@ -113,7 +114,7 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
     rows = plan.request
     for name in ("num_tokens", "form"):
         array = getattr(plan, name)
-        _check_integers(name, array)
+        check_integers(name, array)
         if len(array) != len(rows):
             raise PlanError(f"{name}: {len(array)} entries are not accepted; {len(rows)}, one for each row, are")
     if not len(rows):

@@ -235,7 +235,7 @@ def test_ctrl_c_ends_with_what_is_done_written(base: list[str], tmp_path: Path) 
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     table, rest = process.communicate(timeout=120)
-    assert process.returncode == 130 and "interrupted: 0 of 1 runs were done" in rest
+    assert process.returncode == 130 and "interrupted: 0 of 1 runs were done" in rest, (process.returncode, rest, table)
     said = re.search(r"aptserve, 2 a second: (\d+) of 50 requests had ended, (\d+) are unfinished: interrupted", table)
     assert said is not None and sum(map(int, said.groups())) == 50 and "50 of 50" not in rest
     document = json.loads((tmp_path / "results.json").read_text())
