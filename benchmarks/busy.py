@@ -90,7 +90,7 @@ def main() -> None:
     )
     batches = [uniform_batch(size, cached, 1, form, cache) for size, cached, form in DECODES]
     rows = rounds(executor, batches, options.loops, options.repeats)
-    show(Console(width=None if sys.stdout.isatty() else 120), f"decodes beside {options.loops} busy processes", rows)
+    show(f"decodes beside {options.loops} busy processes", rows)
     options.out.mkdir(parents=True, exist_ok=True)
     write(options.out / "busy.json", json.dumps({"machine": machine(), "loops": options.loops, "rows": rows}, indent=1))
 

@@ -21,17 +21,15 @@ import platform
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from aptsched.cli.policies import named_policies
 from aptsched.files import write
 from aptsched.metrics import summarise
 from aptsched.request import SLO
+from benchmarks.tables import Row, show
 from engine import calibration, live, memory
 from engine.arrival_source import ArrivalSource
 from engine.calibration import Calibration
@@ -44,7 +42,6 @@ from engine.replay import Replay
 from engine.serving import NamedPolicy, ServedRun, Server, serve
 from engine.simulated_replays import simulated_replays
 
-Row = dict[str, Any]
 KNEE = 0.9  # of the requests within both objectives
 SHARES = (0.6, 1.0, 1.5)  # of the rate at the knee
 
@@ -107,17 +104,6 @@ def compared(policy: str, rate_per_s: float, lives: list[tuple[float, float]], c
         "time_apart": abs(computed[1] / span_s - 1),
         "live_runs": [list(each) for each in lives],
     }
-
-
-def show(console: Console, rows: list[Row]) -> None:
-    """A table of rows."""
-    names = [name for name in rows[0] if name != "live_runs"]
-    table = Table(title="live (median) against computed")
-    for name in names:
-        table.add_column(name.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"{row[name]:.3g}" if isinstance(row[name], float) else row[name] for name in names))
-    console.print(table)
 
 
 def parsed() -> argparse.Namespace:
@@ -183,7 +169,8 @@ def main() -> None:
         for rate in rates
         for policy in policies
     ]
-    show(Console(width=None if sys.stdout.isatty() else 120), rows)
+    shown = [{name: value for name, value in row.items() if name != "live_runs"} for row in rows]
+    show("live (median) against computed", shown)
     machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
     document: Row = {**machine, "options": {name: str(value) for name, value in vars(options).items()}}
     document |= {"calibration": dataclasses.asdict(profile), "num_blocks": blocks, "rows": rows}

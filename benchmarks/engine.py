@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.console import Console
 
 from aptsched.cache import CacheForm
 from aptsched.files import write
@@ -240,21 +238,20 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     rng, dtype = np.random.default_rng(options.seed), DTYPES[options.dtype]
     engine, peer = both_sides(dtype, options.seed)
-    console = Console(width=None if sys.stdout.isatty() else 120)
     speed = [against_generate(engine, peer, batch, rng, options.repeats) for batch in options.batches]
     speed += [against_continuous(engine, peer, count, rng, options.repeats) for count in options.in_flight]
     if speed:
-        show(console, f"output tokens/s, {options.dtype}, {options.threads} threads", speed)
+        show(f"output tokens/s, {options.dtype}, {options.threads} threads", speed)
     beside = []
     if options.dtype == "fp32" and options.batches:
         beside = [against_generate(*both_sides(torch.bfloat16, options.seed), 1, rng, options.repeats)]
-        show(console, f"output tokens/s, bf16, {options.threads} threads", beside)
+        show(f"output tokens/s, bf16, {options.threads} threads", beside)
     read = [weights_read(engine.executor, options.repeats)]
-    show(console, "a decode at batch 1: weights read a second, over a sum of 512 MiB", read)
+    show("a decode at batch 1: weights read a second, over a sum of 512 MiB", read)
     hidden = hidden_cost(engine.executor, options.repeats)
-    show(console, "decode with hidden requests: extra time over matrix products of that shape", hidden)
+    show("decode with hidden requests: extra time over matrix products of that shape", hidden)
     scheduling = scheduling_share(engine.executor.decoder, rng)
-    show(console, "scheduling: share of an iteration", scheduling)
+    show("scheduling: share of an iteration", scheduling)
     machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
     document: dict[str, Any] = {**machine, "options": {k: str(v) for k, v in vars(options).items()}}
     document |= {"speed": speed, "bf16": beside, "weights_read": read, "hidden": hidden, "scheduling": scheduling}

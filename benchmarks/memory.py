@@ -16,17 +16,16 @@ import gc
 import json
 import math
 import resource
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from aptsched.files import write
 from aptsched.policies.aptserve import AptServe
+from benchmarks.tables import show
 from engine.engine import Engine
 from engine.memory import scratch_bytes
 from engine.model import Model, load_model
@@ -137,15 +136,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.requests < 1:
         parser.error(f"--requests: {options.requests} is not accepted; at least 1 is")
-    console = Console(width=None if sys.stdout.isatty() else 120)
     parts = made_of(options.seed)
-    table = Table(title="SmolLM2, MHA twin, fp32: MiB")
-    for name in parts:
-        table.add_column(name.removesuffix("_mib").replace("_", " "), justify="right")
-    table.add_row(*(f"{size:.0f}" for size in parts.values()))
-    console.print(table)
+    show(
+        "SmolLM2, MHA twin, fp32",
+        [{"part": name.removesuffix("_mib").replace("_", " "), "MiB": f"{size:.0f}"} for name, size in parts.items()],
+    )
     rows = growth(options.requests, options.seed, Console(stderr=True))
-    console.print(", ".join(f"{row['requests']:.0f}: {row['resident_mib']:.0f} MiB" for row in rows))
+    show(
+        "resident memory of a small model over its requests",
+        [{name: round(n) for name, n in row.items()} for row in rows],
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     write(options.out / "memory.json", json.dumps({"parts": parts, "growth": rows}, indent=1))
 

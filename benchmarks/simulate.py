@@ -16,13 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from aptsched.cli.policies import named_policies
 from aptsched.files import write
@@ -113,7 +111,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error(f"--rounds: {options.rounds} is not accepted; at least 1 is")
-    console = Console(width=None if sys.stdout.isatty() else 120)
     tables = {
         f"OPT-13B on A100-40GB, ShareGPT at {RATE_PER_S:g} requests a second; microseconds an iteration": by_policy(
             options.num_requests, options.rounds, options.seed
@@ -124,7 +121,7 @@ def main() -> None:
     if options.trace:
         tables["Llama-3-8B on A100-80GB, the whole trace"] = whole_trace(options.trace)
     for title, rows in tables.items():
-        show(console, title, rows)
+        show(title, rows)
     machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
     document = {**machine, "options": {name: str(value) for name, value in vars(options).items()}, "tables": tables}
     options.out.mkdir(parents=True, exist_ok=True)
