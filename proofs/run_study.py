@@ -18,10 +18,10 @@ from proofs.run_requests import Row, row_against
 
 DOCUMENT = (
     *("schema", "version", "options", "versions", "machine", "model", "cache", "times", "complete", "notices"),
-    *("replays", "summary", "holds", "rejected", "timelines", "files"),
+    *("replays", "summary", "holds", "rejected", "failed", "timelines", "files"),
 )
-LISTS = ("notices", "replays", "summary", "holds", "rejected", "timelines", "files")
-CHECKED = (*("schema", "version", "complete", "replays", "summary", "holds", "rejected", "files"), "sha256")
+LISTS = ("notices", "replays", "summary", "holds", "rejected", "failed", "timelines", "files")
+CHECKED = (*("schema", "version", "complete", "replays", "summary", "holds", "rejected", "failed"), "files", "sha256")
 REQUESTS = "requests.csv"
 Run = tuple[str, float | None]  # policy and rate
 
@@ -64,6 +64,7 @@ def as_said(document: dict[str, Any]) -> list[str]:
     unknown = [name for name in given if name not in run_summary.NEEDED or name in run_summary.AS_SAID]
     gaps = ["num_certified", "gap_mean", "gap_worst"] if _none_written(document) else []
     of_replays = [name for name in run_whole.REPLAY_AS_SAID if any(name in r for r in _objects(document["replays"]))]
+    fields += ["failed.reason"] if document["failed"] else []
     return [*fields, *(f"summary.{name}" for name in [*unknown, *gaps]), *(f"replays.{name}" for name in of_replays)]
 
 

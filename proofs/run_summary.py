@@ -16,7 +16,8 @@ from proofs.iterations import Log
 from proofs.records import check_names, is_equal, is_whole
 from proofs.run_requests import Row, latencies_of, metrics_of, rows_against
 
-RUN = ("policy", "rate_per_s", "complete")
+RUN = ("policy", "rate_per_s", "complete", "reason")
+INTERRUPTED = "interrupted"
 METRICS = tuple(name for name in Metrics.__dataclass_fields__ if name != "jain")
 COUNTS = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "num_certified")
 SECONDS = ("busy_s", "scheduling_s", "kv_block_s", "hidden_block_s")
@@ -45,11 +46,25 @@ def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | N
     yield from rows_against(rows, each)
     with np.errstate(over="ignore", invalid="ignore"):
         facts = {name: _plain(value) for name, value in asdict(metrics_of(rows, each)).items() if name in METRICS}
-    facts |= {"num_blocks": num_blocks} | _shares(summary) | ({} if log is None else _gaps(log))
+    facts |= (
+        {"num_blocks": num_blocks, "complete": summary["reason"] != INTERRUPTED}
+        | _shares(summary)
+        | ({} if log is None else _gaps(log))
+    )
     for name, fact in facts.items():
         if name not in AS_SAID and not is_equal(summary[name], fact):
             yield f"{name}: {shown(summary[name])}, but {shown(fact)} follows"
+    yield from _reason_against(summary["reason"], rows)
     yield from _bounds_against(summary, each, log)
+
+
+def _reason_against(reason: Any, rows: Sequence[Row]) -> Iterator[str]:
+    """It is that of every unfinished request; without one there is none but Ctrl-C, unless a warm-up left some out."""
+    facts = sorted({row["reason"] for row in rows if row["outcome"] == "unfinished"})
+    if not facts and isinstance(reason, str) and (rows[0]["request_id"] > 0 or reason == INTERRUPTED):
+        return
+    if facts != ([] if reason is None else [reason]):
+        yield f"reason: {shown(reason)}, but of the unfinished requests it is {shown(facts)}"
 
 
 def _plain(value: Any) -> Any:
@@ -82,8 +97,6 @@ def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -
     if wrong:
         yield f"{wrong[0]}: {shown(summary[wrong[0]])} is not accepted; at least 0 is, of things a whole number"
         return
-    if type(summary["complete"]) is not bool:
-        yield f"complete: {shown(summary['complete'])} is not accepted; true or false is"
     least = summary["num_certified"] if log is None else max(log.last + 1, summary["num_certified"])
     if summary["num_iterations"] < least:
         yield f"num_iterations: {summary['num_iterations']} with {summary['num_certified']} decisions, the last {least}"

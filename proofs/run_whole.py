@@ -27,13 +27,14 @@ THEM = ("request_id", "arrived_at_s", "num_prompt_tokens")  # what is the same f
 
 
 def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iterator[str]:
-    """What there is against `replays`, `complete`, `holds`, `rejected` and `timelines`; each run holds."""
+    """What there is against the lists about all runs, and whether these are complete; each run holds."""
     rates = [replay.get("rate_per_s") if isinstance(replay, dict) else None for replay in document["replays"]]
     for replay, rate in zip(document["replays"], rates, strict=True):
         of_rate = [rows for (_, at), rows in runs.items() if at == rate]
         yield from _replay_against(replay, of_rate, document["options"])
     policies = list(dict.fromkeys(policy for policy, _ in runs))
-    planned = _asked(document["options"]) or policies
+    planned = _asked(document["options"]) or list(dict.fromkeys([*policies, *_policies(document["failed"])]))
+    yield from _failed_against(document["failed"], runs, [(policy, rate) for policy in planned for rate in rates])
     done = all(summary["complete"] for summary in document["summary"]) and len(runs) == len(planned) * len(rates)
     if not is_equal(document["complete"], done) or not set(policies) <= set(planned):
         yield f"complete: {shown(document['complete'])}, with {len(runs)} runs of {', '.join(planned)}"
@@ -52,6 +53,22 @@ def _asked(options: Any) -> list[str]:
     if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
         return []
     return list(dict.fromkeys(part.strip() for text in given for part in text.split(",") if part.strip()))
+
+
+def _policies(failed: Sequence[Any]) -> list[str]:
+    return [entry["policy"] for entry in failed if isinstance(entry, dict) and isinstance(entry.get("policy"), str)]
+
+
+def _failed_against(failed: Sequence[Any], runs: Mapping[Run, Any], planned: Sequence[Run]) -> Iterator[str]:
+    """What there is against runs that came to nothing: each was planned, is there once, and not among the others."""
+    seen = set(runs)
+    for entry in failed:
+        check_names("entry of failed", entry, ("policy", "rate_per_s", "reason"))
+        run = (entry["policy"], entry["rate_per_s"])
+        if run not in planned or run in seen or not isinstance(entry["reason"], str) or not entry["reason"]:
+            yield f"failed: {shown(entry)} is not accepted; a planned run that is in no summary is, with the reason"
+            return
+        seen.add(run)
 
 
 def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any) -> Iterator[str]:

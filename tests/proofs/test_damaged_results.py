@@ -247,6 +247,54 @@ def test_a_printed_document_shows_nothing(tmp_path: Path, capsys: pytest.Capture
     assert any("requests.csv is not among them" in reason for reason in reasons)
 
 
+@pytest.fixture
+def with_failures(tmp_path: Path) -> Path:
+    """Results of a policy that serves and one that says plans that are not legal."""
+    policy = tmp_path / "mine.py"
+    policy.write_text(FAILING)
+    (tmp_path / "trace.csv").write_text(results.TRACE)
+    given = ("simulate", "--trace", str(tmp_path / "trace.csv"), *results.SIMULATE, "--out", str(tmp_path / "run"))
+    assert call(*given, "--policy", "fcfs", f"{policy}:Failing") == 2
+    return tmp_path / "run"
+
+
+FAILING = """
+from aptsched.plan import Plan
+class Failing:
+    def decide(self, view):
+        return None
+"""
+
+
+def test_runs_that_failed_are_not_missed(with_failures: Path) -> None:
+    """The others hold; that all is complete does not, nor a failure that nobody planned or that was served."""
+    given = results.document(with_failures)
+    assert results.failures(with_failures) == [] and len(given["failed"]) == 2 and not given["complete"]
+    first = given["failed"][0]
+    others = [{**first, "policy": "sjf"}, {**first, "policy": "fcfs"}, first, {**first, "rate_per_s": 7.0}, 7, None]
+    for failed in ([first | {"reason": ""}], *([*given["failed"], other] for other in others)):
+        results.seal(with_failures, given | {"failed": failed})
+        assert results.failures(with_failures), failed
+    results.seal(with_failures, given | {"complete": True})
+    assert results.failures(with_failures)
+
+
+def test_a_run_that_was_given_up_says_so(tmp_path: Path) -> None:
+    """The reason of the run is that of its unfinished requests."""
+    policy = tmp_path / "idle.py"
+    policy.write_text(FAILING.replace("return None", "return Plan()"))
+    (tmp_path / "trace.csv").write_text(results.TRACE)
+    given = ("simulate", "--trace", str(tmp_path / "trace.csv"), *results.SIMULATE, "--out", str(tmp_path / "run"))
+    assert call(*given, "--policy", f"{policy}:Failing") == 0
+    run = tmp_path / "run"
+    document = results.document(run)
+    reasons = [summary["reason"] for summary in document["summary"]]
+    assert results.failures(run) == [] and reasons[:2] == [None, None] and reasons[2].startswith("nothing ran")
+    for at, reason in ((2, None), (2, "interrupted"), (2, "x"), (2, 7), (2, []), (0, reasons[2]), (0, "interrupted")):
+        results.seal(run, results.replaced(document, ("summary", at, "reason"), reason))
+        assert results.failures(run)
+
+
 def test_a_warm_up_leaves_out_the_first_requests(tmp_path: Path) -> None:
     """Those that arrive before its end, and no others."""
     run = results.simulated(tmp_path, "--warmup", "0.005")
