@@ -114,7 +114,8 @@ class Engine:
         Raises
         ------
         InputError
-            A prompt that is empty or has tokens that the model does not know; a text where there is no tokenizer.
+            A prompt that is empty, is not Unicode, or has tokens that the model does not know; a text where there is
+            no tokenizer.
         """
         each = list(params) if isinstance(params, Sequence) else [params or SamplingParams()] * len(prompts)
         if len(each) != len(prompts):
@@ -162,6 +163,8 @@ class Engine:
             if tokenizer is None:
                 raise InputError("prompt: a text is not accepted, for the model has no tokenizer; token ids are")
             prompt = tokenizer.encode(prompt)
+        if isinstance(prompt, (bytes, bytearray)) or not hasattr(prompt, "__len__"):
+            raise InputError(f"prompt: {type(prompt).__name__} is not accepted; a text or a sequence of token ids is")
         if not len(prompt):
             raise InputError("prompt: an empty one is not accepted; at least one token is")
         for token_id in prompt:

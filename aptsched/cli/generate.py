@@ -102,7 +102,8 @@ def _generate(
 
     if model.tokenizer is None:
         raise InputError(
-            f"model: {model.name} has no tokenizer; one with a tokenizer.json, or a .gguf file, is accepted"
+            f"model: {model.name} has no tokenizer; one with a tokenizer.json, with OPT's vocab.json and merges.txt, "
+            "or a .gguf file, is accepted"
         )
     stop_token_ids = tuple(_stop_token(model, text) for text in stop_tokens)
     params = dataclasses.replace(params, stop_token_ids=stop_token_ids)
@@ -127,7 +128,10 @@ def _prompt_tokens(tokenizer: Tokenizer, text: str, chat: bool | None) -> list[i
 
 
 def _stop_token(model: Model, text: str) -> int:
+    from engine.models.text import check_unicode
+
     assert model.tokenizer is not None
+    check_unicode("stop_token", text)
     if text.isdecimal() and len(text) < MAX_DIGITS and int(text) < model.config.vocab_size:
         return int(text)
     token_ids = model.tokenizer.encode(text, add_special_tokens=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -15,8 +13,8 @@ from engine.models.config import ModelConfig
 from engine.models.faults import listed, located, renamed
 from engine.models.gguf_header import Header, TensorInfo, read_header
 from engine.models.gguf_keys import KEYS, PREFIX, check_keys, head_dim, number, rope_factor
+from engine.models.gguf_special_tokens import end_token_ids, token_id
 from engine.models.gguf_tokenizer import tokenizer_of
-from engine.models.hf_config import token_ids
 from engine.models.rope import RopeScaling
 from engine.models.tokenizer import Tokenizer
 from engine.models.weights import Weights
@@ -54,6 +52,7 @@ def load(
         config = _config(header)
         _check(config, header)
         tokenizer = tokenizer_of(header.metadata)
+        _check_vocabulary(config, header)
 
     def read(name: str, shape: Shape) -> torch.Tensor:
         tensor = _tensor(header, _gguf_name(name))
@@ -91,8 +90,8 @@ def _config(header: Header) -> ModelConfig:
             attention_bias="blk.0.attn_q.bias" in tensors,
             mlp_bias="blk.0.ffn_gate.bias" in tensors,
             tied="output.weight" not in tensors,
-            bos_token_id=metadata.get("tokenizer.ggml.bos_token_id"),
-            eos_token_ids=_eos_token_ids(metadata),
+            bos_token_id=token_id(metadata, "bos_token_id"),
+            eos_token_ids=end_token_ids(metadata),
             name=str(metadata.get("general.name", header.path.stem)),
             notices=notices,
         )
@@ -118,11 +117,6 @@ def _rope_scaling(header: Header) -> RopeScaling | None:
     return None if factor == 1.0 else RopeScaling("linear", factor=factor)
 
 
-def _eos_token_ids(metadata: Mapping[str, Any]) -> tuple[int, ...]:
-    keys = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
-    return tuple(dict.fromkeys(i for key in keys for i in token_ids(key, metadata.get(key))))
-
-
 def _gguf_name(name: str) -> str:
     module, _, kind = name.rpartition(".")
     if not module.startswith("layers."):
@@ -145,6 +139,13 @@ def _check(config: ModelConfig, header: Header) -> None:
     faults += [f"{name}: not a tensor of this model" for name in header.tensors if name not in needed]
     if faults:
         raise InputError(listed(faults, "; "))
+
+
+def _check_vocabulary(config: ModelConfig, header: Header) -> None:
+    tokens = header.metadata.get("tokenizer.ggml.tokens", ())
+    if len(tokens) > config.vocab_size:
+        rows = f"{config.vocab_size} are, the rows of token_embd.weight"
+        raise InputError(f"tokenizer.ggml.tokens: {len(tokens)} are not accepted; up to {rows}")
 
 
 def _tensor(header: Header, name: str) -> torch.Tensor:

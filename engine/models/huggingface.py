@@ -54,18 +54,22 @@ def load(
 
 
 def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
-    """The configuration, with the end-of-text tokens of generation_config.json where there are any."""
+    """The configuration, with the end-of-text tokens that transformers' `generate` would stop at.
+
+    Those are the ones of generation_config.json where there is one, though it names none, and else of config.json; the
+    default of the configuration's class does not count.
+    """
     path, generation = Path(directory) / "config.json", Path(directory) / "generation_config.json"
     content = read_json(path)
     with located(path):
         config = from_hf(content, name=Path(directory).resolve().name)
-    if not os.path.lexists(generation):
-        return config
-    content = read_json(generation)
-    with located(generation):
+    notices = config.notices
+    if os.path.lexists(generation):
+        path, content = generation, read_json(generation)
+        notices = (*notices, *generation_notices(content))
+    with located(path):
         eos = token_ids("eos_token_id", content.get("eos_token_id"))
-    notices = (*config.notices, *generation_notices(content))
-    return dataclasses.replace(config, eos_token_ids=eos or config.eos_token_ids, notices=notices)
+    return dataclasses.replace(config, eos_token_ids=eos, notices=notices)
 
 
 def _stored(directory: Path, config: ModelConfig) -> tuple[dict[str, Stored], tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import torch
 
 from aptsched.errors import InputError
 from aptsched.shown import WORD_CHARS, shown
-from engine.models import gguf_file, huggingface, tokenizer, weights
+from engine.models import gguf_file, hf_tokenizer, huggingface, weights
 from engine.models.config import ModelConfig
 from engine.models.json_object import is_directory, is_file
 from engine.models.tokenizer import Tokenizer
@@ -82,7 +83,10 @@ def smollm2_path() -> Path:
 
 def _load(path: Path, dtype: torch.dtype, device: torch.device) -> LoadedModel:
     if is_directory(path):
-        return LoadedModel(*huggingface.load(path, dtype, device), tokenizer.from_directory(path))
+        config, loaded = huggingface.load(path, dtype, device)
+        tokenizer = hf_tokenizer.from_directory(path)
+        notices = () if tokenizer is None else tokenizer.notices
+        return LoadedModel(dataclasses.replace(config, notices=(*config.notices, *notices)), loaded, tokenizer)
     if is_file(path):
         return LoadedModel(*gguf_file.load(path, dtype, device))
     raise InputError(f"model: {shown(str(path), WORD_CHARS)} is not there; {ACCEPTED} is needed")

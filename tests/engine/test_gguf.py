@@ -190,7 +190,7 @@ def test_smollm2(smollm2: LoadedModel) -> None:
     """30 layers of width 576, 9 heads on 3 KV heads, tied; hidden states are larger than KV."""
     config = smollm2.config
     assert (config.num_layers, config.hidden_size, config.num_heads, config.num_kv_heads) == (30, 576, 9, 3)
-    assert (config.head_dim, config.vocab_size, config.tied, config.eos_token_ids) == (64, 49152, True, (2,))
+    assert (config.head_dim, config.vocab_size, config.tied, config.eos_token_ids) == (64, 49152, True, (2, 4, 0))
     assert config.cache_ratio == 576 / 384
     assert smollm2.weights.lm_head is smollm2.weights.embed
 
