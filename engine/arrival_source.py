@@ -16,6 +16,7 @@ from aptsched.workload.trace import Trace
 
 DEFAULT_REQUESTS = 100
 MAX_REQUESTS = 10_000_000
+MAX_RATE_PER_S = 1e9  # beyond, requests arrive at the same time
 LENGTHS_ALONE = "The trace has lengths alone: arrivals are drawn"
 ROWS = 1  # a stream of the seed apart from that of the arrivals
 DEFAULT_RATE_PER_S, DEFAULT_CV = 3.0, 1.0  # of a trace that has lengths alone
@@ -136,7 +137,7 @@ def drawn_out(trace: Trace, rates_per_s: Sequence[float] = ()) -> Iterator[tuple
     """The arrivals of a file, all gaps longer or shorter by the same factor; the first request at 0."""
     assert trace.arrived_at_s is not None
     since = trace.arrived_at_s - trace.arrived_at_s[0]
-    own = (len(trace) - 1) / since[-1] if since[-1] > 0 else float("nan")
+    own = (len(trace) - 1) / since[-1] if since[-1] * MAX_RATE_PER_S > len(trace) else float("nan")
     if rates_per_s and np.isnan(own):
         raise InputError("rate: all requests of the trace arrive at the same time; nothing is accepted here")
     for rate in checked_rates(rates_per_s) or [own]:

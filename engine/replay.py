@@ -30,6 +30,8 @@ class Replay:
         Prompt i is drawn from (seed, i) alone.
     vocab_size : int or None
         Prompts are random tokens below that; None for a run that has no tokens.
+    max_context : int or None
+        Of the model: longer prompts are rejected, and not drawn.
     num_clipped : int
         Requests whose prompt or output was longer in the trace.
     rate_per_s : float
@@ -44,6 +46,7 @@ class Replay:
     slo: SLO = field(default_factory=SLO)
     seed: int = 0
     vocab_size: int | None = None
+    max_context: int | None = None
     num_clipped: int = 0
     rate_per_s: float = float("nan")
     notices: tuple[str, ...] = ()
@@ -65,7 +68,7 @@ class Replay:
             yield Request(i, arrived_at_s, num_prompt_tokens, params, self.slo, self._prompt(i, num_prompt_tokens))
 
     def _prompt(self, i: int, num_tokens: int) -> Ints | None:
-        if self.vocab_size is None:
+        if self.vocab_size is None or (self.max_context is not None and num_tokens > self.max_context):
             return None
         return np.random.default_rng([self.seed, i]).integers(self.vocab_size, size=num_tokens)
 

@@ -58,7 +58,8 @@ def run(
     ] = None,
     cv: Cv = None,
     num_requests: Annotated[
-        int | None, typer.Option(metavar="N", help="Requests, of a trace the first ones (default 100).")
+        int | None,
+        typer.Option(metavar="N", help="Requests: of a trace the first, of lengths alone drawn (default 100)."),
     ] = None,
     slo_ttft: Annotated[float, typer.Option(metavar="S", help="Objective of the time to first token, s.")] = 1.0,
     slo_tbt: Annotated[float, typer.Option(metavar="S", help="Objective of the time between tokens, s.")] = 1.0,
@@ -136,10 +137,11 @@ def _run(options: dict[str, Any]) -> int:
         measured = measure(model, directory)
         times = measured.times
     server = live.live_server(model, num_blocks, limits, times, num_host_blocks, measured is not None)
-    replays = [dataclasses.replace(replay, vocab_size=model.config.vocab_size) for replay in replays]
+    vocab_size, max_context = model.config.vocab_size, server.limits.max_context
+    replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
     broken = live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)
-    notices = [*model.notices, *context_notices(replays, server.limits.max_context)]
+    notices = [*model.notices, *context_notices(replays, max_context)]
     return _study(policies, replays, server, directory, options, setup, notices, broken)
 
 

@@ -42,9 +42,13 @@ def simulate(
     cv: Cv = None,
     num_requests: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Requests, of a trace the first ones (default 1000, or all of a trace)."),
+        typer.Option(
+            metavar="N", help="Requests: of a trace the first, of lengths alone drawn (default 1000, or all of a file)."
+        ),
     ] = None,
-    duration: Annotated[float | None, typer.Option(metavar="S", help="All requests of so many seconds.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="All requests of so many seconds, of a trace those that it has.")
+    ] = None,
     warmup: Annotated[
         float, typer.Option(metavar="S", help="Requests that arrive earlier are served, and not counted.")
     ] = 0.0,

@@ -44,8 +44,8 @@ class ArrivalColumn:
     @property
     def notice(self) -> str:
         """What is taken for the arrivals."""
-        unit = "dates and times" if self.has_dates else UNIT_NAMES[self.units_per_s]
-        return f"Arrivals are those of the column {cells.listed([self.name])}, in {unit}."
+        unit = "as dates and times" if self.has_dates else f"in {UNIT_NAMES[self.units_per_s]}"
+        return f"Arrivals are those of the column {cells.listed([self.name])}, {unit}."
 
 
 def find(where: str, names: Sequence[str]) -> ArrivalColumn | None:

@@ -81,9 +81,9 @@ def ticks_without_unit(value: object) -> int:
     """As `ticks`, of a column whose name has no unit: a number there could be in any."""
     try:
         return ticks(value)
-    except Refused as refused:
-        accepted = "a number only in a column with its unit in the name, such as timestamp_s or timestamp_ms,"
-        raise Refused(f"{refused}, or {accepted}") from None
+    except Refused:
+        elsewhere = "a number in a column whose name has its unit (timestamp_s, timestamp_ms)"
+        raise Refused(f"a date and time (2024-05-10 00:00:00.25), or {elsewhere},") from None
 
 
 def _time(value: object) -> int | float:

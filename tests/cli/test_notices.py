@@ -106,3 +106,82 @@ def test_what_a_model_has_and_is_not_used(
     ]
     assert call(*live[:1], *given, *live[3:], "--policy", "fcfs", "--trace", trace) == 0
     assert all(line in capsys.readouterr().out.splitlines() for line in said[:1])
+
+
+@pytest.fixture(params=["run", "simulate", "gap", "snapshot"])
+def command(request: pytest.FixtureRequest, live: tuple[str, ...], tmp_path: Path) -> tuple[str, ...]:
+    """Each command that reads a trace."""
+    return {
+        "run": (*live, "--policy", "fcfs", "--json", "--max-prompt-tokens", "20", "--max-output-tokens", "5"),
+        "simulate": ("simulate", "--policy", "fcfs", "--jobs", "1", "--json"),
+        "gap": (*GAP, "--json"),
+        "snapshot": ("snapshot", "--num-requests", "2", "--out", str(tmp_path / "queue.json")),
+    }[request.param]
+
+
+def notices_of(command: tuple[str, ...], content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What the command says of a trace, in its document or on stderr."""
+    path = tmp_path / "trace"
+    path.write_text(content)
+    assert call(*command, "--trace", str(path)) == 0
+    out, err = capsys.readouterr()
+    if "--json" in command:
+        notices: list[str] = json.loads(out)["notices"]
+        return notices
+    return [line.removeprefix("note: ") for line in err.splitlines()]
+
+
+def test_columns_that_are_not_known_are_named_by_every_command(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, and what is taken for the arrivals in another."""
+    content = "arrived_at_ms,tenant,slo_ttft_s,prompt_tokens,output_tokens\n0,a,1,10,5\n1000,b,2,20,5\n"
+    notices = notices_of(command, content, tmp_path, capsys)
+    assert "Arrivals are those of the column arrived_at_ms, in milliseconds." in notices
+    assert "Columns of the trace that are not known, and not used: tenant, slo_ttft_s." in notices
+
+
+def test_lengths_alone_are_said_by_every_command(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For arrivals are drawn."""
+    notices = notices_of(command, "prompt_tokens,output_tokens\n10,5\n20,5\n", tmp_path, capsys)
+    assert any(notice.startswith("The trace has lengths alone: arrivals are drawn by the seed") for notice in notices)
+
+
+def test_fractional_milliseconds_are_read_by_every_command(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the kind mooncake-fractional-ms: nothing is assumed where the hash ids decide."""
+    rows = ((0.0, 6758, 14), (3000.25, 7319, 15))
+    content = "".join(
+        json.dumps({"timestamp": t, "input_length": n, "output_length": 5, "hash_ids": list(range(k))}) + "\n"
+        for t, n, k in rows
+    )
+    notices = notices_of(command, content, tmp_path, capsys)
+    assert not any("assumed" in notice for notice in notices)
+
+
+def test_a_time_column_without_a_unit_is_refused_by_every_command(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the kind csv-foreign-time-column: one line, and nothing is served or written."""
+    path = tmp_path / "trace.csv"
+    path.write_text("timestamp,prompt_tokens,output_tokens\n0,10,5\n100,20,5\n")
+    assert call(*command, "--trace", str(path)) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "column timestamp" in err and "timestamp_ms" in err
+    assert [each.name for each in tmp_path.iterdir()] == ["trace.csv"]
+
+
+def test_a_prompt_that_is_longer_than_any_context_is_rejected_and_not_drawn(
+    live: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would take 34 GB; the other request is served."""
+    path = tmp_path / "trace.csv"
+    path.write_text(f"arrived_at_s,prompt_tokens,output_tokens\n0,{2**32},5\n1,20,{2**32}\n")
+    assert call(*live, "--trace", str(path), "--policy", "fcfs", "--json", "--max-output-tokens", "3") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["request_id"] for row in document["rejected"]] == [0]
+    assert document["summary"][0]["num_finished"] == 1
+    assert any("Of 2 requests 1 are longer than the context" in notice for notice in document["notices"])
