@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,10 @@ class Completion:
     record: RequestRecord
 
 
+def _tell_nobody(num_tokens: int) -> None:
+    pass
+
+
 class Engine:
     """A model, the memory of its cache, and a policy that composes each iteration.
 
@@ -84,6 +88,7 @@ class Engine:
         self._ids = itertools.count()
         self._records: dict[int, RequestRecord] = {}
         self._new: list[tuple[int, int]] = []  # request and token of the last step
+        self._tell: Callable[[int], None] = _tell_nobody
         self.loop = Loop(
             policy or FCFS(),
             self.pool,
@@ -93,11 +98,14 @@ class Engine:
             limits=Limits(max_tokens, max_seqs, model.config.max_positions),
             times=times,
             eos_token_ids=model.config.eos_token_ids,
-            on_token=lambda request, token_id, _: self._new.append((request.request_id, token_id)),
+            on_token=self._add_token,
         )
 
     def generate(
-        self, prompts: Sequence[Prompt], params: SamplingParams | Sequence[SamplingParams] | None = None
+        self,
+        prompts: Sequence[Prompt],
+        params: SamplingParams | Sequence[SamplingParams] | None = None,
+        progress: Callable[[int], None] = lambda num_tokens: None,
     ) -> list[Completion]:
         """Complete all prompts, batched as memory allows.
 
@@ -105,6 +113,8 @@ class Engine:
         ----------
         prompts : sequence of str or of token ids
         params : SamplingParams, or one for each prompt
+        progress : callable
+            Told how many tokens there are, of all prompts, with each that comes.
 
         Returns
         -------
@@ -121,8 +131,12 @@ class Engine:
         if len(each) != len(prompts):
             raise InputError(f"params: {len(each)} are not accepted; one, or one for each of {len(prompts)} prompts is")
         requests = [self._request(prompt, sampling) for prompt, sampling in zip(prompts, each, strict=True)]
-        self.loop.run(requests)
-        self._new.clear()
+        self._tell = progress
+        try:
+            self.loop.run(requests)
+        finally:
+            self._tell = _tell_nobody
+            self._new.clear()
         return [self._completion(request) for request in requests]
 
     def stream(self, prompt: Prompt, params: SamplingParams | None = None) -> Iterator[str]:
@@ -150,6 +164,10 @@ class Engine:
             record = self._records.pop(request.request_id)
         if record.outcome is Outcome.REJECTED:
             raise InputError(f"prompt: {record.reason}")
+
+    def _add_token(self, request: Request, token_id: int, now_s: float) -> None:
+        self._new.append((request.request_id, token_id))
+        self._tell(len(self._new))
 
     def _request(self, prompt: Prompt, params: SamplingParams) -> Request:
         token_ids = self._token_ids(prompt)

@@ -98,6 +98,7 @@ def _generate(
 ) -> int:
     import dataclasses
 
+    from aptsched.report.progress import counting
     from engine.engine import Engine
 
     if model.tokenizer is None:
@@ -111,7 +112,8 @@ def _generate(
     engine = Engine(model, num_blocks=blocks(model, cache_mem, None))
     if len(prompts) == 1 and not as_json:
         return _stream(engine, token_ids[0], params)
-    completions = engine.generate(token_ids, params)
+    with counting(len(prompts) * params.max_tokens, "tokens at most") as progress:
+        completions = engine.generate(token_ids, params, progress)
     if as_json:
         print(json.dumps(_document(model, prompts, completions), allow_nan=False))
     else:

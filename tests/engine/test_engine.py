@@ -55,6 +55,15 @@ def test_draws_do_not_depend_on_the_batch() -> None:
     assert together != tokens(engine, [SamplingParams(max_tokens=20, temperature=1.0, seed=9)] * 3)
 
 
+def test_tokens_are_counted_as_they_come() -> None:
+    """Of all prompts together, anew in each call."""
+    engine = Engine(model(), num_blocks=20)
+    for _ in range(2):
+        told: list[int] = []
+        completions = engine.generate(PROMPTS, SamplingParams(max_tokens=7, ignore_eos=True), told.append)
+        assert told == list(range(1, 1 + sum(len(completion.token_ids) for completion in completions)))
+
+
 def test_one_token_to_draw_from_is_greedy() -> None:
     """Whatever the temperature, with top_k = 1 or a tiny top_p the likeliest token is drawn."""
     engine = Engine(model(), num_blocks=20)
