@@ -123,11 +123,11 @@ def with_drawn_arrivals(
     All rows are taken in their order; fewer are drawn without replacement, more with it.
     """
     cv = DEFAULT_CV if source.cv is None else source.cv
-    said, total = f"{LENGTHS_ALONE} by the seed, their coefficient of variation is {cv:g}", len(lengths)
+    said, total = f"{LENGTHS_ALONE} by the seed (coefficient of variation {cv:g})", len(lengths)
     if num_requests != total:
         rng = np.random.default_rng([source.seed, ROWS])
         lengths = lengths.rows(rng.choice(total, num_requests, replace=num_requests > total))
-        said += f"; so are the rows, of {total}" + (", some of them several times" if num_requests > total else "")
+        said += f", and so are the rows, of {total}" + (", some of them several times" if num_requests > total else "")
     for rate in checked_rates(rates_per_s) or [DEFAULT_RATE_PER_S]:
         arrived = gamma_arrivals(num_requests, rate, cv, np.random.default_rng(source.seed))
         yield rate, dataclasses.replace(lengths.with_notice(f"{said}."), arrived_at_s=arrived)

@@ -125,7 +125,7 @@ def _arrivals(source: Source, trace: Trace) -> list[str]:
     asked = [name for name, value in given.items() if value is not None]
     if trace.arrived_at_s is None:
         rate_per_s, cv = source.arrivals
-        drawn = f"drawn by the seed, {rate_per_s:g} a second, with a coefficient of variation of {cv:g}"
+        drawn = f"drawn by the seed, {rate_per_s:g} a second (coefficient of variation {cv:g})"
         return [f"The trace has lengths alone: arrivals are {drawn}."]
     if asked:
         raise InputError(f"{', '.join(asked)}: the trace has arrivals; nothing is accepted here")

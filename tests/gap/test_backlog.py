@@ -80,7 +80,7 @@ def test_lengths_alone_are_said_to_have_drawn_arrivals(tmp_path: Path) -> None:
     """With the rate and the coefficient of variation."""
     source = replace(trace_of(tmp_path, 5, None), rate_per_s=7.0, cv=2.0)
     (notice,) = cut(source, [3], [0.5], 1).notices
-    assert "lengths alone" in notice and "7 a second" in notice and "variation of 2" in notice
+    assert "lengths alone" in notice and "7 a second" in notice and "variation 2)" in notice
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 6), st.booleans(), st.integers(0, 3))
