@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from fractions import Fraction
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 MAX_SECONDS = 2.0**940  # so that no price or sum overflows
+MAX_DURATION_S = 1e9  # of what a user gives: thirty years, of which nothing computed leaves the range of floats
 MAX_COUNT = 2**32  # so that sums over two million requests stay exact in float64
 
 
@@ -61,7 +64,19 @@ def limit(field: str, given: Any) -> int:
     except TypeError:
         value = -1
     if value < 0 or isinstance(given, (bool, np.bool_)):
-        raise InputError(f"{field}: {given!r} is not accepted; a whole number of at least 0 is")
+        raise InputError(f"{field}: {shown(given)} is not accepted; a whole number of at least 0 is")
+    return value
+
+
+def seconds(field: str, given: Any, above_0: bool = False) -> float:
+    """A number of seconds from 0, or above it, to 1e9."""
+    try:
+        value = float(given)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not 0 <= value <= MAX_DURATION_S or (above_0 and value == 0):
+        least = "above 0" if above_0 else "of at least 0"
+        raise InputError(f"{field}: {shown(given)} is not accepted; a finite number of seconds {least}, up to 1e9, is")
     return value
 
 
@@ -84,9 +99,7 @@ def ratio(field: str, given: Fraction | float | str) -> Fraction:
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         value = Fraction(0)
     if value <= 0:
-        shown = repr(given)
-        shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
-        raise InputError(f"{field}: {shown} is not accepted; a fraction above 0, of at most 2**32, is")
+        raise InputError(f"{field}: {shown(given, 40)} is not accepted; a fraction above 0, of at most 2**32, is")
     return value
 
 

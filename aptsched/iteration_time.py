@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 
-from aptsched.errors import InputError
+from aptsched import checks
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class IterationTime:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name}: {value} is not accepted; seconds of at least 0 are")
+            checks.seconds(name, value)
 
     def predict(self, num_tokens: int, num_context_tokens: int = 0, num_hidden_kv_blocks: int = 0) -> float:
         """Seconds of an iteration that feeds `num_tokens`, reads `num_context_tokens` and rebuilds so many blocks m."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 
-from aptsched.errors import InputError
+from aptsched import checks
 
 
 @dataclass(frozen=True)
@@ -18,9 +17,7 @@ class SLO:
 
     def __post_init__(self) -> None:
         for name in ("ttft_s", "tbt_s"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise InputError(f"{name}: {value} is not accepted; a finite number of seconds above 0 is")
+            checks.seconds(name, getattr(self, name), above_0=True)
 
 
 class Outcome(Enum):

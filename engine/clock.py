@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from aptsched.errors import InputError
+from aptsched import checks
 
 
 class Clock(Protocol):
@@ -69,8 +69,7 @@ class SchedulingTime:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name}: {value} of scheduling is not accepted; seconds of at least 0 are")
+            checks.seconds(f"scheduling, {name}", value)
 
 
 class VirtualClock:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aptsched.checks import Floats, Ints
-from aptsched.errors import InputError
 from aptsched.request import SLO
+from aptsched.workload import ranges
 from aptsched.workload.trace import Trace
 from engine.request import Request
 from engine.sampling_params import SamplingParams
@@ -94,8 +94,8 @@ def replay(
     """
     given = {"max_prompt_tokens": max_prompt_tokens, "max_output_tokens": max_output_tokens}
     for name, most in given.items():
-        if most is not None and most < 1:
-            raise InputError(f"{name}: {most} is not accepted; at least 1 is")
+        if most is not None:
+            ranges.whole(name, most)
     assert trace.arrived_at_s is not None
     prompts = np.minimum(trace.prompt_tokens, np.inf if max_prompt_tokens is None else max_prompt_tokens)
     outputs = np.minimum(trace.output_tokens, np.inf if max_output_tokens is None else max_output_tokens)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from aptsched import checks
 from aptsched.errors import InputError
 from aptsched.request import SLO
 from aptsched.workload import Trace
@@ -62,8 +63,7 @@ def simulated_replays(
 def _of_duration(source: ArrivalSource, rates_per_s: Sequence[float], duration_s: float) -> AtRates:
     if source.num_requests is not None:
         raise InputError("num_requests, duration: both are given; one of them is accepted")
-    if not 0 < duration_s < math.inf:
-        raise InputError(f"duration: {duration_s} is not accepted; a finite number of seconds above 0 is")
+    checks.seconds("duration", duration_s, above_0=True)
     if source.workload is not None:
         found = _long_enough(lambda count: generated(source, count, rates_per_s), source, rates_per_s, duration_s)
     elif (read := read_source(source, None)).arrived_at_s is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -124,6 +123,6 @@ def check_apart(path: str, mps: str | None) -> None:
 
 def seconds(time_limit: float) -> float:
     """A time limit."""
-    if not 0 < time_limit < math.inf:
-        raise InputError(f"time_limit: {time_limit} is not accepted; a finite number of seconds above 0 is")
-    return time_limit
+    from aptsched import checks
+
+    return checks.seconds("time_limit", time_limit, above_0=True)

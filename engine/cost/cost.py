@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aptsched import checks
 from aptsched.cache import BLOCK_SIZE
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
@@ -43,8 +43,7 @@ class Cost:
 
     def __post_init__(self) -> None:
         for name in ("rebuild_s_per_token", "swap_s_per_block"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise InputError(f"{name}: {getattr(self, name)} is not accepted; seconds of at least 0 are")
+            checks.seconds(name, getattr(self, name))
 
     def seconds(self, work: Work) -> Amount:
         """Seconds of each iteration."""
@@ -56,8 +55,7 @@ class Cost:
 
     def with_rho(self, rho_s_per_block: float, block_size: int = BLOCK_SIZE) -> Cost:
         """The same with another time of execution for a block of hidden states; what is believed is set apart."""
-        if not (math.isfinite(rho_s_per_block) and rho_s_per_block >= 0):
-            raise InputError(f"executed_rho: {rho_s_per_block} is not accepted; seconds of at least 0 are")
+        checks.seconds("executed_rho", rho_s_per_block)
         return replace(self, rebuild_s_per_token=rho_s_per_block / block_size)
 
 

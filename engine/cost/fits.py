@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from aptsched.errors import InputError
+from aptsched import checks
 from engine.cost.work import Amount, Work, choose, larger
 
 LARGE_BATCH = 95  # requests from which DistServe's second decode line holds
@@ -23,8 +22,7 @@ class Line:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name}: {value} is not accepted; seconds of at least 0 are")
+            checks.seconds(name, value)
 
 
 @dataclass(frozen=True)

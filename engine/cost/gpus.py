@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -12,8 +11,11 @@ from types import MappingProxyType
 
 from aptsched import files
 from aptsched.errors import InputError
+from aptsched.shown import shown
 
 GIB = 2**30
+MAX_NAME = 60
+MAX_VALUE = 1e30
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,12 @@ class GPU:
     link_bytes_per_s: float
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and self.name.isprintable() and 0 < len(self.name) <= MAX_NAME):
+            raise InputError(f"name: {shown(self.name)} of a GPU is not accepted; up to {MAX_NAME} letters are")
         for name, value in asdict(self).items():
-            if name != "name" and not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise InputError(f"{name}: {value!r} of GPU {self.name} is not accepted; a number above 0 is")
+            if name != "name" and not (type(value) in (int, float) and 1 <= value <= MAX_VALUE):
+                accepted = f"a number from 1 to {MAX_VALUE:g} is"
+                raise InputError(f"{name}: {shown(value)} of GPU {self.name} is not accepted; {accepted}")
 
 
 # NVIDIA's data sheets: A100 (SXM4), H100 (SXM5), L40S; A10G from the description of AWS's G5 instances.
@@ -76,7 +81,7 @@ def find_gpu(name: str) -> GPU:
         return read_gpu(name)
     gpu = GPUS.get(name.lower())
     if gpu is None:
-        raise InputError(f"gpu: {name!r} is not known; {', '.join(GPUS)} or a .toml file are accepted")
+        raise InputError(f"gpu: {shown(name)} is not known; {', '.join(GPUS)} or a .toml file are accepted")
     return gpu
 
 
@@ -90,11 +95,16 @@ def read_gpu(path: str | os.PathLike[str]) -> GPU:
     """
     try:
         document = tomllib.loads(files.read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOML that is none, nested too deeply, or with too many digits
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: not TOML ({error}); the fields of a GPU are accepted") from error
     names = [field.name for field in fields(GPU)]
     document.setdefault("name", Path(path).stem)
     wrong = [*(name for name in document if name not in names), *(name for name in names if name not in document)]
     if wrong:
-        raise InputError(f"{path}: {wrong[0]!r} is unknown or missing; {', '.join(names)} are needed")
-    return GPU(**document)
+        raise InputError(f"{path}: {shown(wrong[0])} is unknown or missing; {', '.join(names)} are needed")
+    try:
+        return GPU(**document)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -138,7 +138,7 @@ def test_duration() -> None:
         (("--num-blocks", "0"), "num_blocks: 0"),
         (("--swap-space", "lots"), "swap_space: 'lots' is not accepted"),
         (("--swap-space", "-1"), "swap_space: '-1' is not accepted"),
-        (("--swap-space", "1MB"), "swap_space: 1MB is not accepted; a block takes 13107200 bytes"),
+        (("--swap-space", "1MB"), "swap_space: '1MB' is not accepted; a block takes 13107200 bytes"),
         (("--rho", "-1"), "rho_s_per_block: -1"),
         (("--executed-rho", "-1"), "executed_rho: -1"),
         (("--slo-ttft", "0"), "ttft_s: 0"),
