@@ -47,6 +47,13 @@ def blocks_for(num_tokens: Count, per_block: int) -> Count:
     return (num_tokens + (per_block - 1)) // per_block
 
 
+def unused_hidden(ratio: Fraction) -> list[str]:
+    """A notice where the hidden form takes no less than KV, so that it is never used."""
+    if ratio < 1:
+        return []
+    return [f"The hidden form is never used: its ratio to KV is {ratio}, and only below 1 does it take less memory."]
+
+
 @dataclass(frozen=True)
 class CacheShape:
     """How tokens go into blocks.

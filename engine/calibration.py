@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aptsched import files
+from aptsched import fields, files
 from aptsched.cache import CacheForm, CacheShape
-from aptsched.checks import Floats, Ints
+from aptsched.checks import MAX_COUNT, MAX_DURATION_S, Floats, Ints
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
 from aptsched.json_text import read_json
@@ -30,6 +30,7 @@ REPEATS = 5
 MAX_FED = 1024  # tokens, all runs of a prefill together: a long one says as much in one run as a short one in five
 MAX_REBUILT = 8192  # tokens, all runs of a decode in hidden form together
 SWAPPED = 16  # blocks that are copied to the host and back
+LEAST_S = 1e-9  # of a measurement that a file has
 
 
 @dataclass(frozen=True)
@@ -239,16 +240,32 @@ def load(path: str | os.PathLike[str]) -> Calibration:
     document = read_json(path)
     if not isinstance(document, dict) or (document.get("schema"), document.get("version")) != (SCHEMA, VERSION):
         raise InputError(f"{Path(path)}: not a file of `aptsched calibrate`; schema {SCHEMA}, version {VERSION} is")
-    return _read(document, Path(path))
-
-
-def _read(document: dict[str, Any], path: Path) -> Calibration:
     try:
-        model, device, dtype = (str(document[name]) for name in ("model", "device", "dtype"))
-        times = IterationTime(**{name: float(value) for name, value in document["times"].items()})
-        r_squared = None if document["r_squared"] is None else float(document["r_squared"])
-        points = tuple(Point(**point) for point in document["points"])
-        swap_s = float(document.get("swap_s_per_block", 0.0))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path}: {type(error).__name__} at {error}; the fields as written are accepted") from error
-    return Calibration(model, device, dtype, times, r_squared, points, swap_s)
+        return _read(document)
+    except InputError as error:
+        raise InputError(f"{Path(path)}: {error}") from error
+
+
+def _read(document: dict[str, Any]) -> Calibration:
+    needed = ("schema", "version", "model", "device", "dtype", "times", "r_squared", "points")
+    fields.named("calibration", document, needed, ("swap_s_per_block",))
+    model, device, dtype = (fields.text(name, document[name]) for name in ("model", "device", "dtype"))
+    seconds = fields.named("times", document["times"], asdict(IterationTime()))
+    times = {name: fields.number(f"times: {name}", value, 0, MAX_DURATION_S) for name, value in seconds.items()}
+    r_squared = document["r_squared"]
+    r_squared = None if r_squared is None else fields.number("r_squared", r_squared, -1e9, 1)
+    given = fields.listed("points", document["points"])
+    points = tuple(_point(f"points[{i}]", point) for i, point in enumerate(given))
+    swap_s = fields.number("swap_s_per_block", document.get("swap_s_per_block", 0.0), 0, MAX_DURATION_S)
+    return Calibration(model, device, dtype, IterationTime(**times), r_squared, points, swap_s)
+
+
+def _point(what: str, given: object) -> Point:
+    counts = {"num_tokens": 1, "num_context_tokens": 0, "num_hidden_kv_blocks": 0}
+    found = fields.named(what, given, (*counts, "seconds"), ("extra_s",))
+    fed, cached, hidden = (
+        fields.whole(f"{what}: {name}", found[name], least, MAX_COUNT) for name, least in counts.items()
+    )
+    seconds = fields.number(f"{what}: seconds", found["seconds"], LEAST_S, MAX_DURATION_S)
+    extra_s = fields.number(f"{what}: extra_s", found.get("extra_s", 0.0), -MAX_DURATION_S, MAX_DURATION_S)
+    return Point(fed, cached, hidden, seconds, extra_s)

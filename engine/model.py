@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from engine.model_names import model_name
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.load import DTYPES
@@ -60,7 +61,7 @@ def load_model(
     config, tokenizer, layers = loaded.config, loaded.tokenizer, list(loaded.weights.layers)
     rest = replace(loaded.weights, layers=())
     del loaded
-    name = f"{os.fspath(name_or_path)}{' (MHA twin)' if expand_kv_heads else ''}"
+    name = model_name(name_or_path, expand_kv_heads)
     return Model(name, Decoder(config, rest, _handed_over(layers)), tokenizer)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from aptsched import certificate_log, files, interrupts
-from aptsched.cache import CacheShape
+from aptsched.cache import CacheShape, unused_hidden
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
+from aptsched.own_code import OWN
 from aptsched.plan import Policy
 from aptsched.request import Outcome, RequestRecord
 from engine.batch import Executor
@@ -227,6 +228,14 @@ def serve_all(
                 yield run
             if stopped:
                 return
+
+
+def unused_forms(policies: Iterable[NamedPolicy], cache: CacheShape) -> list[str]:
+    """A notice where the hidden form is never used and a policy, by its option `forms`, could have used it."""
+    ours = (policy for policy in policies if not OWN.fullmatch(policy.name))
+    if cache.offers_hidden or all(getattr(policy.make(), "forms", "kv") == "kv" for policy in ours):
+        return []
+    return unused_hidden(cache.ratio)
 
 
 @contextlib.contextmanager

@@ -47,6 +47,8 @@ class Setup:
         What it takes, in place of what the cost says.
     swap_space : str, optional
         Bytes of host memory for requests that are swapped out, in place of `HOST_POOLS` times the pool.
+    foreign_calibration : bool
+        Whether a calibration is taken as the cost even if it is of another model.
     scheduling : SchedulingTime
     """
 
@@ -58,6 +60,7 @@ class Setup:
     rho_s_per_block: float | None = None
     executed_rho_s_per_block: float | None = None
     swap_space: str | None = None
+    foreign_calibration: bool = False
     scheduling: SchedulingTime = dataclasses.field(default_factory=SchedulingTime)
 
 
@@ -70,7 +73,7 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         The model does not fit, the cost is not known, or a value is out of range.
     """
     check_num_gpus(setup.shape, setup.num_gpus)
-    cost = find_cost(setup.cost, setup.shape, setup.gpu, setup.num_gpus)
+    cost = find_cost(setup.cost, setup.shape, setup.gpu, setup.num_gpus, foreign=setup.foreign_calibration)
     if setup.executed_rho_s_per_block is not None:
         cost = cost.with_rho(setup.executed_rho_s_per_block)
     blocks = setup.num_blocks
@@ -94,6 +97,7 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
 def describe(setup: Setup, server: Server) -> dict[str, Any]:
     """Model, GPU, cache, cost and times as plain values, for the results."""
     cost = cost_of(server)
+    costs = {name: value for name, value in asdict(cost).items() if name != "notices"}
     return {
         "model": asdict(setup.shape),
         "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
@@ -103,7 +107,7 @@ def describe(setup: Setup, server: Server) -> dict[str, Any]:
             "block_size": server.cache.block_size,
             "hidden_ratio": str(server.cache.ratio),
         },
-        "cost": {**asdict(cost), "executed_rho_s_per_block": BLOCK_SIZE * cost.rebuild_s_per_token},
+        "cost": {**costs, "executed_rho_s_per_block": BLOCK_SIZE * cost.rebuild_s_per_token},
         "scheduling": asdict(setup.scheduling),
         "times": asdict(server.times),
     }

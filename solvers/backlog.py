@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
+from aptsched import checks
+from aptsched.cache import unused_hidden
 from aptsched.errors import InputError
 from aptsched.shown import shown
 from aptsched.workload import Trace, generate, read_trace
@@ -94,7 +97,8 @@ def cut(source: Source, sizes: Sequence[int], loads: Sequence[float], num_instan
             for load in loads
             for j in range(num_instances)
         ]
-    return Backlog(cuts, (*notices, *repeats.notices(source.workload or "the trace")))
+    ratio = checks.ratio("hidden_ratio", source.options.get("hidden_ratio", Fraction(1, 2)))
+    return Backlog(cuts, (*notices, *repeats.notices(source.workload or "the trace"), *unused_hidden(ratio)))
 
 
 def id_of(name: str, num_requests: int, load: float, number: int) -> str:

@@ -23,6 +23,10 @@ Workload = Annotated[
     str | None, typer.Option(metavar="NAME", help="Built in: sharegpt, humaneval, longbench, azure-code.")
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same instances.")]
+ForeignCalibration = Annotated[
+    bool,
+    typer.Option("--foreign-calibration", help="Take a calibration of another model, dtype or device all the same."),
+]
 MaxTokens = Annotated[int | None, typer.Option(metavar="T", help="Token budget of the iteration.")]
 MaxSeqs = Annotated[int | None, typer.Option(metavar="B", help="Most requests in the batch.")]
 BlockSize = Annotated[int, typer.Option(metavar="N", help="Tokens in a cache block.")]
@@ -78,6 +82,12 @@ def source(
             "max_seqs": max_seqs,
         },
     )
+
+
+def check_foreign(foreign: bool, file: str | None) -> None:
+    """`--foreign-calibration` is about a calibration."""
+    if foreign and file in (None, "fits", "roofline"):
+        raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
 
 
 def split(field: str, given: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ from aptsched.cli.model_options import (
     measure,
     require_torch,
 )
-from aptsched.cli.options import Certificates, Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload, check_foreign, numbers
 from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.run_progress import RunProgress
@@ -77,6 +77,7 @@ def run(
     calibration: Annotated[
         str | None, typer.Option(metavar="FILE", help="What `aptsched calibrate` wrote (default: measured first).")
     ] = None,
+    foreign_calibration: ForeignCalibration = False,
     rho: Annotated[
         float | None,
         typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, in place of what is measured."),
@@ -121,12 +122,14 @@ def _run(options: dict[str, Any]) -> int:
     from engine import run_files
     from engine.limits import Limits
     from engine.replay import context_notices
+    from engine.serving import unused_forms
 
     policies = named_policies(options["policy"])
     replays = _replays(options)
     limits = Limits(options["max_tokens"], options["max_seqs"])
     check_memory(options["cache_mem"], options["num_blocks"], options["swap_space"])
     times, measured = _known_times(options["calibration"], options["rho"])
+    foreign = _foreign(measured, options)
     directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     model = load(*(options[name] for name in ("model", "dtype", "device", "threads", "expand_kv_heads")))
     from engine import live
@@ -136,12 +139,12 @@ def _run(options: dict[str, Any]) -> int:
     if times is None:
         measured = measure(model, directory)
         times = measured.times
-    server = live.live_server(model, num_blocks, limits, times, num_host_blocks, measured is not None)
+    server = live.live_server(model, num_blocks, limits, times, num_host_blocks, measured is not None and not foreign)
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
     replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
     broken = live.warm_up(policies, replays[0], server)
     setup = live.describe(model, server, measured)
-    notices = [*model.notices, *context_notices(replays, max_context)]
+    notices = [*foreign, *unused_forms(policies, server.cache), *model.notices, *context_notices(replays, max_context)]
     return _study(policies, replays, server, directory, options, setup, notices, broken)
 
 
@@ -156,6 +159,18 @@ def _replays(options: dict[str, Any]) -> list[Replay]:
     slo = SLO(options["slo_ttft"], options["slo_tbt"])
     clip = {name: options[name] for name in ("max_prompt_tokens", "max_output_tokens")}
     return [replay(trace, slo, rate, options["seed"], **clip) for rate, trace in traces(source, rates)]
+
+
+def _foreign(measured: Calibration | None, options: dict[str, Any]) -> list[str]:
+    """Notices of a calibration of something else, where it is taken all the same."""
+    if measured is None:
+        check_foreign(options["foreign_calibration"], options["calibration"])
+        return []
+    from engine.foreign import check_run
+    from engine.model_names import model_name
+
+    model = model_name(options["model"], options["expand_kv_heads"])
+    return check_run(measured, model, options["dtype"], options["device"], foreign=options["foreign_calibration"])
 
 
 def _known_times(file: str | None, rho: float | None) -> tuple[IterationTime | None, Calibration | None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import MaxSeqs, MaxTokens
-from aptsched.cli.options import Certificates, Cv, Seed, TraceFile, Workload, numbers
+from aptsched.cli.options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload, check_foreign, numbers
 from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.study import Study
@@ -70,6 +70,7 @@ def simulate(
         str | None,
         typer.Option(metavar="C", help="As listed above (default: fits, if there are any)."),
     ] = None,
+    foreign_calibration: ForeignCalibration = False,
     rho: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, as policies believe.")
     ] = None,
@@ -119,7 +120,9 @@ def _simulate(options: dict[str, Any]) -> int:
     from engine.cost.shapes import find_model
     from engine.limits import Limits
     from engine.replay import context_notices
+    from engine.serving import unused_forms
 
+    check_foreign(options["foreign_calibration"], options["cost"])
     setup = simulation.Setup(
         find_model(options["model"]),
         find_gpu(options["gpu"]),
@@ -129,12 +132,15 @@ def _simulate(options: dict[str, Any]) -> int:
         options["rho"],
         options["executed_rho"],
         options["swap_space"],
+        options["foreign_calibration"],
     )
     server = simulation.simulated_server(setup, Limits(options["max_tokens"], options["max_seqs"]))
     replays = _replays(options)
     directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     tasks = _tasks(options, replays, server, directory)
-    notices = context_notices(replays, server.limits.max_context)
+    policies = list({task.policy.name: task.policy for task in tasks}.values())
+    notices = [*simulation.cost_of(server).notices, *unused_forms(policies, server.cache)]
+    notices += context_notices(replays, server.limits.max_context)
     return _study(tasks, replays, setup, directory, options, notices)
 
 

@@ -15,6 +15,7 @@ from engine.cost.gpus import GPU
 from engine.cost.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
 from engine.cost.shapes import ModelShape
 from engine.cost.work import Amount, CostModel, Work
+from engine.foreign import check_simulation
 
 TYPICAL_PREFILL = 1024  # tokens over which what is believed of a token is taken
 TYPICAL_CONTEXT = 4096
@@ -34,12 +35,15 @@ class Cost:
         For each block that moves between GPU and host; nothing overlaps it.
     source : str
         Where the figures come from, in words.
+    notices : tuple of str
+        What is to be said of a calibration that they come from.
     """
 
     passes: CostModel
     rebuild_s_per_token: float
     swap_s_per_block: float
     source: str
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("rebuild_s_per_token", "swap_s_per_block"):
@@ -139,13 +143,21 @@ def _line(points: list[tuple[int, int, float]]) -> Line:
     return Line(*nonnegative(rows, [1.0] * len(rows)))
 
 
-def find_cost(kind: str | None, shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> Cost:
+def find_cost(
+    kind: str | None,
+    shape: ModelShape,
+    gpu: GPU,
+    num_gpus: int = 1,
+    block_size: int = BLOCK_SIZE,
+    *,
+    foreign: bool = False,
+) -> Cost:
     """The cost by name: "fits", "roofline" or a calibration file; None takes fits where they are published.
 
     Raises
     ------
     InputError
-        As in `by_fits`, or the file is no calibration.
+        As in `by_fits`, or the file is no calibration, or one of another model, which only `foreign` takes.
     """
     if kind is None:
         published = gpu.name.startswith("a100-") and (shape.name, num_gpus) in DISTSERVE
@@ -156,7 +168,10 @@ def find_cost(kind: str | None, shape: ModelShape, gpu: GPU, num_gpus: int = 1, 
         return by_roofline(shape, gpu, num_gpus, block_size)
     if not Path(kind).exists():
         raise InputError(f"cost: {kind!r} is not known; fits, roofline or a file of `aptsched calibrate` are accepted")
-    return by_profile(load(kind))
+    measured = load(kind)
+    return replace(
+        by_profile(measured), notices=tuple(check_simulation(measured, shape.name, gpu.name, num_gpus, foreign=foreign))
+    )
 
 
 def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int = BLOCK_SIZE) -> IterationTime:

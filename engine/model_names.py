@@ -1,0 +1,44 @@
+"""Whether two names are of one model or one device: in a calibration, an option, or a list of shapes."""
+
+from __future__ import annotations
+
+import os
+
+TWIN = " (MHA twin)"
+ALIASES = {"smollm2": "smollm2-135m"}  # the model that comes with the package, and its shape
+
+
+def model_name(name_or_path: str | os.PathLike[str], expand_kv_heads: bool = False) -> str:
+    """How results and calibrations call a model: as it was asked for, and whether it is the MHA twin."""
+    return f"{os.fspath(name_or_path)}{TWIN if expand_kv_heads else ''}"
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether both are equal, or end in the same part of a path: a model may be reached from several directories."""
+    return _last(one) == _last(other)
+
+
+def is_of_shape(model: str, shape: str) -> bool:
+    """Whether a model is called as a shape is, or as that and more behind it, as in opt-125m-instruct.gguf.
+
+    An MHA twin is of no shape listed: its K and V have more heads.
+    """
+    last = _last(model)
+    last = ALIASES.get(last, last)
+    behind = last.removeprefix(shape)
+    return last.startswith(shape) and not last.endswith(TWIN.lower()) and (not behind or behind[0] in "-_.")
+
+
+def same_device(one: str, other: str) -> bool:
+    """Whether torch means one device by both: without a number it is the first."""
+    return _numbered(one) == _numbered(other)
+
+
+def _last(name: str) -> str:
+    twin = name.endswith(TWIN)
+    path = os.path.normpath(name.removesuffix(TWIN)).replace("\\", "/")
+    return path.rpartition("/")[2].lower() + (TWIN.lower() if twin else "")
+
+
+def _numbered(device: str) -> str:
+    return device if ":" in device or device == "cpu" else f"{device}:0"
