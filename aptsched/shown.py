@@ -18,11 +18,15 @@ def shown(value: object, most: int = MOST_CHARS) -> str:
 
 def one_line(text: str) -> str:
     """A message on one line: control characters and lone surrogates escaped, long words cut in their middle."""
-    escaped = (
+    line = " ".join(map(_cut, escaped(text).split()))
+    return line if len(line) <= LINE_CHARS else f"{line[: LINE_CHARS - 3]}..."
+
+
+def escaped(text: str) -> str:
+    """A text whose control characters and lone surrogates are written as Python writes them; spaces stay."""
+    return "".join(
         char if char.isprintable() or char.isspace() else char.encode("unicode_escape").decode() for char in text
     )
-    line = " ".join(map(_cut, "".join(escaped).split()))
-    return line if len(line) <= LINE_CHARS else f"{line[: LINE_CHARS - 3]}..."
 
 
 def _cut(word: str) -> str:

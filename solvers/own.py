@@ -19,6 +19,7 @@ from aptsched.own_code import blamed, module_of
 from aptsched.problem import BatchProblem
 from aptsched.residual import overload
 from aptsched.selection import Multipliers, Selection
+from aptsched.shown import shown
 from solvers.solution import Solution, Solver, Status
 
 ROUNDING = 1e-9  # relative: a sum of floats may differ from the exact one in its last digits
@@ -143,10 +144,4 @@ def _number(field: str, given: object) -> float:
 
 
 def _shown(value: object) -> str:
-    if not isinstance(value, (str, int, float, type(None))):
-        return f"a {type(value).__name__}"
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more digits than Python writes
-        return "an integer of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shown(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"

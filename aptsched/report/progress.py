@@ -14,6 +14,7 @@ from typing import TextIO
 
 from aptsched.report import text
 from aptsched.report.text import CLEAR
+from aptsched.shown import one_line
 
 REDRAW_S, SAY_S = 0.2, 30.0
 SURE_S = 2.0  # before that nothing is said of the time that is left
@@ -76,7 +77,7 @@ class Progress:
         line = f"{num_done:,} of {max(self._total, num_done):,} {self._unit}"
         if passed_s >= SURE_S and 0 < num_done < self._total:
             line += f", {_duration(passed_s / num_done * (self._total - num_done))} left"
-        return f"{line}: {''.join(c if c.isprintable() else '?' for c in doing)}" if doing else line
+        return f"{line}: {one_line(doing)}" if doing else line
 
 
 def _duration(seconds: float) -> str:

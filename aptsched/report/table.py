@@ -92,6 +92,7 @@ def _styled_lines(
     columns: Sequence[Column], sections: Sequence[Section], notes: Sequence[str], width: int
 ) -> Iterator[tuple[str, str]]:
     """A line of groups, a line of names, a title over each section, and the notes below; with the style of each."""
+    sections = [Section(section.title, [[*map(text.plain, row)] for row in section.rows]) for section in sections]
     widths = _widths(columns, [row for section in sections for row in section.rows], width)
     if any(column.group for column in columns):
         yield "bold", _groups(columns, widths)

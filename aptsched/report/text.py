@@ -6,6 +6,8 @@ import os
 import textwrap
 from typing import TextIO
 
+from aptsched.shown import escaped
+
 WIDTH = 80
 CLEAR = "\r\x1b[K"  # of a terminal: back to the first column, and nothing behind it
 
@@ -23,8 +25,16 @@ def columns(file: TextIO | None = None, least: int = WIDTH) -> int:
 
 
 def broken(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
-    """The text as lines of at most that width, all but the first indented; a word breaks only where it has to."""
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    """The text as lines of at most that width, all but the first indented; a word breaks only where it has to.
+
+    What a terminal would obey is escaped.
+    """
+    return textwrap.wrap(plain(text), width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+
+
+def plain(text: str) -> str:
+    """The text on one line, with nothing in it that a terminal obeys: white space is spaces, the rest is escaped."""
+    return escaped("".join(" " if char.isspace() else char for char in text))
 
 
 def filled(text: str, file: TextIO | None = None) -> str:

@@ -94,6 +94,16 @@ def test_a_long_name_stands_above_its_row_and_text_is_broken() -> None:
     assert max(map(len, lines)) <= 80 and {line.index("word") for line in lines[2:-1]} == {7}
 
 
+def test_nothing_in_a_table_is_obeyed_by_a_terminal() -> None:
+    """Control characters of names, titles and notes are written out; a cell is on one line."""
+    file = io.StringIO()
+    for name in ("a\x1b[31m\nb\x1c\u2028", "a\x1b[31m\nb" * 30):
+        show((Column("policy", left=True), Column("a")), [Section("t\x07", [[name, "1"]])], ["n\x9b"], file)
+    text = file.getvalue()
+    assert "a\\x1b[31m b" in text and "t\\x07" in text and "n\\x9b" in text
+    assert all(line.isprintable() for line in text.splitlines())
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="Windows has no pseudo-terminals")
 def test_a_wide_terminal_is_used() -> None:
     """Its width in place of the 80 columns, which a narrow one has too."""
