@@ -140,6 +140,8 @@ def _stop_token(model: Model, text: str) -> int:
     if len(token_ids) != 1:
         accepted = f"one token, or a number below {model.config.vocab_size}, is"
         raise InputError(f"stop_token: {shown(text)} is {len(token_ids)} tokens; {accepted}")
+    if token_ids[0] >= model.config.vocab_size:
+        raise InputError(f"stop_token: {shown(text)} is token {token_ids[0]}, which the model does not know")
     return token_ids[0]
 
 

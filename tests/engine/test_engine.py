@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from aptsched.errors import InputError
 from aptsched.policies.fcfs import FCFS
 from aptsched.request import Outcome
+from byte_level import built
 from engine.byte_sizes import host_blocks, parse_bytes
 from engine.engine import Engine
 from engine.memory import num_blocks
@@ -124,6 +127,33 @@ def test_a_bad_prompt_is_named(prompt: list[int] | str, named: str) -> None:
         engine.generate([[5], prompt])
     assert engine.loop.num_unfinished == 0
     assert len(engine.generate([[5]])[0].token_ids) > 0
+
+
+@pytest.mark.parametrize("prompt", [b"abc", bytearray(b"a"), 5, None])
+def test_what_is_neither_text_nor_tokens_is_refused(prompt: Any) -> None:
+    """Bytes too, which are no token ids, and might be no UTF-8."""
+    engine = Engine(model(), num_blocks=20)
+    with pytest.raises(InputError, match=r"prompt: .* is not accepted; a text or a sequence of token ids is"):
+        engine.generate([prompt])
+
+
+@pytest.mark.parametrize("prompt", ["a\ud800b", "caf\udcc3"])
+def test_a_prompt_that_is_not_utf8_is_refused(prompt: str) -> None:
+    """Case prompt-not-utf8: a text with half of a surrogate pair; nothing runs, and nothing is left behind."""
+    bare = model()
+    engine = Engine(Model("tiny", bare.decoder, built()), num_blocks=20)
+    for call in (lambda: engine.generate([[5], prompt]), lambda: list(engine.stream(prompt))):
+        with pytest.raises(InputError, match=r"prompt: character \d, .* is not Unicode text"):
+            call()
+    assert engine.loop.num_unfinished == 0
+    assert len(engine.generate([[5]])[0].token_ids) > 0
+
+
+def test_a_text_with_tokens_that_the_model_does_not_know_is_refused() -> None:
+    """Where the tokenizer has more tokens than the model: the token is named."""
+    engine = Engine(Model("tiny", model().decoder, built()), num_blocks=20)
+    with pytest.raises(InputError, match="prompt: token 265 is not known to the model; 0 to 96 are"):
+        engine.generate(["<tool>"])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
