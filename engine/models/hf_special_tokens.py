@@ -35,7 +35,8 @@ def merged(settings: Json, special_map: Json, class_name: str) -> Json:
     given[EXTRA] = given.get(EXTRA) or given.pop(OLD_EXTRA, None) or []
     if LISTED not in settings:
         more = special_map.get(EXTRA, () if given[EXTRA] else special_map.get(OLD_EXTRA, ()))
-        given |= special_map
+        own = {key for key, value in settings.items() if key not in NAMES and isinstance(value, str)}  # count more
+        given |= {key: value for key, value in special_map.items() if key not in own}
         given[EXTRA] = [*settings.get(EXTRA, []), *more] if isinstance(more, list) else given[EXTRA]
     if not isinstance(given[EXTRA], (list, dict)):
         raise InputError(f"{EXTRA}: {shown(given[EXTRA])} is not accepted; a list of tokens is, or an object of them")
