@@ -23,10 +23,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Hold:
-    """Lets Ctrl-C through within `with hold:`, and keeps it until then everywhere else."""
+    """Lets Ctrl-C through within `with hold:`, and keeps it until then everywhere else.
+
+    What runs within may drop it, as a callback of the garbage collector does, or a policy that catches everything: then
+    it comes again the next time.
+    """
 
     def __init__(self) -> None:
-        self._pressed = self._open = False
+        self._pressed = self._open = self._raised = False
 
     def press(self, signal_number: int, frame: FrameType | None) -> None:
         """The handler of the signals."""
@@ -38,17 +42,19 @@ class Hold:
     def let_through(self) -> None:
         """Raises Interrupted if it was pressed and has not been raised yet."""
         if self._pressed:
-            self._pressed = self._open = False
+            self._raised, self._pressed, self._open = self._open, False, False
             raise Interrupted
 
     def __enter__(self) -> None:
-        self._open = True
+        self._open, self._raised = True, False
         self.let_through()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open = False
+        dropped, self._raised = self._raised and not isinstance(error, Interrupted), False
+        self._pressed = self._pressed or dropped
 
 
 @contextlib.contextmanager
