@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from aptsched import start
+
 
 def main() -> None:
     """Run the command that the arguments name."""
+    start.guard()
     try:
-        from aptsched import interrupts
-
-        with interrupts.at_once():
-            from aptsched.cli import main as run
+        from aptsched.cli import main as run
 
         run()
-    except KeyboardInterrupt:
-        import os
-        import sys
-
-        print("interrupted", file=sys.stderr, flush=True)
-        os._exit(130)
+    except KeyboardInterrupt:  # between two modules
+        start.end(start.EXIT_CODE)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
-from aptsched import beside
+from aptsched import beside, start
 from aptsched.report.text import CLEAR
 
-EXIT_CODE = 130
+EXIT_CODE = start.EXIT_CODE
 TERMINATED_CODE = 143  # after SIGTERM
 _terminated = False  # whether SIGTERM has come
 
@@ -72,7 +72,8 @@ def held() -> Iterator[Hold]:
     if outer is not None:
         yield outer
         return
-    hold, own = Hold(), (signal.default_int_handler, _terminate)
+    start.keep()
+    hold, own = Hold(), (signal.default_int_handler, start.press, _terminate)
     taken = {number: handler for number, handler in now.items() if handler in own}
     for number in taken:
         signal.signal(number, hold.press)
@@ -110,6 +111,8 @@ def exit_code() -> int:
 
 def _terminate(signal_number: int, frame: FrameType | None) -> None:
     _note(signal_number)
+    if start.is_importing(frame):
+        start.end(TERMINATED_CODE)
     raise Interrupted
 
 
@@ -119,36 +122,12 @@ def _note(signal_number: int) -> None:
 
 
 @contextlib.contextmanager
-def at_once() -> Iterator[None]:
-    """Ctrl-C ends the process at once, with one line: for what is quick, and leaves nothing behind.
-
-    While modules are imported, KeyboardInterrupt may come in a callback of the importer, which prints and drops it, or
-    become another error in a native module. In a thread that is not the main one, or where the signal is handled in
-    another way already, nothing is done.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, _end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _end(signal_number: int, frame: FrameType | None) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, b"interrupted\n")
-    os._exit(EXIT_CODE)
-
-
-@contextlib.contextmanager
-def deferred(notice: str, presses: int = 2) -> Iterator[Callable[[], bool]]:
+def deferred(notice: str) -> Iterator[Callable[[], bool]]:
     """Hold back Ctrl-C, and SIGTERM where it is `terminable`; yields a function that says whether one of them came.
 
-    The first one prints `notice` on stderr, the one numbered `presses` ends the process at once. Threads that are
-    started within hold it back too, so no native solver sees it: enter before those are imported. Where signals cannot
+    Until that function is asked for the first time, there is nothing to keep: the process ends at once, with one line.
+    From then on the first one prints `notice` on stderr, and the second one ends the process. Threads that are started
+    within hold it back too, so no native solver sees it: enter before those are imported. Where signals cannot
     be held back (Windows, a thread that is not the main one, Ctrl-C ignored) nothing is done, and KeyboardInterrupt
     comes as ever.
     """
@@ -160,11 +139,16 @@ def deferred(notice: str, presses: int = 2) -> Iterator[Callable[[], bool]]:
     if signal.getsignal(signal.SIGTERM) is _terminate:
         signals.add(signal.SIGTERM)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    pressed, done = threading.Event(), threading.Event()
-    watch = threading.Thread(target=_watch, args=(signals, pressed, done, notice, presses), daemon=True)
+    asked, pressed, done = threading.Event(), threading.Event(), threading.Event()
+    watch = threading.Thread(target=_watch, args=(signals, asked, pressed, done, notice), daemon=True)
     watch.start()
+
+    def interrupted() -> bool:
+        asked.set()
+        return pressed.is_set()
+
     try:
-        yield pressed.is_set
+        yield interrupted
     finally:
         done.set()
         while watch.is_alive():
@@ -175,16 +159,23 @@ def deferred(notice: str, presses: int = 2) -> Iterator[Callable[[], bool]]:
 
 
 def _watch(
-    signals: set[signal.Signals], pressed: threading.Event, done: threading.Event, notice: str, presses: int
+    signals: set[signal.Signals],
+    asked: threading.Event,
+    pressed: threading.Event,
+    done: threading.Event,
+    notice: str,
 ) -> None:
     number = signal.sigwait(signals)
     if done.is_set():
         return
     _note(number)
-    pressed.set()
-    print(f"{CLEAR if sys.stderr.isatty() else ''}{notice}", file=sys.stderr, flush=True)
-    for _ in range(presses - 1):
+    if asked.is_set():
+        pressed.set()
+        print(f"{CLEAR if sys.stderr.isatty() else ''}{notice}", file=sys.stderr, flush=True)
         _note(signal.sigwait(signals))
-    if not done.is_set():
-        beside.discard()
-        os._exit(exit_code())
+        if done.is_set():
+            return
+    else:
+        print(f"{CLEAR if sys.stderr.isatty() else ''}interrupted", file=sys.stderr, flush=True)
+    beside.discard()
+    os._exit(exit_code())

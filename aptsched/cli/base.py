@@ -11,7 +11,8 @@ try:
     import typer as typer
     from typer.core import TyperGroup
 except ModuleNotFoundError:
-    sys.exit("error: the commands need typer; pip install 'aptsched[report]' brings it")
+    print("error: the commands need typer; pip install 'aptsched[report]' brings it", file=sys.stderr)
+    sys.exit(2)
 
 from aptsched import interrupts
 

@@ -82,7 +82,7 @@ def generate(
         tell(loaded.notices, sys.stderr)
         code = _generate(loaded, prompts, params, stop_token or [], chat, cache_mem, as_json)
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         code = interrupts.EXIT_CODE
     raise typer.Exit(code)
 
@@ -146,8 +146,15 @@ def _stop_token(model: Model, text: str) -> int:
 
 
 def _stream(engine: Engine, token_ids: list[int], params: SamplingParams) -> int:
-    for piece in engine.stream(token_ids, params):
-        print(piece, end="", flush=True)
+    begun = False
+    try:
+        for piece in engine.stream(token_ids, params):
+            print(piece, end="", flush=True)
+            begun = True
+    except BaseException:
+        if begun:  # what is said of it begins a line of its own
+            print()
+        raise
     print()
     return 0
 

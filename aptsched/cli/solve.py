@@ -47,7 +47,7 @@ def solve(
     The exit code is 1 if the required requests do not fit (the smallest overload is printed), or the answer breaks a
     limit, as Algorithm 1 as printed can.
     """  # noqa: D301
-    hold = contextlib.nullcontext() if method in PROCESSES else interrupts.deferred("interrupted", presses=1)
+    hold = contextlib.nullcontext() if method in PROCESSES else interrupts.deferred("interrupted")
     try:
         with hold:
             code = _solve(file, method, time_limit, as_json, mps)

@@ -31,7 +31,7 @@ def verify(
     The exit code is 1 if anything does not hold. An optimum that was found by search has no certificate of it: it is
     counted as said by its method. Files that claim nothing (plots, text) are listed as skipped.
     """  # noqa: D301
-    with interrupts.deferred("interrupted", presses=1):
+    with interrupts.deferred("interrupted"):
         code = _verify(path, as_json)
     raise typer.Exit(code)
 

@@ -110,7 +110,7 @@ def test_without_typer_one_line_says_what_to_install() -> None:
     """The commands are an extra."""
     code = "import sys; sys.modules['typer'] = None; sys.argv = ['aptsched']; from aptsched.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stdout == ""
+    assert done.returncode == 2 and done.stdout == ""
     assert "pip install 'aptsched[report]'" in done.stderr and done.stderr.count("\n") == 1
 
 
