@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from aptsched.iteration_time import IterationTime
 from commands import call
+from engine import calibration
+from engine.calibration import Calibration, Point
 from tiny_model import OPT, save_model
 
 FILES = ["attainment.png", "requests.csv", "results.json", "timeline.png"]
@@ -23,6 +26,7 @@ IDLE = "from aptsched.plan import Plan\nclass Idle:\n    def decide(self, view):
 BAD = "import numpy as np\nfrom aptsched.plan import Plan\n"
 TWICE = f"{BAD}class Twice:\n    def decide(self, view):\n        return Plan(*np.array([[0, 0], [1, 1], [1, 1]]))\n"
 ERROR = f"{BAD}class Error:\n    def decide(self, view):\n        return view.nothing\n"
+BASE = f"{BAD}class Leaves:\n    def decide(self, view):\n        raise SystemExit\n"
 
 LATE = """
 from aptsched.policies.fcfs import FCFS
@@ -220,6 +224,40 @@ def test_what_was_done_before_a_policy_failed_is_kept(base: list[str], tmp_path:
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [row["policy"] for row in document["summary"]] == ["aptserve"] and not document["complete"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["certificates-aptserve.jsonl", *FILES])
+
+
+@pytest.mark.parametrize("code", [TWICE, ERROR, BASE])
+def test_a_policy_that_fails_in_the_warm_up_leaves_the_others(
+    base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    """They are served, printed and written, whatever their order; then one message."""
+    (tmp_path / "mine.py").write_text(code)
+    name = re.search(r"class (\w+):", code)
+    assert name is not None
+    mine, out = f"{tmp_path / 'mine.py'}:{name[1]}", tmp_path / "out"
+    assert call(*base, "--policy", mine, "fcfs", "aptserve", "--out", str(out)) == 2
+    printed, err = capsys.readouterr()
+    assert mine in err.splitlines()[-1] and "2 of 3 runs were served" in err and "failed: policy" in printed
+    document = json.loads((out / "results.json").read_text())
+    assert [row["policy"] for row in document["summary"]] == ["fcfs", "aptserve"] and not document["complete"]
+    assert [failed["policy"] for failed in document["failed"]] == [mine]
+
+
+def test_a_calibration_of_another_model_is_refused_or_said(
+    base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And iterations are not held against it."""
+    times, points = IterationTime(0.01), (Point(16, 0, 0, 0.1), Point(1, 64, 0, 0.1))
+    calibration.save(Calibration("opt-13b", "cpu", "fp32", times, None, points), tmp_path / "other.json")
+    given = [*base, "--policy", "fcfs", "--json", "--calibration", str(tmp_path / "other.json")]
+    assert call(*given) == 2
+    assert "calibration: a calibration of opt-13b in fp32 on cpu is not accepted" in capsys.readouterr().err
+    assert call(*given, "--foreign-calibration") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert any(notice.startswith("The calibration is of opt-13b") for notice in document["notices"])
+    assert document["summary"][0]["pace"] is None and document["options"]["foreign_calibration"]
+    assert call(*base, "--policy", "fcfs", "--foreign-calibration") == 2
+    assert "foreign_calibration: it is given without a calibration" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_with_what_is_done_written(base: list[str], tmp_path: Path) -> None:
