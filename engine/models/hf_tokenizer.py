@@ -34,7 +34,8 @@ def from_directory(directory: str | os.PathLike[str]) -> Tokenizer | None:
     """The tokenizer: of tokenizer.json, or of the vocab.json and merges.txt of GPT-2's kind; None where there is none.
 
     With a tokenizer.json, that file says what is put before and after a text, as transformers has it; without one,
-    add_bos_token and add_eos_token of tokenizer_config.json do.
+    add_bos_token and add_eos_token of tokenizer_config.json do. How it splits a text counts for GPT2Tokenizer too, for
+    which transformers 5 forgets it.
 
     Raises
     ------
@@ -123,22 +124,45 @@ def _check(settings: Json, backend: tokenizers.Tokenizer, name: str) -> None:
     kind = type(backend.model).__name__
     if flag(settings, "clean_up_tokenization_spaces") and kind != "BPE":
         raise InputError(f"clean_up_tokenization_spaces: true is not supported with a {kind} tokenizer; false is")
-    if settings.get("add_prefix_space") is not None and name in (GPT2, LLAMA):
+    if name == GPT2 and settings.get("add_prefix_space") is not None:
         _prefix_space(backend, flag(settings, "add_prefix_space"))
+    if name == LLAMA and kind == "BPE" and not _is_byte_level(backend):
+        _as_llama(backend, settings)
 
 
 def _prefix_space(backend: tokenizers.Tokenizer, wanted: bool) -> None:
+    """Add a space before a text, or none, where bytes are split into words."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     before = backend.pre_tokenizer
     if isinstance(before, ByteLevel):
         before.add_prefix_space = wanted
         backend.pre_tokenizer = before
-    text = backend.normalizer.normalize_str("a") if backend.normalizer else "a"
-    pieces = backend.pre_tokenizer.pre_tokenize_str(text) if backend.pre_tokenizer else [(text, (0, 1))]
-    if pieces[:1] and pieces[0][0].startswith(("▁", "Ġ")) != wanted:
-        shown, other = ("true", "false") if wanted else ("false", "true")
-        raise InputError(f"add_prefix_space: {shown} is not supported with this {WHOLE}; {other}, which it says, is")
+    elif wanted:
+        raise InputError(f"add_prefix_space: true is not supported with the pre_tokenizer of this {WHOLE}; false is")
+
+
+def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
+    parts = (backend.pre_tokenizer, backend.decoder)
+    return any(b'"ByteLevel"' in part.__getstate__() for part in parts if part is not None)
+
+
+def _as_llama(backend: tokenizers.Tokenizer, settings: Json) -> None:
+    """Have spaces and bytes as transformers' LlamaTokenizer has them, whatever tokenizer.json says of them.
+
+    A space is put before the text, with `legacy` before whatever follows a special token too, without
+    `add_prefix_space` nowhere; and the one before a text is left out when tokens are decoded.
+    """
+    from tokenizers import decoders, pre_tokenizers
+
+    adds = settings.get("add_prefix_space") is None or flag(settings, "add_prefix_space")
+    where = ("always" if flag(settings, "legacy") else "first") if adds else "never"
+    backend.normalizer = None
+    backend.pre_tokenizer = pre_tokenizers.Metaspace("▁", where, split=False)
+    strip = [decoders.Strip(" ", 1, 0)] if adds else []
+    backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip])
+    model = backend.model
+    model.unk_token, model.fuse_unk, model.byte_fallback = None, True, True
 
 
 def flag(settings: Json, key: str) -> bool:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from aptsched import InputError
 from byte_level import built
+from engine.models import template_bounds
 from engine.models.chat_template import render
-from engine.models.template_bounds import MAX_STEPS
 from engine.models.tokenizer import FastBackend, Tokenizer
 
 SPECIAL = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
@@ -48,6 +48,8 @@ TEMPLATES = [
     "{{ loop(m) if m is mapping and loop.depth < 2 }}{% endfor %}",
     "{{ messages | map(attribute='role') | join(',') }}{{ messages | selectattr('role', 'equalto', 'user') | list }}",
     "{{ messages[-1].content.strip().split(' ') | reverse | list }}{{ messages[-1]['content'][::-1] | indent(2) }}",
+    "{% for m in messages if m.role == 'user' %}{{ loop.index }}{{ loop.length }}{% else %}none{% endfor %}",
+    "{% for k, v in messages[0].items() %}{{ k }}{{ loop.last }}{% endfor %}{% for x in no %}{% else %}-{% endfor %}",
     "{{ messages[-1].reasoning_content }}{{ messages[-1].thinking }}{{ messages[0].name is defined }}",
     "{{ '%05d' | format(3) }}{{ '{:>5}'.format('x') }}{{ 'x'.center(9) }}{{ range(3) | list }}{{ [1] + [3] * 2 }}",
 ]
@@ -129,6 +131,7 @@ def test_any_template_does_what_it_does_in_transformers(template: str) -> None:
         assert render(template, CHAT, SPECIAL) == reference
 
 
+NUM_STEPS = 150_000
 MANY = "{% for i in range(99999) %}"
 SET = "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
 HARMFUL = {
@@ -143,15 +146,15 @@ HARMFUL = {
     "{{ 'caf\\udcc3' }}": "chat_template: the prompt: character 3",
     "{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}": "RecursionError",
     "{{ " + "(" * 5000: "RecursionError",
-    f"{MANY}{MANY}{{% endfor %}}{{% endfor %}}": f"it does not end within {MAX_STEPS}",
-    f"{MANY}{{{{ range(99999) | sum }}}}{{% endfor %}}": f"it does not end within {MAX_STEPS}",
+    f"{MANY}{MANY}{{% endfor %}}{{% endfor %}}": f"it does not end within {NUM_STEPS}",
+    f"{MANY}{{{{ range(99999) | sum }}}}{{% endfor %}}": f"it does not end within {NUM_STEPS}",
     "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}{{ f(60) }}": "it does not end within",
     "{% for i in range(9) recursive %}{{ loop(range(99999)) if loop.depth < 3 }}{% endfor %}": "it does not end within",
     "{{ 'a' * 10**12 }}": "longer than",
     "{{ [1] * 10**12 }}": "longer than",
     "{{ 'a'.rjust(10**12) }}": "longer than",
     "{{ 'a' | center(10**12) }}": "longer than",
-    f"{MANY}{{{{ 'a' * 999 }}}}{{% endfor %}}": "longer than",
+    f"{MANY}{{{{ 'a' * 9999 }}}}{{% endfor %}}": "longer than",
     SET + "{% set ns.x = ns.x ~ ns.x %}{% endfor %}": "longer than",
     SET + "{% set ns.x = ns.x + ns.x %}{% endfor %}": "longer than",
     "{% set ns = namespace(x='\"') %}{% for i in range(99) %}{% set ns.x = ns.x | tojson %}{% endfor %}": "longer than",
@@ -162,8 +165,9 @@ HARMFUL = {
 
 
 @pytest.mark.parametrize("template", HARMFUL)
-def test_a_template_that_fails_or_does_not_end(template: str) -> None:
+def test_a_template_that_fails_or_does_not_end(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it raises, however long it runs and however much it makes: one message, which names the reason."""
+    monkeypatch.setattr(template_bounds, "MAX_STEPS", NUM_STEPS)  # sooner than of a user's template
     with pytest.raises(InputError, match=re.escape(HARMFUL[template])) as caught:
         render(template, HTML, SPECIAL)
     assert str(caught.value).startswith("chat_template: ")
