@@ -104,8 +104,8 @@ def run(
       aptsched run --model path/to/opt --cache-mem 256MiB --workload longbench
 
     Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Prompts are random tokens; outputs
-    have the lengths of the trace, which no policy sees. Ctrl-C keeps what is done: tables and files are written, and
-    the exit code is 130.
+    have the lengths of the trace, which no policy sees. Ctrl-C and SIGTERM keep what is done: tables and files are
+    written, and the exit code is 130 or 143. A policy that fails leaves the runs of the others; the exit code is 2.
     """  # noqa: D301
     options = {**locals(), "certificates": kind_of_certificates(certificates, out)}
     try:

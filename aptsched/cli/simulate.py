@@ -104,10 +104,11 @@ def simulate(
       fits      DistServe's of OPT-13B and OPT-66B, measured on A100-80GB, and
                 taken as they are for A100-40GB; OPT-30B by roofline
       roofline  from the model's shape and the GPU's data sheet
-      FILE      what `aptsched calibrate` measured on your machine
+      FILE      what `aptsched calibrate` measured of this model on your machine
 
-    Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Ctrl-C keeps what is done: tables
-    and files are written, and the exit code is 130.
+    Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Ctrl-C and SIGTERM keep what is
+    done: tables and files are written, and the exit code is 130 or 143. A policy that fails leaves the runs of the
+    others; the exit code is 2.
     """  # noqa: D301
     options = {**locals(), "certificates": kind_of_certificates(certificates, out)}
     raise typer.Exit(_simulate(options))

@@ -12,6 +12,7 @@ from aptsched.own_code import OWN, made, module_of
 from aptsched.plan import Policy
 from aptsched.policies.composition import Select
 from aptsched.policies.oracle import TrueLengths
+from aptsched.shown import shown
 
 FLAGS = {"on": True, "off": False, "true": True, "false": False}
 
@@ -95,13 +96,13 @@ def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str
         return type(default)(text)
     except ValueError:
         kind = {int: "a whole number", float: "a number"}[type(default)]
-        raise InputError(f"policy {policy}: {field.name} {text!r} is not accepted; {kind} is") from None
+        raise InputError(f"policy {policy}: {field.name} {shown(text)} is not accepted; {kind} is") from None
 
 
 def _one_of(policy: str, option: str, text: str | None, choices: Mapping[str, object]) -> object:
     if text is None or text not in choices:
-        shown = "no value" if text is None else repr(text)
-        raise InputError(f"policy {policy}: {option} {shown} is not accepted; {', '.join(choices)} are")
+        given = "no value" if text is None else shown(text)
+        raise InputError(f"policy {policy}: {option} {given} is not accepted; {', '.join(choices)} are")
     return choices[text]
 
 
