@@ -131,7 +131,7 @@ def test_any_template_does_what_it_does_in_transformers(template: str) -> None:
         assert render(template, CHAT, SPECIAL) == reference
 
 
-NUM_STEPS = 150_000
+NUM_STEPS = 400_000
 MANY = "{% for i in range(99999) %}"
 SET = "{% set ns = namespace(x='aa') %}{% for i in range(99) %}"
 HARMFUL = {
