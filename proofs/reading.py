@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +26,10 @@ def check(path: Path) -> None:
 def text(path: Path) -> str:
     """The text of a file, line ends as they are; raises InputError."""
     with _opened(path) as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise InputError(f"more than {MAX_BYTES} bytes are not accepted; smaller documents are")
-    return decoded(content)
+        if file.seek(0, os.SEEK_END) > MAX_BYTES:
+            raise InputError(f"more than {MAX_BYTES} bytes are not accepted; smaller documents are")
+        file.seek(0)
+        return decoded(file.read())
 
 
 def lines(path: Path) -> Iterator[bytes]:

@@ -248,6 +248,16 @@ def test_any_mutation_of_real_results_has_a_verdict(gap: Path, run: Path, data: 
     assert code == (0 if json.loads(text) == given else 1)
 
 
+@pytest.mark.parametrize("depth", range(800, 1001, 10))
+@pytest.mark.parametrize("field", ["options", "records", "summary", "files", "contradictions", "sha256"])
+def test_depth_at_any_place_is_a_finding(gap: Path, field: str, depth: int) -> None:
+    """Near the most that Python reads, where what is read may be too deep to write or to show."""
+    text = json.dumps(results.document(gap) | {field: "DEEP"})
+    nested = text.replace('"DEEP"', "[" * depth + "]" * depth)
+    with files_in("results.json", nested.encode()) as directory:
+        assert verdict(directory)[0] == 1
+
+
 @given(st.sampled_from(["values", "weights", "capacity", "num_tokens", "required"]), st.sampled_from(OTHERS) | JSON)
 def test_an_instance_holds_with_its_digest(field: str, value: Any) -> None:
     """As `aptsched snapshot` writes it; with another value it does not."""
