@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import compress
 from time import perf_counter
 
@@ -83,7 +84,7 @@ class Loop:
         self._certified = certifies_itself(policy)
         self._num_iterations = 0
         self._in_step = False
-        self._aborting: list[int] = []  # until the end of the step
+        self._changes: list[Callable[[], None]] = []  # until the end of the step
         self._arrivals = Arrivals(())
         self._failure: BaseException | None = None  # of requests of the run that a callback has brought in
         self._closing: str | None = None  # why, while a run is being closed
@@ -96,9 +97,7 @@ class Loop:
         return self._table.num_rows
 
     def add(self, request: Request) -> None:
-        """A request that has arrived; one that can never be served is rejected at once, with the numbers.
-
-        During a run, those of its requests that arrive up to then come first.
+        """A request that has arrived, behind those of a run that have; what can never be served is rejected at once.
 
         Raises
         ------
@@ -138,16 +137,18 @@ class Loop:
 
     def abort(self, request_id: int) -> None:
         """Ends a request, at once or at the end of the step within which it is called; if it is not there, nothing."""
-        if self._in_step:
-            self._aborting.append(request_id)
-            return
-        self._book.abort(request_id)
-        self._book.hand_over()
+        self._at_rest(partial(self._book.abort, request_id))
 
     def close(self, reason: str) -> None:
-        """Ends all requests as unfinished."""
-        self._book.close(reason)
-        self._book.hand_over()
+        """Ends all requests that are there as unfinished, at once or at the end of the step."""
+        self._at_rest(partial(self._book.close, reason))
+
+    def _at_rest(self, change: Callable[[], None]) -> None:
+        if self._in_step:
+            self._changes.append(change)
+        else:
+            change()
+            self._book.hand_over()
 
     def run(self, requests: Iterable[Request]) -> str:
         """Serves requests as they arrive by the clock, until all have ended.
@@ -227,9 +228,9 @@ class Loop:
         finally:
             self._in_step = False
             self._book.remove_ended()
-            for request_id in self._aborting:
-                self._book.abort(request_id)
-            self._aborting.clear()
+            for change in self._changes:
+                change()
+            self._changes.clear()
             self._book.hand_over()
         self._num_iterations += 1
         if self.on_iteration is not None:

@@ -196,6 +196,22 @@ def test_ctrl_c_ends_the_study_with_what_is_done() -> None:
     assert len(runs[1].records) == 30 and Outcome.UNFINISHED in outcomes
 
 
+def test_what_is_counted_after_ctrl_c_is_what_had_ended() -> None:
+    """And not the requests that it left unfinished; how many these are is said."""
+    told: list[int] = []
+
+    def watch(policy: str, replay: Replay, num_ended: int) -> None:
+        told.append(num_ended)
+
+    (run,) = serve_all([failing(KeyboardInterrupt())], [requests()], server(), watch=watch)
+    assert isinstance(run, ServedRun) and run.reason == "interrupted"
+    left = sum(record.outcome is Outcome.UNFINISHED for record in run.records)
+    assert told == list(range(30 - left + 1)) and left > 0
+    assert run_table.notices([run]) == [
+        f"failing, 100 a second: {30 - left} of 30 requests had ended, {left} are unfinished: interrupted"
+    ]
+
+
 def test_a_prompt_that_never_fits_is_rejected_and_the_others_go_on() -> None:
     """With the numbers."""
     trace = dataclasses.replace(TRACE, prompt_tokens=[2000, *TRACE.prompt_tokens[1:]])
