@@ -41,7 +41,7 @@ VALID = {  # each ends with 0 within a tenth of a second
 }
 EXCLUDE = {"--trace": "--workload", "--duration": "--num-requests", "--cache-mem": "--num-blocks"}
 FINDS = ("gap", "generate", "solve", "verify")  # commands that say with exit code 1 what they found
-SHARE = 14  # one of so many values
+SHARE = 20  # one of so many values
 LARGE = {  # numbers between these are accepted, and take minutes or gigabytes
     ("gap", "--num-requests"): (5000, 10**6),
     ("gap", "--instances"): (50, 10**6),
@@ -49,6 +49,9 @@ LARGE = {  # numbers between these are accepted, and take minutes or gigabytes
     ("run", "--cache-mem"): (10**6, 2**60),
     ("run", "--swap-space"): (10**6, 2**60),
     ("run", "--num-blocks"): (1000, 2**24),
+    ("run", "--num-requests"): (100, 10**9),
+    ("simulate", "--num-requests"): (100, 10**9),
+    ("simulate", "--duration"): (50, 10**7),
 }
 
 NUMBERS = ["0", "-1", "2147483648", "9223372036854775808", "18446744073709551616", "1" + "0" * 20, "-1" + "0" * 5000]
