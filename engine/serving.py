@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from aptsched import certificate_log, files, interrupts
+from aptsched import interrupts
 from aptsched.cache import CacheShape, unused_hidden
 from aptsched.errors import InputError
 from aptsched.iteration_time import IterationTime
@@ -19,6 +18,7 @@ from aptsched.plan import Policy
 from aptsched.request import Outcome, RequestRecord
 from engine.batch import Executor
 from engine.clock import Clock
+from engine.decision_log import DecisionLog
 from engine.iteration import Iteration
 from engine.limits import Limits
 from engine.loop import INTERRUPTED, Loop
@@ -88,6 +88,8 @@ class ServedRun:
         Seconds that iterations took over those that the calibration predicts; nan where there is none.
     certificates : path, optional
         The log of its decisions; None where none was written.
+    unwritten : str
+        Why there is none, where it could not be written to its end; empty otherwise.
     """
 
     policy: str
@@ -98,6 +100,7 @@ class ServedRun:
     reason: str = ""
     pace: float = math.nan
     certificates: Path | None = None
+    unwritten: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,16 +146,15 @@ def serve(
     Raises
     ------
     InputError
-        A plan that is not legal, or a file that cannot be written. The log is gone then.
+        A plan that is not legal, or a log that cannot be written from the beginning. There is no log then.
     """
     meter, records, num_unfinished = UsageMeter(server.num_blocks), list[RequestRecord](), 0
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
-    with _log(certificates) as log:
+    with DecisionLog(certificates) as log:
 
         def on_iteration(iteration: Iteration) -> None:
             meter.add(iteration)
-            if iteration.problem is not None and iteration.selection is not None:
-                log(iteration)
+            log(iteration)
 
         def on_record(record: RequestRecord) -> None:
             nonlocal num_unfinished
@@ -183,8 +185,8 @@ def serve(
     ordered = tuple(sorted(records, key=lambda record: record.request_id))
     ratio = math.nan if pace is None else pace.ratio
     usage = meter.usage()
-    written = None if certificates is None or not usage.num_certified else Path(certificates)
-    return ServedRun(policy.name, replay.rate_per_s, ordered, usage, complete, reason, ratio, written)
+    written = None if certificates is None or log.fault or not usage.num_certified else Path(certificates)
+    return ServedRun(policy.name, replay.rate_per_s, ordered, usage, complete, reason, ratio, written, log.fault)
 
 
 def attempt(
@@ -236,23 +238,3 @@ def unused_forms(policies: Iterable[NamedPolicy], cache: CacheShape) -> list[str
     if cache.offers_hidden or all(getattr(policy.make(), "forms", "kv") == "kv" for policy in ours):
         return []
     return unused_hidden(cache.ratio)
-
-
-@contextlib.contextmanager
-def _log(path: str | os.PathLike[str] | None) -> Iterator[Callable[[Iteration], None]]:
-    if path is None:
-        yield lambda iteration: None
-        return
-    with files.growing(path) as write:
-        write_header = True
-
-        def log(iteration: Iteration) -> None:
-            nonlocal write_header
-            if write_header:
-                write(certificate_log.as_line(certificate_log.HEADER))
-                write_header = False
-            assert iteration.problem is not None and iteration.selection is not None
-            record = certificate_log.as_record(iteration.number, iteration.problem, iteration.selection)
-            write(certificate_log.as_line(record))
-
-        yield log

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from aptsched import interrupts
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import Device, Dtype, ExpandKvHeads, ModelName, Threads, load, require_torch
+from aptsched.cli.unwritten import postponed, tell
+from aptsched.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,10 +62,13 @@ def _report(measured: Calibration, directory: Path | None, as_json: bool) -> Non
     from aptsched.report import table
     from engine import calibration, calibration_report
 
+    unwritten: list[InputError] = []
     if directory is not None:
-        calibration_report.write(directory, measured)
+        with postponed(unwritten):
+            calibration_report.write(directory, measured)
     if as_json:
         print(calibration.as_json(measured), end="")
-        return
-    sections = calibration_report.sections(measured)
-    table.show(calibration_report.COLUMNS, sections, calibration_report.notes(measured), sys.stdout)
+    else:
+        sections = calibration_report.sections(measured)
+        table.show(calibration_report.COLUMNS, sections, calibration_report.notes(measured), sys.stdout)
+    tell(unwritten)

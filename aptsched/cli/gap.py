@@ -26,6 +26,8 @@ from aptsched.cli.options import (
     source,
     split,
 )
+from aptsched.cli.unwritten import postponed, tell
+from aptsched.errors import InputError
 
 if TYPE_CHECKING:
     from solvers.gap import Instance, Record
@@ -119,13 +121,15 @@ def _study(
         prepare(out, study.FILES)
     gap.warm_up(methods, instances[0].problem, time_limit_s)
     results: list[tuple[Record, ...]] = []
+    unwritten: list[InputError] = []
     try:
         _collect(results, instances, methods, time_limit_s, interrupted)
     finally:  # whatever ends it, what is done is kept
         records = [record for of_instance in results for record in of_instance]
         document = study.document(instances[: len(results)], results, options, len(instances), notices)
         if out is not None and records:
-            document = study.write(Path(out), document, records)
+            with postponed(unwritten):
+                document = study.write(Path(out), document, records)
     if as_json:
         print(written(sealed(document)), end="")
     elif records:
@@ -133,6 +137,7 @@ def _study(
         table.show(study.COLUMNS, study.sections(summaries), study.notes(summaries, document["notices"]), sys.stdout)
     for contradiction in document["contradictions"]:
         print(f"warning: {contradiction}", file=sys.stderr)
+    tell(unwritten)
     if not document["complete"]:
         print(f"interrupted: {len(results)} of {len(instances)} instances were done", file=sys.stderr)
         return interrupts.EXIT_CODE

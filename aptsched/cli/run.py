@@ -33,6 +33,7 @@ from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.run_progress import RunProgress
 from aptsched.cli.study import Study
+from aptsched.cli.unwritten import postponed
 
 if TYPE_CHECKING:
     from aptsched.iteration_time import IterationTime
@@ -215,7 +216,8 @@ def _study(
         if directory is not None and runs:
             measured_first = options["calibration"] is None and options["rho"] is None
             beside = ["calibration.json"] if measured_first else []
-            document = run_files.write(directory, document, runs, beside)
+            with postponed(results.unwritten):
+                document = run_files.write(directory, document, runs, beside)
     if options["as_json"]:
         print(as_json(sealed(document)), end="")
     elif runs:

@@ -14,6 +14,7 @@ from aptsched.cli.options import Certificates, Cv, ForeignCalibration, Seed, Tra
 from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.study import Study
+from aptsched.cli.unwritten import postponed
 from aptsched.errors import InputError
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ def _study(
         metrics = [fairness.fairness(run, replays, simulation.cost_of(server)) for run in runs]
         document = _document(results, replays, setup, server, options, metrics, notices)
         if directory is not None and runs:
-            document = run_files.write(directory, document, runs)
+            with postponed(results.unwritten):
+                document = run_files.write(directory, document, runs)
     if options["as_json"]:
         print(as_json(sealed(document)), end="")
     elif runs:

@@ -22,6 +22,7 @@ class Study:
     num_planned: int
     runs: list[ServedRun] = field(default_factory=list)
     failed: list[FailedRun] = field(default_factory=list)
+    unwritten: list[InputError] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -49,15 +50,20 @@ class Study:
         Raises
         ------
         InputError
-            Runs failed, and why; all others were served.
+            Runs failed, and why, or files could not be written; all others were served.
         """
-        reasons = "; ".join(dict.fromkeys(failed.reason for failed in self.failed))
+        reasons = "; ".join(self._reasons())
         if self._num_done + len(self.failed) < self.num_planned:
             print(f"interrupted: {self._num_done} of {self.num_planned} runs were done", file=sys.stderr)
             if reasons:
                 print(f"failed: {reasons}", file=sys.stderr)
             return interrupts.EXIT_CODE
-        if self.failed:
+        if reasons:
             others = f" ({self._num_done} of {self.num_planned} runs were served)" if self.num_planned > 1 else ""
             raise InputError(f"{reasons}{others}")
         return 0
+
+    def _reasons(self) -> list[str]:
+        """Why runs failed, and logs or results were not written, each once."""
+        lost = [*(run.unwritten for run in self.runs), *map(str, self.unwritten)]
+        return list(dict.fromkeys(filter(None, [*(run.reason for run in self.failed), *lost])))
