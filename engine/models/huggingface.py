@@ -63,13 +63,21 @@ def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
     content = read_json(path)
     with located(path):
         config = from_hf(content, name=Path(directory).resolve().name)
-    notices = config.notices
-    if os.path.lexists(generation):
-        path, content = generation, read_json(generation)
-        notices = (*notices, *generation_notices(content))
-    with located(path):
         eos = token_ids("eos_token_id", content.get("eos_token_id"))
-    return dataclasses.replace(config, eos_token_ids=eos, notices=notices)
+    if not os.path.lexists(generation):
+        return dataclasses.replace(config, eos_token_ids=eos)
+    content = read_json(generation)
+    with located(generation):
+        counting = token_ids("eos_token_id", content.get("eos_token_id"))
+    notices = (*config.notices, *generation_notices(content), *_end_notices(eos, counting))
+    return dataclasses.replace(config, eos_token_ids=counting, notices=notices)
+
+
+def _end_notices(given: tuple[int, ...], counting: tuple[int, ...]) -> tuple[str, ...]:
+    """That tokens do not end a text though config.json says so."""
+    unused = ", ".join(str(i) for i in given if i not in counting)
+    named = ", ".join(map(str, counting)) or "none"
+    return (f"config.json: eos_token_id {unused}: not used; generation_config.json has {named}",) if unused else ()
 
 
 def _stored(directory: Path, config: ModelConfig) -> tuple[dict[str, Stored], tuple[str, ...]]:

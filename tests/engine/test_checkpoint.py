@@ -150,11 +150,23 @@ def test_a_checkpoint_of_half_precision(tmp_path: Path, stored: torch.dtype) -> 
     assert close(plain_logits(*huggingface.load(tmp_path), TOKEN_IDS), logits_of(model.float(), TOKEN_IDS))
 
 
-def test_ends_of_text_are_those_of_the_generation_config(directory: Path) -> None:
-    """Where it names any, config.json's do not count."""
-    assert huggingface.load_config(directory).eos_token_ids == (2,)
-    (directory / "generation_config.json").write_text('{"eos_token_id": [5, 6]}')
-    assert huggingface.load_config(directory).eos_token_ids == (5, 6)
+@pytest.mark.parametrize("in_config", ["absent", None, 5, [5, 6]])
+@pytest.mark.parametrize("in_generation_config", ["no file", "absent", None, 5, [6, 7]])
+def test_ends_of_text_are_those_of_transformers(directory: Path, in_config: Any, in_generation_config: Any) -> None:
+    """Where there is a generation_config.json it alone counts, and what it takes the place of is said."""
+    path, generation = directory / "config.json", directory / "generation_config.json"
+    config = json.loads(path.read_text()) | {"eos_token_id": in_config}
+    path.write_text(json.dumps({key: value for key, value in config.items() if value != "absent"}))
+    generation.unlink()
+    if in_generation_config != "no file":
+        content = {} if in_generation_config == "absent" else {"eos_token_id": in_generation_config}
+        generation.write_text(json.dumps(content))
+    found = huggingface.load_config(directory)
+    stops = transformers.AutoModelForCausalLM.from_pretrained(directory).generation_config.eos_token_id
+    assert list(found.eos_token_ids) == (stops if isinstance(stops, list) else [] if stops is None else [stops])
+    given_ids = {5, 6} if in_config == [5, 6] else {in_config} - {"absent", None}
+    said = any("eos_token_id" in notice for notice in found.notices)
+    assert said == bool(given_ids - set(found.eos_token_ids))
 
 
 def rewrite(directory: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:

@@ -207,4 +207,5 @@ def test_how_tokens_would_be_chosen_is_said(saved: dict[str, Path]) -> None:
     )
     assert huggingface.load_config(directory).notices == (
         "generation_config.json: do_sample True, top_p 0.9: not used; how tokens are chosen is what the options say",
+        "config.json: eos_token_id 2: not used; generation_config.json has 5",
     )
