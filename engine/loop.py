@@ -83,12 +83,11 @@ class Loop:
         self._table = self._book.table
         self._certified = certifies_itself(policy)
         self._num_iterations = 0
-        self._in_step = False
+        self._in_step, self._num_late = False, 0
         self._changes: list[Callable[[], None]] = []  # until the end of the step
         self._arrivals = Arrivals(())
         self._failure: BaseException | None = None  # of requests of the run that a callback has brought in
         self._closing: str | None = None  # why, while a run is being closed
-        self._num_late = 0
         self._hold = interrupts.Hold()
 
     @property
@@ -108,8 +107,7 @@ class Loop:
         if self._closing is not None:
             self._add_late(request, self._closing)
             return
-        next_s = self._bring_in(min(request.arrived_at_s, self.clock.now_s()))
-        if next_s < request.arrived_at_s:
+        if (next_s := self._bring_in(min(request.arrived_at_s, self.clock.now_s()))) < request.arrived_at_s:
             raise InputError(
                 f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; up to "
                 f"{next_s} is, when the next request of the run arrives"
@@ -120,15 +118,17 @@ class Loop:
     def _bring_in(self, until_s: float) -> float:
         """Adds those of the run that arrive up to then; what is wrong with them is the run's. Returns the next time."""
         try:
-            for request in self._arrivals.until(until_s):
-                self._book.add(request)
+            self._admit(until_s)
             return self._arrivals.next_s
         except BaseException as error:
             self._failure = error
             return np.inf
 
+    def _admit(self, until_s: float) -> None:
+        for request in self._arrivals.until(until_s):
+            self._book.add(request)
+
     def _add_late(self, request: Request, reason: str) -> None:
-        """While a run is being closed: its record, at once."""
         if self._num_late == MAX_LATE:
             raise InputError(f"request_id: {request.request_id} is not accepted; none is once a run is over ({reason})")
         self._num_late += 1
@@ -195,8 +195,8 @@ class Loop:
         while self._failure is not None or arrivals.next_s < np.inf or self.num_unfinished:
             if self._failure is not None:
                 raise self._failure
-            for request in arrivals.until(self.clock.now_s()):
-                self._book.add(request)
+            if arrivals.next_s <= (now_s := self.clock.now_s()):
+                self._admit(now_s)
             if self.step():
                 num_idle = 0
                 continue
