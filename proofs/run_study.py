@@ -18,7 +18,7 @@ from proofs.run_requests import Row, row_against
 
 DOCUMENT = (
     *("schema", "version", "options", "versions", "machine", "model", "cache", "times", "complete", "notices"),
-    *("replays", "summary", "holds", "rejected", "failed", "timelines", "files"),
+    *("replays", "summary", "holds", "rejected", "failed", "timelines", "files", "sha256"),
 )
 LISTS = ("notices", "replays", "summary", "holds", "rejected", "failed", "timelines", "files")
 CHECKED = (*("schema", "version", "complete", "replays", "summary", "holds", "rejected", "failed"), "files", "sha256")

@@ -73,6 +73,14 @@ def test_any_byte_that_is_another_is_found(originals: dict[str, Path], data: st.
     assert found or after == before or (file.name == "results.json" and json.loads(after) == json.loads(before))
 
 
+def test_the_digest_is_not_left_out(copy: Path) -> None:
+    """Nor called something else."""
+    given = results.document(copy)
+    for changed in ({name: given[name] for name in given if name != "sha256"}, given | {"sha256": None}):
+        (copy / "results.json").write_text(json.dumps(changed))
+        assert any(": sha256: " in reason for reason in results.failures(copy))
+
+
 def test_a_file_that_is_missing_is_found(copy: Path) -> None:
     """Each that is named, and the document that names them; plots claim nothing."""
     for file in sorted(copy.iterdir()):
