@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from aptsched.errors import InputError
 from aptsched.shown import shown
-from engine.models.gguf_special_tokens import BYTE, CONTROL, PREFIX, UNKNOWN, USER_DEFINED, token_id, token_types
+from engine.models.faults import listed
+from engine.models.gguf_special_tokens import (
+    BYTE,
+    CONTROL,
+    FILL_IN,
+    FILL_IN_ENDS,
+    OLD_NAME,
+    PREFIX,
+    UNKNOWN,
+    USER_DEFINED,
+    token_id,
+    token_types,
+)
 from engine.models.spm import SpmBackend
 from engine.models.templates import ChatTemplate, parsed
 from engine.models.text_stream import BYTE_TOKEN
@@ -44,6 +56,13 @@ SPECIAL = {
     "mask_token": "mask_token_id",
 }
 
+USED = {
+    *("model", "pre", "tokens", "token_type", "scores", "merges", "add_bos_token", "add_eos_token", "add_space_prefix"),
+    *("eot_token_id", "eom_token_id", *SPECIAL.values(), *FILL_IN, *FILL_IN_ENDS, *OLD_NAME.values()),
+}
+HARMLESS = {"token_type_count", "normalizer.lowercase", "normalizer.strip_accents"}  # of models of other kinds
+OTHER_KEYS = {"tokenizer.huggingface.json", "tokenizer.rwkv.world", "tokenizer.chat_templates"}
+
 Metadata = Mapping[str, Any]
 
 
@@ -72,7 +91,15 @@ def tokenizer_of(metadata: Metadata) -> Tokenizer | None:
     ids = {name: token_id(metadata, key) for name, key in SPECIAL.items()}
     special = {name: tokens[i] for name, i in ids.items() if i is not None}
     backend = (_byte_level if model == GPT2 else _spm)(metadata, tokens, types)
-    return Tokenizer(backend, _template(metadata), special)
+    return Tokenizer(backend, _template(metadata), special, _notices(metadata))
+
+
+def _notices(metadata: Metadata) -> tuple[str, ...]:
+    """What is said of keys that are not known."""
+    known = {PREFIX + key for key in USED | NEUTRAL.keys() | HARMLESS} | OTHER_KEYS
+    unknown = [shown(key)[1:-1] for key in metadata if key.startswith("tokenizer.") and key not in known]
+    unknown = [key for key in unknown if not key.startswith(TEMPLATE)]
+    return (f"metadata: {listed(unknown)}: not known, and not used",) if unknown else ()
 
 
 def _tokens(metadata: Metadata) -> list[str]:

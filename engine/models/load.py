@@ -85,11 +85,12 @@ def _load(path: Path, dtype: torch.dtype, device: torch.device) -> LoadedModel:
     if is_directory(path):
         config, loaded = huggingface.load(path, dtype, device)
         tokenizer = hf_tokenizer.from_directory(path)
-        notices = () if tokenizer is None else tokenizer.notices
-        return LoadedModel(dataclasses.replace(config, notices=(*config.notices, *notices)), loaded, tokenizer)
-    if is_file(path):
-        return LoadedModel(*gguf_file.load(path, dtype, device))
-    raise InputError(f"model: {shown(str(path), WORD_CHARS)} is not there; {ACCEPTED} is needed")
+    elif is_file(path):
+        config, loaded, tokenizer = gguf_file.load(path, dtype, device)
+    else:
+        raise InputError(f"model: {shown(str(path), WORD_CHARS)} is not there; {ACCEPTED} is needed")
+    notices = () if tokenizer is None else tokenizer.notices
+    return LoadedModel(dataclasses.replace(config, notices=(*config.notices, *notices)), loaded, tokenizer)
 
 
 def _device(name: str) -> torch.device:

@@ -266,6 +266,14 @@ def test_generation_ends_at_such_a_token(tmp_path: Path, text: str, keys: list[s
     assert len(free) == 8
 
 
+def test_keys_of_the_tokenizer_that_are_not_known_are_said(tmp_path: Path) -> None:
+    """By name, with what else is said of the model; of all other keys nothing is."""
+    write_with_tokens(tmp_path / "said.gguf", [f"t{i}" for i in range(99)], mask=5, fim_pre=6, unheard=7)
+    assert load_model(tmp_path / "said.gguf").config.notices == (
+        "metadata: tokenizer.ggml.unheard_token_id: not known, and not used",
+    )
+
+
 def test_more_tokens_than_the_model_has_rows(tmp_path: Path) -> None:
     """A file whose tokens have numbers that the model does not know is refused."""
     write_with_tokens(tmp_path / "more.gguf", [f"t{i}" for i in range(100)])
