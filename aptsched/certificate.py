@@ -13,6 +13,7 @@ from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection, served_positions
 
 HUGE = 2**1023  # a limit beyond it is paid for as infinite, or not at all
+SUBNORMAL = 4  # products of limits and of the slack itself: such a product may lose half of the smallest float
 
 
 def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Selection:
@@ -56,7 +57,7 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     if problem.required is not None:
         kept = price if fits is None else np.where(fits, price, 0.0)
         magnitude += float(kept[:, problem.required].sum())
-    slack = 48 * UNIT_ROUNDOFF * magnitude + values.size * math.ulp(0.0)
+    slack = 48 * UNIT_ROUNDOFF * magnitude + (values.size + SUBNORMAL) * math.ulp(0.0)
     return math.nextafter(paid + float(np.add.reduce(best)) + slack, math.inf)
 
 

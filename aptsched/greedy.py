@@ -58,11 +58,11 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
 def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxation) -> Multipliers:
     """The multipliers that prove the best bound: the relaxation's, where the bound is on the same options."""
     if problem.required is None and problem.max_seqs != 0:
-        return relaxation.multipliers(residual.unit)
+        return relaxation.multipliers(residual.unit, residual.unit_s)
     wider = reduce(problem, beside=False)
-    if np.array_equal(wider.gain, residual.gain):
-        return relaxation.multipliers(residual.unit)
-    return relax(wider).multipliers(wider.unit)
+    if wider.unit_s == residual.unit_s and np.array_equal(wider.gain, residual.gain):
+        return relaxation.multipliers(residual.unit, residual.unit_s)
+    return relax(wider).multipliers(wider.unit, wider.unit_s)
 
 
 def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:

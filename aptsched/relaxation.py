@@ -13,6 +13,7 @@ from aptsched.hull import increments
 from aptsched.order import HALF, split, take_more
 from aptsched.residual import Residual
 from aptsched.selection import Multipliers
+from aptsched.slack_memory import most_valuable
 from aptsched.walk import walk
 
 FEW = 256  # requests up to which a split costs little beside the walk that it may spare
@@ -28,7 +29,7 @@ class Relaxation(NamedTuple):
     single : (request, option) or None
         An option worth at least as much as any fractional request adds; None where the LP's optimum is integral.
     price : tuple of float
-        Optimal multipliers of blocks (per unit), tokens and sequences, in seconds.
+        Optimal multipliers of blocks (per unit), tokens and sequences, in the residual's `unit_s`.
     room : tuple of float
         What the options leave free of these; of what is unlimited, inf.
     """
@@ -38,9 +39,9 @@ class Relaxation(NamedTuple):
     price: tuple[float, float, float]
     room: tuple[float, float, float]
 
-    def multipliers(self, unit: int) -> Multipliers:
-        """The multipliers per block of the problem, for units of so many blocks."""
-        return Multipliers(self.price[0] / unit, self.price[1], self.price[2])
+    def multipliers(self, unit: int, unit_s: float) -> Multipliers:
+        """The multipliers of the problem, in seconds per block, for units of so many blocks and of so many seconds."""
+        return Multipliers(self.price[0] / unit * unit_s, self.price[1] * unit_s, self.price[2] * unit_s)
 
 
 def relax(residual: Residual, refill: bool = False) -> Relaxation:
@@ -87,6 +88,8 @@ def within_all(residual: Residual, found: Relaxation) -> Relaxation | None:
 def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
     n = residual.num_requests
+    if residual.limits[0] == math.inf:
+        return Relaxation(best_of_each(residual), None, (0.0, 0.0, 0.0), (math.inf, math.inf, math.inf))
     steps = increments(residual.gain, residual.blocks)
     found = split(steps.slope, steps.weight, 0.0, residual.limits[0] + HALF)
     left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
@@ -94,10 +97,20 @@ def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     for step in others:
         first += step
     option = first.astype(np.int64)
-    room = (round(left) if left < math.inf else left, math.inf, math.inf)
-    if not len(found.next_ones):
-        return Relaxation(option, None, (0.0, 0.0, 0.0), room)
+    if not len(found.next_ones):  # then all have their best, but for slopes that are too small for a float
+        best = best_of_each(residual)
+        room = room_left(residual, best)[0]
+        option, left = (best, room) if room >= 0 else (option, left)
+        return Relaxation(option, None, (0.0, 0.0, 0.0), (round(left), math.inf, math.inf))
     left_out = int(found.next_ones[0])
     request = left_out % n
     price = (float(steps.slope[left_out]), 0.0, 0.0)
-    return Relaxation(option, (request, sum(steps.change[request : left_out + 1 : n].tolist())), price, room)
+    single = (request, sum(steps.change[request : left_out + 1 : n].tolist()))
+    return Relaxation(option, single, price, (round(left), math.inf, math.inf))
+
+
+def best_of_each(residual: Residual) -> Ints:
+    """The most valuable option of each request, the base where none is offered, [n]."""
+    option = most_valuable(residual)
+    option *= np.maximum.reduce(residual.gain) > 0
+    return option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from aptsched.flags import all_of, any_of
 from aptsched.problem import BatchProblem
 
 FEW = 16  # entries whose greatest common divisor is mostly that of all
+APART = 2.0**-50  # of a gain: as much as makes a difference between slopes
+TINY = 2.0**-700  # gains that are all below are counted in smaller units: a price for 2**32 blocks would be subnormal
 
 
 class Residual(NamedTuple):
@@ -34,7 +37,8 @@ class Residual(NamedTuple):
         How many of the first forms are not here, so that option f is form f + skipped: where some options do not fit,
         first and last forms that are offered to nobody are left out.
     gain : float array, [k, n]
-        Value above the base's, in seconds; 0 or less where an option is not offered.
+        Value above the base's, in `unit_s`; 0 or less where an option is not offered. Rounded, if the base is worth
+        anything, but of two options of a request the more valuable one gains more.
     blocks : int array, [k, n]
         Blocks above the base's, in units of `unit` blocks.
     tokens, seqs : int array, [n]
@@ -43,6 +47,8 @@ class Residual(NamedTuple):
         What is free beside the bases: units of blocks, tokens, sequences; inf where unlimited or never short.
     unit : int
         The greatest common divisor of these blocks: weights and capacity scaled together give the same residual.
+    unit_s : float
+        A power of two, in seconds: 1, unless all gains are tiny.
     """
 
     rows: Ints | slice
@@ -54,6 +60,7 @@ class Residual(NamedTuple):
     seqs: Ints
     limits: tuple[float, float, float]
     unit: int
+    unit_s: float
 
     @property
     def num_requests(self) -> int:
@@ -117,7 +124,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         gain, blocks, tokens, seqs = gain.copy(), blocks.copy(), tokens.copy(), seqs.copy()
         max_tokens = None if max_tokens is None else max_tokens - int(tokens[at].sum())
         max_seqs = None if max_seqs is None else max_seqs - len(at)
-        gain[:, at] = (gain[:, at] - gain[held]) * fits
+        gain[:, at] = above(gain[held], gain[:, at]) * fits
         blocks[:, at] -= blocks[held]
         tokens[at] = seqs[at] = 0
     skipped, most_blocks = 0, room if beside else problem.capacity
@@ -136,7 +143,9 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         if use.item(use.argmax()) > limit:
             fits = use <= limit
             gain, blocks = gain * fits, blocks * fits
-    unit = common_unit(blocks)
+    unit, unit_s = common_unit(blocks), 1.0 if gain.item(0) > TINY else unit_of(gain)
+    if unit_s < 1.0:
+        gain = np.maximum(gain, 0.0) / unit_s
     if unit > 1:
         blocks = blocks // unit
     free = math.inf if room // unit >= int(np.add.reduce(blocks, axis=None)) else float(room // unit)
@@ -145,7 +154,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         never_short(max_tokens, tokens, gain, blocks, free),
         never_short(max_seqs, seqs, gain, blocks, free),
     )
-    return Residual(rows, base, skipped, gain, blocks, tokens, seqs, limits, unit)
+    return Residual(rows, base, skipped, gain, blocks, tokens, seqs, limits, unit, unit_s)
 
 
 def canonical_order(problem: BatchProblem) -> Ints | slice:
@@ -181,6 +190,24 @@ def lightest(gain: Floats, blocks: Ints) -> Ints:
     """The row of fewest blocks of each request, [n]; of several the most valuable."""
     row: Ints = np.where(blocks == blocks.min(axis=0), gain, -np.inf).argmax(axis=0)
     return row
+
+
+def above(base: Floats, value: Floats) -> Floats:
+    """What values, [k, m], are above the base's, [m]; where two come to the same, the larger value gets 2**-50 more."""
+    gain: Floats = value - base
+    if len(gain) > 2:  # of two options one is the base
+        rows = value.argsort(axis=0, kind="stable")
+        for low, high in pairwise(rows):
+            lower, higher = (low, np.arange(len(low))), (high, np.arange(len(high)))
+            same = (gain[higher] <= gain[lower]) & (value[higher] > value[lower])
+            gain[higher] = np.where(same, gain[lower] + APART * np.abs(gain[lower]), gain[higher])
+    return gain
+
+
+def unit_of(gain: Floats) -> float:
+    """What to count gains in, a power of two, in seconds: 1, or the next above the largest one where that is tiny."""
+    largest = gain.item(gain.argmax())
+    return math.ldexp(1.0, math.frexp(largest)[1]) if 0 < largest <= TINY else 1.0
 
 
 def common_unit(blocks: Ints) -> int:

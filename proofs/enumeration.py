@@ -11,6 +11,7 @@ from aptsched.checks import Bools, Ints
 from proofs.small_instances import Batch
 
 NEVER = -(2**62)
+BEYOND = 2**2100  # times the largest float, in units of the least one, and more
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ def enumerate_all(batch: Batch) -> Optima:
             excess = _sums(use) - limit[:, None]
             feasible &= excess <= 0
             overload[:, resource] = np.where(serves_required, excess, 2**62).min(axis=1).clip(0)
-    optimum = np.where(feasible, _sums(batch.values), NEVER).max(axis=1)
+    optimum = np.where(feasible, _sums(batch.values), _never(batch.values)).max(axis=1)
     return Optima(feasible.any(axis=1), optimum, overload, _num_limits(batch, tokens), _base(batch, must))
 
 
@@ -82,5 +83,10 @@ def _num_limits(batch: Batch, tokens: Ints) -> Ints:
 
 def _base(batch: Batch, must: Bools) -> Ints:
     lightest = batch.weights == batch.weights.min(axis=2, keepdims=True)
-    base: Ints = (np.where(lightest, batch.values, NEVER).max(axis=2) * must).sum(axis=1)
+    base: Ints = (np.where(lightest, batch.values, _never(batch.values)).max(axis=2) * must).sum(axis=1)
     return base
+
+
+def _never(values: Ints) -> int:
+    """Less than any sum of such values."""
+    return NEVER if values.dtype == np.int64 else NEVER * BEYOND

@@ -1,33 +1,42 @@
 """Random instances without end: every answer feasible, within its guarantee, certified, and optimal where it says so.
 
-`python -m proofs.fuzz --instances 1000000 --seed 7`; `make fuzz MINUTES=60`.
+`python -m proofs.fuzz --instances 1000000 --seed 7`; `make fuzz MINUTES=60`. Every eighth batch has numbers at the ends
+of what is accepted; `--methods core,cpsat,milp` holds the methods of that name against enumeration on every instance.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 
-from aptsched.errors import InfeasibleError
+from aptsched.checks import MAX_COUNT
+from aptsched.errors import InfeasibleError, InputError
 from aptsched.greedy import greedy
 from aptsched.instance import to_dict
 from aptsched.problem import BatchProblem
 from aptsched.selection import Selection
 from proofs.certificate import check
 from proofs.enumeration import Optima, enumerate_all
+from proofs.extreme_instances import extreme_batch
 from proofs.small_instances import Batch, random_batch
-from solvers import core
+from solvers import answer
+from solvers.core import TOLERANCE
+from solvers.methods import find
 from solvers.solution import Status
 
 BATCH = 200
+BATCHES = 8  # of which the last one is extreme
 EVERY = 8  # of so many instances one is solved by all methods, the others by the greedy, with filling and without
+EXACT_TO_2_40 = ("core", "greedy", "greedy-nofill")  # in what they say is optimal; the others to 2**-33
 INTERRUPTED = 130
 
 
@@ -39,7 +48,13 @@ class Violation(AssertionError):
         self.problem = problem
 
 
-def run(seed: Sequence[int], num_instances: float = math.inf, until_s: float = math.inf) -> Iterator[int]:
+def run(
+    seed: Sequence[int],
+    num_instances: float = math.inf,
+    until_s: float = math.inf,
+    methods: Sequence[str] = (),
+    extreme: bool = False,
+) -> Iterator[int]:
     """Check batches of random instances, and yield how many instances were checked so far.
 
     Parameters
@@ -50,6 +65,10 @@ def run(seed: Sequence[int], num_instances: float = math.inf, until_s: float = m
         After so many it ends.
     until_s : float
         As `time.monotonic` has it: no batch is begun later.
+    methods : sequence of str
+        Solve all by these, too; without them the core solves some.
+    extreme : bool
+        Every batch is one of `extreme_instances`, not every eighth one.
 
     Raises
     ------
@@ -57,25 +76,54 @@ def run(seed: Sequence[int], num_instances: float = math.inf, until_s: float = m
         Something does not hold.
     """
     rng, done = np.random.default_rng(seed), 0
-    while done < num_instances and time.monotonic() < until_s:
-        batch = random_batch(rng, int(min(BATCH, num_instances - done)))
-        optima = enumerate_all(batch)
-        for row in range(len(batch)):
-            check_instance(batch, optima, row)
+    draws = [*[extreme_batch if extreme else random_batch] * (BATCHES - 1), extreme_batch]
+    for draw in itertools.cycle(draws):
+        if done >= num_instances or time.monotonic() >= until_s:
+            return
+        batch = draw(rng, int(min(BATCH, num_instances - done)))
+        check_batch(batch, methods)
         done += len(batch)
         yield done
 
 
-def check_instance(batch: Batch, optima: Optima, row: int) -> None:
+def check_batch(batch: Batch, methods: Sequence[str] = ()) -> None:
+    """Hold each instance of a batch against its enumeration; a warning is as bad as an error."""
+    optima = enumerate_all(batch)
+    for row in range(len(batch)):
+        problem = _problem(batch, row)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                if problem is not None:
+                    check_instance(problem, batch, optima, row, methods)
+        except Violation:
+            raise
+        except Exception as error:
+            assert problem is not None
+            raise Violation(f"no answer: {error!r}", problem) from error
+
+
+def _problem(batch: Batch, row: int) -> BatchProblem | None:
+    """The instance; None where it is refused, as it must be where something counts beyond 2**32."""
+    counts = [counted[row].max() for counted in (batch.weights, batch.num_tokens) if counted is not None]
+    try:
+        return batch.problem(row)
+    except InputError:
+        if max(counts) <= MAX_COUNT:
+            raise
+        return None
+
+
+def check_instance(problem: BatchProblem, batch: Batch, optima: Optima, row: int, methods: Sequence[str]) -> None:
     """Hold one instance of a batch against its enumeration."""
-    problem, every = batch.problem(row), row % EVERY == 0
+    every = row % EVERY == 0 or bool(methods)
     if not optima.feasible[row]:
         _check_overload(problem, tuple(optima.overload[row].tolist()))
         return
     worth = [_check_greedy(problem, batch, optima, row, fill) for fill in ([False, True] if every else [row % 2 == 0])]
     _require(worth == sorted(worth), "filling lowers the objective", problem)
-    if every:
-        _check_core(problem, batch, optima, row)
+    for name in methods or ("core",) * every:
+        _check_method(name, problem, batch, optima, row)
 
 
 def _check_greedy(problem: BatchProblem, batch: Batch, optima: Optima, row: int, fill: bool) -> int:
@@ -88,13 +136,16 @@ def _check_greedy(problem: BatchProblem, batch: Batch, optima: Optima, row: int,
     return worth
 
 
-def _check_core(problem: BatchProblem, batch: Batch, optima: Optima, row: int) -> None:
-    solution = core.solve(problem)
-    _require(solution.status is Status.OPTIMAL, f"core says {solution.status}", problem)
+def _check_method(name: str, problem: BatchProblem, batch: Batch, optima: Optima, row: int) -> None:
+    solution, optimum = find(name).solve(problem, None), int(optima.optimum[row])
     assert solution.selection is not None
-    worth, optimum = _check_certificate(problem, solution.selection, batch, optima, row), int(optima.optimum[row])
-    _require(worth == optimum, f"core says that {worth} is optimal, and {optimum} is", problem)
-    _require(solution.bound_s >= optimum * batch.unit, f"core's bound {solution.bound_s!r} is too low", problem)
+    worth = _check_certificate(problem, solution.selection, batch, optima, row)
+    _require(solution.bound_s >= optimum * Fraction(batch.unit), f"{name}: bound {solution.bound_s!r} too low", problem)
+    _require(name != "core" or solution.status is Status.OPTIMAL, f"{name} says {solution.status}", problem)
+    if solution.status is Status.OPTIMAL:
+        chosen = sum(map(abs, _values(batch, row, solution.selection)))
+        missed = Fraction(TOLERANCE if name in EXACT_TO_2_40 else answer.TOLERANCE) * chosen
+        _require(optimum - worth <= missed, f"{name} says that {worth} is optimal, and {optimum} is", problem)
 
 
 def _check_certificate(problem: BatchProblem, selection: Selection, batch: Batch, optima: Optima, row: int) -> int:
@@ -103,8 +154,13 @@ def _check_certificate(problem: BatchProblem, selection: Selection, batch: Batch
     _require(certificate.holds, "; ".join(certificate.reasons), problem)
     optimum = int(optima.optimum[row]) * Fraction(batch.unit)
     _require(certificate.bound is not None and certificate.bound >= optimum, "the bound is below the optimum", problem)
+    return sum(_values(batch, row, selection))
+
+
+def _values(batch: Batch, row: int, selection: Selection) -> list[int]:
+    """Those chosen, in units of the batch."""
     values = batch.values[row].tolist()
-    return sum(values[i][form - 1] for i, form in enumerate(selection.form.tolist()) if form)
+    return [values[i][form - 1] for i, form in enumerate(selection.form.tolist()) if form]
 
 
 def _check_overload(problem: BatchProblem, overload: tuple[int, ...]) -> None:
@@ -118,14 +174,15 @@ def _check_overload(problem: BatchProblem, overload: tuple[int, ...]) -> None:
 
 
 def _improves(problem: BatchProblem, selection: Selection) -> bool:
-    """Whether some request alone could move to a form that is worth more."""
+    """Whether some request alone could move to a form that is worth more, by more than is rounded off of any value."""
+    least = 2.0**-50 * float(np.abs(problem.values).max())
     tokens = [0] * problem.num_requests if problem.num_tokens is None else problem.num_tokens.tolist()
     free = problem.capacity - selection.num_blocks
     spare = math.inf if problem.max_tokens is None else problem.max_tokens - selection.num_tokens
     more = problem.max_seqs is None or problem.max_seqs > selection.num_seqs
     rows = zip(problem.values.tolist(), problem.weights.tolist(), tokens, selection.form.tolist(), strict=True)
     return any(
-        value > (values[now - 1] if now else 0)
+        value > (values[now - 1] if now else 0) + least
         and weight <= free + (weights[now - 1] if now else 0)
         and (now > 0 or (more and num_tokens <= spare))
         for values, weights, num_tokens, now in rows
@@ -145,12 +202,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     extent.add_argument("--instances", type=int, metavar="N", help="how many")
     extent.add_argument("--minutes", type=float, metavar="M", help="how long")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same instances (default 0)")
+    parser.add_argument("--methods", default="", metavar="M,M", help="solve all by these, too, not some by the core")
+    parser.add_argument("--extreme", action="store_true", help="numbers at the ends of what is accepted, all of them")
     given = parser.parse_args(arguments)
+    methods = [find(name).name for name in given.methods.split(",") if name]
     started_s = time.monotonic()
     until_s = math.inf if given.minutes is None else started_s + 60 * given.minutes
     done, code = 0, 0
     try:
-        for done in run([given.seed], math.inf if given.instances is None else given.instances, until_s):
+        limit = math.inf if given.instances is None else given.instances
+        for done in run([given.seed], limit, until_s, methods, given.extreme):
             if sys.stderr.isatty():
                 print(f"\r{done:,} instances", end="", file=sys.stderr)
     except KeyboardInterrupt:

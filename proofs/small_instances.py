@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from aptsched.checks import Bools, Ints
+from aptsched.checks import Bools, Floats, Ints
 from aptsched.problem import BatchProblem
 
 MAX_REQUESTS = 5  # so that of up to 3 forms there are at most 1,024 selections
@@ -22,7 +23,8 @@ class Batch:
     Attributes
     ----------
     values : int array, [b, n, k]
-        In units of `unit` seconds, a power of two, so that the values of the problems are exact.
+        In units of `unit` seconds, a power of two, so that the values of the problems are exact. Of Python's whole
+        numbers where 64 bits are too few.
     unit : float
     weights : int array, [b, n, k]
     capacity : int array, [b]
@@ -46,8 +48,9 @@ class Batch:
 
     def problem(self, row: int) -> BatchProblem:
         """One of the instances."""
+        values = self.values[row]
         return BatchProblem(
-            values=self.values[row] * self.unit,
+            values=values * self.unit if values.dtype == np.int64 else _seconds(values, int(1 / Fraction(self.unit))),
             weights=self.weights[row],
             capacity=int(self.capacity[row]),
             num_tokens=None if self.num_tokens is None else self.num_tokens[row],
@@ -55,6 +58,12 @@ class Batch:
             max_seqs=None if self.max_seqs is None else int(self.max_seqs[row]),
             required=None if self.required is None else self.required[row],
         )
+
+
+def _seconds(values: Ints, of_unit: int) -> Floats:
+    """Whole numbers of any size, divided by how many units a second has."""
+    seconds: Floats = np.frompyfunc(lambda whole: whole / of_unit, 1, 1)(values).astype(np.float64)
+    return seconds
 
 
 def random_batch(rng: np.random.Generator, size: int) -> Batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ ROUNDING = 2.0**-43  # of the sum of all that is added up: differences below are
 
 @dataclass(frozen=True, eq=False)
 class Alternatives:
-    """Options other than the LP's own, request by request by the least loss, [m].
+    """Options other than the LP's own, [m]; where it matters request by request by the least loss (`by_request`).
 
     Attributes
     ----------
@@ -47,6 +48,12 @@ class Alternatives:
             self.take[:, positions],
         )
 
+    def by_request(self) -> Alternatives:
+        """Request by request, by the least loss."""
+        least = np.full(self.request.max(initial=-1) + 1, np.inf)
+        np.minimum.at(least, self.request, self.loss)
+        return self.at(np.lexsort((self.loss, self.request, least[self.request])))
+
     def of_first(self, count: int) -> Alternatives:
         """Those of the first requests."""
         if len(self.starts) <= count:
@@ -62,8 +69,8 @@ class Alternatives:
 
     def stages(self) -> list[slice]:
         """The positions of each request."""
-        starts = self.starts.tolist()
-        return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(self.request)], strict=True)]
+        bounds = [*self.starts.tolist(), len(self.request)]
+        return [slice(start, end) for start, end in pairwise(bounds)]
 
 
 class Pricing:
@@ -72,9 +79,9 @@ class Pricing:
     Attributes
     ----------
     bound : float
-        On the gain of any selection, in seconds.
+        On the gain of any selection, in the residual's `unit_s`, as all gains and losses are.
     rounding : float
-        Seconds below which differences are left to rounding.
+        Differences below are left to rounding.
     star : int array, [n]
         The best option of each request at these multipliers.
     slack : int array, [D]
@@ -107,33 +114,43 @@ class Pricing:
         gap = self.bound - self.worth(option)
         return gap + self.rounding if gap > self.rounding else 0.0
 
-    def better(self, option: Ints, alternatives: Alternatives, chosen: Ints) -> Ints:
-        """The LP's options with the alternatives chosen, if that is worth more than `option`."""
+    def allowance(self, option: Ints) -> float:
+        """What the options of a better selection lose at most, whatever the floats here have rounded."""
+        return max(self.bound - self.worth(option), 0.0) + 2 * self.rounding
+
+    def changed(self, alternatives: Alternatives, chosen: Ints) -> Ints:
+        """The LP's options with the alternatives chosen."""
         changed = self.star.copy()
         changed[alternatives.request[chosen]] = alternatives.option[chosen]
+        return changed
+
+    def better(self, option: Ints, alternatives: Alternatives, chosen: Ints) -> Ints:
+        """The LP's options with the alternatives chosen, if that is worth more than `option`."""
+        changed = self.changed(alternatives, chosen)
         fits = (self.options.used(changed) <= self.limits).all()
         return changed if fits and self.worth(changed) > self.worth(option) else option
 
     def alternatives(self, gap: float) -> Alternatives:
         """Those with a loss of at most the gap; of many that take the same, only as many as it pays for."""
+        found = self.near(gap)
+        return found.at(_affordable(found, np.bincount(found.request, minlength=len(self.star)), gap)).by_request()
+
+    def near(self, gap: float) -> Alternatives:
+        """All with a loss of at most the gap, in any order."""
         n = len(self.star)
         near = (self.loss <= gap).ravel()
         near[self.options.position(self.star)] = False
         position = near.nonzero()[0]
         option, request = np.divmod(position, n)
         star = self.options.position(self.star)[request]
-        take = self.options.take.reshape(len(self.slack), -1)
-        found = Alternatives(
+        take = self.options.take.reshape(len(self.slack), self.gain.size)
+        return Alternatives(
             request,
             option,
             self.loss.ravel()[position],
             self.gain.ravel()[position] - self.gain.ravel()[star],
             (take[:, position] - take[:, star]).astype(np.int64),
         )
-        found = found.at(_affordable(found, np.bincount(request, minlength=n), gap))
-        least = np.full(n, np.inf)
-        np.minimum.at(least, found.request, found.loss)
-        return found.at(np.lexsort((found.loss, found.request, least[found.request])))
 
 
 def _affordable(found: Alternatives, alternatives_of: Ints, gap: float) -> Bools:

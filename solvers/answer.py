@@ -17,8 +17,8 @@ from aptsched.problem import BatchProblem
 from aptsched.residual import overload
 from solvers.formulation import Formulation, formulate
 from solvers.packages import package
-from solvers.proof import proved_bound
-from solvers.reduction import Part, everything, reduce
+from solvers.proof import chosen_s, proved_bound
+from solvers.reduction import Part, everything, sharpen
 from solvers.relaxation import Relaxation, relax
 from solvers.solution import Solution, Status
 
@@ -39,11 +39,14 @@ class Finding:
         Whether it proved that incumbent optimal, with every gap that it may leave set to 0.
     bound_s : float
         Its bound on the optimum in seconds, made safe for its tolerances; inf where it has none.
+    missed_s : float
+        By how much a selection can be better, though the incumbent is proved optimal, for its tolerances; in seconds.
     """
 
     x: Floats | None
     proved: bool
     bound_s: float = math.inf
+    missed_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +85,13 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
         relaxation = replace(relaxation, chosen=_best_start(formulation, relaxation))
     incumbent = _search(run, formulation, relaxation, math.inf if time_limit_s is None else started_s + time_limit_s)
     selection = certify(problem, formulation.forms(incumbent.chosen), relaxation.multipliers)
+    values_s = chosen_s(problem, selection.form)
     bound_s = max(selection.objective_s, min(incumbent.bound_s, selection.bound_s))
     return Solution(
         status=Status.OPTIMAL if incumbent.proved else Status.FEASIBLE,
         selection=selection,
         objective_s=selection.objective_s,
-        bound_s=proved_bound(problem, selection, TOLERANCE) if incumbent.proved else bound_s,
+        bound_s=proved_bound(problem, selection, values_s, TOLERANCE) if incumbent.proved else bound_s,
         seconds=time.perf_counter() - started_s,
     )
 
@@ -96,8 +100,8 @@ def _best_start(formulation: Formulation, relaxation: Relaxation) -> Bools:
     """The greedy's selection as columns, or the relaxation's where that is worth more."""
     form = greedy(formulation.problem).form
     chosen: Bools = form[formulation.request] == formulation.form
-    better = _objective_s(formulation, chosen) >= _objective_s(formulation, relaxation.chosen)
-    return chosen if better and formulation.is_feasible(chosen) else relaxation.chosen
+    worse = formulation.is_better(relaxation.chosen, chosen)
+    return chosen if not worse and formulation.is_feasible(chosen) else relaxation.chosen
 
 
 def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline_s: float) -> Incumbent:
@@ -107,15 +111,22 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
     that stops before its time without a proof is asked again only if less is left to decide.
     """
     part, best = everything(formulation), Incumbent(relaxation.chosen, False, math.inf)
+    if _is_wide(formulation):
+        part, chosen = sharpen(formulation, relaxation.multipliers, best.chosen)
+        best = replace(best, chosen=chosen)
     round_s = FIRST_ROUND_S
     while (left_s := deadline_s - time.perf_counter()) > 0:
         began_s, seconds = time.perf_counter(), min(round_s, max(left_s, SHORTEST_S))
         start = Relaxation(best.chosen[part.kept], relaxation.multipliers)
-        finding = run(part.formulation, start, seconds) if part.formulation.num_columns else Finding(np.zeros(0), True)
+        if part.formulation.num_columns and part.formulation.limits.size:
+            finding = run(part.formulation, start, seconds)
+        else:
+            finding = Finding(part.formulation.most_valuable().astype(np.float64), True)
         best = _better(formulation, part, best, finding)
         if best.proved:
             break
-        smaller = reduce(formulation, relaxation.multipliers, _objective_s(formulation, best.chosen))
+        smaller, chosen = sharpen(formulation, relaxation.multipliers, best.chosen)
+        best = replace(best, chosen=chosen)
         stopped_early = time.perf_counter() - began_s < seconds / 2
         if stopped_early and smaller.formulation.num_columns >= part.formulation.num_columns:
             break
@@ -126,16 +137,21 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
 def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Finding) -> Incumbent:
     """The better of two incumbents, with the lower bound.
 
-    One that breaks a limit once rounded to whole requests does not count, nor does the claim that it is optimal.
+    One that breaks a limit once rounded to whole requests does not count, nor does the claim that it is optimal; nor
+    does the claim where tolerances may hide more than `TOLERANCE` of the values chosen.
     """
     bound_s = min(best.bound_s, math.nextafter(part.taken_s + finding.bound_s, math.inf))
     chosen: Bools = np.zeros(0, np.bool_) if finding.x is None else part.whole(finding.x) > 0.5
     if finding.x is None or not formulation.is_feasible(chosen):
         return Incumbent(best.chosen, False, bound_s)
-    if _objective_s(formulation, chosen) < _objective_s(formulation, best.chosen):
+    if formulation.is_better(best.chosen, chosen):
         chosen = best.chosen
-    return Incumbent(chosen, finding.proved, bound_s)
+    values = formulation.value[chosen]
+    tolerated_s = TOLERANCE * float(np.abs(values).sum() + max(values.sum(), 0.0))
+    return Incumbent(chosen, finding.proved and finding.missed_s <= tolerated_s, bound_s)
 
 
-def _objective_s(formulation: Formulation, chosen: Bools) -> float:
-    return math.fsum(formulation.value[chosen].tolist())
+def _is_wide(formulation: Formulation) -> bool:
+    """Whether some values are below the tolerance of others."""
+    sizes = np.abs(formulation.value[formulation.value != 0])
+    return bool(sizes.min(initial=math.inf) < TOLERANCE * sizes.max(initial=0.0))

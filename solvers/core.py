@@ -10,16 +10,18 @@ from aptsched.certificate import certify
 from aptsched.checks import Ints
 from aptsched.errors import InfeasibleError
 from aptsched.fill import room_left
+from aptsched.flags import any_of
 from aptsched.greedy import multipliers, rounded
 from aptsched.problem import BatchProblem
 from aptsched.relaxation import Relaxation, relax
 from aptsched.residual import Residual, reduce
 from solvers.alternatives import Pricing
 from solvers.budget import Budget
-from solvers.proof import proved_bound
+from solvers.proof import chosen_s, proved_bound, rounded_up
 from solvers.solution import Solution, Status
 from solvers.states import best_of_states
 from solvers.table import WIDEST, best_in_table, width
+from solvers.whole_numbers import best_exactly
 
 DEFAULT_WORK = 20_000_000  # some seconds
 TOLERANCE = 2.0**-40  # what float64 sums may have missed, of what is added up
@@ -46,8 +48,10 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
     Returns
     -------
     Solution
-        OPTIMAL: no selection is better, but for what float64 sums round off, at most 2**-40 of the values (and of the
-        bound); `bound_s` has that added, unless the values are such that nothing is rounded (`proved_bound`).
+        OPTIMAL: no selection is better, but for what float64 sums round off, at most 2**-40 of the absolute values
+        chosen; `bound_s` has that added, unless the values are such that nothing is rounded (`proved_bound`). Where
+        more could be hidden by rounding, for the base of a required request is subtracted from each of its values, or
+        a whole request, for others are worth so much more, it is decided in whole numbers, and nothing is rounded.
         Otherwise FEASIBLE. INFEASIBLE with the smallest overload where the required requests do not fit.
 
     Source: Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem, here in arrays; for several
@@ -62,24 +66,41 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
     except InfeasibleError as overload:
         return Solution(Status.INFEASIBLE, None, -np.inf, -np.inf, time.perf_counter() - start, overload)
     relaxation = relax(residual, refill=True)
-    option, proved = exact(residual, relaxation, rounded(residual, relaxation, fill=True), budget)
-    selection = certify(problem, residual.forms(option), multipliers(problem, residual, relaxation))
+    option, proved, rounding = exact(residual, relaxation, rounded(residual, relaxation, fill=True), budget)
+    form, exactly = residual.forms(option), False
+    values_s = chosen_s(problem, form)
+    if proved and not in_sight(residual, rounding, values_s):
+        pricing = Pricing(residual, relaxation, np.flatnonzero(np.isfinite(residual.limits)))
+        option, exactly = best_exactly(problem, residual, pricing, option, budget)
+        form, proved = residual.forms(option), exactly or rounding * residual.unit_s <= TOLERANCE * values_s
+    selection = certify(problem, form, multipliers(problem, residual, relaxation))
+    bound_s = selection.bound_s
+    if proved:
+        bound_s = rounded_up(problem, selection) if exactly else proved_bound(problem, selection, values_s, TOLERANCE)
     status = Status.OPTIMAL if proved else Status.FEASIBLE
-    bound_s = proved_bound(problem, selection, TOLERANCE) if proved else selection.bound_s
     return Solution(status, selection, selection.objective_s, bound_s, time.perf_counter() - start)
 
 
-def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budget) -> tuple[Ints, bool]:
-    """The best selection, from a feasible one, and whether that is proved.
+def in_sight(residual: Residual, rounding: float, values_s: float) -> bool:
+    """Whether rounding hides neither more than the tolerance of the values chosen nor the gain of any request."""
+    if rounding * residual.unit_s > TOLERANCE * values_s:
+        return False
+    return not any_of((residual.gain > 0) & (residual.gain <= rounding))
+
+
+def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budget) -> tuple[Ints, bool, float]:
+    """The best selection but for rounding, from a feasible one, whether that is proved, and how much is left to it.
 
     Resources that are free in the LP are taken as unlimited first: if the answer is within their limits, it stands.
     """
     limited = np.flatnonzero(np.isfinite(residual.limits))
     priced = limited[np.array(relaxation.price)[limited] > 0]
-    better, proved = improve(Pricing(residual, relaxation, priced), option, budget)
-    if len(priced) == len(limited) or min(room_left(residual, better)) >= 0:
-        return better, proved
-    return improve(Pricing(residual, relaxation, limited), option, budget)
+    pricing = Pricing(residual, relaxation, priced)
+    better, proved = improve(pricing, option, budget)
+    if len(priced) < len(limited) and min(room_left(residual, better)) < 0:
+        pricing = Pricing(residual, relaxation, limited)
+        better, proved = improve(pricing, option, budget)
+    return better, proved, pricing.rounding
 
 
 def improve(pricing: Pricing, option: Ints, budget: Budget) -> tuple[Ints, bool]:

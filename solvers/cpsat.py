@@ -21,6 +21,7 @@ from solvers.solution import Solution
 NUM_WORKERS = 8  # with 1 or 2 the proof can be out of reach for many seconds; 8 do it, on two cores too
 SUM_BITS = 52  # any selection's value is below 2**52 units
 RANGE_BITS = 60  # and no part of the objective beyond 2**60: room to add up in 64-bit integers
+REPORTED = 2.0 ** (RANGE_BITS - 52)  # what the double that reports the bound can be off by
 SEED = 0
 
 
@@ -30,7 +31,8 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
     How exact OPTIMAL is: CP-SAT proves the optimum of values rounded to units of 2**-exponent seconds, the smallest
     with which any selection's value stays below 2**52 units. A value moves by at most half a unit, and not at all if
     it is whole; so the selection is within num_served units of the true optimum, num_served * 2**-50 of the sum of all
-    values. What is closer than that may go either way. The error is part of the bound at a time-out.
+    values. What is closer than that may go either way; where it is more than 2**-33 of the values chosen, the answer is
+    not called optimal. The error is part of the bound at a time-out.
 
     The objective is stated in Lagrangian form, with the multipliers of the relaxation in whole units: it is equal to
     the sum of values on every selection, whatever they are, and it starts the search from the bound that they prove.
@@ -56,7 +58,7 @@ class WholeValues:
         Multipliers of the shared limits; all 0 where the Lagrangian form would leave RANGE_BITS.
     error : float
         What a selection can be worth above its whole value: half a unit for each request with a value that is not
-        whole. And what the double that reports the bound can be off by.
+        whole.
     """
 
     exponent: int
@@ -74,13 +76,14 @@ def whole_values(formulation: Formulation, relaxation: Relaxation) -> WholeValue
     whole = np.rint(exact)
     multipliers = relaxation.multipliers
     by_kind = np.array([multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s])
-    prices = np.rint(np.ldexp(by_kind[list(formulation.kinds)] * formulation.units, exponent))
-    span = np.abs(whole).sum() + (prices @ formulation.resources).sum() + prices @ formulation.limits
+    with np.errstate(over="ignore", invalid="ignore"):  # then the span is not below anything
+        prices = np.rint(np.ldexp(by_kind[list(formulation.kinds)] * formulation.units, exponent))
+        span = np.abs(whole).sum() + (prices @ formulation.resources).sum() + prices @ formulation.limits
     return WholeValues(
         exponent=exponent,
         value=whole.astype(np.int64),
         prices=[int(price) if span < 2.0**RANGE_BITS else 0 for price in prices],
-        error=0.5 * np.unique(formulation.request[whole != exact]).size + 2.0 ** (RANGE_BITS - 52),
+        error=0.5 * np.unique(formulation.request[whole != exact]).size,
     )
 
 
@@ -98,10 +101,12 @@ def _run(cp_model: Any, formulation: Formulation, relaxation: Relaxation, time_l
         status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Finding(None, proved=False)
+    bound = solver.best_objective_bound + whole.error + REPORTED
     return Finding(
         x=np.array([solver.value(column) for column in columns], np.float64),
         proved=status == cp_model.OPTIMAL,
-        bound_s=math.nextafter(math.ldexp(solver.best_objective_bound + whole.error, -whole.exponent), math.inf),
+        bound_s=math.nextafter(math.ldexp(bound, -whole.exponent), math.inf),
+        missed_s=math.ldexp(2 * whole.error, -whole.exponent),
     )
 
 

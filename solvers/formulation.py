@@ -13,7 +13,7 @@ from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers
 
 MAX_VALUE = 2**17  # the largest objective coefficient given to a solver that works in floats, in power-of-two units
-MAX_COEFFICIENT = 2**20  # the same for a shared limit; smaller ones are given as the whole numbers they are
+MAX_COEFFICIENT = 2**20  # the same for a shared limit in the linear relaxation
 FEASIBILITY_TOLERANCE = 1e-6  # the loosest of the tolerances (rows, integrality, reduced costs) those solvers work to
 
 
@@ -86,14 +86,14 @@ class Formulation:
     def scaled_values(self) -> tuple[Floats, int]:
         """The values times 2**exponent, the largest of them between MAX_VALUE / 2 and MAX_VALUE, and that exponent.
 
-        A solver's absolute gaps and cut-offs, 1e-6 in HiGHS and 1e-5 in CBC, are so at most 2e-10 of the largest value.
+        A solver's absolute gaps and cut-offs (`tolerances`) are so at most 2e-10 of the largest value.
         """
         largest = float(np.abs(self.value).max(initial=0.0))
         exponent = math.frexp(MAX_VALUE)[1] - 1 - math.frexp(largest)[1] if largest else 0
         return np.ldexp(self.value, exponent), exponent
 
     def limit_exponents(self) -> Ints:
-        """Powers of two by which floating-point solvers see the shared limits, [num_limits]: 0 or less."""
+        """Powers of two by which the linear relaxation sees the shared limits, [num_limits]: 0 or less."""
         largest = self.resources.max(axis=1, initial=1).astype(np.float64)
         exponents: Ints = np.minimum(0, math.frexp(MAX_COEFFICIENT)[1] - np.frexp(largest)[1])
         return exponents
@@ -103,12 +103,6 @@ class Formulation:
         exponents = self.limit_exponents()
         return np.ldexp(self.resources.astype(float), exponents[:, None]), np.ldexp(
             self.limits.astype(float), exponents
-        )
-
-    def safe_bound_s(self, scaled_bound: float, exponent: int) -> float:
-        """A solver's bound on the scaled objective, in seconds, with its tolerance of every column added."""
-        return math.nextafter(
-            math.ldexp(scaled_bound + FEASIBILITY_TOLERANCE * (self.num_columns + 1), -exponent), math.inf
         )
 
     def is_feasible(self, chosen: Bools) -> bool:
@@ -123,6 +117,23 @@ class Formulation:
         form = np.zeros(self.problem.num_requests, np.int64)
         form[self.request[chosen]] = self.form[chosen]
         return form
+
+    def is_better(self, some: Bools, others: Bools) -> bool:
+        """Whether some columns are worth more than others, exactly: a sum that is rounded once has the right sign."""
+        return math.fsum([*self.value[some].tolist(), *(-self.value[others]).tolist()]) > 0
+
+    def most_valuable(self) -> Bools:
+        """The best column of each request, [num_columns]: what is optimal where there are no limits."""
+        best = np.full(self.problem.num_requests, -np.inf)
+        np.maximum.at(best, self.request, self.value)
+        chosen: Bools = self.value == best[self.request]  # of equal ones only one is here
+        return chosen
+
+    def paid_s(self, multipliers: Multipliers) -> float:
+        """What the limits are worth at these multipliers, in seconds."""
+        prices = (multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s)
+        each = zip(self.kinds, self.units, self.limits.tolist(), strict=True)
+        return sum((prices[kind] * unit * limit for kind, unit, limit in each), 0.0)
 
     def multipliers(self, duals: npt.NDArray[np.float64]) -> Multipliers:
         """Those of the problem from the duals of `scaled_limits`, [num_limits], in seconds; noise below 0 is cut."""

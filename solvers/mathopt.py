@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from functools import partial
 from typing import Any, Literal
 
@@ -15,8 +14,10 @@ from solvers.answer import Finding, answer
 from solvers.formulation import Formulation
 from solvers.packages import package
 from solvers.relaxation import Relaxation
+from solvers.rows import Rows, rows
 from solvers.silence import silence
 from solvers.solution import Solution
+from solvers.tolerances import missed_s, safe_bound_s
 
 Backend = Literal["highs", "scip"]
 BACKENDS = {"highs": "HIGHS", "scip": "GSCIP"}
@@ -25,9 +26,8 @@ BACKENDS = {"highs": "HIGHS", "scip": "GSCIP"}
 def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Backend = "highs") -> Solution:
     """Solve with HiGHS or SCIP through MathOpt.
 
-    How exact OPTIMAL is: the relative and the absolute gap are 0. Both backends work in floats, with tolerances of 1e-6
-    on rows and on cut-offs, at most 2e-11 of the largest value (`Formulation.scaled_values`): their proofs hold up to
-    those, not in exact arithmetic.
+    How exact OPTIMAL is: the relative and the absolute gap are 0. Both backends work in floats; what they prove counts
+    where their tolerances can hide no more than 2**-33 of the values (`solvers.tolerances`).
 
     Raises
     ------
@@ -40,10 +40,10 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Bac
 
 
 def _run(mathopt: Any, backend: str, formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
-    values, exponent = formulation.scaled_values()
+    values, _ = formulation.scaled_values()
     model = mathopt.Model()
     columns = [model.add_binary_variable() for _ in range(formulation.num_columns)]
-    _constrain(mathopt, model, columns, formulation)
+    _constrain(mathopt, model, columns, formulation, rows(formulation))
     model.maximize(_sum(mathopt, values.tolist(), columns))
     parameters = mathopt.SolveParameters(
         relative_gap_tolerance=0.0,
@@ -56,17 +56,18 @@ def _run(mathopt: Any, backend: str, formulation: Formulation, relaxation: Relax
     return Finding(
         x=np.array(result.variable_values(columns)) if result.has_primal_feasible_solution() else None,
         proved=result.termination.reason == mathopt.TerminationReason.OPTIMAL,
-        bound_s=formulation.safe_bound_s(bound, exponent) if math.isfinite(bound) else math.inf,
+        bound_s=safe_bound_s(formulation, bound),
+        missed_s=missed_s(formulation),
     )
 
 
-def _constrain(mathopt: Any, model: Any, columns: list[Any], formulation: Formulation) -> None:
+def _constrain(mathopt: Any, model: Any, columns: list[Any], formulation: Formulation, limited: Rows) -> None:
     for members, equation in formulation.groups():
         served = mathopt.fast_sum([columns[member] for member in members])
         model.add_linear_constraint(served == 1 if equation else served <= 1)
-    resources, limits = formulation.scaled_limits()
-    for use, limit in zip(resources.tolist(), limits.tolist(), strict=True):
-        model.add_linear_constraint(_sum(mathopt, use, columns) <= limit)
+    carries = [model.add_integer_variable(lb=0.0, ub=most) for most in limited.most.tolist()]
+    for use, limit in zip(limited.use.tolist(), limited.limits.tolist(), strict=True):
+        model.add_linear_constraint(_sum(mathopt, use, [*columns, *carries]) <= limit)
 
 
 def _sum(mathopt: Any, coefficients: list[float], columns: list[Any]) -> Any:

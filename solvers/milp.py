@@ -13,16 +13,18 @@ from solvers.answer import Finding, answer
 from solvers.formulation import Formulation
 from solvers.packages import package
 from solvers.relaxation import Relaxation, constraint_rows
+from solvers.rows import rows
 from solvers.silence import silence
 from solvers.solution import Solution
+from solvers.tolerances import missed_s, safe_bound_s
 
 
 def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
     """Solve with `scipy.optimize.milp`.
 
     How exact OPTIMAL is: the relative gap is 0. SciPy does not offer HiGHS' absolute gap of 1e-6, but values are scaled
-    (`Formulation.scaled_values`), so it is at most 2e-11 of the largest. HiGHS works in floats, with tolerances of 1e-6
-    on rows and 1e-7 on reduced costs: its proof holds up to those, not in exact arithmetic.
+    (`Formulation.scaled_values`), so it is at most 2e-11 of the largest. HiGHS works in floats; what it proves counts
+    where its tolerances can hide no more than 2**-33 of the values (`solvers.tolerances`).
 
     Raises
     ------
@@ -33,19 +35,20 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
 
 
 def _run(optimize: Any, formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
-    values, exponent = formulation.scaled_values()
+    values, _ = formulation.scaled_values()
+    limited = rows(formulation)
     with silence():
         result = optimize.milp(
-            -values,
-            integrality=np.ones(formulation.num_columns),
-            bounds=optimize.Bounds(0, 1),
-            constraints=optimize.LinearConstraint(*constraint_rows(formulation)),
+            np.concatenate([-values, np.zeros(limited.most.size)]),
+            integrality=np.ones(limited.use.shape[1]),
+            bounds=optimize.Bounds(0, np.concatenate([np.ones(formulation.num_columns), limited.most])),
+            constraints=optimize.LinearConstraint(*constraint_rows(formulation, limited.use, limited.limits)),
             options={"mip_rel_gap": 0.0, "time_limit": time_limit_s},
         )
     bound = result.mip_dual_bound
-    has_bound = bound is not None and math.isfinite(bound)
     return Finding(
-        x=result.x,
+        x=None if result.x is None else result.x[: formulation.num_columns],
         proved=result.status == 0,
-        bound_s=formulation.safe_bound_s(-bound, exponent) if has_bound else math.inf,
+        bound_s=math.inf if bound is None else safe_bound_s(formulation, -bound),
+        missed_s=missed_s(formulation),
     )

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from aptsched.checks import Floats
+from aptsched.certificate import sums
+from aptsched.checks import Floats, Ints
 from aptsched.problem import BatchProblem
 from aptsched.selection import Selection, served_positions
 
@@ -14,13 +15,20 @@ FEW = 16  # requests whose values mostly show that their grid is fine
 ROUNDED = 1 + 2.0**-40  # more than a sum of so many terms can be rounded down by
 
 
-def proved_bound(problem: BatchProblem, selection: Selection, tolerance: float) -> float:
+def chosen_s(problem: BatchProblem, form: Ints) -> float:
+    """The absolute values of forms, [n], added up and rounded up, in seconds: what a tolerance is a part of."""
+    return ROUNDED * float(np.abs(problem.values.T.take(served_positions(form, problem.num_forms))).sum())
+
+
+def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, tolerance: float) -> float:
     """The optimum at most, in seconds, where no selection is better by more than a tolerance.
 
     Parameters
     ----------
     problem : BatchProblem
     selection : Selection
+    values_s : float
+        Its `chosen_s`.
     tolerance : float
         Of the absolute values chosen and the certified bound together: what the method's arithmetic may have missed.
 
@@ -30,11 +38,15 @@ def proved_bound(problem: BatchProblem, selection: Selection, tolerance: float) 
         The objective itself where all selections are worth multiples of a grid coarser than the tolerance, for then
         none is better at all; otherwise the objective and the tolerance, rounded up, or the certified bound if lower.
     """
-    values = problem.values.T.take(served_positions(selection.form, problem.num_forms))
-    missed = tolerance * (ROUNDED * float(np.abs(values).sum()) + abs(selection.bound_s))
+    missed = tolerance * (values_s + abs(selection.bound_s))
     if missed < grid(problem.values[:FEW]) and missed < grid(problem.values):
         return selection.objective_s
     return min(selection.bound_s, math.nextafter(selection.objective_s + missed, math.inf))
+
+
+def rounded_up(problem: BatchProblem, selection: Selection) -> float:
+    """The smallest float that is not below what a selection is worth, in seconds."""
+    return sums(problem.values.T.take(served_positions(selection.form, problem.num_forms)).tolist())[1]
 
 
 def grid(values: Floats) -> float:

@@ -16,8 +16,10 @@ from solvers.answer import Finding, answer
 from solvers.formulation import Formulation
 from solvers.packages import package
 from solvers.relaxation import Relaxation
+from solvers.rows import rows
 from solvers.silence import silence
 from solvers.solution import Solution
+from solvers.tolerances import missed_s, safe_bound_s
 
 Backend = Literal["cbc", "highs"]
 BACKENDS = ("cbc", "highs")
@@ -26,10 +28,10 @@ BACKENDS = ("cbc", "highs")
 def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Backend = "cbc") -> Solution:
     """Solve with CBC or HiGHS through PuLP.
 
-    How exact OPTIMAL is: the relative and the absolute gap are 0. Both backends work in floats, with tolerances of 1e-6
-    or 1e-7. CBC reads the values from a file with 13 digits and asks each incumbent to be 1e-5 better than the last, at
-    most 2e-10 of the largest value (`Formulation.scaled_values`); it reports no bound, so at a time-out the certificate
-    is all there is. The proofs hold up to those tolerances, not in exact arithmetic.
+    How exact OPTIMAL is: the relative and the absolute gap are 0. Both backends work in floats. CBC reads the values
+    from a file with 13 digits and asks each incumbent to be 1e-5 better than the last, at most 2e-10 of the largest
+    value (`Formulation.scaled_values`); it reports no bound, so at a time-out the certificate is all there is. What
+    they prove counts where their tolerances can hide no more than 2**-33 of the values (`solvers.tolerances`).
 
     Raises
     ------
@@ -44,7 +46,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Bac
 
 
 def _run(pulp: Any, backend: str, formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
-    values, exponent = formulation.scaled_values()
+    values, _ = formulation.scaled_values()
     with silence(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore", DeprecationWarning)  # PuLP 3.3 announces what changes in version 4
         model, columns = _model(pulp, formulation, values.tolist())
@@ -56,7 +58,8 @@ def _run(pulp: Any, backend: str, formulation: Formulation, relaxation: Relaxati
     return Finding(
         x=np.array([column.varValue for column in columns], np.float64) if found else None,
         proved=model.sol_status == pulp.LpSolutionOptimal,
-        bound_s=formulation.safe_bound_s(bound, exponent) if math.isfinite(bound) else math.inf,
+        bound_s=safe_bound_s(formulation, bound),
+        missed_s=missed_s(formulation),
     )
 
 
@@ -71,9 +74,10 @@ def _model(pulp: Any, formulation: Formulation, values: list[float]) -> tuple[An
     model = pulp.LpProblem("batch", pulp.LpMaximize)
     columns = [pulp.LpVariable(f"x{column}", cat=pulp.LpBinary) for column in range(formulation.num_columns)]
     model += pulp.LpAffineExpression(zip(columns, values, strict=True))
-    resources, limits = formulation.scaled_limits()
-    for use, limit in zip(resources.tolist(), limits.tolist(), strict=True):
-        model += pulp.LpAffineExpression(zip(columns, use, strict=True)) <= limit
+    limited = rows(formulation)
+    carries = [pulp.LpVariable(f"q{at}", 0, most, pulp.LpInteger) for at, most in enumerate(limited.most.tolist())]
+    for use, limit in zip(limited.use.tolist(), limited.limits.tolist(), strict=True):
+        model += pulp.LpAffineExpression(zip([*columns, *carries], use, strict=True)) <= limit
     for members, equation in formulation.groups():
         served = pulp.LpAffineExpression([(columns[member], 1) for member in members])
         model += served == 1 if equation else served <= 1

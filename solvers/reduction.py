@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aptsched.certificate import dual_bound, prices
+from aptsched.certificate import prices
 from aptsched.checks import Bools, Floats
 from aptsched.selection import Multipliers
 from solvers.formulation import Formulation
+from solvers.relaxation import relax
 
 MARGIN = 2.0**-40  # of all values and prices together: what float arithmetic loses here is below 2**-49 of them
 
@@ -36,7 +37,7 @@ class Part:
     taken: Bools
     taken_s: float
 
-    def whole(self, x: Floats) -> Floats:
+    def whole(self, x: Floats | Bools) -> Floats:
         """A solution of the part as one of the whole formulation, [num_columns]."""
         result = self.taken.astype(np.float64)
         result[self.kept] = x
@@ -63,8 +64,8 @@ def reduce(formulation: Formulation, multipliers: Multipliers, objective_s: floa
     best = np.zeros(problem.num_requests)
     best[request[formulation.required]] = -np.inf
     np.maximum.at(best, request, reduced)
-    bound_s = dual_bound(problem, multipliers)
-    allowance_s = bound_s - objective_s + MARGIN * (np.abs(problem.values).sum() + price.sum() + abs(bound_s))
+    bound_s = formulation.paid_s(multipliers) + float(best.sum())
+    allowance_s = bound_s - objective_s + MARGIN * (np.abs(formulation.value).sum() + price.sum() + abs(bound_s))
     possible = best[request] - reduced <= allowance_s
     required = formulation.required | (best[request] > allowance_s)
     taken = possible & required & (np.bincount(request[possible], minlength=problem.num_requests)[request] == 1)
@@ -78,4 +79,35 @@ def reduce(formulation: Formulation, multipliers: Multipliers, objective_s: floa
         resources=formulation.resources[:, kept],
         limits=formulation.limits - formulation.resources[:, taken].sum(axis=1),
     )
-    return Part(part, kept, taken, math.nextafter(math.fsum(formulation.value[taken].tolist()), math.inf))
+    return Part(part, kept, taken, rounded_up(formulation, taken))
+
+
+def sharpen(formulation: Formulation, multipliers: Multipliers, chosen: Bools) -> tuple[Part, Bools]:
+    """Rule out again and again, by the relaxation of what is left, and with the better incumbents that it finds.
+
+    Where some values are far larger than others, only what is left once these are decided shows at what prices, and
+    what float arithmetic loses, a part of the largest value, becomes less each time.
+    """
+    part = reduce(formulation, multipliers, _worth_s(formulation, chosen))
+    while part.formulation.num_columns:
+        relaxation = relax(part.formulation)
+        found = part.whole(relaxation.chosen) > 0
+        if formulation.is_feasible(found) and formulation.is_better(found, chosen):
+            chosen = found
+        inner = reduce(part.formulation, relaxation.multipliers, _worth_s(part.formulation, chosen[part.kept]))
+        if inner.formulation.num_columns == part.formulation.num_columns:
+            break
+        taken = part.whole(inner.taken) > 0
+        kept = np.zeros_like(taken)
+        kept[part.kept] = inner.kept
+        part = Part(inner.formulation, kept, taken, rounded_up(formulation, taken))
+    return part, chosen
+
+
+def rounded_up(formulation: Formulation, chosen: Bools) -> float:
+    """At least the values of these columns, in seconds."""
+    return math.nextafter(_worth_s(formulation, chosen), math.inf)
+
+
+def _worth_s(formulation: Formulation, chosen: Bools) -> float:
+    return math.fsum(formulation.value[chosen].tolist())

@@ -36,7 +36,7 @@ def relax(formulation: Formulation) -> Relaxation:
     if not formulation.num_columns:
         return Relaxation(round_down(formulation, nothing), Multipliers())
     values, exponent = formulation.scaled_values()
-    matrix, lower, upper = constraint_rows(formulation)
+    matrix, lower, upper = constraint_rows(formulation, *formulation.scaled_limits())
     equation = lower == upper
     result = optimize.linprog(
         -values,
@@ -53,18 +53,15 @@ def relax(formulation: Formulation) -> Relaxation:
     return Relaxation(round_down(formulation, result.x), formulation.multipliers(duals))
 
 
-def constraint_rows(formulation: Formulation) -> tuple[Any, Floats, Floats]:
-    """The constraints as lower <= matrix x <= upper, [rows, num_columns] in SciPy's CSR: the shared limits first."""
+def constraint_rows(formulation: Formulation, use: Floats, limits: Floats) -> tuple[Any, Floats, Floats]:
+    """The constraints as lower <= matrix x <= upper, [rows, columns] in SciPy's CSR: first the shared limits given."""
     sparse = package("scipy.sparse")
-    resources, limits = formulation.scaled_limits()
     row, equation = formulation.choices()
     column = np.flatnonzero(row >= 0)
-    choices = sparse.csr_array(
-        (np.ones(column.size), (row[column], column)), shape=(equation.size, formulation.num_columns)
-    )
+    choices = sparse.csr_array((np.ones(column.size), (row[column], column)), shape=(equation.size, use.shape[1]))
     lower = np.concatenate([np.full(limits.size, -np.inf), np.where(equation, 1.0, -np.inf)])
     upper = np.concatenate([limits, np.ones(equation.size)])
-    return sparse.vstack([sparse.csr_array(resources), choices], format="csr"), lower, upper
+    return sparse.vstack([sparse.csr_array(use), choices], format="csr"), lower, upper
 
 
 def round_down(formulation: Formulation, x: Floats) -> Bools:
