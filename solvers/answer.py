@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aptsched.certificate import certify
+from aptsched.certificate import certify, dual_bound
 from aptsched.checks import Bools, Floats
 from aptsched.errors import InputError
 from aptsched.greedy import greedy
@@ -23,7 +23,7 @@ from solvers.relaxation import Relaxation, relax
 from solvers.solution import Solution, Status
 
 FIRST_ROUND_S = 2.0
-TOLERANCE = 2.0**-33  # what a proof in floats may have missed, of what is added up: a tenth of the agreement promised
+TOLERANCE = 2.0**-33  # what a proof in floats may have missed, of the values chosen and of the bound
 SHORTEST_S = 1e-3  # a limit that every solver can read
 
 
@@ -114,6 +114,7 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
     if _is_wide(formulation):
         part, chosen = sharpen(formulation, relaxation.multipliers, best.chosen)
         best = replace(best, chosen=chosen)
+    certified_s = dual_bound(formulation.problem, relaxation.multipliers)
     round_s = FIRST_ROUND_S
     while (left_s := deadline_s - time.perf_counter()) > 0:
         began_s, seconds = time.perf_counter(), min(round_s, max(left_s, SHORTEST_S))
@@ -122,7 +123,7 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
             finding = run(part.formulation, start, seconds)
         else:
             finding = Finding(part.formulation.most_valuable().astype(np.float64), True)
-        best = _better(formulation, part, best, finding)
+        best = _better(formulation, part, best, finding, certified_s)
         if best.proved:
             break
         smaller, chosen = sharpen(formulation, relaxation.multipliers, best.chosen)
@@ -134,11 +135,12 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
     return best
 
 
-def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Finding) -> Incumbent:
+def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Finding, certified_s: float) -> Incumbent:
     """The better of two incumbents, with the lower bound.
 
     One that breaks a limit once rounded to whole requests does not count, nor does the claim that it is optimal; nor
-    does the claim where tolerances may hide more than `TOLERANCE` of the values chosen.
+    does the claim where tolerances may hide more than `TOLERANCE` of the values chosen, and as much again of these or
+    of the certified bound.
     """
     bound_s = min(best.bound_s, math.nextafter(part.taken_s + finding.bound_s, math.inf))
     chosen: Bools = np.zeros(0, np.bool_) if finding.x is None else part.whole(finding.x) > 0.5
@@ -146,8 +148,8 @@ def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Find
         return Incumbent(best.chosen, False, bound_s)
     if formulation.is_better(best.chosen, chosen):
         chosen = best.chosen
-    values = formulation.value[chosen]
-    tolerated_s = TOLERANCE * float(np.abs(values).sum() + max(values.sum(), 0.0))
+    values_s = float(np.abs(formulation.value[chosen]).sum())
+    tolerated_s = TOLERANCE * (values_s + min(values_s, abs(certified_s)))
     return Incumbent(chosen, finding.proved and finding.missed_s <= tolerated_s, bound_s)
 
 

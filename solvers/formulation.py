@@ -21,9 +21,10 @@ FEASIBILITY_TOLERANCE = 1e-6  # the loosest of the tolerances (rows, integrality
 class Formulation:
     """Maximise value x, subject to resources x <= limits, at most one column of each request, x binary.
 
-    The columns are the forms that can be part of an optimum: those that fit alone, have a value above 0 (or belong to a
-    required request) and are not dominated by another form of the same request, one of at most its weight and at least
-    its value (of equal ones the first stays). Limits that no choice of columns can break are left out.
+    The columns are the forms that can be part of an optimum: those that fit beside the required requests, have a value
+    above 0 (or belong to a required request) and are not dominated by another form of the same request, one of at most
+    its weight and at least its value (of equal ones the first stays). Limits that no choice of columns can break are
+    left out.
 
     Attributes
     ----------
@@ -147,7 +148,14 @@ class Formulation:
 
 def formulate(problem: BatchProblem) -> Formulation:
     """The columns of a problem whose required requests fit."""
-    request, column = np.nonzero(offered(problem))
+    kept = offered(problem)
+    if problem.required is not None:
+        kept &= fits_beside(problem.weights, kept, problem.required, problem.capacity)
+        if problem.max_tokens is not None and problem.num_tokens is not None:
+            kept &= fits_beside(problem.num_tokens[:, None], kept, problem.required, problem.max_tokens)
+        if problem.max_seqs is not None:
+            kept &= fits_beside(np.ones((problem.num_requests, 1), np.int64), kept, problem.required, problem.max_seqs)
+    request, column = np.nonzero(kept)
     tokens = np.zeros(problem.num_requests, np.int64) if problem.num_tokens is None else problem.num_tokens
     uses = (problem.weights[request, column], tokens[request], np.ones(request.size, np.int64))
     rows, limits, units, kinds = [], [], [], []
@@ -187,6 +195,14 @@ def offered(problem: BatchProblem) -> Bools:
             if other != f:
                 kept[:, f] &= ~(kept[:, other] & no_worse & (better | (other < f)))
     return kept
+
+
+def fits_beside(use: Ints, kept: Bools, required: Bools, limit: int) -> Bools:
+    """Whether a form, [n, k], fits beside the other required requests, each with the least of its forms kept."""
+    least = np.where(kept, use, np.iinfo(np.int64).max).min(axis=1) * required
+    room = min(limit, 2**62) - int(least.sum()) + least
+    fits: Bools = use <= room[:, None]
+    return fits
 
 
 def _most(use: Ints, request: Ints, num_requests: int) -> int:

@@ -19,7 +19,7 @@ from solvers.relaxation import Relaxation
 from solvers.rows import rows
 from solvers.silence import silence
 from solvers.solution import Solution
-from solvers.tolerances import missed_s, safe_bound_s
+from solvers.tolerances import CUTOFF, CUTOFF_OF_CBC, missed_s, safe_bound_s
 
 Backend = Literal["cbc", "highs"]
 BACKENDS = ("cbc", "highs")
@@ -59,7 +59,7 @@ def _run(pulp: Any, backend: str, formulation: Formulation, relaxation: Relaxati
         x=np.array([column.varValue for column in columns], np.float64) if found else None,
         proved=model.sol_status == pulp.LpSolutionOptimal,
         bound_s=safe_bound_s(formulation, bound),
-        missed_s=missed_s(formulation),
+        missed_s=missed_s(formulation, CUTOFF_OF_CBC if backend == "cbc" else CUTOFF),
     )
 
 

@@ -6,8 +6,8 @@ changes the sum by that part of the largest use: both stay below half a unit whe
 `rows.LARGEST`, and larger ones are stated digit by digit. (Given weights around 2**26 as they are, CBC and HiGHS called
 selections optimal that were 1% below the optimum.)
 
-A better selection may be cut off where it is better by less than `CUTOFF`, in the units of the objective as it is given
-to the solver. Whether that is little is known only once something is chosen: `solvers.answer` compares.
+A better selection may be cut off where it is better by less than a `CUTOFF`, in the units of the objective as it is
+given to the solver. Whether that is little is known only once something is chosen: `solvers.answer` compares.
 
 Sources, defaults unless `solvers` sets them: HiGHS options `mip_feasibility_tolerance` 1e-6, `primal_` and
 `dual_feasibility_tolerance` 1e-7, `mip_abs_gap` 1e-6; SCIP parameters `numerics/feastol` 1e-6 (of the larger of 1 and
@@ -23,12 +23,13 @@ from solvers.formulation import Formulation
 from solvers.rows import rows
 
 ROWS = 1e-6
-CUTOFF = 1e-5
+CUTOFF = 1e-6
+CUTOFF_OF_CBC = 1e-5
 
 
-def missed_s(formulation: Formulation) -> float:
+def missed_s(formulation: Formulation, cutoff: float = CUTOFF) -> float:
     """By how much, in seconds, an answer that is proved in floats may be worth less than the optimum."""
-    return math.ldexp(CUTOFF, -formulation.scaled_values()[1])
+    return math.ldexp(cutoff, -formulation.scaled_values()[1])
 
 
 def safe_bound_s(formulation: Formulation, scaled_bound: float) -> float:
