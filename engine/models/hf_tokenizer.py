@@ -124,7 +124,7 @@ def _check(settings: Json, backend: tokenizers.Tokenizer, name: str) -> None:
     kind = type(backend.model).__name__
     if flag(settings, "clean_up_tokenization_spaces") and kind != "BPE":
         raise InputError(f"clean_up_tokenization_spaces: true is not supported with a {kind} tokenizer; false is")
-    if name == GPT2 and settings.get("add_prefix_space") is not None:
+    if name == GPT2:
         _prefix_space(backend, flag(settings, "add_prefix_space"))
     if name == LLAMA and kind == "BPE" and not _is_byte_level(backend):
         _as_llama(backend, settings)

@@ -203,12 +203,18 @@ def test_what_tokenizer_json_puts_around_a_text_counts(
     assert check_equal(tmp_path).notices == ()
 
 
-@pytest.mark.parametrize("adds", [True, False])
-def test_a_space_before_a_text_is_added_as_the_settings_say(tmp_path: Path, adds: bool) -> None:
-    """Of GPT-2's tokenizer, with a tokenizer.json and without one."""
+@pytest.mark.parametrize("adds", [True, False, None])
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_space_before_a_text_is_added_as_the_settings_say(tmp_path: Path, adds: bool | None, in_file: bool) -> None:
+    """Of GPT-2's tokenizer, with a tokenizer.json, whatever that says, and without one."""
     for make in (whole, write_gpt2):
-        make(tmp_path, tokenizer_class="GPT2Tokenizer", add_prefix_space=adds)
-        assert (check_equal(tmp_path).encode("the") == [TOKENS.index("Ġthe")]) == adds
+        make(tmp_path, tokenizer_class="GPT2Tokenizer", **({} if adds is None else {"add_prefix_space": adds}))
+        if make is whole:
+            content = json.loads((tmp_path / "tokenizer.json").read_text())
+            content["pre_tokenizer"]["add_prefix_space"] = in_file
+            (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+        assert (check_equal(tmp_path).encode("the") == [TOKENS.index("Ġthe")]) == bool(adds)
+        (tmp_path / "tokenizer.json").unlink(missing_ok=True)
 
 
 LLAMA_TOKENS = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))]
