@@ -21,7 +21,7 @@ DOCUMENT = (
     *("replays", "summary", "holds", "rejected", "failed", "timelines", "files", "sha256"),
 )
 LISTS = ("notices", "replays", "summary", "holds", "rejected", "failed", "timelines", "files")
-CHECKED = (*("schema", "version", "complete", "replays", "summary", "holds", "rejected", "failed"), "files", "sha256")
+CHECKED = ("schema", "version", "complete", "replays", "summary", "holds", "rejected", "failed", "files", "sha256")
 REQUESTS = "requests.csv"
 Run = tuple[str, float | None]  # policy and rate
 
@@ -170,10 +170,13 @@ def _whole_against(document: dict[str, Any], served: Served, sound: bool) -> Ite
             yield f"files: {entry['file']} is a log, but by options.certificates none is written"
     if served.whole and list(served.runs) != runs:
         yield f"summary: its runs are not those of {REQUESTS}, in the same order"
-    if sound and served.whole:
-        yield from run_whole.against(document, served.runs)
-    else:
+    if not sound or not served.whole:
         yield RESTS
+        return
+    try:
+        yield from run_whole.against(document, served.runs)
+    except InputError as error:
+        yield str(error)
 
 
 def _objects(given: list[Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ METRICS = tuple(name for name in Metrics.__dataclass_fields__ if name != "jain")
 COUNTS = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "num_certified")
 SECONDS = ("busy_s", "scheduling_s", "kv_block_s", "hidden_block_s")
 SHARES = {"kv_share": "kv_block_s", "hidden_share": "hidden_block_s", "scheduling_share": "scheduling_s"}
-NEEDED = (*RUN, *METRICS, *COUNTS, *SECONDS, *SHARES, "gap_mean", "gap_worst", "num_blocks")
+NEEDED = (*RUN, *METRICS, *COUNTS, *SECONDS, *SHARES, "gap_mean", "gap_worst", "num_blocks", "pace")
 AS_SAID = ("tbt", *COUNTS[:-1], *SECONDS, "jain", "pace")  # held within limits, but shown by nothing
 ROUNDING = 1e-9
 
@@ -126,7 +126,7 @@ def _tbt_against(tbt: Any, each: Latencies) -> Iterator[str]:
 def _ratios_against(summary: dict[str, Any]) -> Iterator[str]:
     """Jain's index is from 1 / r to 1, the pace above 0, the worst gap no less than the mean; each may be unknown."""
     mean, worst = summary["gap_mean"], summary["gap_worst"]
-    jain, pace = summary.get("jain"), summary.get("pace")
+    jain, pace = summary.get("jain"), summary["pace"]  # the former of simulations alone
     if summary["num_certified"] == 0:
         holds = mean is worst is None
     else:

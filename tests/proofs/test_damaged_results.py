@@ -197,6 +197,19 @@ def test_files_are_named_once_and_beside_the_document(run: Path, names: list[Any
     assert results.failures(run)
 
 
+@pytest.mark.parametrize("field", ["replays", "summary", "holds", "rejected", "timelines", "files"])
+def test_entries_of_any_kind_are_one_finding(run: Path, field: str) -> None:
+    """One that is no object, is empty, or lacks a field, though every digest is right."""
+    given = results.document(run)
+    first, *others = given[field]
+    names = first.keys() - {"jain", "num_beyond_context", "sha256"}  # of simulations alone, and written anew
+    entries = [7, None, {}, [], *({k: v for k, v in first.items() if k != name} for name in sorted(names))]
+    for entry in entries:
+        results.seal(run, given | {field: [entry, *others]})
+        reasons = results.failures(run)
+        assert reasons and not any("checker failed" in reason for reason in reasons)
+
+
 @pytest.mark.parametrize("of", ["other policy", "other rate", "twice", "not there"])
 def test_each_run_has_one_log(run: Path, of: str) -> None:
     """Of its policy and its rate."""
