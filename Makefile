@@ -18,7 +18,7 @@ help: ## list the targets (this one)
 
 setup: $(READY) ## make .venv with all that the other targets need
 
-demo: $(READY) ## gap study, a few sentences, and two policies live on a small model; writes demo-out/
+demo: $(READY) ## a gap study, a text, two policies live; writes demo-out/
 	@echo "a gap study, a text, two policies live: some 2 to 3 minutes on two quiet cores"
 	@$(BIN)/aptsched gap --workload sharegpt --num-requests 50 200 800 --instances 5 --out demo-out/gap $(ARGS)
 	@echo
@@ -28,7 +28,7 @@ demo: $(READY) ## gap study, a few sentences, and two policies live on a small m
 	@echo
 	@$(BIN)/python -m benchmarks.demo demo-out
 
-test: $(READY) ## the tests, without the slow ones; more options: make test ARGS="-k greedy"
+test: $(READY) ## all but the slow tests; one: make test ARGS="-k greedy"
 	@$(BIN)/pytest -q -n 2 -m "not slow" $(ARGS)
 
 lint: $(READY) ## ruff and mypy
@@ -39,16 +39,16 @@ lint: $(READY) ## ruff and mypy
 check: lint ## lint, and all tests
 	@$(BIN)/pytest -q -n 2 $(ARGS)
 
-bench: $(READY) ## time of a decision, the engine against transformers, and on a busy machine, memory; tables and JSON in bench-out/
+bench: $(READY) ## times of decisions and of the engine, memory; writes bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
 	@$(BIN)/python -m benchmarks.busy
 	@$(BIN)/python -m benchmarks.memory
 
-fuzz: $(READY) ## random instances against enumeration, for MINUTES=10 or more; make fuzz ARGS="--seed 7"
+fuzz: $(READY) ## random instances against enumeration, for MINUTES=10
 	@$(BIN)/python -m proofs.fuzz --minutes $(MINUTES) $(ARGS)
 
-proofs: $(READY) ## the proofs in Coq, checked: one table; installs Coq where apt-get can
+proofs: $(READY) ## the proofs in Coq, checked; apt-get installs Coq
 	@command -v coqc >/dev/null || ! command -v apt-get >/dev/null || \
 	if [ "$$(id -u)" = 0 ]; then $(APT_COQ); elif sudo -n true 2>/dev/null; then sudo -n sh -c '$(APT_COQ)'; fi
 	@$(BIN)/python -m proofs.rocq_check $(ARGS)

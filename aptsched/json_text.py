@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 from aptsched import files
@@ -44,7 +45,8 @@ def parse_json(text: str) -> object:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError("a whole number has too many digits; whole numbers from 0 to 2**32 are accepted") from error
+        digits = max(re.findall(r"\d+", text), key=len)
+        raise InputError(f"{shown(digits)}: {len(digits)} digits are not accepted; up to 4300 are") from error
 
 
 def as_shown(value: object) -> str:

@@ -266,7 +266,7 @@ def test_what_is_not_a_file(directory: Path, name: str, make: Callable[[Path], N
         ('{"rms_norm_eps": NaN}', "NaN is not accepted; finite numbers are"),
         ('{"hidden_size": -Infinity}', "-Infinity is not accepted"),
         ('{"hidden_size": 1, "hidden_size": 2}', '"hidden_size": given twice; each field is accepted once'),
-        ('{"hidden_size": ' + "1" * 5000 + "}", "a whole number has too many digits"),
+        ('{"hidden_size": ' + "1" * 5000 + "}", ".*5000 digits are not accepted"),
         ('{"a":' * 100_000, "nested too deeply; a few levels are accepted"),
         (
             '{"model_type": "llama", "num_attention_heads": ' + "1" * 20 + "}",
