@@ -91,7 +91,10 @@ def check_foreign(foreign: bool, file: str | None) -> None:
 
 
 def split(field: str, given: Sequence[str]) -> list[str]:
-    """Several values, also with commas between them."""
+    """Several values, also with commas between them; text that files of results can hold."""
+    for text in given:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"{field}: {shown(text)} is not accepted; UTF-8 text is")
     parts = [part.strip() for text in given for part in text.split(",") if part.strip()]
     if not parts:
         raise InputError(f"{field}: nothing is given; at least one is needed")

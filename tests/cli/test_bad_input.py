@@ -61,6 +61,8 @@ GAP = ["gap", "--workload", "sharegpt"]
         (["solve", "missing.json", "--time-limit", "-1"], ["time_limit", "-1"]),
         (["snapshot", "--workload", "sharegpt", "--out", "missing/queue.json"], ["missing/queue.json", "written"]),
         (["verify", "missing"], ["missing", "No such file"]),
+        (["simulate", "--policy", "fcfs", "\udcff.py:P", "--workload", "sharegpt"], ["policy", "udcff.py:P", "UTF-8"]),
+        ([*GAP, "--methods", "\udcff.py:solve"], ["methods", "udcff.py:solve", "UTF-8"]),
         (["verify", "."], [".", "no results", "aptsched.gap", "aptsched.certificates"]),
         (["verify", "/dev/null"], ["/dev/null", "device"]),
         (["snapshot", "--workload", "sharegpt", "--load", "0", "--out", "queue.json"], ["load", "0"]),
