@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aptsched.certificate import certify, dual_bound
+from aptsched.certificate import certify
 from aptsched.checks import Bools, Floats
 from aptsched.errors import InputError
 from aptsched.greedy import greedy
@@ -23,7 +23,7 @@ from solvers.relaxation import Relaxation, relax
 from solvers.solution import Solution, Status
 
 FIRST_ROUND_S = 2.0
-TOLERANCE = 2.0**-33  # what a proof in floats may have missed, of the values chosen and of the bound
+TOLERANCE = 2.0**-33  # what a proof in floats may have missed, of the values chosen, and as much again
 SHORTEST_S = 1e-3  # a limit that every solver can read
 
 
@@ -51,11 +51,15 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Incumbent:
-    """A feasible choice of columns, [num_columns], whether it is proved optimal, and the solver's bound in seconds."""
+    """A feasible choice of columns, [num_columns], whether it is proved optimal, and the solver's bound in seconds.
+
+    And by how much a selection can be better though it is proved, in seconds.
+    """
 
     chosen: Bools
     proved: bool
     bound_s: float
+    missed_s: float = 0.0
 
 
 Run = Callable[[Formulation, Relaxation, float], Finding]
@@ -85,7 +89,7 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
         relaxation = replace(relaxation, chosen=_best_start(formulation, relaxation))
     incumbent = _search(run, formulation, relaxation, math.inf if time_limit_s is None else started_s + time_limit_s)
     selection = certify(problem, formulation.forms(incumbent.chosen), relaxation.multipliers)
-    values_s = chosen_s(problem, selection.form)
+    values_s = max(chosen_s(problem, selection.form), incumbent.missed_s / TOLERANCE - abs(selection.bound_s))
     bound_s = max(selection.objective_s, min(incumbent.bound_s, selection.bound_s))
     return Solution(
         status=Status.OPTIMAL if incumbent.proved else Status.FEASIBLE,
@@ -114,7 +118,6 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
     if _is_wide(formulation):
         part, chosen = sharpen(formulation, relaxation.multipliers, best.chosen)
         best = replace(best, chosen=chosen)
-    certified_s = dual_bound(formulation.problem, relaxation.multipliers)
     round_s = FIRST_ROUND_S
     while (left_s := deadline_s - time.perf_counter()) > 0:
         began_s, seconds = time.perf_counter(), min(round_s, max(left_s, SHORTEST_S))
@@ -123,7 +126,7 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
             finding = run(part.formulation, start, seconds)
         else:
             finding = Finding(part.formulation.most_valuable().astype(np.float64), True)
-        best = _better(formulation, part, best, finding, certified_s)
+        best = _better(formulation, part, best, finding)
         if best.proved:
             break
         smaller, chosen = sharpen(formulation, relaxation.multipliers, best.chosen)
@@ -135,12 +138,11 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
     return best
 
 
-def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Finding, certified_s: float) -> Incumbent:
+def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Finding) -> Incumbent:
     """The better of two incumbents, with the lower bound.
 
     One that breaks a limit once rounded to whole requests does not count, nor does the claim that it is optimal; nor
-    does the claim where tolerances may hide more than `TOLERANCE` of the values chosen, and as much again of these or
-    of the certified bound.
+    does the claim where tolerances may hide more than twice `TOLERANCE` of the values chosen.
     """
     bound_s = min(best.bound_s, math.nextafter(part.taken_s + finding.bound_s, math.inf))
     chosen: Bools = np.zeros(0, np.bool_) if finding.x is None else part.whole(finding.x) > 0.5
@@ -148,9 +150,8 @@ def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Find
         return Incumbent(best.chosen, False, bound_s)
     if formulation.is_better(best.chosen, chosen):
         chosen = best.chosen
-    values_s = float(np.abs(formulation.value[chosen]).sum())
-    tolerated_s = TOLERANCE * (values_s + min(values_s, abs(certified_s)))
-    return Incumbent(chosen, finding.proved and finding.missed_s <= tolerated_s, bound_s)
+    tolerated_s = 2 * TOLERANCE * float(np.abs(formulation.value[chosen]).sum())
+    return Incumbent(chosen, finding.proved and finding.missed_s <= tolerated_s, bound_s, finding.missed_s)
 
 
 def _is_wide(formulation: Formulation) -> bool:
