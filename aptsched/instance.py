@@ -180,7 +180,7 @@ def _check_number(name: str, given: object) -> None:
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise InputError(f"{name}: {as_shown(given)} is not accepted; a number is")
     if isinstance(given, int) and abs(given) >= 2**63:
-        raise InputError(f"{name}: {as_shown(given)} is not accepted; smaller numbers are")
+        raise InputError(f"{name}: {as_shown(given)} is not accepted; numbers below 2**63 are")
 
 
 def _compact(value: object, sort_keys: bool = False) -> str:

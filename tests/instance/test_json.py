@@ -112,7 +112,7 @@ def test_a_file_written_by_hand_needs_neither_digest_nor_optional_fields() -> No
         (edited(values=[[3.0, None]]), ["values[0][1]", "null", "a number"]),
         (edited(values=[[3.0], [1.0, 2.0]]), ["values", "different lengths"]),
         (edited(values=[]), ["values", "empty"]),
-        (edited(values=[[10**400]]), ["values[0][0]", "1000", "smaller"]),
+        (edited(values=[[10**400]]), ["values[0][0]", "1000", "numbers below 2**63 are"]),
         (edited(weights=[[6, 3], [4, -2], [3, 2]]), ["weights[1, 1]", "-2"]),
         (edited(weights=[[6, 3], [4, 2.5], [3, 2]]), ["weights[1, 1]", "2.5"]),
         (edited(weights=[[6, 3]]), ["weights", "[1, 2]", "[3, 2]"]),
