@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from aptsched.workload.jsonl_formats import read_jsonl
 from aptsched.workload.trace import Trace
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MAX_LINE = 2**24  # bytes; a file that is no text may be one line of any length
 
 
 def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) -> Trace:
@@ -89,7 +91,9 @@ def _read(path: str, lines: Iterator[tuple[int, str]], most: int | None) -> Trac
 
 
 def _numbered_lines(path: str, file: BinaryIO, size: int) -> Iterator[tuple[int, str]]:
-    for number, raw in enumerate(file, 1):
+    for number, raw in enumerate(iter(partial(file.readline, MAX_LINE), b""), 1):
+        if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
+            raise InputError(f"{path}, line {number}: longer than {MAX_LINE} bytes is not accepted; {ACCEPTED}")
         if number % reading.EVERY == 0:
             reading.tell(path, file.tell(), size)
         if number == 1:

@@ -241,3 +241,12 @@ def test_any_object_is_read_or_refused_in_one_line(
     ):
         path.write_text(content)
         assert_one_line(path)
+
+
+def test_a_line_without_an_end_is_one_message(tmp_path: Path) -> None:
+    """A terabyte of nothing is not read whole to find that out."""
+    path = tmp_path / "sparse.csv"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InputError, match="line 1: longer than 16777216 bytes is not accepted"):
+        read_trace(path)
