@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MOST_CHARS = 60  # of a value
-WORD_CHARS = 160  # of a word of a message, such as a path
+WORD_CHARS = 500  # of a word of a message, such as a path
 LINE_CHARS = 2000
 
 

@@ -7,6 +7,11 @@ import pytest
 from aptsched import cli
 
 
+def says(printed: str, text: str) -> bool:
+    """Whether a text was printed, whatever lines it was broken into: paths are as long as the folder of the tests."""
+    return "".join(text.split()) in "".join(printed.split())
+
+
 def call(*arguments: str) -> int:
     """The exit code of the command, run in this process."""
     with pytest.raises(SystemExit) as caught:

@@ -58,7 +58,7 @@ def test_a_machine_that_is_so_many_times_as_slow_is_seen_to_be(factor: float) ->
     """The ratio of a run is that of what a token takes to what it was calibrated to take; half more or less is off."""
     run = served(IterationTime(per_token_s=0.001 / factor))
     assert run.pace == pytest.approx(factor)
-    noted = [line for line in run_table.off_pace([run]) if line.startswith("fcfs, 2 a second: ")]
+    noted = [line for line in run_table.notices([run]) if line.startswith("fcfs, 2 a second: ")]
     assert len(noted) == is_off(run.pace)
     assert is_off(run.pace) or 0.49 < factor < 1.51
     assert not is_off(run.pace) or not 0.51 < factor < 1.49
@@ -67,7 +67,7 @@ def test_a_machine_that_is_so_many_times_as_slow_is_seen_to_be(factor: float) ->
 def test_without_a_calibration_nothing_is_compared() -> None:
     """Times that nobody measured, or of 0 s, are no measure."""
     for run in (served(TIMES, calibrated=False), served(IterationTime())):
-        assert math.isnan(run.pace) and not run_table.off_pace([run])
+        assert math.isnan(run.pace) and not run_table.notices([run])
 
 
 def test_a_prediction_counts_tokens_context_and_blocks_that_are_rebuilt() -> None:

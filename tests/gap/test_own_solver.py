@@ -17,7 +17,7 @@ from aptsched import BatchProblem, InfeasibleError, InputError, Multipliers, Sel
 from aptsched.certificate import certify
 from aptsched.instance import save
 from brute_force import check_certificate, enumerate_all, exact_objective
-from commands import call
+from commands import call, says
 from solvers.own import checked
 from solvers.solution import Solution, Status
 from strategies import sweep_problem
@@ -53,14 +53,14 @@ def test_the_readmes_solver_runs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     own.write_text(code)
     out = tmp_path / "out"
     assert call(*GAP, "--methods", "greedy", "core", f"{own}:solve", "--out", str(out)) == 0
-    assert any(line.strip().endswith("density.py:solve") for line in capsys.readouterr().out.splitlines())
+    assert says(capsys.readouterr().out, f"{own}:solve")
     records = json.loads((out / "results.json").read_text())["records"]
     assert [record["guarantee"] for record in records] == ["1/2", "exact", "none"] * 2
     assert all(0 <= record["optimum_gap"] < 1 and record["num_calls"] == 3 for record in records)
     assert call("verify", str(out)) == 0
     assert call("snapshot", "--workload", "sharegpt", "--out", str(tmp_path / "queue.json")) == 0
     assert call("solve", str(tmp_path / "queue.json"), "--method", f"{own}:solve") == 0
-    assert "density.py:solve" in "".join(capsys.readouterr().out.split())
+    assert says(capsys.readouterr().out, "density.py:solve")
 
 
 def test_objective_and_certificate_are_computed_anew() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import call
+from commands import call, says
 
 FAILS = {
     "raises": "raise ValueError('no')",
@@ -73,7 +73,7 @@ def test_one_message_and_all_others_are_served(name: str, tmp_path: Path, capsys
     assert [row["policy"] for row in document["summary"]] == ["fcfs", "aptserve"] and not document["complete"]
     (failed,) = document["failed"]
     assert failed["policy"] == policy and failed["reason"] in err and failed["rate_per_s"] == 6
-    assert any(failed["reason"] in notice for notice in document["notices"]) and "failed: policy" in printed
+    assert any(failed["reason"] in notice for notice in document["notices"]) and says(printed, "failed: policy")
     assert len((out / "requests.csv").read_text().splitlines()) == 17 and not list(out.glob(".*"))
 
 
