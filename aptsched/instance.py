@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from aptsched import files
 from aptsched.errors import InputError
+from aptsched.fields import listed, named
 from aptsched.json_text import as_shown, read_json
 from aptsched.problem import BatchProblem
 
@@ -60,7 +61,7 @@ def from_dict(document: object) -> BatchProblem:
     InputError
         An unknown or missing field, a wrong type, another schema or version, or a digest that the content lacks.
     """
-    fields = _fields("instance", document, ("schema", "version", "problem"), ("sha256",))
+    fields = named("instance", document, ("schema", "version", "problem"), ("sha256",))
     for name, accepted in (("schema", SCHEMA), ("version", VERSION)):
         if fields[name] != accepted or isinstance(fields[name], bool):
             raise InputError(f"{name}: {as_shown(fields[name])} is not accepted; {as_shown(accepted)} is")
@@ -135,9 +136,9 @@ def _mps_lines(problem: BatchProblem) -> Iterator[str]:
 
 
 def _problem(given: object) -> BatchProblem:
-    fields = _fields("problem", given, REQUIRED, OPTIONAL)
+    fields = named("problem", given, REQUIRED, OPTIONAL)
     for name in ("values", "weights"):
-        for i, row in enumerate(_list(name, fields[name])):
+        for i, row in enumerate(listed(name, fields[name])):
             _check_numbers(f"{name}[{i}]", row)
     _check_number("capacity", fields["capacity"])
     for name in ("max_tokens", "max_seqs"):
@@ -146,33 +147,14 @@ def _problem(given: object) -> BatchProblem:
     if fields.get("num_tokens") is not None:
         _check_numbers("num_tokens", fields["num_tokens"])
     if fields.get("required") is not None:
-        for i, flag in enumerate(_list("required", fields["required"])):
+        for i, flag in enumerate(listed("required", fields["required"])):
             if not isinstance(flag, bool):
                 raise InputError(f"required[{i}]: {as_shown(flag)} is not accepted; true or false is")
     return BatchProblem(**fields)
 
 
-def _fields(name: str, given: object, needed: Iterable[str], optional: Iterable[str]) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise InputError(f"{name}: {as_shown(given)} is not accepted; an object is")
-    accepted = [*needed, *optional]
-    for field in needed:
-        if field not in given:
-            raise InputError(f"{field}: missing in {name}; {', '.join(needed)} are needed")
-    for field in given:
-        if field not in accepted:
-            raise InputError(f"{as_shown(field)}: unknown in {name}; {', '.join(accepted)} are accepted")
-    return given
-
-
-def _list(name: str, given: object) -> list[Any]:
-    if not isinstance(given, list):
-        raise InputError(f"{name}: {as_shown(given)} is not accepted; a list is")
-    return given
-
-
 def _check_numbers(name: str, given: object) -> None:
-    for i, entry in enumerate(_list(name, given)):
+    for i, entry in enumerate(listed(name, given)):
         _check_number(f"{name}[{i}]", entry)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from aptsched import files
 from aptsched.errors import InputError
+from aptsched.fields import named
 from aptsched.report.document import digest
 from aptsched.shown import shown
-from proofs.records import Verdict, check_names
+from proofs.records import Verdict
 
 NEEDED, OPTIONAL = ("file", "sha256"), ("policy", "rate_per_s")
 
@@ -56,7 +57,7 @@ def _is_named(entry: object) -> bool:
 
 def _against(entry: Any, directory: Path) -> Iterator[str]:
     try:
-        check_names("entry of files", entry, NEEDED, OPTIONAL)
+        named("entry of files", entry, NEEDED, OPTIONAL)
     except InputError as error:
         yield str(error)
         return

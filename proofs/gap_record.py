@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from aptsched.errors import InputError
+from aptsched.fields import named
 from aptsched.problem import BatchProblem
 from aptsched.shown import shown
 from proofs.certificate import Certificate, check, is_finite
-from proofs.records import Claim, Verdict, check_names, is_equal, is_optimal, multipliers_of
+from proofs.records import Claim, Verdict, is_equal, is_optimal, multipliers_of
 
 CALL = ("instance", "num_requests", "load", "method", "guarantee", "sha256", "status", "seconds")
 ANSWER = (
@@ -66,7 +67,7 @@ def certificate_of(problem: BatchProblem, record: Any) -> Certificate | None:
 def verdict(known: Known, record: Any, certificate: Certificate | None) -> Verdict:
     """The verdict on one record, with its `certificate_of`."""
     try:
-        check_names("record", record, RECORD)
+        named("record", record, RECORD)
     except InputError as error:
         return Verdict(name_of(record), (str(error),))
     reasons = list(_call_against(known, record))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aptsched.errors import InputError
+from aptsched.fields import named
 from aptsched.instance import digest
 from aptsched.problem import BatchProblem
 from aptsched.shown import shown
@@ -15,7 +16,7 @@ from aptsched.workload.snapshot import free_blocks
 from proofs import belongings, gap_plan, reading
 from proofs.certificate import is_finite
 from proofs.gap_record import Known, certificate_of, name_of, verdict
-from proofs.records import RESTS, Verdict, check_names, is_equal, is_optimal, problem_of
+from proofs.records import RESTS, Verdict, is_equal, is_optimal, problem_of
 
 DOCUMENT = (
     *("schema", "version", "options", "versions", "machine", "num_planned", "complete"),
@@ -31,7 +32,7 @@ ROUNDING = 1e-9  # relative: means differ in the last digits from one machine to
 
 def check(document: dict[str, Any]) -> None:
     """Raise InputError unless the document has its fields."""
-    check_names("document", document, DOCUMENT)
+    named("document", document, DOCUMENT)
     for name in LISTS:
         if not isinstance(document[name], list):
             raise InputError(f"{name}: {shown(document[name])} is not accepted; a list is")
@@ -63,7 +64,7 @@ def _text(given: object, name: str) -> str:
 def _of_instance(entry: Any, records: list[Any]) -> Iterator[Verdict]:
     name = f"instance {_text(entry, 'id')}"
     try:
-        check_names("instance", entry, INSTANCE)
+        named("instance", entry, INSTANCE)
         problem = problem_of(entry["problem"])
     except InputError as error:
         yield Verdict(name, (str(error),))

@@ -9,11 +9,12 @@ from typing import Any
 
 from aptsched import certificate_log
 from aptsched.errors import InputError
+from aptsched.fields import named
 from aptsched.json_text import parse_json
 from aptsched.shown import shown
 from proofs import reading
 from proofs.certificate import check, is_finite
-from proofs.records import Claim, Verdict, check_names, is_equal, is_optimal, multipliers_of, problem_of
+from proofs.records import Claim, Verdict, is_equal, is_optimal, multipliers_of, problem_of
 
 FIELDS = (
     *("iteration", "problem", "sha256", "form", "multipliers"),
@@ -79,7 +80,7 @@ def verdicts(file: Path) -> Iterator[Verdict]:
 def verdict(record: Any, after: int) -> Verdict:
     """The verdict on one record, whose iteration must be above the one before."""
     try:
-        check_names("record", record, FIELDS, ("entries",))
+        named("record", record, FIELDS, ("entries",))
         problem = problem_of(record["problem"])
     except InputError as error:
         return Verdict(f"after iteration {after}", (str(error),))

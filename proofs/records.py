@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from aptsched import instance
-from aptsched.errors import InputError
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers
-from aptsched.shown import shown
 from proofs.certificate import SCALE, Certificate
 
 RESTS = "it rests on entries that do not hold"
@@ -58,18 +55,6 @@ class Claim:
     multipliers: Multipliers | None
     bound_s: Any
     gap: Any
-
-
-def check_names(of: str, given: object, needed: Collection[str], optional: Collection[str] = ()) -> None:
-    """Raise InputError unless it is an object with these fields."""
-    if not isinstance(given, dict):
-        raise InputError(f"{of}: {shown(given)} is not accepted; an object is")
-    for name in needed:
-        if name not in given:
-            raise InputError(f"{name}: missing in {of}; {', '.join(needed)} are needed")
-    for name in given:
-        if name not in needed and name not in optional:
-            raise InputError(f"{name}: unknown in {of}; {', '.join([*needed, *optional])} are accepted")
 
 
 def problem_of(content: object) -> BatchProblem:

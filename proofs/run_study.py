@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from aptsched.errors import InputError
+from aptsched.fields import named
 from aptsched.request import SLO
 from aptsched.request_rows import rows
 from aptsched.shown import shown
 from proofs import belongings, iterations, reading, run_summary, run_whole
 from proofs.certificate import is_finite
-from proofs.records import RESTS, Verdict, check_names
+from proofs.records import RESTS, Verdict
 from proofs.run_requests import Row, row_against
 
 DOCUMENT = (
@@ -37,7 +38,7 @@ class Served:
 
 def check(document: dict[str, Any]) -> None:
     """Raise InputError unless the document has its fields."""
-    check_names("document", document, DOCUMENT, tuple(document))
+    named("document", document, DOCUMENT, tuple(document))
     for name in LISTS:
         if not isinstance(document[name], list):
             raise InputError(f"{name}: {shown(document[name])} is not accepted; a list is")

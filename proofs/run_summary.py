@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from aptsched.fields import named
 from aptsched.latencies import Latencies
 from aptsched.metrics import Metrics
 from aptsched.shown import shown
 from proofs.certificate import is_finite
 from proofs.iterations import Log
-from proofs.records import check_names, is_equal, is_whole
+from proofs.records import is_equal, is_whole
 from proofs.run_requests import Row, latencies_of, metrics_of, rows_against
 
 RUN = ("policy", "rate_per_s", "complete", "reason")
@@ -41,7 +42,7 @@ def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | N
     num_blocks : int
         Of the pool, as the document has them.
     """
-    check_names("summary", summary, NEEDED, tuple(summary))
+    named("summary", summary, NEEDED, tuple(summary))
     each = latencies_of(rows, slo)
     yield from rows_against(rows, each)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aptsched.fields import named
 from aptsched.metrics import LEVELS, highest_rate
 from aptsched.shown import shown
 from proofs.certificate import is_finite
-from proofs.records import check_names, is_equal, is_whole
+from proofs.records import is_equal, is_whole
 from proofs.run_requests import Row
 
 Run = tuple[str, float | None]
@@ -63,7 +64,7 @@ def _failed_against(failed: Sequence[Any], runs: Mapping[Run, Any], planned: Seq
     """What there is against runs that came to nothing: each was planned, is there once, and not among the others."""
     seen = set(runs)
     for entry in failed:
-        check_names("entry of failed", entry, ("policy", "rate_per_s", "reason"))
+        named("entry of failed", entry, ("policy", "rate_per_s", "reason"))
         run = (entry["policy"], entry["rate_per_s"])
         if run not in planned or run in seen or not isinstance(entry["reason"], str) or not entry["reason"]:
             yield f"failed: {shown(entry)} is not accepted; a planned run that is in no summary is, with the reason"
@@ -73,7 +74,7 @@ def _failed_against(failed: Sequence[Any], runs: Mapping[Run, Any], planned: Seq
 
 def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any) -> Iterator[str]:
     """What there is against the requests of a rate, which are the same for every policy, but for those of a warm-up."""
-    check_names("replay", replay, REPLAY, ("num_beyond_context",))
+    named("replay", replay, REPLAY, ("num_beyond_context",))
     if not all(is_whole(replay[name]) for name in replay if name.startswith("num_")):
         yield f"replays: {shown(replay)} is not accepted; its numbers are whole"
         return

@@ -94,7 +94,7 @@ def test_missing_and_unknown_fields_are_named(place: Callable[[Any], dict[str, A
         changed = document()
         del place(changed)[name]
         path.write_text(json.dumps(changed))
-        with pytest.raises(InputError, match=f"{name} is missing"):
+        with pytest.raises(InputError, match=f"{name}: missing in"):
             calibration.load(path)
     changed = document()
     place(changed)["speed"] = 1

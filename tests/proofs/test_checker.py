@@ -24,7 +24,7 @@ from solvers import core
 from strategies import problems, sweep_problem
 
 HYBRID = BatchProblem.hybrid([9.0, 7.0, 4.0], [6, 5, 3], 8, 0.25, num_tokens=[5, 4, 3], max_tokens=9, max_seqs=2)
-KNOWN = ("beside", "checks", "errors", "files", "instance", "json_text", "problem", "shown")
+KNOWN = ("beside", "checks", "errors", "fields", "files", "instance", "json_text", "problem", "shown")
 FIELDS = list(Selection.__dataclass_fields__)
 
 
