@@ -134,12 +134,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         skipped, gain, blocks, fits = kept.start, gain[kept], blocks[kept], fits[kept]
         if not all_of(fits):
             gain, blocks = gain * fits, blocks * fits
-    limited = []
-    if max_tokens is not None and problem.max_tokens is not None:
-        limited.append((tokens, max_tokens if beside else problem.max_tokens))
-    if max_seqs is not None and beside:
-        limited.append((seqs, max_seqs))
-    for use, limit in limited:
+    for use, limit in _limited(problem, tokens, seqs, max_tokens, max_seqs, beside):
         if use.item(use.argmax()) > limit:
             fits = use <= limit
             gain, blocks = gain * fits, blocks * fits
@@ -155,6 +150,18 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
         never_short(max_seqs, seqs, gain, blocks, free),
     )
     return Residual(rows, base, skipped, gain, blocks, tokens, seqs, limits, unit, unit_s)
+
+
+def _limited(
+    problem: BatchProblem, tokens: Ints, seqs: Ints, max_tokens: int | None, max_seqs: int | None, beside: bool
+) -> list[tuple[Ints, int]]:
+    """What each request uses of the side limits, [n], and the most that one may."""
+    limited = []
+    if max_tokens is not None and problem.max_tokens is not None:
+        limited.append((tokens, max_tokens if beside else problem.max_tokens))
+    if max_seqs is not None and beside:
+        limited.append((seqs, max_seqs))
+    return limited
 
 
 def canonical_order(problem: BatchProblem) -> Ints | slice:

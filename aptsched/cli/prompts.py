@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 
 from aptsched.errors import InputError
-from aptsched.shown import shown
 
 MAX_BYTES = 2**24  # of stdin, which may never end; more than the context of any model here
 ACCEPTED = "UTF-8 text is accepted"
@@ -20,17 +19,12 @@ def texts(given: Sequence[str]) -> list[str]:
     InputError
         One is not UTF-8, or stdin is closed, cannot be read or has more than 16 MiB.
     """
+    from engine.models.text import check_unicode
+
     read = _stdin() if "-" in given else ""
-    return [read if text == "-" else _checked(text) for text in given]
-
-
-def _checked(text: str) -> str:
-    """An argument; bytes of it that are no text have become lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"prompt: {shown(text[error.start :])} is not UTF-8; {ACCEPTED}") from error
-    return text
+    for text in given:
+        check_unicode("prompt", text)
+    return [read if text == "-" else text for text in given]
 
 
 def _stdin() -> str:

@@ -66,8 +66,8 @@ def test_a_template_that_fails_is_one_line(directory: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--prompt", "caf\udcc3"], "error: prompt: '\\udcc3' is not UTF-8"),
-        (["--prompt", "caf\udcc3", "--chat"], "error: prompt: '\\udcc3' is not UTF-8"),
+        (["--prompt", "caf\udcc3"], "error: prompt: character 3, '\\udcc3', is not Unicode text"),
+        (["--prompt", "caf\udcc3", "--chat"], "error: prompt: character 3, '\\udcc3', is not Unicode text"),
         (
             ["--prompt", "Hi", "--stop-token", "\udcff"],
             "error: stop_token: character 0, '\\udcff', is not",

@@ -55,7 +55,7 @@ def test_a_prompt_is_its_utf8_text_or_one_message(data: bytes) -> None:
             text = data.decode()
         except UnicodeDecodeError:
             for given_text in (argument, "-"):
-                with pytest.raises(InputError, match=r"prompt: .* is not UTF-8; UTF-8 text is accepted"):
+                with pytest.raises(InputError, match=r"prompt: .* not UTF-8; UTF-8 text is accepted"):
                     prompts.texts([given_text])
         else:
             assert prompts.texts(["-", "b"]) == [text, "b"]
