@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from aptsched.beside import beside, remove_stale
 from aptsched.errors import InputError
+
+Result = TypeVar("Result", int, bytes)
 
 
 def write(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -128,7 +130,7 @@ def make_directory(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def reading(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
+def reading(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader[Any]]:
     """A file, open for reading its bytes: how all that is given is read, for a pipe or a device might never end.
 
     Raises
@@ -137,12 +139,30 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         It is no regular file, or cannot be opened or, within the `with`, read.
     """
     try:
-        with os.fdopen(_descriptor(path), "rb") as file:
+        with io.BufferedReader(_Ready(_descriptor(path))) as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({_reason(error)}); a readable file is accepted") from error
     except MemoryError as error:
         raise InputError(f"{path}: larger than the memory; a smaller file is accepted") from error
+
+
+class _Ready(io.FileIO):
+    """A file of which a read that would have to wait is an error: Python has None for it. /proc/kmsg is one."""
+
+    def readinto(self, buffer: Any) -> int:
+        count: int | None = super().readinto(buffer)
+        return _at_once(count)
+
+    def readall(self) -> bytes:
+        content: bytes | None = super().readall()
+        return _at_once(content)
+
+
+def _at_once(result: Result | None) -> Result:
+    if result is None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return result
 
 
 def _descriptor(path: str | os.PathLike[str]) -> int:

@@ -129,3 +129,15 @@ def test_a_file_that_breaks_while_it_is_read_is_one_message(tmp_path: Path) -> N
         files.reading(tmp_path / "file"),
     ):
         raise OSError(5, "Input/output error")
+
+
+@posix
+@pytest.mark.parametrize("size", [-1, 1])
+def test_a_file_that_has_nothing_yet_is_an_error(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the system's log is, a regular file by its mode, of which Python reads None."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    monkeypatch.setattr(files, "_descriptor", lambda path: reader)
+    refused = pytest.raises(InputError, match=r"log: cannot be read \(.*\); a readable file")
+    with os.fdopen(writer, "wb"), refused, files.reading("log") as file:
+        file.read(size)
