@@ -123,7 +123,7 @@ def calibrate(
         batch = uniform_batch(1, 0, count, CacheForm.KV, cache)
         points.append(Point(count, 0, 0, _seconds(executor, batch)))
     for size, cached in decodes:
-        progress(next(num_done), total, f"decode of {size} requests with {cached} tokens each")
+        progress(next(num_done), total, f"decode of {size} x {cached} tokens cached")
         kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
         if not cache.offers_hidden:
             points.append(Point(size, size * cached, 0, _seconds(executor, kv)))

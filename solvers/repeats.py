@@ -28,7 +28,7 @@ class Repeats:
             num_queues[np.unique(each.rows)] += 1
         if num_queues.max() > 1:
             several, any_at_all = (int(np.count_nonzero(num_queues > least)) for least in (1, 0))
-            self._shared.append(f"{several} of {any_at_all} at n = {n}")
+            self._shared.append(f"{several} of {any_at_all} rows at n = {n}")
         self._is_continued |= any(each.end_is_continued for each in queues)
         self._is_one_moment |= trace.arrived_at_s is not None and trace.arrived_at_s[0] == trace.arrived_at_s[-1]
 
@@ -38,7 +38,7 @@ class Repeats:
             sizes, total = ", ".join(map(str, self._repeating)), next(iter(self._repeating.values()))
             yield f"Queues of {sizes} requests have rows of {name} several times: there are {total}."
         if self._shared:
-            yield f"Rows of {name} are in several queues: {', '.join(self._shared)}."
+            yield f"Queues share rows of {name}, so that they are not independent: {', '.join(self._shared)}."
         if self._is_one_moment:
             yield f"All requests of {name} arrive at the same time: an assumed gap later the queues are seen."
         elif self._is_continued:

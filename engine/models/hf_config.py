@@ -69,8 +69,8 @@ def _model_type(config: Json) -> str:
     for architecture in sorted(named - set(MODEL_TYPE_OF)):
         raise InputError(f"architectures: {shown(architecture)} is not supported; {', '.join(MODEL_TYPE_OF)} are")
     of_names = {MODEL_TYPE_OF[architecture] for architecture in named}
-    model_type = str(config.get("model_type", next(iter(of_names), None)))
-    if model_type not in ARCHITECTURES or of_names - {model_type}:
+    model_type = config.get("model_type", next(iter(of_names), None))
+    if not isinstance(model_type, str) or model_type not in ARCHITECTURES or of_names - {model_type}:
         accepted = " and ".join(map(repr, sorted(of_names or ARCHITECTURES)))
         raise InputError(f"model_type: {shown(model_type)} is not supported; {accepted} {'is' if of_names else 'are'}")
     return model_type

@@ -114,6 +114,8 @@ def test_an_old_name_of_the_kind_of_scaling() -> None:
         ({"architectures": ["LlamaForSequenceClassification"]}, "LlamaForSequenceClassification"),
         ({"architectures": [{"no": "name"}]}, "architectures: .* is not supported"),
         ({"architectures": None, "model_type": "gpt2"}, "model_type: 'gpt2' is not supported; 'llama' and 'opt' are"),
+        ({"architectures": None, "model_type": None}, "model_type: None is not supported; 'llama' and 'opt' are"),
+        ({"architectures": None, "model_type": ["opt"]}, "model_type: .'opt'. is not supported; 'llama' and 'opt' are"),
         ({"model_type": "opt"}, "model_type: 'opt' is not supported; 'llama' is"),
         ({"hidden_size": 0}, "hidden_size: 0 is not accepted; a whole number from 1"),
         ({"hidden_size": 48.0}, "hidden_size: 48.0 is not accepted"),

@@ -64,6 +64,14 @@ def test_a_machine_that_is_so_many_times_as_slow_is_seen_to_be(factor: float) ->
     assert not is_off(run.pace) or not 0.51 < factor < 1.49
 
 
+def test_what_it_means_is_said_once() -> None:
+    """Below the lines of all runs that were not as calibrated."""
+    slow = served(IterationTime(per_token_s=1e-4))
+    *lines, means = run_table.notices([slow, served(IterationTime(per_token_s=0.001)), slow])
+    assert lines == ["fcfs, 2 a second: iterations took 10 times what the calibration says"] * 2
+    assert "the machine was busy then or now" in means
+
+
 def test_without_a_calibration_nothing_is_compared() -> None:
     """Times that nobody measured, or of 0 s, are no measure."""
     for run in (served(TIMES, calibrated=False), served(IterationTime())):

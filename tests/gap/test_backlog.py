@@ -93,10 +93,11 @@ def test_rows_that_several_queues_have_are_counted(
     queues = [set(instance.problem.weights[:, 0].tolist()) for instance in found.instances[:num_queues]]
     counts = Counter(row for each in queues for row in each)
     several = sum(count > 1 for count in counts.values())
-    said = [notice for notice in found.notices if "in several queues" in notice]
-    assert said == (
-        [f"Rows of the trace are in several queues: {several} of {len(counts)} at n = {n}."] * (several > 0)
+    said = [notice for notice in found.notices if "share rows" in notice]
+    line = (
+        f"Queues share rows of the trace, so that they are not independent: {several} of {len(counts)} rows at n = {n}."
     )
+    assert said == [line] * (several > 0)
     assert any("several times" in notice for notice in found.notices) == (n > num_rows)
 
 
