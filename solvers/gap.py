@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from aptsched.errors import InputError
 from aptsched.instance import digest
 from aptsched.problem import BatchProblem
 from aptsched.selection import Multipliers, Selection
@@ -140,7 +141,10 @@ def warm_up(methods: Iterable[Method], problem: BatchProblem, time_limit_s: floa
         max_seqs=None if problem.max_seqs is None else 2,
     )
     for method in methods:
-        method.solve(tiny, time_limit_s)
+        try:
+            method.solve(tiny, time_limit_s)
+        except InputError as error:
+            raise InputError(f"{error} (on four requests that every method is tried on first)") from error
 
 
 def optimum(records: Iterable[Record]) -> float | None:

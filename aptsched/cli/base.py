@@ -48,8 +48,12 @@ app = typer.Typer(
     \b
     What do policies come to on a real model?
         aptsched run --workload sharegpt --policy fcfs,aptserve --rate 1 2
+    And on GPUs that you need not have?
+        aptsched simulate --workload sharegpt --policy fcfs,aptserve --rate 2
     Is the model a real one?
         aptsched generate --prompt "Why is the sky blue?"
+    What can I choose from?
+        aptsched list
     How far is each method's batch from the optimum?
         aptsched gap --workload sharegpt --num-requests 50 200 --out study
     Make one instance, and solve it:

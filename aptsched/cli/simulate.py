@@ -86,7 +86,7 @@ def simulate(
     certificates: Certificates = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the tables.")] = False,
 ) -> None:
-    """Serve the same requests with each policy, on GPUs that you need not have.
+    """Serve the same requests with each policy on modelled GPUs.
 
     The loop, the block pool and the policies are those of `aptsched run`; an iteration takes what a cost model says, on
     a clock that is computed. Equal seeds give equal results, byte for byte. Prints what `aptsched run` prints, and

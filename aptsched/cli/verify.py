@@ -15,7 +15,7 @@ def verify(
     path: Annotated[str, typer.Argument(metavar="DIR|FILE", help="Results; docs/formats.md has the schemas.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Check what results claim: certificates in exact arithmetic, figures by what they follow from.
+    """Check certificates in exact arithmetic, and what results say.
 
     Reads what `aptsched gap`, `run` and `simulate` wrote, logs of decisions and instances, in a file with those that it
     names or anywhere in a directory. A certificate holds if its problem has the digest, its selection is feasible, and

@@ -76,7 +76,8 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
         key, equals, value = option.partition("=")
         if key not in known or key in given:
             what = "is given twice" if key in known else "is not known"
-            raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(known) or 'none'} are accepted")
+            be = "is" if len(known) == 1 else "are"
+            raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(known) or 'none'} {be} accepted")
         given[key] = _value(name, known[key], value if equals else None, select)
     return policies[name](**given)
 
@@ -114,6 +115,7 @@ def _from_file(path: Path, name: str) -> Policy:
         decides = callable(getattr(policy, "decide", None))
     if not decides:
         names = [key for key, value in vars(module).items() if hasattr(value, "decide") and key != "Policy"]
-        raise InputError(f"policy: {path} has no {name!r} that decides; {', '.join(names) or 'nothing'} there does")
+        do = "do" if len(names) > 1 else "does"
+        raise InputError(f"policy: {path} has no {name!r} that decides; {', '.join(names) or 'nothing'} there {do}")
     own: Policy = policy  # type: ignore[assignment]
     return own

@@ -180,6 +180,18 @@ def test_a_solver_that_fails_is_one_line(
         assert all(part in err for part in parts), err
 
 
+def test_what_a_solver_does_with_the_first_four_requests_is_said_to_be_of_those(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numbers of the message are not those of the user's own instance."""
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\nfrom aptsched.certificate import certify\nfrom aptsched.selection import Multipliers\n"
+        "def solve(problem, limit): return certify(problem, np.ones(problem.num_requests, int), Multipliers())\n"
+    )
+    assert call(*GAP, "--methods", f"{tmp_path / 'own.py'}:solve") == 2
+    assert "a capacity of 7; no more than that is accepted (on four requests" in capsys.readouterr().err
+
+
 def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Also where its name is longer than a system has it."""
     for path in ("missing.py", "n" * 5000 + ".py"):

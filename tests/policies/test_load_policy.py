@@ -112,7 +112,7 @@ def test_own_object(own: Path) -> None:
 
 def test_own_name_that_is_not_there(own: Path) -> None:
     """The message lists what decides in that file."""
-    with pytest.raises(InputError, match=r"'Missing'.*Nothing, ready there does"):
+    with pytest.raises(InputError, match=r"'Missing'.*Nothing, ready there do"):
         load_policy(f"{own}:Missing")
 
 
