@@ -43,14 +43,14 @@ def notes(measured: Calibration) -> list[str]:
     """What was fitted."""
     times = measured.times
     lines = [
-        f"An iteration takes {table.duration(times.fixed_s)}, and {times.per_token_s * 1e6:.3g} us a token fed, "
-        f"{times.per_context_token_s * 1e6:.3g} us a token cached.",
+        f"An iteration takes {table.duration(times.fixed_s)}, and {table.short_duration(times.per_token_s)} a token "
+        f"fed, {table.short_duration(times.per_context_token_s)} a token cached.",
     ]
     if measured.swap_s_per_block:
-        lines.append(f"A block swapped to the host or back takes {measured.swap_s_per_block * 1e6:.3g} us.")
+        lines.append(f"A block swapped to the host or back takes {table.short_duration(measured.swap_s_per_block)}.")
     if measured.r_squared is None:
         return [*lines, "The model has no hidden form: its hidden states take no less than its K and V."]
-    rho = f"rho: {times.rho_s_per_block * 1e6:.3g} us for each block m of a hidden request"
+    rho = f"rho: {table.short_duration(times.rho_s_per_block)} for each block m of a hidden request"
     return [
         *lines,
         f"{rho}, R^2 = {measured.r_squared:.3f}. m: blocks that the requests would need with a KV cache.",

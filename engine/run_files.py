@@ -199,7 +199,7 @@ def _at_scales(records: Sequence[RequestRecord]) -> list[float]:
 
 def _memory(run: ServedRun) -> MemoryPanel:
     points = run.usage.timeline
-    rate = "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} requests a second"
+    rate = "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} a second"
     times = [point.start_s for point in points] + [point.end_s for point in points[-1:]]
     kv = [point.num_kv_blocks for point in points] + [0.0] * bool(points)
     hidden = [point.num_hidden_blocks for point in points] + [0.0] * bool(points)

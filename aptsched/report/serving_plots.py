@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aptsched.report import text
 from aptsched.report.figure import panels, png
+from aptsched.report.table import short_duration
 
 LABEL, TITLE = 40, 90  # characters of a line in a legend, and over a panel
 
@@ -72,7 +73,7 @@ def rebuilding(num_blocks: Sequence[int], extra_s: Sequence[float], rho_s_per_bl
     """Seconds that hidden requests add to an iteration over their blocks m, and the line through the origin; PNG."""
     figure, (axes,) = panels(1, 1, 5.0, 4.0)
     last = max(num_blocks)
-    label = f"rho = {rho_s_per_block * 1e6:.3g} us a block, $R^2$ = {r_squared:.3f}"
+    label = f"rho = {short_duration(rho_s_per_block)} a block, $R^2$ = {r_squared:.3f}"
     axes.plot(num_blocks, [value * 1e3 for value in extra_s], "o", color="C0", label="measured")
     axes.plot([0, last], [0, rho_s_per_block * last * 1e3], color="C1", label=label)
     axes.set(xlabel="blocks m of the hidden requests", ylabel="added to the iteration, ms")

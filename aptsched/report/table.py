@@ -52,6 +52,11 @@ def duration(seconds: float) -> str:
     return f"{number:.{places}f}{unit}"
 
 
+def short_duration(seconds: float) -> str:
+    """The same with microseconds, where less than a millisecond counts: 41.1us, 2.58ms."""
+    return f"{seconds * 1e6:.3g}us" if seconds < 0.9995e-3 else duration(seconds)
+
+
 def count(number: float) -> str:
     """How many, in five characters at most: 12345, 123k, 1.2M, 12M."""
     if number < 99999.5:

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from aptsched.report.table import Column, Section, count, duration, gap, percent, show
+from aptsched.report.table import Column, Section, count, duration, gap, percent, short_duration, show
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,22 @@ def test_gaps(value: float | None, text: str) -> None:
 def test_durations(seconds: float, text: str) -> None:
     """Three digits, with their unit."""
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0us"),
+        (4.112e-5, "41.1us"),
+        (9.994e-4, "999us"),
+        (9.996e-4, "1.00ms"),
+        (2.58e-3, "2.58ms"),
+        (1.2, "1.20s"),
+    ],
+)
+def test_short_durations(seconds: float, text: str) -> None:
+    """In microseconds below a millisecond, and never with an exponent."""
+    assert short_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
