@@ -111,6 +111,8 @@ def _reason(error: OSError | ValueError) -> str:
 def make_directory(path: str | os.PathLike[str]) -> Path:
     """The directory, made with its parents where missing, and seen to be writable; what killed processes left goes.
 
+    It is given as an absolute path, which counts wherever the user's own code goes.
+
     Raises
     ------
     InputError
@@ -126,7 +128,7 @@ def make_directory(path: str | os.PathLike[str]) -> Path:
     except (OSError, ValueError) as error:
         raise InputError(f"{directory}: not a directory to write to ({_reason(error)}); a writable one is") from error
     remove_stale(directory)
-    return directory
+    return directory.absolute()
 
 
 @contextlib.contextmanager

@@ -128,3 +128,20 @@ def test_a_policy_that_idles_is_given_up_and_says_so(tmp_path: Path, capsys: pyt
     (row,) = document["summary"]
     assert row["complete"] and row["reason"] == "nothing ran in 1000 decisions in a row"
     assert document["replays"][0]["last_arrival_s"] > 20
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_policy_that_changes_the_directory_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: str
+) -> None:
+    """Paths given count from where the command began, and nothing is left beside what was written."""
+    monkeypatch.chdir(tmp_path)
+    code = f"import os\n{CODE.format(fail='os.chdir(os.sep); return FCFS().decide(view)')}"
+    (tmp_path / "moves.py").write_text(code)
+    given = ["--policy", "moves.py:Fails,aptserve", "--jobs", jobs, "--out", "study"]
+    assert call(*WORK, *given) == 0
+    monkeypatch.chdir(tmp_path)
+    written = {path.name for path in Path("study").iterdir()}
+    assert {"results.json", "requests.csv", "certificates-aptserve.jsonl"} <= written
+    assert not [name for name in written if name.startswith(".")]
+    assert call("verify", "study") == 0
