@@ -148,7 +148,9 @@ def notes(summaries: Sequence[Summary], notices: Sequence[str] = ()) -> list[str
             )
     known = max((s.num_with_optimum + s.num_exceeding for s in widest.values()), default=0)
     total = max((s.num_instances for s in widest.values()), default=0)
-    if known < total:
+    if known == 0 < total:
+        lines.append("No gap to the optimum is known, for no method proved an optimum.")
+    elif known < total:
         lines.append(f"The gap to the optimum is over {known} of {total} instances: of the others no method proved it.")
     return [*lines, *notices]
 

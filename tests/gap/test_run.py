@@ -169,6 +169,19 @@ def test_summaries_by_hand() -> None:
     assert any("greedy: 1 of 4 answers break a limit" in note for note in study.notes([small, large, both]))
 
 
+def test_how_many_instances_have_no_optimum_is_said() -> None:
+    """None at all, some, or nothing where all have one."""
+    proved = Record("a", 10, 0.5, "core", "exact", "", "optimal", 1.0, 9.0, 9.0, 12.0, 0.25, 0.0)
+    open_end = dataclasses.replace(proved, status="feasible", optimum_gap=None)
+    for records, said in (
+        ([open_end], "No gap to the optimum is known, for no method proved an optimum."),
+        ([open_end, proved], "The gap to the optimum is over 1 of 2 instances: of the others no method proved it."),
+        ([proved], None),
+    ):
+        found = [line for line in study.notes(summarise(records)) if "gap to the optimum" in line]
+        assert found == ([said] if said else [])
+
+
 def test_files_have_a_row_for_each_record_and_pictures(tmp_path: Path) -> None:
     """CSV with one line a record, JSON, two PNG files, and nothing else."""
     results = list(run([CASE], [method("best", BEST, Status.OPTIMAL, 8.0), method("none", None)]))
