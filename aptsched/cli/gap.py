@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from aptsched import interrupts
@@ -117,8 +116,7 @@ def _study(
     from solvers import gap, study
     from solvers.summary import summarise
 
-    if out is not None:
-        prepare(out, study.FILES)
+    directory = None if out is None else prepare(out, study.FILES)
     gap.warm_up(methods, instances[0].problem, time_limit_s)
     results: list[tuple[Record, ...]] = []
     unwritten: list[InputError] = []
@@ -127,9 +125,9 @@ def _study(
     finally:  # whatever ends it, what is done is kept
         records = [record for of_instance in results for record in of_instance]
         document = study.document(instances[: len(results)], results, options, len(instances), notices)
-        if out is not None and records:
+        if directory is not None and records:
             with postponed(unwritten):
-                document = study.write(Path(out), document, records)
+                document = study.write(directory, document, records)
     if as_json:
         print(written(sealed(document)), end="")
     elif records:

@@ -197,3 +197,13 @@ def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]
     for path in ("missing.py", "n" * 5000 + ".py"):
         assert call(*GAP, "--methods", f"{path}:solve") == 2
         assert "path.py:Name of" in capsys.readouterr().err
+
+
+def test_a_solver_that_changes_the_directory_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths given count from where the command began."""
+    monkeypatch.chdir(tmp_path)
+    code = "import os\nfrom aptsched.greedy import greedy\n"
+    Path("own.py").write_text(f"{code}def solve(problem, limit):\n    os.chdir(os.sep)\n    return greedy(problem)\n")
+    assert call(*GAP, "--methods", "own.py:solve", "--out", "study") == 0
+    monkeypatch.chdir(tmp_path)
+    assert call("verify", "study") == 0
