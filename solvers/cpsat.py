@@ -78,7 +78,7 @@ def whole_values(formulation: Formulation, relaxation: Relaxation) -> WholeValue
     by_kind = np.array([multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s])
     with np.errstate(over="ignore", invalid="ignore"):  # then the span is not below anything
         prices = np.rint(np.ldexp(by_kind[list(formulation.kinds)] * formulation.units, exponent))
-        span = np.abs(whole).sum() + (prices @ formulation.resources).sum() + prices @ formulation.limits
+        span = np.abs(whole).sum() + (prices @ formulation.resources).sum() + prices @ (formulation.limits + 1)
     return WholeValues(
         exponent=exponent,
         value=whole.astype(np.int64),

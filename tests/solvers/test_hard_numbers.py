@@ -13,6 +13,7 @@ from proofs import extreme_instances, fuzz
 from references import EXACT, Solve, each, each_exact
 from solvers import answer, formulation, lp, rows, tolerances
 from solvers.solution import Status
+from strategies import sweep_problem
 
 CANCELLING = BatchProblem([[-1e20, 1.0, 5.0]], [[0, 1, 2]], 2, required=[True])
 SUBNORMAL = BatchProblem([[5e-324], [-1e-310], [-1e-310]], [[3], [2], [4]], 9)
@@ -52,6 +53,17 @@ def test_weights_beyond_a_tolerance(solve: Solve) -> None:
     assert solution.status is Status.OPTIMAL and solution.selection is not None and optimum is not None
     assert solution.selection.form.tolist() == [1, 1, 0, 0, 0, 1, 0, 0, 1]
     assert check_selection(LARGE_WEIGHTS, solution.selection) == optimum <= Fraction(solution.bound_s)
+
+
+@each_exact
+@pytest.mark.parametrize("index", [1408, 4435])
+def test_a_price_of_a_limit_that_nothing_uses(solve: Solve, index: int) -> None:
+    """It is beyond 64 bits in units of values small beside it, and worth nothing: the optimum is found."""
+    problem = sweep_problem(index)
+    solution, optimum = solve(problem, None), enumerate_all(problem).optimum
+    assert solution.status is Status.OPTIMAL and solution.selection is not None and optimum is not None
+    missed = optimum - check_selection(problem, solution.selection)
+    assert missed <= optimum / 2**32 and optimum <= Fraction(solution.bound_s)
 
 
 @pytest.mark.parametrize("name", [*EXACT, "lp"])
