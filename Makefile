@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 MINUTES ?= 10
-LIVE := --expand-kv-heads --workload humaneval --rate 1.5 --cv 2 --num-requests 50 --num-blocks 10 \
+LIVE := --expand-kv-heads --workload humaneval --rate 4 --cv 2 --num-requests 50 --num-blocks 10 \
 	--max-prompt-tokens 48 --max-output-tokens 16 --slo-ttft 2 --slo-tbt 0.75
 APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends coq >/dev/null
 
@@ -19,7 +19,7 @@ help: ## list the targets (this one)
 setup: $(READY) ## make .venv with all that the other targets need
 
 demo: $(READY) ## a gap study, a text, two policies live; writes demo-out/
-	@echo "a gap study, a text, two policies live: some 2 to 3 minutes on two quiet cores"
+	@echo "a gap study, a text, two policies live: one to three minutes on two quiet cores"
 	@$(BIN)/aptsched gap --workload sharegpt --num-requests 50 200 800 --instances 5 --out demo-out/gap $(ARGS)
 	@echo
 	@$(BIN)/aptsched generate --chat --max-tokens 64 --prompt "What is a knapsack problem? Answer in two sentences."
