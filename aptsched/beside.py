@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import platform
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -47,6 +45,9 @@ def remove_stale(directory: Path) -> None:
 @cache
 def _here() -> str:
     """Where numbers of processes are unique: this machine and, on Linux, this namespace."""
+    import hashlib
+    import platform
+
     namespace = ""
     with contextlib.suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").readlink())

@@ -129,8 +129,3 @@ class ModelConfig:
     def cache_ratio(self) -> Fraction:
         """bytes(hidden) / bytes(KV) of a token."""
         return hidden_ratio(self.hidden_size, self.num_kv_heads, self.head_dim)
-
-    @property
-    def num_qkv_rows(self) -> int:
-        """Rows of q, k and v together."""
-        return (self.num_heads + 2 * self.num_kv_heads) * self.head_dim
