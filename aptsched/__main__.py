@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aptsched import start
+from aptsched.support import start
 
 
 def main() -> None:

@@ -23,14 +23,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from aptsched.cache import CacheForm, CacheShape
-from aptsched.files import write
 from aptsched.report.document import machine
+from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.support.files import write
 from benchmarks.tables import Row, show
-from engine.batch import Batch
-from engine.calibration import uniform_batch
-from engine.model import load_model
-from engine.torch_executor import TorchExecutor
+from engine.calibration.measure import uniform_batch
+from engine.models.model import load_model
+from engine.runner.torch_executor import TorchExecutor
+from engine.state.batch import Batch
 
 DECODES = ((1, 64, CacheForm.KV), (8, 128, CacheForm.KV), (4, 64, CacheForm.HIDDEN))  # requests, cached of each, form
 CALLS = 8  # of a decode, in a round

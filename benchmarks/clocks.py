@@ -26,21 +26,23 @@ import numpy as np
 import torch
 
 from aptsched.cli.policies import named_policies
-from aptsched.files import write
-from aptsched.metrics import summarise
-from aptsched.request import SLO
+from aptsched.metrics.service import summarise
+from aptsched.scheduling.record import SLO
+from aptsched.support.files import write
 from benchmarks.tables import Row, show
-from engine import calibration, live, memory
-from engine.arrival_source import ArrivalSource
-from engine.calibration import Calibration
-from engine.clock import SchedulingTime, VirtualClock
-from engine.computed_executor import ComputedExecutor
-from engine.cost.cost import by_profile
-from engine.limits import Limits
-from engine.model import load_model
-from engine.replay import Replay
-from engine.serving import NamedPolicy, ServedRun, Server, serve
-from engine.simulated_replays import simulated_replays
+from engine.calibration import measure
+from engine.calibration.measure import Calibration
+from engine.loop.clock import SchedulingTime, VirtualClock
+from engine.loop.limits import Limits
+from engine.models.model import load_model
+from engine.runner import cache_memory
+from engine.simulator.computed_executor import ComputedExecutor
+from engine.simulator.cost import by_profile
+from engine.study import real_model
+from engine.study.arrival_source import ArrivalSource
+from engine.study.replay import Replay
+from engine.study.serving import NamedPolicy, ServedRun, Server, serve
+from engine.study.simulated_replays import simulated_replays
 
 KNEE = 0.9  # of the requests within both objectives
 SHARES = (0.6, 1.0, 1.5)  # of the rate at the knee
@@ -58,7 +60,7 @@ def computed_server(server: Server, measured: Calibration) -> Server:
 def together(measured: list[Calibration]) -> Calibration:
     """One calibration of the points of all."""
     points = tuple(point for each in measured for point in each.points)
-    times, r_squared = calibration.fit(points)
+    times, r_squared = measure.fit(points)
     return dataclasses.replace(measured[0], times=times, r_squared=r_squared, points=points)
 
 
@@ -141,23 +143,23 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Runs the benchmark."""
     options = parsed()
-    live.set_threads(options.threads)
+    real_model.set_threads(options.threads)
     model = load_model(options.model, options.dtype, expand_kv_heads=options.expand_kv_heads)
-    measured = [calibration.load(options.calibration) if options.calibration else live.calibrated(model)]
-    blocks = memory.num_blocks(model, options.cache_mem)
-    server = live.live_server(model, blocks, Limits(), measured[0].times)
+    measured = [measure.load(options.calibration) if options.calibration else real_model.calibrated(model)]
+    blocks = cache_memory.num_blocks(model, options.cache_mem)
+    server = real_model.live_server(model, blocks, Limits(), measured[0].times)
     policies = named_policies(options.policies)
     rates = options.rates or [
         share * knee(options, policies[0], computed_server(server, measured[0])) for share in SHARES
     ]
     vocab_size = model.config.vocab_size
-    live.warm_up(policies, requests(options, rates[0], vocab_size), server)
+    real_model.warm_up(policies, requests(options, rates[0], vocab_size), server)
     lives: dict[tuple[str, float], list[tuple[float, float]]] = {}
     for _ in range(options.runs):
         for rate in rates:
             for policy in policies:
                 if not options.calibration:
-                    measured.append(live.calibrated(model))
+                    measured.append(real_model.calibrated(model))
                     server = dataclasses.replace(server, times=measured[-1].times)
                 run = serve(policy, requests(options, rate, vocab_size), server)
                 lives.setdefault((policy.name, rate), []).append(figures(run))

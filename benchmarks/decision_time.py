@@ -28,10 +28,10 @@ from rich.console import Console
 from rich.progress import track
 
 from aptsched import BatchProblem, greedy
-from aptsched.checks import Floats, Ints
-from aptsched.files import write
 from aptsched.report import table
 from aptsched.report.table import Column, Section
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.files import write
 from aptsched.workload import generate, snapshots
 from benchmarks import plain, vectorised
 from solvers import core

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aptsched.report.table import duration, percent
-from engine.pace import is_off
+from engine.calibration.pace import is_off
 
 SOLVER = "cpsat"  # the reference that the core is held against
 

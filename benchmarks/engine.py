@@ -23,24 +23,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from aptsched.cache import CacheForm
-from aptsched.files import write
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.fcfs import FCFS
+from aptsched.scheduling.forms import CacheForm
+from aptsched.support.files import write
 from aptsched.workload import generate
 from benchmarks.tables import Row, show
-from engine.batch import Batch
-from engine.calibration import uniform_batch
-from engine.engine import Engine
-from engine.iteration import Iteration
-from engine.model import Model
+from engine.calibration.measure import uniform_batch
+from engine.loop.iteration import Iteration
+from engine.models.checkpoint import DTYPES
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
-from engine.models.load import DTYPES
+from engine.models.model import Model
 from engine.models.random_weights import random_weights
-from engine.request import Request
-from engine.sampling_params import SamplingParams
-from engine.torch_executor import TorchExecutor
+from engine.runner.torch_executor import TorchExecutor
+from engine.session.engine import Engine
+from engine.state.batch import Batch
+from engine.state.request import Request
+from engine.state.sampling_params import SamplingParams
 
 NUM_IN, NUM_OUT = 128, 64
 OPT_125M = ModelConfig(

@@ -23,18 +23,18 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from aptsched.files import write
 from aptsched.policies.aptserve import AptServe
+from aptsched.support.files import write
 from benchmarks.tables import show
-from engine.engine import Engine
-from engine.memory import scratch_bytes
-from engine.model import Model, load_model
 from engine.models.assemble import tensor_shapes
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS, Decoder
 from engine.models.matmul import kernel_rows
+from engine.models.model import Model, load_model
 from engine.models.random_weights import random_weights
-from engine.sampling_params import SamplingParams
+from engine.runner.cache_memory import scratch_bytes
+from engine.session.engine import Engine
+from engine.state.sampling_params import SamplingParams
 
 NUM_BLOCKS, MAX_TOKENS, MAX_SEQS = 512, 2048, 256
 SMALL = ModelConfig(

@@ -23,19 +23,19 @@ from pathlib import Path
 import numpy as np
 
 from aptsched.cli.policies import named_policies
-from aptsched.files import write
-from aptsched.metrics import summarise
+from aptsched.metrics.service import summarise
 from aptsched.policies.oracle import TrueLengths
-from aptsched.request import SLO
+from aptsched.scheduling.record import SLO
+from aptsched.support.files import write
 from benchmarks.tables import Row, show
-from engine.arrival_source import ArrivalSource
-from engine.cost.gpus import find_gpu
-from engine.cost.shapes import find_model
-from engine.limits import Limits
-from engine.replay import Replay
-from engine.serving import Server, serve
-from engine.simulated_replays import simulated_replays
-from engine.simulation import Setup, simulated_server
+from engine.loop.limits import Limits
+from engine.simulator.gpus import find_gpu
+from engine.simulator.shapes import find_model
+from engine.study.arrival_source import ArrivalSource
+from engine.study.replay import Replay
+from engine.study.serving import Server, serve
+from engine.study.simulated_replays import simulated_replays
+from engine.study.simulation import Setup, simulated_server
 
 POLICIES = ("fcfs", "vllm-v1", "sarathi", "random", "sjf", "fastserve", "aptserve", "aptserve:forms=kv")
 RATE_PER_S = 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.checks import Floats, Ints
+from aptsched.support.checks import Floats, Ints
 
 
 def algorithm1(pending_s: Floats, blocks: Ints, capacity: int, penalty_s_per_block: float) -> Ints:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aptsched import files
-from aptsched.errors import InputError
-from aptsched.fields import named
 from aptsched.report.document import digest
-from aptsched.shown import shown
+from aptsched.support import files
+from aptsched.support.errors import InputError
+from aptsched.support.fields import named
+from aptsched.support.shown import shown
 from proofs.records import Verdict
 
 NEEDED, OPTIONAL = ("file", "sha256"), ("policy", "rate_per_s")

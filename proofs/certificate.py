@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.instance import digest
-from aptsched.problem import BatchProblem
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.instance import digest
 
 SCALE = 2**1074  # of 1 / SCALE every float is a whole multiple: integers count these, and nothing is rounded
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aptsched.checks import Bools, Ints
+from aptsched.support.checks import Bools, Ints
 from proofs.small_instances import Batch
 
 NEVER = -(2**62)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from aptsched.checks import MAX_COUNT, Bools, Floats, Ints
+from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
 from proofs.small_instances import MAX_REQUESTS, Batch
 
 UNIT = 2.0**-1074  # of which every float is a whole multiple

@@ -18,19 +18,19 @@ from fractions import Fraction
 
 import numpy as np
 
-from aptsched.checks import MAX_COUNT
-from aptsched.errors import InfeasibleError, InputError
-from aptsched.greedy import greedy
-from aptsched.instance import to_dict
-from aptsched.problem import BatchProblem
-from aptsched.selection import Selection
+from aptsched.knapsack.greedy import greedy
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.instance import to_dict
+from aptsched.problem.selection import Selection
+from aptsched.support.checks import MAX_COUNT
+from aptsched.support.errors import InfeasibleError, InputError
 from proofs.certificate import check
 from proofs.enumeration import Optima, enumerate_all
 from proofs.extreme_instances import extreme_batch
 from proofs.small_instances import Batch, random_batch
-from solvers import answer
-from solvers.core import TOLERANCE
+from solvers.core.exact import TOLERANCE
 from solvers.methods import find
+from solvers.program import answer
 from solvers.solution import Status
 
 BATCH = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aptsched.shown import shown
-from solvers.backlog import id_of
+from aptsched.support.shown import shown
+from solvers.study.backlog import id_of
 
 ASKED = ("num_requests", "load", "instances")
 

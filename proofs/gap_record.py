@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.errors import InputError
-from aptsched.fields import named
-from aptsched.problem import BatchProblem
-from aptsched.shown import shown
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.errors import InputError
+from aptsched.support.fields import named
+from aptsched.support.shown import shown
 from proofs.certificate import Certificate, check, is_finite
 from proofs.records import Claim, Verdict, is_equal, is_optimal, multipliers_of
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aptsched.errors import InputError
-from aptsched.fields import named
-from aptsched.instance import digest
-from aptsched.problem import BatchProblem
-from aptsched.shown import shown
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.instance import digest
+from aptsched.support.errors import InputError
+from aptsched.support.fields import named
+from aptsched.support.shown import shown
 from aptsched.workload.snapshot import free_blocks
 from proofs import belongings, gap_plan, reading
 from proofs.certificate import is_finite
@@ -109,10 +109,10 @@ def _load_against(load: Any, problem: BatchProblem) -> Iterator[str]:
 
 def _whole_against(document: dict[str, Any], directory: Path) -> Iterator[str]:
     """What there is against the fields about all records, each of which holds."""
-    from aptsched.selection import Multipliers
-    from solvers.gap import Record, contradiction
-    from solvers.study import as_csv
-    from solvers.summary import summarise
+    from aptsched.problem.selection import Multipliers
+    from solvers.study.gap_files import as_csv
+    from solvers.study.method_runs import Record, contradiction
+    from solvers.study.summary import summarise
 
     num_planned, num_done = document["num_planned"], len(document["instances"])
     if type(num_planned) is not int or num_planned < num_done:

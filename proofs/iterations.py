@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aptsched import certificate_log
-from aptsched.errors import InputError
-from aptsched.fields import named
-from aptsched.json_text import parse_json
-from aptsched.shown import shown
+from aptsched.problem import certificate_log
+from aptsched.support.errors import InputError
+from aptsched.support.fields import named
+from aptsched.support.json_text import parse_json
+from aptsched.support.shown import shown
 from proofs import reading
 from proofs.certificate import check, is_finite
 from proofs.records import Claim, Verdict, is_equal, is_optimal, multipliers_of, problem_of

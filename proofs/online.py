@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.checks import Ints
-from aptsched.greedy import greedy
-from aptsched.problem import BatchProblem
-from aptsched.relaxation import relax
-from aptsched.residual import reduce
+from aptsched.knapsack.greedy import greedy
+from aptsched.knapsack.relaxation import relax
+from aptsched.knapsack.residual import reduce
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.checks import Ints
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from aptsched import files
-from aptsched.errors import InputError
+from aptsched.support import files
+from aptsched.support.errors import InputError
 
 MAX_BYTES = 2**30  # of a document that is read whole
 MAX_LINE = 2**28

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from aptsched import instance
-from aptsched.problem import BatchProblem
-from aptsched.selection import Multipliers
+from aptsched.problem import instance
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.selection import Multipliers
 from proofs.certificate import SCALE, Certificate
 
 RESTS = "it rests on entries that do not hold"

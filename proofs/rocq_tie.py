@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aptsched.greedy import greedy
-from aptsched.problem import BatchProblem
+from aptsched.knapsack.greedy import greedy
+from aptsched.problem.batch_problem import BatchProblem
 from proofs.rocq_build import LIBRARY, RocqError, compile_file
 
 NEEDED = ("Problem.v", "Hull.v", "Greedy.v", "Evaluate.v")  # what has to be compiled

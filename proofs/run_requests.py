@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.checks import Floats
-from aptsched.latencies import Latencies, Measured, held_against
-from aptsched.metrics import COUNTS, Metrics, of_latencies
-from aptsched.percentile import rank
-from aptsched.request import SLO, Outcome
-from aptsched.request_rows import FLAGS
-from aptsched.shown import shown
+from aptsched.metrics.latencies import Latencies, Measured, held_against
+from aptsched.metrics.percentile import rank
+from aptsched.metrics.request_rows import FLAGS
+from aptsched.metrics.service import COUNTS, Metrics, of_latencies
+from aptsched.scheduling.record import SLO, Outcome
+from aptsched.support.checks import Floats
+from aptsched.support.shown import shown
 
 Row = dict[str, Any]
 OUTCOMES = {outcome.value: outcome for outcome in Outcome}

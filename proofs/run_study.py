@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aptsched.errors import InputError
-from aptsched.fields import named
-from aptsched.request import SLO
-from aptsched.request_rows import rows
-from aptsched.shown import shown
+from aptsched.metrics.request_rows import rows
+from aptsched.scheduling.record import SLO
+from aptsched.support.errors import InputError
+from aptsched.support.fields import named
+from aptsched.support.shown import shown
 from proofs import belongings, iterations, reading, run_summary, run_whole
 from proofs.certificate import is_finite
 from proofs.records import RESTS, Verdict

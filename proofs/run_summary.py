@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.fields import named
-from aptsched.latencies import Latencies
-from aptsched.metrics import Metrics
-from aptsched.shown import shown
+from aptsched.metrics.latencies import Latencies
+from aptsched.metrics.service import Metrics
+from aptsched.support.fields import named
+from aptsched.support.shown import shown
 from proofs.certificate import is_finite
 from proofs.iterations import Log
 from proofs.records import is_equal, is_whole

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aptsched.fields import named
-from aptsched.metrics import LEVELS, highest_rate
-from aptsched.shown import shown
+from aptsched.metrics.service import LEVELS, highest_rate
+from aptsched.support.fields import named
+from aptsched.support.shown import shown
 from proofs.certificate import is_finite
 from proofs.records import is_equal, is_whole
 from proofs.run_requests import Row

@@ -8,11 +8,11 @@ import stat
 from collections.abc import Collection
 from pathlib import Path
 
-from aptsched.errors import InputError
-from aptsched.request_rows import HEADER
+from aptsched.metrics.request_rows import HEADER
+from aptsched.support.errors import InputError
 from proofs import reading
 from proofs.sources import LOGS, READERS, ForeignError, Source, broken, parsed, read
-from solvers.study import as_csv
+from solvers.study.gap_files import as_csv
 
 SUFFIXES = (".json", *LOGS)
 OWN = ("results.json", "calibration.json", "certificates-")  # how names of files that are ours begin

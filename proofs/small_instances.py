@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from aptsched.checks import Bools, Floats, Ints
-from aptsched.problem import BatchProblem
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.checks import Bools, Floats, Ints
 
 MAX_REQUESTS = 5  # so that of up to 3 forms there are at most 1,024 selections
 UNITS = (1.0, 2.0**-4, 2.0**-40)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aptsched import certificate_log, instance
-from aptsched.errors import InputError
-from aptsched.json_text import parse_json
-from aptsched.shown import shown
+from aptsched.problem import certificate_log, instance
+from aptsched.support.errors import InputError
+from aptsched.support.json_text import parse_json
+from aptsched.support.shown import shown
 from proofs import belongings, gap_study, iterations, reading, run_study
 from proofs.records import Verdict
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aptsched.report import table, text
-from aptsched.shown import one_line
+from aptsched.report import table
+from aptsched.support import text_lines
+from aptsched.support.shown import one_line
 from proofs.records import Verdict
 from proofs.sources import Source
 
@@ -91,7 +92,7 @@ def document(reports: Sequence[Report], skipped: Sequence[str]) -> dict[str, Any
     }
 
 
-def describe(reports: Sequence[Report], skipped: Sequence[str], width: int = text.WIDTH) -> list[str]:
+def describe(reports: Sequence[Report], skipped: Sequence[str], width: int = text_lines.WIDTH) -> list[str]:
     """The reports as lines, whatever characters files and names have."""
     lines = [line for found in reports for line in _described(found, width)]
     for reason in skipped[:MOST_SHOWN]:
@@ -117,4 +118,4 @@ def _described(found: Report, width: int) -> Iterator[str]:
 
 
 def _broken(line: str, width: int, indent: str = "  ") -> list[str]:
-    return text.broken(f"{indent}{one_line(line)}", width, f"{indent}  ")
+    return text_lines.broken(f"{indent}{one_line(line)}", width, f"{indent}  ")

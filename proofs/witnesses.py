@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations_with_replacement, product
 from typing import Any
 
-from aptsched.problem import BatchProblem
+from aptsched.problem.batch_problem import BatchProblem
 
 LARGEST = 64  # of the numbers of a witness
 HULLS = ((), (1,), (1, 2))  # the forms on the upper hull of a request with two, in their order; or the same renamed

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from aptsched import files, instance
-from aptsched.checks import Ints
-from aptsched.problem import BatchProblem
+from aptsched.problem import instance
+from aptsched.problem.batch_problem import BatchProblem
 from aptsched.report.figure import require
+from aptsched.support import files
+from aptsched.support.checks import Ints
 from proofs.enumeration import enumerate_all
 from proofs.online import ONLINE, Online
 from proofs.small_instances import Batch

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.checks import Ints
-from aptsched.problem import BatchProblem
-from solvers.answer import Finding, answer
-from solvers.formulation import Formulation
-from solvers.packages import package
-from solvers.relaxation import Relaxation
-from solvers.silence import silence
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.checks import Ints
+from solvers.program.answer import Finding, answer
+from solvers.program.duals import Relaxation
+from solvers.program.formulation import Formulation
+from solvers.program.packages import package
+from solvers.program.silence import silence
 from solvers.solution import Solution
 
 NUM_WORKERS = 8  # with 1 or 2 the proof can be out of reach for many seconds; 8 do it, on two cores too

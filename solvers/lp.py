@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from aptsched.problem import BatchProblem
-from aptsched.selection import Multipliers
-from solvers.answer import Finding, answer
-from solvers.formulation import Formulation, formulate
-from solvers.relaxation import Relaxation, relax
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.selection import Multipliers
+from solvers.program.answer import Finding, answer
+from solvers.program.duals import Relaxation, relax
+from solvers.program.formulation import Formulation, formulate
 from solvers.solution import Solution
 
 

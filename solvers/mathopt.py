@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aptsched.errors import InputError
-from aptsched.problem import BatchProblem
-from solvers.answer import Finding, answer
-from solvers.formulation import Formulation
-from solvers.packages import package
-from solvers.relaxation import Relaxation
-from solvers.rows import Rows, rows
-from solvers.silence import silence
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.errors import InputError
+from solvers.program.answer import Finding, answer
+from solvers.program.duals import Relaxation
+from solvers.program.formulation import Formulation
+from solvers.program.packages import package
+from solvers.program.scaled_rows import Rows, rows
+from solvers.program.silence import silence
+from solvers.program.tolerances import missed_s, safe_bound_s
 from solvers.solution import Solution
-from solvers.tolerances import missed_s, safe_bound_s
 
 Backend = Literal["highs", "scip"]
 BACKENDS = {"highs": "HIGHS", "scip": "GSCIP"}
@@ -27,7 +27,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Bac
     """Solve with HiGHS or SCIP through MathOpt.
 
     How exact OPTIMAL is: the relative and the absolute gap are 0. Both backends work in floats; what they prove counts
-    where their tolerances can hide no more than 2**-33 of the values (`solvers.tolerances`).
+    where their tolerances can hide no more than 2**-33 of the values (`solvers.program.tolerances`).
 
     Raises
     ------

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from aptsched.errors import InfeasibleError, InputError
-from aptsched.own_code import OWN
-from aptsched.problem import BatchProblem
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.errors import InfeasibleError, InputError
+from aptsched.support.own_code import OWN
 from solvers.solution import Solution, Solver, Status
 
 
@@ -58,7 +58,7 @@ def find(name: str) -> Method:
 
 def _greedy(**options: bool) -> Solver:
     def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
-        from aptsched.greedy import greedy
+        from aptsched.knapsack.greedy import greedy
 
         started = time.perf_counter()
         try:

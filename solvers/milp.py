@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.problem import BatchProblem
-from solvers.answer import Finding, answer
-from solvers.formulation import Formulation
-from solvers.packages import package
-from solvers.relaxation import Relaxation, constraint_rows
-from solvers.rows import rows
-from solvers.silence import silence
+from aptsched.problem.batch_problem import BatchProblem
+from solvers.program.answer import Finding, answer
+from solvers.program.duals import Relaxation, constraint_rows
+from solvers.program.formulation import Formulation
+from solvers.program.packages import package
+from solvers.program.scaled_rows import rows
+from solvers.program.silence import silence
+from solvers.program.tolerances import missed_s, safe_bound_s
 from solvers.solution import Solution
-from solvers.tolerances import missed_s, safe_bound_s
 
 
 def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
@@ -24,7 +24,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
 
     How exact OPTIMAL is: the relative gap is 0. SciPy does not offer HiGHS' absolute gap of 1e-6, but values are scaled
     (`Formulation.scaled_values`), so it is at most 2e-11 of the largest. HiGHS works in floats; what it proves counts
-    where its tolerances can hide no more than 2**-33 of the values (`solvers.tolerances`).
+    where its tolerances can hide no more than 2**-33 of the values (`solvers.program.tolerances`).
 
     Raises
     ------

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from aptsched import checks
-from aptsched.certificate import certify
-from aptsched.checks import Ints
-from aptsched.errors import InfeasibleError, InputError
-from aptsched.own_code import blamed, module_of
-from aptsched.problem import BatchProblem
-from aptsched.residual import overload
-from aptsched.selection import Multipliers, Selection
-from aptsched.shown import shown
+from aptsched.knapsack.residual import overload
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.certificate import certify
+from aptsched.problem.selection import Multipliers, Selection
+from aptsched.support import checks
+from aptsched.support.checks import Ints
+from aptsched.support.errors import InfeasibleError, InputError
+from aptsched.support.own_code import blamed, module_of
+from aptsched.support.shown import shown
 from solvers.solution import Solution, Solver, Status
 
 ROUNDING = 1e-9  # relative: a sum of floats may differ from the exact one in its last digits

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from aptsched.certificate import sums
-from aptsched.checks import Floats, Ints
-from aptsched.problem import BatchProblem
-from aptsched.selection import Selection, served_positions
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.certificate import sums
+from aptsched.problem.selection import Selection, served_positions
+from aptsched.support.checks import Floats, Ints
 
 FEW = 16  # requests whose values mostly show that their grid is fine
 ROUNDED = 1 + 2.0**-40  # more than a sum of so many terms can be rounded down by

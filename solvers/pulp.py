@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aptsched.errors import InputError
-from aptsched.problem import BatchProblem
-from solvers.answer import Finding, answer
-from solvers.formulation import Formulation
-from solvers.packages import package
-from solvers.relaxation import Relaxation
-from solvers.rows import rows
-from solvers.silence import silence
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.errors import InputError
+from solvers.program.answer import Finding, answer
+from solvers.program.duals import Relaxation
+from solvers.program.formulation import Formulation
+from solvers.program.packages import package
+from solvers.program.scaled_rows import rows
+from solvers.program.silence import silence
+from solvers.program.tolerances import CUTOFF, CUTOFF_OF_CBC, missed_s, safe_bound_s
 from solvers.solution import Solution
-from solvers.tolerances import CUTOFF, CUTOFF_OF_CBC, missed_s, safe_bound_s
 
 Backend = Literal["cbc", "highs"]
 BACKENDS = ("cbc", "highs")
@@ -31,7 +31,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Bac
     How exact OPTIMAL is: the relative and the absolute gap are 0. Both backends work in floats. CBC reads the values
     from a file with 13 digits and asks each incumbent to be 1e-5 better than the last, at most 2e-10 of the largest
     value (`Formulation.scaled_values`); it reports no bound, so at a time-out the certificate is all there is. What
-    they prove counts where their tolerances can hide no more than 2**-33 of the values (`solvers.tolerances`).
+    they prove counts where their tolerances can hide no more than 2**-33 of the values (`solvers.program.tolerances`).
 
     Raises
     ------

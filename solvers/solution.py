@@ -6,9 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from aptsched.errors import InfeasibleError
-from aptsched.problem import BatchProblem
-from aptsched.selection import Selection
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.selection import Selection
+from aptsched.support.errors import InfeasibleError
 
 
 class Status(enum.Enum):

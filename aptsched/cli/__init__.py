@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
-from aptsched import interrupts
 from aptsched.cli import (  # noqa: F401  # they attach their commands, in the order of the help
     calibrate,
     gap,
@@ -19,8 +18,9 @@ from aptsched.cli import (  # noqa: F401  # they attach their commands, in the o
     verify,
 )
 from aptsched.cli.base import BAD_INPUT, UsageError, app
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support import interrupts
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 SEVERAL = {
     "gap": ("--num-requests", "--load", "--methods"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
-from aptsched import reading
+from aptsched.support import file_progress
 
 try:
     import typer as typer
@@ -14,7 +14,7 @@ except ModuleNotFoundError:
     print("error: the commands need typer; pip install 'aptsched[report]' brings it", file=sys.stderr)
     sys.exit(2)
 
-from aptsched import interrupts
+from aptsched.support import interrupts
 
 NO_ANSWER = 1  # infeasible, answers that contradict each other, or a certificate that does not hold
 BAD_INPUT = 2
@@ -87,4 +87,4 @@ def _common(
 ) -> None:
     from aptsched.report.progress import FileProgress
 
-    context.with_resource(reading.watched(FileProgress()))
+    context.with_resource(file_progress.watched(FileProgress()))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from aptsched import interrupts
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import Device, Dtype, ExpandKvHeads, ModelName, Threads, load, require_torch
 from aptsched.cli.unwritten import postponed, tell
-from aptsched.errors import InputError
+from aptsched.support import interrupts
+from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.calibration import Calibration
+    from engine.calibration.measure import Calibration
 
 
 @app.command()
@@ -42,13 +42,13 @@ def calibrate(
     from aptsched.report.document import prepare
     from aptsched.report.notices import tell
     from aptsched.report.progress import measuring
-    from engine import calibration_report
+    from engine.calibration import calibration_files
 
-    directory = None if out is None else prepare(out, calibration_report.FILES)
+    directory = None if out is None else prepare(out, calibration_files.FILES)
     try:
         loaded = load(model, dtype, device, threads, expand_kv_heads)
         tell(loaded.notices, sys.stderr)
-        from engine.live import calibrated
+        from engine.study.real_model import calibrated
 
         with measuring() as progress:
             measured = calibrated(loaded, progress)
@@ -60,15 +60,15 @@ def calibrate(
 
 def _report(measured: Calibration, directory: Path | None, as_json: bool) -> None:
     from aptsched.report import table
-    from engine import calibration, calibration_report
+    from engine.calibration import calibration_files, measure
 
     unwritten: list[InputError] = []
     if directory is not None:
         with postponed(unwritten):
-            calibration_report.write(directory, measured)
+            calibration_files.write(directory, measured)
     if as_json:
-        print(calibration.as_json(measured), end="")
+        print(measure.as_json(measured), end="")
     else:
-        sections = calibration_report.sections(measured)
-        table.show(calibration_report.COLUMNS, sections, calibration_report.notes(measured), sys.stdout)
+        sections = calibration_files.sections(measured)
+        table.show(calibration_files.COLUMNS, sections, calibration_files.notes(measured), sys.stdout)
     tell(unwritten)

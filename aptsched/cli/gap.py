@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from aptsched import interrupts
 from aptsched.cli.base import NO_ANSWER, app, typer
-from aptsched.cli.options import (
+from aptsched.cli.instance_options import (
     BlockSize,
     Cv,
     HiddenRatio,
@@ -26,11 +25,12 @@ from aptsched.cli.options import (
     split,
 )
 from aptsched.cli.unwritten import postponed, tell
-from aptsched.errors import InputError
+from aptsched.support import interrupts
+from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
-    from solvers.gap import Instance, Record
     from solvers.methods import Method
+    from solvers.study.method_runs import Instance, Record
 
 SIZES = ["50", "200"]
 LOADS = ["0.25"]
@@ -89,8 +89,8 @@ def gap(
     """  # noqa: D301  # typer keeps the line breaks of a paragraph that begins with a backspace
     options = dict(locals())
     with interrupts.deferred(NOTICE) as interrupted:
-        from solvers import backlog
         from solvers.methods import find
+        from solvers.study import backlog
 
         cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
         chosen = list({method.name: method for method in map(find, split("methods", methods))}.values())
@@ -113,26 +113,31 @@ def _study(
     from aptsched.report import table
     from aptsched.report.document import as_json as written
     from aptsched.report.document import prepare, sealed
-    from solvers import gap, study
-    from solvers.summary import summarise
+    from solvers.study import gap_files, method_runs
+    from solvers.study.summary import summarise
 
-    directory = None if out is None else prepare(out, study.FILES)
-    gap.warm_up(methods, instances[0].problem, time_limit_s)
+    directory = None if out is None else prepare(out, gap_files.FILES)
+    method_runs.warm_up(methods, instances[0].problem, time_limit_s)
     results: list[tuple[Record, ...]] = []
     unwritten: list[InputError] = []
     try:
         _collect(results, instances, methods, time_limit_s, interrupted)
     finally:  # whatever ends it, what is done is kept
         records = [record for of_instance in results for record in of_instance]
-        document = study.document(instances[: len(results)], results, options, len(instances), notices)
+        document = gap_files.document(instances[: len(results)], results, options, len(instances), notices)
         if directory is not None and records:
             with postponed(unwritten):
-                document = study.write(directory, document, records)
+                document = gap_files.write(directory, document, records)
     if as_json:
         print(written(sealed(document)), end="")
     elif records:
         summaries = summarise(records)
-        table.show(study.COLUMNS, study.sections(summaries), study.notes(summaries, document["notices"]), sys.stdout)
+        table.show(
+            gap_files.COLUMNS,
+            gap_files.sections(summaries),
+            gap_files.notes(summaries, document["notices"]),
+            sys.stdout,
+        )
     for contradiction in document["contradictions"]:
         print(f"warning: {contradiction}", file=sys.stderr)
     tell(unwritten)
@@ -151,7 +156,7 @@ def _collect(
 ) -> None:
     """Append the records of each instance that is done, until Ctrl-C."""
     from aptsched.report.progress import progress
-    from solvers import gap
+    from solvers.study import method_runs
 
     with progress(len(instances) * len(methods), "solves") as begin, contextlib.suppress(KeyboardInterrupt):
 
@@ -159,5 +164,5 @@ def _collect(
             begin(f"{instance.id}, {method.name}")
             return not interrupted()
 
-        for records in gap.run(instances, methods, time_limit_s, proceed):
+        for records in method_runs.run(instances, methods, time_limit_s, proceed):
             results.append(records)

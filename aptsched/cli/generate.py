@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from aptsched import interrupts
 from aptsched.cli.base import NO_ANSWER, app, typer
 from aptsched.cli.model_options import (
     CacheMem,
@@ -22,14 +21,15 @@ from aptsched.cli.model_options import (
     require_torch,
 )
 from aptsched.cli.prompts import texts
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support import interrupts
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 if TYPE_CHECKING:
-    from engine.engine import Completion, Engine
-    from engine.model import Model
+    from engine.models.model import Model
     from engine.models.tokenizer import Tokenizer
-    from engine.sampling_params import SamplingParams
+    from engine.session.engine import Completion, Engine
+    from engine.state.sampling_params import SamplingParams
 
 SCHEMA, VERSION = "aptsched.completions", 1
 MAX_DIGITS = 20  # of the number of a token
@@ -72,7 +72,7 @@ def generate(
     """  # noqa: D301
     require_torch()
     from aptsched.report.notices import tell
-    from engine.sampling_params import SamplingParams
+    from engine.state.sampling_params import SamplingParams
 
     params = SamplingParams(max_tokens, temperature, top_p, top_k, seed)
     check_memory(cache_mem, None)
@@ -99,7 +99,7 @@ def _generate(
     import dataclasses
 
     from aptsched.report.progress import counting
-    from engine.engine import Engine
+    from engine.session.engine import Engine
 
     if model.tokenizer is None:
         raise InputError(

@@ -43,7 +43,7 @@ def _policies() -> Rows:
 
 
 def _models() -> Rows:
-    from engine.cost.shapes import MODELS
+    from engine.simulator.shapes import MODELS
 
     return (
         (name, f"{shape.weight_bytes / 1e9:.1f} GB", str(shape.max_positions), f"{float(shape.cache_ratio):g}")
@@ -52,7 +52,7 @@ def _models() -> Rows:
 
 
 def _gpus() -> Rows:
-    from engine.cost.gpus import GIB, GPUS
+    from engine.simulator.gpus import GIB, GPUS
 
     return (
         (
@@ -67,7 +67,7 @@ def _gpus() -> Rows:
 
 
 def _fits() -> str:
-    from engine.cost.fits import DISTSERVE, MEASURED_ON
+    from engine.simulator.fits import DISTSERVE, MEASURED_ON
 
     fitted = ", ".join(f"{name} on {num_gpus}" for name, num_gpus in DISTSERVE)
     return (

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import typer
 from aptsched.cli.run_progress import say
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.calibration import Calibration
-    from engine.model import Model
+    from engine.calibration.measure import Calibration
+    from engine.models.model import Model
 
 CACHE_MEM = "512MiB"
 
@@ -48,8 +48,8 @@ def require_torch() -> None:
 
 def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_heads: bool) -> Model:
     """The model of the options, ready to run."""
-    from engine.live import set_threads
-    from engine.model import load_model
+    from engine.models.model import load_model
+    from engine.study.real_model import set_threads
 
     set_threads(threads)
     return load_model(model, dtype, device, expand_kv_heads)
@@ -57,8 +57,8 @@ def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_hea
 
 def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None = None) -> None:
     """One of the first two, or neither, before a model is loaded for it."""
-    from engine.blocks import check_counts
-    from engine.byte_sizes import parse_bytes
+    from engine.state.blocks import check_counts
+    from engine.state.byte_sizes import parse_bytes
 
     if cache_mem is not None and num_blocks is not None:
         raise InputError("cache_mem, num_blocks: both are given; one of them is accepted")
@@ -72,15 +72,15 @@ def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str 
 
 def blocks(model: Model, cache_mem: str | None, num_blocks: int | None) -> int:
     """How many blocks the cache has."""
-    from engine import memory
+    from engine.runner import cache_memory
 
-    return memory.num_blocks(model, cache_mem or CACHE_MEM) if num_blocks is None else num_blocks
+    return cache_memory.num_blocks(model, cache_mem or CACHE_MEM) if num_blocks is None else num_blocks
 
 
 def blocks_on_host(model: Model, swap_space: str | None, num_blocks: int) -> int:
     """How many blocks the swap space has: as many as the cache, unless it is given."""
-    from engine.byte_sizes import host_blocks
-    from engine.cache_storage import block_bytes
+    from engine.runner.cache_storage import block_bytes
+    from engine.state.byte_sizes import host_blocks
 
     each = block_bytes(model.config, model.decoder.dtype)
     return num_blocks if swap_space is None else host_blocks(swap_space, each)
@@ -89,11 +89,12 @@ def blocks_on_host(model: Model, swap_space: str | None, num_blocks: int) -> int
 def measure(model: Model, directory: Path | None) -> Calibration:
     """Calibrate the model, and write calibration.json where there is a directory."""
     from aptsched.report.progress import measuring
-    from engine import calibration, live
+    from engine.calibration import measure
+    from engine.study import real_model
 
     say("calibrating, which takes half a minute or so; --calibration FILE spares it")
     with measuring() as progress:
-        measured = live.calibrated(model, progress)
+        measured = real_model.calibrated(model, progress)
     if directory is not None:
-        calibration.save(measured, directory / "calibration.json")
+        measure.save(measured, directory / "calibration.json")
     return measured

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from aptsched.cli.options import split
-from aptsched.own_code import OWN, blamed
+from aptsched.cli.instance_options import split
+from aptsched.support.own_code import OWN, blamed
 
 CORE_WORK = 30_000  # some milliseconds
 SELECT = ("greedy", "core")
 
 if TYPE_CHECKING:
-    from aptsched.plan import Plan, Policy
     from aptsched.policies.oracle import TrueLengths
-    from aptsched.problem import BatchProblem
-    from aptsched.selection import Selection
-    from aptsched.view import View
-    from engine.serving import NamedPolicy
+    from aptsched.problem.batch_problem import BatchProblem
+    from aptsched.problem.selection import Selection
+    from aptsched.scheduling.plan import Plan, Policy
+    from aptsched.scheduling.view import View
+    from engine.study.serving import NamedPolicy
 
 
 class PolicyCommand(TyperCommand):
@@ -43,7 +43,7 @@ def named_policies(given: Sequence[str], oracle: TrueLengths | None = None) -> l
 
     Only with an oracle there are those that need one.
     """
-    from engine.serving import NamedPolicy
+    from engine.study.serving import NamedPolicy
 
     policies = [NamedPolicy(name, partial(_make, name, oracle)) for name in dict.fromkeys(split("policy", given))]
     for policy in policies:
@@ -52,8 +52,8 @@ def named_policies(given: Sequence[str], oracle: TrueLengths | None = None) -> l
 
 
 def _make(name: str, oracle: TrueLengths | None) -> Policy:
-    from aptsched.greedy import greedy
-    from aptsched.policies.load import load_policy
+    from aptsched.knapsack.greedy import greedy
+    from aptsched.policies.named import load_policy
 
     policy = load_policy(name, dict(zip(SELECT, (greedy, _core), strict=True)), oracle)
     return _Named(name, policy) if OWN.fullmatch(name) else policy

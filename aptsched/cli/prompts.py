@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 MAX_BYTES = 2**24  # of stdin, which may never end; more than the context of any model here
 ACCEPTED = "UTF-8 text is accepted"

@@ -8,8 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from aptsched import interrupts
 from aptsched.cli.base import app, typer
+from aptsched.cli.instance_options import (
+    Certificates,
+    Cv,
+    ForeignCalibration,
+    Seed,
+    TraceFile,
+    Workload,
+    check_foreign,
+    numbers,
+)
+from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import (
     CacheMem,
     Device,
@@ -28,18 +38,17 @@ from aptsched.cli.model_options import (
     measure,
     require_torch,
 )
-from aptsched.cli.options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload, check_foreign, numbers
-from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.run_progress import RunProgress
 from aptsched.cli.study import Study
 from aptsched.cli.unwritten import postponed
+from aptsched.support import interrupts
 
 if TYPE_CHECKING:
-    from aptsched.iteration_time import IterationTime
-    from engine.calibration import Calibration
-    from engine.replay import Replay
-    from engine.serving import NamedPolicy, ServedRun, Server
+    from aptsched.scheduling.iteration_time import IterationTime
+    from engine.calibration.measure import Calibration
+    from engine.study.replay import Replay
+    from engine.study.serving import NamedPolicy, ServedRun, Server
 
 POLICIES = ["fcfs,aptserve"]
 
@@ -120,10 +129,10 @@ def run(
 def _run(options: dict[str, Any]) -> int:
     require_torch()
     from aptsched.report.document import prepare
-    from engine import run_files
-    from engine.limits import Limits
-    from engine.replay import context_notices
-    from engine.serving import unused_forms
+    from engine.loop.limits import Limits
+    from engine.study import run_files
+    from engine.study.replay import context_notices
+    from engine.study.serving import unused_forms
 
     policies = named_policies(options["policy"])
     replays = _replays(options)
@@ -133,27 +142,29 @@ def _run(options: dict[str, Any]) -> int:
     foreign = _foreign(measured, options)
     directory = None if options["out"] is None else prepare(options["out"], run_files.FILES)
     model = load(*(options[name] for name in ("model", "dtype", "device", "threads", "expand_kv_heads")))
-    from engine import live
+    from engine.study import real_model
 
     num_blocks = blocks(model, options["cache_mem"], options["num_blocks"])
     num_host_blocks = blocks_on_host(model, options["swap_space"], num_blocks)
     if times is None:
         measured = measure(model, directory)
         times = measured.times
-    server = live.live_server(model, num_blocks, limits, times, num_host_blocks, measured is not None and not foreign)
+    server = real_model.live_server(
+        model, num_blocks, limits, times, num_host_blocks, measured is not None and not foreign
+    )
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
     replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
-    broken = live.warm_up(policies, replays[0], server)
-    setup = live.describe(model, server, measured)
+    broken = real_model.warm_up(policies, replays[0], server)
+    setup = real_model.describe(model, server, measured)
     notices = [*foreign, *unused_forms(policies, server.cache), *model.notices, *context_notices(replays, max_context)]
     return _study(policies, replays, server, directory, options, setup, notices, broken)
 
 
 def _replays(options: dict[str, Any]) -> list[Replay]:
     """The requests at each rate, still without tokens, which are the model's."""
-    from aptsched.request import SLO
-    from engine.arrival_source import ArrivalSource, traces
-    from engine.replay import replay
+    from aptsched.scheduling.record import SLO
+    from engine.study.arrival_source import ArrivalSource, traces
+    from engine.study.replay import replay
 
     source = ArrivalSource(*(options[name] for name in ("trace", "workload", "num_requests", "cv", "seed")))
     rates = sorted(numbers("rate", options["rate"], float)) if options["rate"] else []
@@ -167,8 +178,8 @@ def _foreign(measured: Calibration | None, options: dict[str, Any]) -> list[str]
     if measured is None:
         check_foreign(options["foreign_calibration"], options["calibration"])
         return []
-    from engine.foreign import check_run
-    from engine.model_names import model_name
+    from engine.calibration.foreign import check_run
+    from engine.models.model_names import model_name
 
     model = model_name(options["model"], options["expand_kv_heads"])
     return check_run(measured, model, options["dtype"], options["device"], foreign=options["foreign_calibration"])
@@ -176,13 +187,13 @@ def _foreign(measured: Calibration | None, options: dict[str, Any]) -> list[str]
 
 def _known_times(file: str | None, rho: float | None) -> tuple[IterationTime | None, Calibration | None]:
     """What an iteration takes, where the options say so: a file, in which `--rho` has its own way, or that alone."""
-    from aptsched.iteration_time import IterationTime
+    from aptsched.scheduling.iteration_time import IterationTime
 
     if file is None:
         return None if rho is None else IterationTime(rho_s_per_block=rho), None
-    from engine import calibration
+    from engine.calibration import measure
 
-    known = calibration.load(file)
+    known = measure.load(file)
     return known.times if rho is None else dataclasses.replace(known.times, rho_s_per_block=rho), known
 
 
@@ -198,8 +209,8 @@ def _study(
 ) -> int:
     """All runs but of broken policies, and what is written and printed of them; `notices` are those of the command."""
     from aptsched.report.document import as_json, sealed
-    from engine import run_files, serving
-    from engine.serving import FailedRun
+    from engine.study import run_files, serving
+    from engine.study.serving import FailedRun
 
     def certificates(policy: str, replay: Replay) -> Path | None:
         return directory and run_files.certificates_path(directory, policy, replay, replays, options["certificates"])
@@ -227,7 +238,7 @@ def _study(
 
 def _show(runs: list[ServedRun], replays: list[Replay], notices: Sequence[str]) -> None:
     from aptsched.report import table
-    from engine import run_table
+    from engine.study import run_table
 
     tables = [
         (run_table.LATENCY, run_table.latency_sections(runs)),

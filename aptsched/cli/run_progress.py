@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aptsched.report.progress import Progress
 
 if TYPE_CHECKING:
-    from engine.replay import Replay
+    from engine.study.replay import Replay
 
 
 class RunProgress:

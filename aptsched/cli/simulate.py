@@ -9,20 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from aptsched.cli.base import app, typer
+from aptsched.cli.instance_options import (
+    Certificates,
+    Cv,
+    ForeignCalibration,
+    Seed,
+    TraceFile,
+    Workload,
+    check_foreign,
+    numbers,
+)
+from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import MaxSeqs, MaxTokens
-from aptsched.cli.options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload, check_foreign, numbers
-from aptsched.cli.options import certificates as kind_of_certificates
 from aptsched.cli.policies import PolicyCommand, named_policies
 from aptsched.cli.study import Study
 from aptsched.cli.unwritten import postponed
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
-    from aptsched.metrics import Metrics
-    from engine.parallel import Task
-    from engine.replay import Replay
-    from engine.serving import FailedRun, ServedRun, Server
-    from engine.simulation import Setup
+    from aptsched.metrics.service import Metrics
+    from engine.study.parallel import Task
+    from engine.study.replay import Replay
+    from engine.study.serving import FailedRun, ServedRun, Server
+    from engine.study.simulation import Setup
 
 POLICIES = ["fcfs,aptserve"]
 NOT_OF_THE_RESULT = ("out", "as_json", "jobs")  # so that equal seeds give equal bytes
@@ -117,12 +126,12 @@ def simulate(
 
 def _simulate(options: dict[str, Any]) -> int:
     from aptsched.report.document import prepare
-    from engine import run_files, simulation
-    from engine.cost.gpus import find_gpu
-    from engine.cost.shapes import find_model
-    from engine.limits import Limits
-    from engine.replay import context_notices
-    from engine.serving import unused_forms
+    from engine.loop.limits import Limits
+    from engine.simulator.gpus import find_gpu
+    from engine.simulator.shapes import find_model
+    from engine.study import run_files, simulation
+    from engine.study.replay import context_notices
+    from engine.study.serving import unused_forms
 
     check_foreign(options["foreign_calibration"], options["cost"])
     setup = simulation.Setup(
@@ -148,9 +157,9 @@ def _simulate(options: dict[str, Any]) -> int:
 
 def _replays(options: dict[str, Any]) -> list[Replay]:
     """The requests at each rate."""
-    from aptsched.request import SLO
-    from engine.arrival_source import ArrivalSource
-    from engine.simulated_replays import simulated_replays
+    from aptsched.scheduling.record import SLO
+    from engine.study.arrival_source import ArrivalSource
+    from engine.study.simulated_replays import simulated_replays
 
     rates = sorted(numbers("rate", options["rate"], float)) if options["rate"] else []
     source = ArrivalSource(*(options[name] for name in ("trace", "workload", "num_requests", "cv", "seed")))
@@ -167,8 +176,8 @@ def _tasks(options: dict[str, Any], replays: list[Replay], server: Server, direc
     import numpy as np
 
     from aptsched.policies.oracle import TrueLengths
-    from engine import run_files
-    from engine.parallel import Task
+    from engine.study import run_files
+    from engine.study.parallel import Task
 
     tasks = []
     for replay in replays:
@@ -190,7 +199,7 @@ def _study(
 ) -> int:
     """All runs, and what is written and printed of them; `notices` are those of the command."""
     from aptsched.report.document import as_json, sealed
-    from engine import fairness, run_files, simulation
+    from engine.study import fairness, run_files, simulation
 
     server, results = tasks[0].server, Study(len(tasks))
     try:
@@ -211,7 +220,7 @@ def _study(
 
 def _served(tasks: list[Task], jobs: int | None) -> Iterator[ServedRun | FailedRun]:
     from aptsched.report.progress import counting
-    from engine.parallel import serve_tasks
+    from engine.study.parallel import serve_tasks
 
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs: {jobs} is not accepted; at least 1 is")
@@ -230,8 +239,8 @@ def _document(
 ) -> dict[str, Any]:
     """The document of `aptsched run`, with Jain's index and what is beyond the context."""
     from aptsched.report.document import known
-    from engine import run_files, simulation
-    from engine.replay import beyond_context
+    from engine.study import run_files, simulation
+    from engine.study.replay import beyond_context
 
     shown = {name: value for name, value in options.items() if name not in NOT_OF_THE_RESULT}
     described = simulation.describe(setup, server)
@@ -247,7 +256,7 @@ def _show(
     runs: list[ServedRun], replays: list[Replay], server: Server, metrics: list[Metrics], notices: Sequence[str]
 ) -> None:
     from aptsched.report import table
-    from engine import fairness, run_table
+    from engine.study import fairness, run_table
 
     notes = [*run_table.notes(runs, replays[0], notices), *fairness.NOTES, setup_line(server)]
     tables = [
@@ -263,6 +272,6 @@ def _show(
 
 def setup_line(server: Server) -> str:
     """What the figures rest on, in a line."""
-    from engine.simulation import cost_of
+    from engine.study.simulation import cost_of
 
     return f"Computed with {server.num_blocks} blocks of {server.cache.block_size} tokens, by {cost_of(server).source}."

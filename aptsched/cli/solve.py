@@ -7,9 +7,8 @@ import json
 import sys
 from typing import Annotated
 
-from aptsched import interrupts
 from aptsched.cli.base import NO_ANSWER, app, typer
-from aptsched.cli.options import (
+from aptsched.cli.instance_options import (
     BlockSize,
     Cv,
     HiddenRatio,
@@ -24,6 +23,7 @@ from aptsched.cli.options import (
     seconds,
     source,
 )
+from aptsched.support import interrupts
 
 PROCESSES = ("pulp", "pulp-cbc")  # a process of its own, which would inherit that Ctrl-C is held back
 
@@ -83,10 +83,10 @@ def snapshot(
       aptsched snapshot --workload sharegpt --load 0.25 --out queue.json
       aptsched snapshot --trace azure.csv --max-seqs 64 --out q.json --mps q.mps
     """  # noqa: D301
-    from aptsched import instance
+    from aptsched.problem import instance
     from aptsched.report import notices
-    from aptsched.report.text import filled
-    from solvers import backlog
+    from aptsched.support.text_lines import filled
+    from solvers.study import backlog
 
     cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
     check_apart(out, mps)
@@ -101,11 +101,11 @@ def snapshot(
 
 
 def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps: str | None) -> int:
-    from aptsched import instance
-    from aptsched.report import text
-    from solvers import gap, study
-    from solvers.describe import describe
+    from aptsched.problem import instance
+    from aptsched.support import text_lines
     from solvers.methods import find
+    from solvers.study import gap_files, method_runs
+    from solvers.study.answer_text import describe
 
     check_apart(file, mps)
     chosen = find(method)
@@ -113,10 +113,10 @@ def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps:
     problem = instance.load(file)
     if mps is not None:
         instance.write_mps(problem, mps)
-    gap.warm_up([chosen], problem, limit_s)
-    record = next(gap.run([gap.Instance(file, None, problem)], [chosen], limit_s, num_calls=1))[0]
+    method_runs.warm_up([chosen], problem, limit_s)
+    record = next(method_runs.run([method_runs.Instance(file, None, problem)], [chosen], limit_s, num_calls=1))[0]
     if as_json:
-        print(json.dumps(study.as_dict(record), allow_nan=False))
+        print(json.dumps(gap_files.as_dict(record), allow_nan=False))
     else:
-        print(describe(problem, record, text.columns(sys.stdout)))
-    return NO_ANSWER if record.status in ("infeasible", gap.EXCEEDS) else 0
+        print(describe(problem, record, text_lines.columns(sys.stdout)))
+    return NO_ANSWER if record.status in ("infeasible", method_runs.EXCEEDS) else 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from aptsched.shown import one_line
+from aptsched.support.shown import one_line
 
 
 class StdoutError(Exception):

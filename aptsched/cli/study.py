@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aptsched import interrupts
-from aptsched.errors import InputError
+from aptsched.support import interrupts
+from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
-    from engine.serving import FailedRun, ServedRun
+    from engine.study.serving import FailedRun, ServedRun
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Study:
 
     def collect(self, results: Iterable[ServedRun | FailedRun]) -> None:
         """Takes runs as they come, until Ctrl-C."""
-        from engine.serving import ServedRun
+        from engine.study.serving import ServedRun
 
         with contextlib.suppress(KeyboardInterrupt):
             for result in results:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ import json
 import sys
 from typing import Annotated
 
-from aptsched import interrupts
 from aptsched.cli.base import NO_ANSWER, app, typer
+from aptsched.support import interrupts
 
 
 @app.command()
@@ -37,8 +37,8 @@ def verify(
 
 
 def _verify(path: str, as_json: bool) -> int:
-    from aptsched.report import text
     from aptsched.report.progress import progress
+    from aptsched.support import text_lines
     from proofs import search, verification
 
     sources, skipped = search.find(path)
@@ -49,5 +49,5 @@ def _verify(path: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(verification.document(reports, skipped), allow_nan=False))
     else:
-        print("\n".join(verification.describe(reports, skipped, text.columns(sys.stdout))))
+        print("\n".join(verification.describe(reports, skipped, text_lines.columns(sys.stdout))))
     return NO_ANSWER if any(report.failures for report in reports) else 0

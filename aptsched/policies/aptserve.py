@@ -8,18 +8,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from aptsched.cache import HIDDEN, KV
-from aptsched.checks import Bools, Ints
-from aptsched.constant import constant, everyone
-from aptsched.errors import InputError
-from aptsched.flags import any_of
-from aptsched.greedy import greedy
-from aptsched.plan import Plan, nothing
+from aptsched.knapsack.greedy import greedy
 from aptsched.policies.composition import Select, all_served, compose, forms_table, next_blocks
 from aptsched.policies.queue import check_watermark, entries, growth, leading, leading_at_least, shared, survivors
 from aptsched.policies.scheduling_value import FALLBACKS, scheduling_value
-from aptsched.problem import BatchProblem
-from aptsched.view import View
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.scheduling.forms import HIDDEN, KV
+from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Bools, Ints
+from aptsched.support.constant import constant, everyone
+from aptsched.support.errors import InputError
+from aptsched.support.flags import any_of
 
 
 @dataclass(frozen=True)

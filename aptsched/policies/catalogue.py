@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from aptsched.policies.load import built_in
+from aptsched.policies.named import built_in
 
 OWN = "FILE.py:NAME"
 SYNTAX = (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.cache import KV
-from aptsched.checks import Ints
-from aptsched.plan import Plan
 from aptsched.policies.queue import growth, leading, shared
-from aptsched.view import View
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
 
 
 def too_large(view: View) -> Ints:

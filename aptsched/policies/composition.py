@@ -7,14 +7,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from aptsched.certificate import sums
-from aptsched.checks import MAX_COUNT, Bools, Floats, Ints
-from aptsched.constant import constant
-from aptsched.flags import all_of, any_of
 from aptsched.policies.scheduling_value import hidden_value
-from aptsched.problem import BatchProblem
-from aptsched.selection import Multipliers, Selection
-from aptsched.view import View
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.certificate import sums
+from aptsched.problem.selection import Multipliers, Selection
+from aptsched.scheduling.view import View
+from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
+from aptsched.support.constant import constant
+from aptsched.support.flags import all_of, any_of
 
 Array = TypeVar("Array", Floats, Ints)
 Select = Callable[[BatchProblem], Selection]

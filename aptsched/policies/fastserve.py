@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.cache import KV, NONE
-from aptsched.checks import Floats, Ints
-from aptsched.errors import InputError
-from aptsched.flags import count_of
-from aptsched.plan import Plan, nothing
 from aptsched.policies.chunks import too_large
 from aptsched.policies.queue import shared
 from aptsched.policies.swapping import leaving, staying
-from aptsched.view import View
+from aptsched.scheduling.forms import KV, NONE
+from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.errors import InputError
+from aptsched.support.flags import count_of
 
 HOST_SHARE = 0.1  # of the host that is free, or no new request is begun
 

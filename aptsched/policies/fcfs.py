@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.cache import KV
-from aptsched.checks import Ints
-from aptsched.plan import Plan
 from aptsched.policies.queue import check_watermark, entries, growth, leading, shared, survivors
-from aptsched.view import View
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
 
 
 @dataclass(frozen=True)

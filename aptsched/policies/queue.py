@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.cache import KV
-from aptsched.checks import Ints
-from aptsched.errors import InputError
-from aptsched.view import View
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
 
 
 def check_watermark(share: float) -> None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.checks import Ints
-from aptsched.errors import InputError
-from aptsched.plan import Plan
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.reordered import decide_in_order
-from aptsched.view import View
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
 
 MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.checks import Ints
-from aptsched.plan import ROWS, Plan, Policy
-from aptsched.view import View
+from aptsched.scheduling.plan import ROWS, Plan, Policy
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
 
 
 def decide_in_order(policy: Policy, view: View, order: Ints) -> Plan:

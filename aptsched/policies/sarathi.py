@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.cache import KV
-from aptsched.checks import Ints
-from aptsched.errors import InputError
-from aptsched.plan import Plan
 from aptsched.policies.chunks import chunk_plan, first_chunks, num_kept, others, too_large
 from aptsched.policies.queue import growth, leading, shared
-from aptsched.view import View
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
 
 
 @dataclass(frozen=True)

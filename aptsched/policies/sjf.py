@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.plan import Plan
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.oracle import TrueLengths
 from aptsched.policies.reordered import decide_in_order
-from aptsched.view import View
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.view import View
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.checks import Bools, Ints
 from aptsched.policies.queue import leading, leading_at_least
-from aptsched.view import View
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Bools, Ints
 
 
 def staying(view: View, rows: Ints, fed: Bools, size: Ints) -> Bools:

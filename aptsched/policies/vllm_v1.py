@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aptsched.cache import KV
-from aptsched.plan import Plan
 from aptsched.policies.chunks import chunk_plan, first_chunks, num_kept, others, too_large
 from aptsched.policies.queue import fed_of, growth, leading
-from aptsched.view import View
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.view import View
 
 
 @dataclass(frozen=True)

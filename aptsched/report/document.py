@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from aptsched import files
-from aptsched.errors import InputError
 from aptsched.report import figure
+from aptsched.support import files
+from aptsched.support.errors import InputError
 
 
 def prepare(path: str | os.PathLike[str], names: Iterable[str]) -> Path:

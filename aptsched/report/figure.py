@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

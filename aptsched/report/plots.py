@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aptsched.report.figure import png
-from aptsched.report.text import broken
+from aptsched.support.text_lines import broken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

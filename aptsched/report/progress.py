@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from aptsched.report import text
-from aptsched.report.text import CLEAR
-from aptsched.shown import one_line
+from aptsched.support import text_lines
+from aptsched.support.shown import one_line
+from aptsched.support.text_lines import CLEAR
 
 REDRAW_S, SAY_S = 0.2, 30.0
 SURE_S = 2.0  # before that nothing is said of the time that is left
@@ -55,7 +55,7 @@ class Progress:
         """So many are done, and what comes next; as often as one likes, unless it is to be drawn now."""
         now_s = self._clock()
         if self._is_terminal and (now or now_s - self._shown_s >= REDRAW_S):
-            width = text.columns(self._file, least=20) - 1
+            width = text_lines.columns(self._file, least=20) - 1
             self._file.write(f"{CLEAR}{self._line(num_done, doing, now_s)[:width]}")
             self._drawn = True
         elif not self._is_terminal and now_s - self._shown_s >= self._say_s:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from aptsched.report import text
+from aptsched.support import text_lines
 
 SMALLEST_GAP = 1e-9  # solvers that work in floats agree to this; what is smaller says nothing
 LEAST_TEXT = 24  # columns
@@ -82,7 +82,7 @@ def show(columns: Sequence[Column], sections: Sequence[Section], notes: Sequence
     A name in the first column that leaves too little room for the others stands on a line of its own, above its row.
     A last column of text is broken into lines; so are titles and notes.
     """
-    lines = _styled_lines(columns, sections, notes, text.columns(file))
+    lines = _styled_lines(columns, sections, notes, text_lines.columns(file))
     if not file.isatty():
         file.write("".join(f"{line}\n" for _, line in lines))
         return
@@ -97,7 +97,7 @@ def _styled_lines(
     columns: Sequence[Column], sections: Sequence[Section], notes: Sequence[str], width: int
 ) -> Iterator[tuple[str, str]]:
     """A line of groups, a line of names, a title over each section, and the notes below; with the style of each."""
-    sections = [Section(section.title, [[*map(text.plain, row)] for row in section.rows]) for section in sections]
+    sections = [Section(section.title, [[*map(text_lines.plain, row)] for row in section.rows]) for section in sections]
     widths = _widths(columns, [row for section in sections for row in section.rows], width)
     if any(column.group for column in columns):
         yield "bold", _groups(columns, widths)
@@ -105,10 +105,10 @@ def _styled_lines(
     for section in sections:
         yield "", ""
         if section.title:
-            yield from (("bold cyan", line) for line in text.broken(section.title, width))
+            yield from (("bold cyan", line) for line in text_lines.broken(section.title, width))
         yield from (("", line) for row in section.rows for line in _row(columns, widths, row, width))
     yield "", ""
-    yield from (("dim", line) for note in notes for line in text.broken(note, width))
+    yield from (("dim", line) for note in notes for line in text_lines.broken(note, width))
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
@@ -133,12 +133,12 @@ def _row(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str], w
     """The lines of a row."""
     name, *cells = row
     if len(name) > widths[0]:
-        yield from text.broken(name, width, "  ")
+        yield from text_lines.broken(name, width, "  ")
         name = ""
     if not _is_text(columns):
         yield _line(columns, widths, [name, *cells])
         return
-    for i, part in enumerate(text.broken(cells[-1], widths[-1])):
+    for i, part in enumerate(text_lines.broken(cells[-1], widths[-1])):
         yield _line(columns, widths, [*([name, *cells[:-1]] if i == 0 else [""] * len(cells)), part])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 from aptsched.workload import cells, time_names
 from aptsched.workload.cells import ParseTime
 from aptsched.workload.time_names import Kind

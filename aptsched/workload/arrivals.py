@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.checks import Floats
+from aptsched.support.checks import Floats
 from aptsched.workload import ranges
 
 

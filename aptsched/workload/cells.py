@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from aptsched.checks import MAX_COUNT
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support.checks import MAX_COUNT
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 TICKS_PER_S = 10**7  # Azure's clock counts 100 ns; whole ticks keep them apart, float seconds since 1970 would not
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,8 +7,8 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from aptsched.workload import arrival_column, cells
 from aptsched.workload.arrival_column import ArrivalColumn
 from aptsched.workload.cells import ParseTime

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aptsched.checks import Ints
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from aptsched.workload import arrival_column, cells
 from aptsched.workload.arrival_column import ArrivalColumn
 from aptsched.workload.rows import Rows

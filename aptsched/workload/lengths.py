@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from aptsched.checks import Floats, Ints
-from aptsched.errors import InputError
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.errors import InputError
 
 LEVELS = np.array([0.0, 0.5, 0.9, 0.99, 1.0])
 MIDPOINTS = (np.arange(2000) + 0.5) / 2000

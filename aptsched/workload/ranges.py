@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aptsched import checks
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support import checks
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 
 def whole(field: str, given: int, most: int = checks.MAX_COUNT) -> int:

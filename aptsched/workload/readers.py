@@ -8,9 +8,9 @@ from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
-from aptsched import files, reading
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support import file_progress, files
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from aptsched.workload.csv_formats import ACCEPTED, read_csv
 from aptsched.workload.jsonl_formats import read_jsonl
 from aptsched.workload.trace import Trace
@@ -75,7 +75,7 @@ def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) ->
         try:
             return _read(name, _numbered_lines(name, file, size), num_requests)
         finally:
-            reading.tell(name, size, size)
+            file_progress.tell(name, size, size)
 
 
 def _read(path: str, lines: Iterator[tuple[int, str]], most: int | None) -> Trace:
@@ -94,8 +94,8 @@ def _numbered_lines(path: str, file: BinaryIO, size: int) -> Iterator[tuple[int,
     for number, raw in enumerate(iter(partial(file.readline, MAX_LINE), b""), 1):
         if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
             raise InputError(f"{path}, line {number}: longer than {MAX_LINE} bytes is not accepted; {ACCEPTED}")
-        if number % reading.EVERY == 0:
-            reading.tell(path, file.tell(), size)
+        if number % file_progress.EVERY == 0:
+            file_progress.tell(path, file.tell(), size)
         if number == 1:
             raw = raw.removeprefix(BYTE_ORDER_MARK)
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 from aptsched.workload.trace import Trace
 
 MAX_SPAN_S = 1e9  # 31 years, in which float seconds still tell 0.2 us apart

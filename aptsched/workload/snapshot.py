@@ -9,9 +9,9 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
-from aptsched.problem import BatchProblem
+from aptsched.problem.batch_problem import BatchProblem
 from aptsched.workload import ranges
-from aptsched.workload.queue import CV, RATE_PER_S, Queue, queue
+from aptsched.workload.backlogged import CV, RATE_PER_S, Queue, queue
 from aptsched.workload.trace import Trace
 
 BLOCK_SIZE = 16

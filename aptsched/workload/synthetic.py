@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 from aptsched.workload import ranges
 from aptsched.workload.arrivals import gamma_arrivals
 from aptsched.workload.lengths import LengthModel

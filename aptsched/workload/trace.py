@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aptsched import checks
-from aptsched.checks import Floats, Ints
-from aptsched.errors import InputError
+from aptsched.support import checks
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.utils import Namespace
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 from engine.models.template_bounds import MAX_LENGTH, BoundedEnvironment
 from engine.models.text import check_unicode
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from aptsched.cache import hidden_ratio
-from aptsched.errors import InputError
-from aptsched.shown import shown
-from engine.models.checks import MAX_SIZE, check_number, check_size
+from aptsched.scheduling.forms import hidden_ratio
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from engine.models.rope import RopeScaling
+from engine.models.size_checks import MAX_SIZE, check_number, check_size
 
 ARCHITECTURES = ("opt", "llama")
 ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 NUM_NAMED = 4  # faults that one message lists
 

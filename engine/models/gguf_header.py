@@ -16,9 +16,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from aptsched import files
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support import files
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aptsched.errors import InputError
-from aptsched.shown import shown
-from engine.models.checks import check_number
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from engine.models.faults import listed
 from engine.models.hf_fields import NUM_SAID, is_neutral
+from engine.models.size_checks import check_number
 
 Metadata = Mapping[str, Any]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aptsched.errors import InputError
-from aptsched.shown import shown
-from engine.models.checks import check_size
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from engine.models.config import ARCHITECTURES, ModelConfig
 from engine.models.faults import renamed
 from engine.models.hf_fields import check_fields
 from engine.models.hf_rope import rope
+from engine.models.size_checks import check_size
 
 Json = Mapping[str, Any]
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Set
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer

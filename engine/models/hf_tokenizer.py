@@ -8,9 +8,9 @@ from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aptsched.errors import InputError
-from aptsched.files import read_text
-from aptsched.shown import shown
+from aptsched.support.errors import InputError
+from aptsched.support.files import read_text
+from aptsched.support.shown import shown
 from engine.models import hf_special_tokens, templates
 from engine.models.faults import located
 from engine.models.hf_special_tokens import Named

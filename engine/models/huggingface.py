@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head, with_stored_head
 from engine.models.config import ModelConfig
 from engine.models.faults import listed, located

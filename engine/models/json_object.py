@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aptsched import json_text
-from aptsched.errors import InputError
+from aptsched.support import json_text
+from aptsched.support.errors import InputError
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

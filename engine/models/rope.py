@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aptsched.errors import InputError
-from engine.models.checks import check_number, check_size
+from aptsched.support.errors import InputError
+from engine.models.size_checks import check_number, check_size
 
 if TYPE_CHECKING:
     from engine.models.config import ModelConfig

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 from engine.models.gguf_special_tokens import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
 from engine.models.text_stream import ByteStream
 

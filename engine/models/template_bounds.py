@@ -11,7 +11,7 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 MAX_STEPS = 1_000_000  # passes of loops, calls and filters
 MAX_LENGTH = 2**24  # characters or items that anything made by a template has

@@ -7,9 +7,9 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any
 
-from aptsched.errors import InputError
-from aptsched.files import read_text
-from aptsched.shown import shown
+from aptsched.support.errors import InputError
+from aptsched.support.files import read_text
+from aptsched.support.shown import shown
 from engine.models.faults import located
 from engine.models.json_object import read_json
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from aptsched import files
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support import files
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 SAFETENSORS, PICKLED = ".safetensors", ".bin"
 ARCHIVE = b"PK\x03\x04"  # how a zip file begins

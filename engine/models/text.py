@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 
 
 def check_unicode(field: str, text: str) -> None:

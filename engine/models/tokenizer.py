@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aptsched.errors import InputError
+from aptsched.support.errors import InputError
 from engine.models.templates import ChatTemplate, chosen
 from engine.models.text import check_unicode
 from engine.models.text_stream import TextStream, stream_of

@@ -6,8 +6,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
-from aptsched.errors import InputError
-from aptsched.shown import shown
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from engine.models.faults import listed
 from engine.models.json_object import is_file, read_json
 from engine.models.tensor_files import PICKLED, SAFETENSORS

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aptsched import BatchProblem
-from aptsched.algorithm1 import algorithm1
+from aptsched.knapsack.algorithm1 import algorithm1
 from aptsched.workload import generate, snapshots
 
 plain = pytest.importorskip("benchmarks.plain", reason="the benchmarks are in a checkout")

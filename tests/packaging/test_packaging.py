@@ -23,9 +23,9 @@ HEAVY = ("scipy", "ortools", "highspy", "pulp", "pandas", "matplotlib", "torch")
 EXPORTS = ("BatchProblem", "InfeasibleError", "InputError", "Multipliers", "Selection", "greedy")
 GREEDY_IMPORTS = (
     "from aptsched import greedy as exported",
-    "from aptsched.greedy import greedy as defined",
-    "import aptsched.greedy",
-    "import importlib; importlib.import_module('aptsched.greedy')",
+    "from aptsched.knapsack.greedy import greedy as defined",
+    "import aptsched.knapsack.greedy",
+    "import importlib; importlib.import_module('aptsched.knapsack.greedy')",
 )
 
 
@@ -72,9 +72,8 @@ def test_greedy_is_the_function_after_each_import(first: str) -> None:
 
 def test_greedy_is_the_function_in_every_order_of_imports() -> None:
     """Whatever was imported before, package and submodule give one and the same function."""
-    check = (
-        "import aptsched, sys\nassert exported is defined is aptsched.greedy is sys.modules['aptsched.greedy'].greedy"
-    )
+    home = "sys.modules['aptsched.knapsack.greedy'].greedy"
+    check = f"import aptsched, sys\nassert exported is defined is aptsched.greedy is {home}"
     forget = "for name in [name for name in sys.modules if name.startswith('aptsched')]: del sys.modules[name]"
     orders = ["\n".join((*order, check, forget)) for order in permutations(GREEDY_IMPORTS)]
     run_python("\n".join(orders))

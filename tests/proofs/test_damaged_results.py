@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import results
-from aptsched.request_rows import COLUMNS
+from aptsched.metrics.request_rows import COLUMNS
 from commands import call
 from proofs import gap_study, run_study
 
@@ -280,7 +280,7 @@ def with_failures(tmp_path: Path) -> Path:
 
 
 FAILING = """
-from aptsched.plan import Plan
+from aptsched.scheduling.plan import Plan
 class Failing:
     def decide(self, view):
         return None

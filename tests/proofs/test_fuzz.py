@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from aptsched import instance
+from aptsched.problem import instance
 from brute_force import base_value, enumerate_all, num_constraints
 from proofs import enumeration, fuzz
 from proofs.small_instances import KINDS, random_batch

@@ -19,8 +19,8 @@ from mutations import of_fields
 from proofs import gap_study
 from proofs.gap_record import ANSWER, RECORD
 from proofs.records import Verdict
-from solvers import gap, study
 from solvers.methods import find
+from solvers.study import gap_files, method_runs
 
 PROBLEMS = {
     "giants": BatchProblem([[11.5], [11.25], [10.0], [10.0]], [[11], [11], [10], [10]], 20),
@@ -39,9 +39,9 @@ def results(name: str) -> str:
     methods = [find(method) for method in ("greedy", "core", "lp")]
     if name == "printed":
         methods.append(find("algorithm1"))
-    instance = gap.Instance(name, None, PROBLEMS[name])
-    found = list(gap.run([instance], methods))
-    return as_json(study.document([instance], found, {}, 1))
+    instance = method_runs.Instance(name, None, PROBLEMS[name])
+    found = list(method_runs.run([instance], methods))
+    return as_json(gap_files.document([instance], found, {}, 1))
 
 
 def document(name: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aptsched import BatchProblem, InfeasibleError, greedy, instance
-from aptsched.certificate_log import HEADER, as_line, as_record
+from aptsched import BatchProblem, InfeasibleError, greedy
+from aptsched.problem import instance
+from aptsched.problem.certificate_log import HEADER, as_line, as_record
 from brute_force import enumerate_all, exact_objective
 from mutations import of_fields
 from proofs import search, verification

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aptsched import BatchProblem, instance
+from aptsched import BatchProblem
+from aptsched.problem import instance
 from brute_force import enumerate_all, exact_objective, num_constraints
 from proofs import worst_case
 from proofs.online import ONLINE, Online, fcfs, skip_filling, without_fallback

@@ -18,37 +18,37 @@ Replacement = tuple[str, str, str]  # file, text that stands there once, and wha
 
 MUTANTS: dict[str, list[Replacement]] = {
     "fallback dropped": [
-        ("aptsched/greedy.py", "alone = better_alone(residual, relaxation, option)", "alone = None"),
+        ("aptsched/knapsack/greedy.py", "alone = better_alone(residual, relaxation, option)", "alone = None"),
     ],
     "hull skipped, two forms": [
-        ("aptsched/hull.py", "second_first = second > first", "second_first = second > np.inf"),
+        ("aptsched/knapsack/hull.py", "second_first = second > first", "second_first = second > np.inf"),
     ],
     "hull skipped, three forms": [
-        ("aptsched/hull.py", "better = slopes[row] > slope", "better = slopes[row] > np.inf"),
+        ("aptsched/knapsack/hull.py", "better = slopes[row] > slope", "better = slopes[row] > np.inf"),
     ],
-    "ceil for floor": [("aptsched/residual.py", "float(room // unit)", "float(-(-room // unit))")],
+    "ceil for floor": [("aptsched/knapsack/residual.py", "float(room // unit)", "float(-(-room // unit))")],
     "break for skip": [
-        ("aptsched/fill.py", "    fits &= extra <= room[0]\n", ""),
+        ("aptsched/knapsack/fill.py", "    fits &= extra <= room[0]\n", ""),
         (
-            "aptsched/fill.py",
+            "aptsched/knapsack/fill.py",
             "        option[request[:fitting]] =",
             "        if not fitting:\n            break\n        option[request[:fitting]] =",
         ),
     ],
     "capacity off by one": [
         (
-            "aptsched/residual.py",
+            "aptsched/knapsack/residual.py",
             "room, max_tokens, max_seqs = problem.capacity,",
             "room, max_tokens, max_seqs = problem.capacity + 1,",
         ),
     ],
     "multiplier sign": [
-        ("aptsched/relaxation.py", "Multipliers(self.price[0] / unit", "Multipliers(-self.price[0] / unit")
+        ("aptsched/knapsack/relaxation.py", "Multipliers(self.price[0] / unit", "Multipliers(-self.price[0] / unit")
     ],
-    "bound rounded down": [("aptsched/certificate.py", "+ slack, math.inf)", "- slack, -math.inf)")],
+    "bound rounded down": [("aptsched/problem/certificate.py", "+ slack, math.inf)", "- slack, -math.inf)")],
     "reduction too keen": [
         (
-            "solvers/core.py",
+            "solvers/core/exact.py",
             "alternatives = pricing.alternatives(gap)\n        core",
             "alternatives = pricing.alternatives(gap / 4)\n        core",
         ),
@@ -89,5 +89,5 @@ def test_the_copy_itself_passes(copy: Path) -> None:
     """What catches the mutants passes the source that they are made of, and it is the copy that runs."""
     done = fuzz(copy, 1000)
     assert done.returncode == 0 and done.stdout.startswith("1,000 instances, no violation"), done.stdout + done.stderr
-    (copy / "aptsched" / "greedy.py").write_text("raise SystemExit(7)")
+    (copy / "aptsched" / "knapsack" / "greedy.py").write_text("raise SystemExit(7)")
     assert fuzz(copy, 1).returncode == 7

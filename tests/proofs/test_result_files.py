@@ -18,9 +18,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import results
-from aptsched import BatchProblem, files, greedy, instance
-from aptsched.certificate_log import HEADER, as_line, as_record
-from aptsched.errors import InputError
+from aptsched import BatchProblem, greedy
+from aptsched.problem import instance
+from aptsched.problem.certificate_log import HEADER, as_line, as_record
+from aptsched.support import files
+from aptsched.support.errors import InputError
 from commands import call
 from mutations import OTHERS, mutations
 from proofs import reading, search, verification

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from aptsched import BatchProblem
-from aptsched.greedy import greedy
+from aptsched.knapsack.greedy import greedy
 from brute_force import check_selection
 from references import EXACT, serving_like
 from solvers import core, lp

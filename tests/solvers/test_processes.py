@@ -10,7 +10,7 @@ import pytest
 from aptsched import InputError
 from references import BY_HAND, Solve, each, pulp_highs, strongly_correlated
 from solvers import cpsat, lp, mathopt, milp, pulp
-from solvers.silence import silence
+from solvers.program.silence import silence
 
 SCRIPTS = {
     "quiet": "import solvers.cpsat, solvers.mathopt, solvers.pulp, solvers.milp, solvers.lp",

@@ -1,0 +1,141 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from aptsched.cli.base import typer
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
+
+if TYPE_CHECKING:
+    from solvers.study.backlog import Source
+
+Number = TypeVar("Number", int, float)
+
+TraceFile = Annotated[
+    str | None,
+    typer.Option("--trace", metavar="FILE", help="CSV or JSONL: ours, Azure, BurstGPT, Mooncake, vLLM timed_trace."),
+]
+Workload = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Built in: sharegpt, humaneval, longbench, azure-code.")
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same instances.")]
+ForeignCalibration = Annotated[
+    bool,
+    typer.Option("--foreign-calibration", help="Take a calibration of another model, dtype or device all the same."),
+]
+MaxTokens = Annotated[int | None, typer.Option(metavar="T", help="Token budget of the iteration.")]
+MaxSeqs = Annotated[int | None, typer.Option(metavar="B", help="Most requests in the batch.")]
+BlockSize = Annotated[int, typer.Option(metavar="N", help="Tokens in a cache block.")]
+Rho = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Seconds to rebuild K and V of a block (default 17e-6 times the block size)."),
+]
+HiddenRatio = Annotated[str, typer.Option(metavar="R", help="Bytes of hidden cache over KV cache, such as 1/2.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="Arrivals a second, where the trace has none (default 3; humaneval 6, longbench 1.5, azure-code 2.57).",
+    ),
+]
+Cv = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="Their coefficient of variation (default 1, which is Poisson; azure-code 13.2)."),
+]
+
+Certificates = Annotated[
+    str | None,
+    typer.Option(metavar="KIND", help="Logs of decisions in --out: plain, gzip (a tenth), none (default plain)."),
+]
+
+
+def source(
+    trace: str | None,
+    workload: str | None,
+    seed: int,
+    rate: float | None,
+    cv: float | None,
+    block_size: int,
+    rho: float | None,
+    hidden_ratio: str,
+    max_tokens: int | None,
+    max_seqs: int | None,
+) -> Source:
+    """Where the snapshots of the options come from."""
+    from solvers.study.backlog import Source
+
+    return Source(
+        trace=trace,
+        workload=workload,
+        rate_per_s=rate,
+        cv=cv,
+        seed=seed,
+        options={
+            "block_size": block_size,
+            "rho_s_per_block": rho,
+            "hidden_ratio": hidden_ratio,
+            "max_tokens": max_tokens,
+            "max_seqs": max_seqs,
+        },
+    )
+
+
+def check_foreign(foreign: bool, file: str | None) -> None:
+    """`--foreign-calibration` is about a calibration."""
+    if foreign and file in (None, "fits", "roofline"):
+        raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
+
+
+def split(field: str, given: Sequence[str]) -> list[str]:
+    """Several values, also with commas between them; text that files of results can hold."""
+    for text in given:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"{field}: {shown(text)} is not accepted; UTF-8 text is")
+    parts = [part.strip() for text in given for part in text.split(",") if part.strip()]
+    if not parts:
+        raise InputError(f"{field}: nothing is given; at least one is needed")
+    return parts
+
+
+def numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Number]:
+    """Several numbers, each once."""
+    numbers = []
+    for text in split(field, given):
+        try:
+            numbers.append(kind(text))
+        except ValueError as error:
+            accepted = "whole numbers are" if kind is int else "numbers are"
+            raise InputError(f"{field}: {shown(text)} is not accepted; {accepted}") from error
+    return list(dict.fromkeys(numbers))
+
+
+def certificates(kind: str | None, out: str | None) -> str:
+    """The kind of the logs of decisions: plain unless it is given, which any tool reads; "none" where nothing is."""
+    from aptsched.problem.certificate_log import SUFFIXES
+
+    if kind is not None and kind not in SUFFIXES:
+        raise InputError(f"certificates: {shown(kind)} is not accepted; {', '.join(SUFFIXES)} are")
+    if kind not in (None, "none") and out is None:
+        raise InputError(f"certificates: {kind} is not accepted without --out DIR, where they go; none is")
+    return "none" if out is None else kind or "plain"
+
+
+def check_apart(path: str, mps: str | None) -> None:
+    """The instance and the MPS file are two files."""
+    try:
+        same = mps is not None and os.path.realpath(path) == os.path.realpath(mps)
+    except ValueError:  # a name that no file system has, which reading or writing refuses
+        same = False
+    if same:
+        raise InputError(f"mps: {shown(mps)} is the instance itself; another file is accepted")
+
+
+def seconds(time_limit: float) -> float:
+    """A time limit."""
+    from aptsched.support import checks
+
+    return checks.seconds("time_limit", time_limit, above_0=True)

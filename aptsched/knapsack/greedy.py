@@ -1,0 +1,94 @@
+"""The greedy with a guarantee: Algorithm 1 of Apt-Serve on upper hulls of whole blocks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from aptsched.knapsack.algorithm1 import algorithm1
+from aptsched.knapsack.fill import fill as fill_up
+from aptsched.knapsack.fill import room_left
+from aptsched.knapsack.prefix import HALF
+from aptsched.knapsack.relaxation import Relaxation, relax
+from aptsched.knapsack.residual import Residual, reduce
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.certificate import certify
+from aptsched.problem.selection import Multipliers, Selection
+from aptsched.support.checks import Ints
+
+
+def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> Selection:
+    """A selection of at least 1 / (D + 1) of the optimum under D limits, with a certificate of how much it misses.
+
+    The LP relaxation's optimum is rounded down; the better of that and the most valuable request that was fractional,
+    taken alone, is returned. At most D requests are fractional under D limits, and each is worth no more than the one
+    taken alone, so that one of the two is worth at least 1 / (D + 1) of the LP's optimum: half of it with memory alone
+    (Apt-Serve, Theorem 1, here for whole blocks, any number of forms and forms that do not fit), a third or a quarter
+    with a token budget or a sequence limit or both. Limits that all requests together stay within, or all that fits in
+    the blocks, do not count.
+
+    Parameters
+    ----------
+    problem : BatchProblem
+    fill : bool
+        Afterwards move requests to better forms as long as anything fits; never lowers the objective.
+    printed : bool
+        Algorithm 1 word for word instead, for comparison (`aptsched.knapsack.algorithm1`): it may exceed the capacity.
+
+    Returns
+    -------
+    Selection
+        Feasible, with multipliers for all limits: the LP's optimal ones. With required requests the factor holds for
+        the value above that of their lightest forms.
+
+    Raises
+    ------
+    InfeasibleError
+        The required requests do not fit; it has the smallest overload.
+    """
+    if printed:
+        return algorithm1(problem)
+    residual = reduce(problem)
+    relaxation = relax(residual, refill=fill)
+    form = residual.forms(rounded(residual, relaxation, fill))
+    return certify(problem, form, multipliers(problem, residual, relaxation))
+
+
+def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxation) -> Multipliers:
+    """The multipliers that prove the best bound: the relaxation's, where the bound is on the same options."""
+    if problem.required is None and problem.max_seqs != 0:
+        return relaxation.multipliers(residual.unit, residual.unit_s)
+    wider = reduce(problem, beside=False)
+    if wider.unit_s == residual.unit_s and np.array_equal(wider.gain, residual.gain):
+        return relaxation.multipliers(residual.unit, residual.unit_s)
+    return relax(wider).multipliers(wider.unit, wider.unit_s)
+
+
+def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:
+    """The better of the relaxation, made with `refill` as `fill`, and its single request, as options, [n]."""
+    option, price = relaxation.option, relaxation.price
+    if fill and (len(residual.gain) > 1 or min(relaxation.room[1:]) < math.inf):  # else all that fits has been taken
+        option = fill_up(residual, option, relaxation.room, price)
+    alone = better_alone(residual, relaxation, option)
+    if alone is None:
+        return option
+    blocks, tokens, seqs = room_left(residual, alone)
+    room = (blocks + HALF, tokens, seqs)  # more than 0, so that what weighs nothing is looked for where it is full
+    return fill_up(residual, alone, room, price) if fill else alone
+
+
+def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> Ints | None:
+    """The single request of the relaxation as a selection, if that is worth more than `option`."""
+    if relaxation.single is None:
+        return None
+    request, form = relaxation.single
+    gain = float(residual.gain[form - 1, request])
+    if option[0] and residual.gain[option[0] - 1, 0] >= gain:  # mostly: the first request is the most valuable one
+        return None
+    served = np.flatnonzero(option)
+    if gain <= math.fsum(residual.gain[option[served] - 1, served].tolist()):
+        return None
+    alone = np.zeros_like(option)
+    alone[request] = form
+    return alone

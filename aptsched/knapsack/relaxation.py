@@ -1,0 +1,116 @@
+"""The LP relaxation, rounded down: what the greedy and the exact method start from."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from aptsched.knapsack.fill import room_left
+from aptsched.knapsack.hull import increments
+from aptsched.knapsack.prefix import HALF, split, take_more
+from aptsched.knapsack.residual import Residual
+from aptsched.knapsack.slack_memory import most_valuable
+from aptsched.knapsack.walk import walk
+from aptsched.problem.selection import Multipliers
+from aptsched.support.checks import Ints
+
+FEW = 256  # requests up to which a split costs little beside the walk that it may spare
+
+
+class Relaxation(NamedTuple):
+    """An optimum of the LP relaxation, rounded down.
+
+    Attributes
+    ----------
+    option : int array, [n]
+        Options of the residual (0 = the base); a fractional request has the lightest of the options it mixes.
+    single : (request, option) or None
+        An option worth at least as much as any fractional request adds; None where the LP's optimum is integral.
+    price : tuple of float
+        Optimal multipliers of blocks (per unit), tokens and sequences, in the residual's `unit_s`.
+    room : tuple of float
+        What the options leave free of these; of what is unlimited, inf.
+    """
+
+    option: Ints
+    single: tuple[int, int] | None
+    price: tuple[float, float, float]
+    room: tuple[float, float, float]
+
+    def multipliers(self, unit: int, unit_s: float) -> Multipliers:
+        """The multipliers of the problem, in seconds per block, for units of so many blocks and of so many seconds."""
+        return Multipliers(self.price[0] / unit * unit_s, self.price[1] * unit_s, self.price[2] * unit_s)
+
+
+def relax(residual: Residual, refill: bool = False) -> Relaxation:
+    """The relaxation, by the split of the increments, else by the walk along the dual's edges.
+
+    If tokens and sequences suffice for what the split serves, fractional requests in whole, its optimum with memory
+    alone is that under all limits. With `refill` and a split, increments that still fit are taken after the LP's.
+    """
+    if min(residual.limits[1:]) == math.inf:
+        return knapsack(residual, refill)
+    if memory_may_decide(residual):
+        found = within_all(residual, knapsack(residual, refill))
+        if found is None and refill:  # what is taken after the LP's may be too much, which must not lose the LP's
+            found = within_all(residual, knapsack(residual))
+        if found is not None:
+            return found
+    option, price = walk(residual)
+    best, n = int(residual.gain.argmax()), residual.num_requests
+    return Relaxation(option, (best % n, best // n + 1), price, room_left(residual, option))
+
+
+def memory_may_decide(residual: Residual) -> bool:
+    """Whether it pays to try memory alone first: requests are few, or blocks are what is shortest for what is asked."""
+    if residual.num_requests <= FEW:
+        return True
+    asked = (residual.blocks[0], residual.tokens, residual.seqs)
+    short = [int(np.add.reduce(use)) / (1 + limit) for use, limit in zip(asked, residual.limits, strict=True)]
+    return short[0] >= max(short[1:])
+
+
+def within_all(residual: Residual, found: Relaxation) -> Relaxation | None:
+    """A relaxation with memory alone as one under all limits; None where tokens or sequences do not suffice for it."""
+    blocks, tokens, seqs = room_left(residual, found.option)
+    if found.single is not None and not found.option[found.single[0]]:
+        request = found.single[0]
+        within = residual.tokens[request] <= tokens and residual.seqs[request] <= seqs
+    else:
+        within = min(tokens, seqs) >= 0
+    if not within:
+        return None
+    return found if blocks <= 0 else found._replace(room=(blocks, tokens, seqs))
+
+
+def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
+    """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
+    n = residual.num_requests
+    if residual.limits[0] == math.inf:
+        return Relaxation(best_of_each(residual), None, (0.0, 0.0, 0.0), (math.inf, math.inf, math.inf))
+    steps = increments(residual.gain, residual.blocks)
+    found = split(steps.slope, steps.weight, 0.0, residual.limits[0] + HALF)
+    left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
+    first, *others = (steps.change * found.taken.view(np.int8)).reshape(-1, n)
+    for step in others:
+        first += step
+    option = first.astype(np.int64)
+    if not len(found.next_ones):  # then all have their best, but for slopes that are too small for a float
+        best = best_of_each(residual)
+        room = room_left(residual, best)[0]
+        option, left = (best, room) if room >= 0 else (option, left)
+        return Relaxation(option, None, (0.0, 0.0, 0.0), (round(left), math.inf, math.inf))
+    left_out = int(found.next_ones[0])
+    request = left_out % n
+    price = (float(steps.slope[left_out]), 0.0, 0.0)
+    single = (request, sum(steps.change[request : left_out + 1 : n].tolist()))
+    return Relaxation(option, single, price, (round(left), math.inf, math.inf))
+
+
+def best_of_each(residual: Residual) -> Ints:
+    """The most valuable option of each request, the base where none is offered, [n]."""
+    option = most_valuable(residual)
+    option *= np.maximum.reduce(residual.gain) > 0
+    return option

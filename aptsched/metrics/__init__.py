@@ -1,0 +1,1 @@
+"""What the records of requests say: latencies, attainment, goodput, fairness."""

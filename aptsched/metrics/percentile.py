@@ -1,0 +1,28 @@
+"""The one definition of a percentile: a value that was observed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from aptsched.support.checks import Ints
+
+
+def percentile(values: npt.ArrayLike, percent: int) -> float:
+    """The smallest of the values that at least `percent` % of them do not exceed; nan of none.
+
+    The median is percentile 50: of an even number of values the lower one of the middle two.
+    """
+    array = np.asarray(values, np.float64)
+    if not array.size:
+        return math.nan
+    at = int(rank(np.array(array.size), percent))
+    return float(np.partition(array, at)[at])
+
+
+def rank(num_values: Ints, percent: int) -> Ints:
+    """Where the percentile of so many values, at least 1, stands among them, sorted; counted from 0."""
+    below: Ints = -(-num_values * percent // 100) - 1  # in whole numbers: 0.99 is no float
+    return np.maximum(below, 0)

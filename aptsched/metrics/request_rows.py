@@ -1,0 +1,120 @@
+"""requests.csv: a row for each request of each run, written and read.
+
+The columns are described in docs/formats.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from aptsched.metrics.latencies import latencies
+from aptsched.metrics.service import COUNTS
+from aptsched.scheduling.record import RequestRecord
+from aptsched.support.errors import InputError
+
+RUN = ("policy", "rate_per_s")
+RECORD = ("request_id", "arrived_at_s", "num_prompt_tokens")
+MEASURED = ("ttft_s", "p99_tbt_s", "max_tbt_s", "last_token_at_s", "latency_s", "num_tokens")
+FLAGS = ("attained_ttft", "attained_tbt", "attained_max_tbt", "starved")
+COLUMNS = (*RUN, *RECORD, "outcome", *MEASURED, *FLAGS, *COUNTS, "reason")
+HEADER = ",".join(COLUMNS) + "\n"
+QUOTE = '"'
+DIGITS = 15  # of a whole number, at most
+
+
+def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord]]]) -> str:
+    """The rows of runs, each a policy, a rate and its records; an empty cell is what there is not."""
+    lines = [HEADER]
+    for policy, rate_per_s, records in runs:
+        each = latencies(records)
+        columns = [getattr(each, name).tolist() for name in (*MEASURED, *FLAGS)]
+        for record, *values in zip(records, *columns, strict=True):
+            given = (policy, float(rate_per_s), record.request_id, float(record.arrived_at_s), record.num_prompt_tokens)
+            counts = (getattr(record, name) for name in COUNTS)
+            cells = (*given, record.outcome.value, *values, *counts, record.reason)
+            lines.append(",".join(_quoted(_cell(cell)) for cell in cells) + "\n")
+    return "".join(lines)
+
+
+def rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+    """The rows as plain values, None for an empty cell, or what is wrong with one; each with the number of its line.
+
+    Numbers and flags are accepted as `as_csv` writes them. What is no CSV from some line on ends it.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.line_num, InputError(f"row: not CSV ({error})")
+            return
+        if reader.line_num == 1:
+            if tuple(cells) != COLUMNS:
+                yield 1, InputError(f"header: {','.join(cells)!r:.60} is not accepted; {HEADER.strip()} is")
+                return
+            continue
+        try:
+            yield reader.line_num, _row(cells)
+        except InputError as error:
+            yield reader.line_num, error
+
+
+def _row(cells: Sequence[str]) -> dict[str, Any]:
+    if len(cells) != len(COLUMNS):
+        raise InputError(f"row: {len(cells)} cells are not accepted; {len(COLUMNS)} are")
+    return {name: _read(name, cell) for name, cell in zip(COLUMNS, cells, strict=True)}
+
+
+def _read(name: str, cell: str) -> Any:
+    """The value of a cell, by what its column holds."""
+    read, accepted = KINDS.get(name, (_seconds, "a number, or nothing,"))
+    try:
+        value = read(cell)
+        if _cell(value) == cell:
+            return value
+    except ValueError:
+        pass
+    raise InputError(f"{name}: {cell!r:.60} is not accepted; {accepted} is, as it is written")
+
+
+def _whole(cell: str) -> int:
+    if len(cell) > DIGITS:
+        raise ValueError(cell)
+    return int(cell)
+
+
+def _seconds(cell: str) -> float | None:
+    if cell == "":
+        return None
+    if not math.isfinite(value := float(cell)):
+        raise ValueError(cell)
+    return value
+
+
+def _flag(cell: str) -> bool:
+    return bool(("0", "1").index(cell))
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(int(value) if isinstance(value, bool) else value)
+
+
+def _quoted(cell: str) -> str:
+    """As csv.writer does, but with quotes around a carriage return too, which csv.reader takes for the end of a row."""
+    return f'"{cell.replace(QUOTE, 2 * QUOTE)}"' if any(character in cell for character in '",\r\n') else cell
+
+
+Kind = tuple[Callable[[str], Any], str]
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("policy", "outcome", "reason"), (str, "text")),
+    **dict.fromkeys(("request_id", "num_prompt_tokens", "num_tokens", *COUNTS), (_whole, "a whole number")),
+    **dict.fromkeys(FLAGS, (_flag, "0 or 1")),
+}

@@ -1,0 +1,121 @@
+"""Policies by name, and from a user's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+from aptsched.policies.composition import Select
+from aptsched.policies.oracle import TrueLengths
+from aptsched.scheduling.plan import Policy
+from aptsched.support.errors import InputError
+from aptsched.support.own_code import OWN, made, module_of
+from aptsched.support.shown import shown
+
+FLAGS = {"on": True, "off": False, "true": True, "false": False}
+
+
+def built_in() -> dict[str, type[Policy]]:
+    """The policies that have a name; their dataclass fields are the options."""
+    from aptsched.policies.aptserve import AptServe
+    from aptsched.policies.fastserve import FastServe
+    from aptsched.policies.fcfs import FCFS
+    from aptsched.policies.random_order import RandomOrder
+    from aptsched.policies.sarathi import Sarathi
+    from aptsched.policies.sjf import SJF
+    from aptsched.policies.vllm_v1 import VLLMv1
+
+    return {
+        "fcfs": FCFS,
+        "vllm-v1": VLLMv1,
+        "sarathi": Sarathi,
+        "random": RandomOrder,
+        "sjf": SJF,
+        "fastserve": FastServe,
+        "aptserve": AptServe,
+    }
+
+
+def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: TrueLengths | None = None) -> Policy:
+    """The policy that a text describes.
+
+    Parameters
+    ----------
+    text : str
+        `name[:option=value[:option=value ...]]` for a built-in one, as in "aptserve:select=core:forms=kv"; an option
+        that is on or off may go without a value. `path.py:Name` for a class without parameters, or an object, in a file
+        of one's own: anything with `decide(view) -> Plan`.
+    select : mapping of str to callable, optional
+        What the option `select` accepts, by name; "greedy" alone by default.
+    oracle : TrueLengths, optional
+        For the policies that have a field of this name, which see what no server knows.
+
+    Raises
+    ------
+    InputError
+        There is no such policy, option or value: the message lists what there is. The file cannot be loaded.
+    """
+    own = OWN.fullmatch(text)
+    if own:
+        return _from_file(Path(own["path"]), own["name"])
+    name, *options = text.split(":")
+    policies = built_in()
+    if name not in policies:
+        raise InputError(f"policy: {name!r} is not known; {', '.join(policies)} are, and path.py:Name")
+    known = {field.name: field for field in fields(policies[name])}  # type: ignore[arg-type]
+    given: dict[str, object] = {}
+    if known.pop("oracle", None) is not None:
+        if oracle is None:
+            raise InputError(
+                f"policy: {name} sees the true output lengths; where they are not known, others are accepted"
+            )
+        given["oracle"] = oracle
+    for option in options:
+        key, equals, value = option.partition("=")
+        if key not in known or key in given:
+            what = "is given twice" if key in known else "is not known"
+            be = "is" if len(known) == 1 else "are"
+            raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(known) or 'none'} {be} accepted")
+        given[key] = _value(name, known[key], value if equals else None, select)
+    return policies[name](**given)
+
+
+def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str, Select] | None) -> object:
+    """An option's value, of the type of its default."""
+    default = field.default
+    assert default is not MISSING, "every option has a default"
+    if field.name == "select":
+        answers = select or {"greedy": default}
+        return _one_of(policy, field.name, text, answers)
+    if isinstance(default, bool):
+        return _one_of(policy, field.name, "on" if text is None else text, FLAGS)
+    if text is None:
+        raise InputError(f"policy {policy}: option {field.name!r} has no value; {field.name}={default} is its default")
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = {int: "a whole number", float: "a number"}[type(default)]
+        raise InputError(f"policy {policy}: {field.name} {shown(text)} is not accepted; {kind} is") from None
+
+
+def _one_of(policy: str, option: str, text: str | None, choices: Mapping[str, object]) -> object:
+    if text is None or text not in choices:
+        given = "no value" if text is None else shown(text)
+        raise InputError(f"policy {policy}: {option} {given} is not accepted; {', '.join(choices)} are")
+    return choices[text]
+
+
+def _from_file(path: Path, name: str) -> Policy:
+    module = module_of("policy", path)
+    with made("policy", name, path):
+        found = getattr(module, name, None)
+        policy = found() if isinstance(found, type) else found
+        decides = callable(getattr(policy, "decide", None))
+    if not decides:
+        names = [key for key, value in vars(module).items() if hasattr(value, "decide") and key != "Policy"]
+        do = "do" if len(names) > 1 else "does"
+        raise InputError(f"policy: {path} has no {name!r} that decides; {', '.join(names) or 'nothing'} there {do}")
+    own: Policy = policy  # type: ignore[assignment]
+    return own

@@ -1,0 +1,79 @@
+"""The decisions of a run with their certificates, as JSON Lines: a header, then one iteration a line.
+
+The schema is described in docs/formats.md; `aptsched verify` checks such a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.instance import content, digest
+from aptsched.problem.selection import Selection
+
+SCHEMA = "aptsched.certificates"
+VERSION = 1
+HEADER = {"schema": SCHEMA, "version": VERSION}
+SUFFIXES = {"plain": ".jsonl", "gzip": ".jsonl.gz", "none": None}
+BUILT_IN = re.compile(r"(?=.{1,100}$)[a-z0-9-]+(:[a-z_]+(=[A-Za-z0-9.]+)?)*")  # names that stay apart as names of files
+
+
+def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain") -> str | None:
+    """The name of the log of a run in its directory: certificates-POLICY.jsonl, or certificates-POLICY-rateR.jsonl.
+
+    Parameters
+    ----------
+    policy : str
+        One that is not built in, or has many options, is told from others by the first digits of its SHA-256.
+    rate_per_s : float, optional
+        Where there are several rates.
+    kind : str
+        "plain"; "gzip", with .gz behind the name; "none", which has no log, and the answer is None.
+    """
+    suffix = SUFFIXES[kind]
+    if suffix is None:
+        return None
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", policy).strip("-.")
+    if not BUILT_IN.fullmatch(policy):
+        name = f"{name[-40:]}-{hashlib.sha256(policy.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    short = f"{rate_per_s:g}" if rate_per_s is not None else ""
+    rate = "" if rate_per_s is None else f"-rate{short if float(short) == rate_per_s else repr(rate_per_s)}"
+    return f"certificates-{name}{rate}{suffix}"
+
+
+def as_record(
+    iteration: int, problem: BatchProblem, selection: Selection, entries: Sequence[tuple[int, int]] | None = None
+) -> dict[str, Any]:
+    """One decision as plain values.
+
+    Parameters
+    ----------
+    iteration : int
+        Above that of the record before.
+    problem : BatchProblem
+    selection : Selection
+    entries : sequence of (request, form), optional
+        What was put into the batch for it, where that is to be checked too: rows of the problem, each at most once.
+    """
+    record = {
+        "iteration": iteration,
+        "problem": content(problem),
+        "sha256": digest(problem),
+        "form": selection.form.tolist(),
+        "multipliers": vars(selection.multipliers),
+        "objective_s": selection.objective_s,
+        "bound_s": selection.bound_s,
+        "num_blocks": selection.num_blocks,
+        "num_tokens": selection.num_tokens,
+        "gap": selection.gap,
+    }
+    return record if entries is None else record | {"entries": [[int(i), int(form)] for i, form in entries]}
+
+
+def as_line(document: dict[str, Any]) -> str:
+    """The header or a record as one line, with its line end."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"

@@ -1,0 +1,1 @@
+"""What a policy sees and says: forms of cache, view, plan and its check, what an iteration is believed to take."""

@@ -1,0 +1,81 @@
+"""What a policy says: the next iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Protocol
+
+import numpy as np
+
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.selection import Selection
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
+
+_NOTHING = np.empty(0, np.int64)
+_ROWS = {"rows": True}  # metadata of the fields that hold rows of the view
+
+
+def nothing() -> Ints:
+    """No positions."""
+    return _NOTHING
+
+
+@dataclass(eq=False)
+class Plan:
+    """Entries of the iteration and what happens before it; positions are rows of the view.
+
+    Rejections come first, then preemptions, swaps to the host, swaps from there, promotions, and entries in order. What
+    does not fit in the pool or on the host is left out, never over-committed: who cannot be swapped out keeps its
+    blocks, who cannot be swapped in is not promoted and does not run, and a promotion that does not fit leaves its
+    request hidden, and its entry runs so. A row that is rejected or swapped out is in no other array, one that is
+    preempted is not promoted or swapped in. All arrays are int64.
+
+    Attributes
+    ----------
+    request : int array, [b]
+        Row of each entry; each row once. An empty array idles.
+    num_tokens : int array, [b]
+        Tokens fed, from 1 to num_remaining of the row (to its num_tokens where it is preempted in this plan).
+    form : int array, [b]
+        `CacheForm` of the tokens fed: the row's own where it runs on, KV where it is promoted, any that the cache
+        offers where it waits or is preempted in this plan. Who is on the host runs only if it is swapped in.
+    preempt : int array
+        Rows whose cache is thrown away, in the pool or on the host; their output so far is kept, and their tokens are
+        fed again later.
+    swap_out : int array
+        Rows whose cache is copied to the host, to give its blocks to others.
+    swap_in : int array
+        Rows whose cache is copied back from the host.
+    promote : int array
+        Rows whose hidden states become K and V in place, without a new prefill.
+    reject : int array
+        Rows that are given up.
+    problem, selection : BatchProblem, Selection, optional
+        The decision as a batch-composition problem, its forms in the order of `CacheForm`, and its certified answer.
+    candidates : int array
+        Row of each request of the problem, [n]: the selection serves candidates[i] in form selection.form[i].
+    """
+
+    request: Ints = field(default_factory=nothing, metadata=_ROWS)
+    num_tokens: Ints = field(default_factory=nothing)
+    form: Ints = field(default_factory=nothing)
+    preempt: Ints = field(default_factory=nothing, metadata=_ROWS)
+    swap_out: Ints = field(default_factory=nothing, metadata=_ROWS)
+    swap_in: Ints = field(default_factory=nothing, metadata=_ROWS)
+    promote: Ints = field(default_factory=nothing, metadata=_ROWS)
+    reject: Ints = field(default_factory=nothing, metadata=_ROWS)
+    problem: BatchProblem | None = None
+    selection: Selection | None = None
+    candidates: Ints = field(default_factory=nothing, metadata=_ROWS)
+
+
+ROWS = tuple(column.name for column in fields(Plan) if "rows" in column.metadata)  # the fields that hold rows
+
+
+class Policy(Protocol):
+    """Composes the next batch."""
+
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration."""
+        ...

@@ -1,0 +1,153 @@
+"""Whether a plan is legal, before anything is changed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aptsched.scheduling.forms import HIDDEN, KV, NONE
+from aptsched.scheduling.plan import ROWS, Plan, nothing
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Bools, Ints
+from aptsched.support.errors import InputError
+from aptsched.support.flags import all_of, any_of, count_of
+
+INT64 = np.dtype(np.int64)
+NOTHING = nothing()
+
+
+class PlanError(InputError):
+    """A plan that is not legal: the message names the field, the request, the value and what is accepted."""
+
+
+def check_plan(plan: Plan, view: View) -> None:
+    """Holds a plan against its view.
+
+    Raises
+    ------
+    PlanError
+        A row that is not there, or twice; a request that is both given up and served, or that runs without its blocks
+        in the pool; a form or a number of tokens that is not open to it; more tokens or sequences than an iteration
+        may have.
+    """
+    if not isinstance(plan, Plan):
+        raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
+    seen = NOTHING
+    for name in ROWS:
+        rows = getattr(plan, name)
+        if rows is NOTHING or rows is seen:
+            continue
+        seen = rows
+        check_integers(name, rows)
+        if len(rows):
+            _check_rows(name, rows, view)
+    if len(plan.swap_out) or len(plan.swap_in) or view.free_host_blocks < view.num_host_blocks:
+        _check_swaps(plan, view)
+    form, num_remaining = view.form, view.num_remaining
+    if len(plan.preempt) or len(plan.promote) or len(plan.reject):
+        form, num_remaining = _before_entries(plan, view)
+    _check_entries(plan, view, form, num_remaining)
+
+
+def _check_rows(name: str, rows: Ints, view: View) -> None:
+    n = len(view.request_id)
+    if 0 <= rows[0] and rows[-1] < n and all_of(rows[1:] > rows[:-1]):
+        return  # mostly: they rise
+    if np.maximum.reduce(rows.view(np.uint64)) >= n:  # negative ones are huge
+        bad = rows[(rows < 0) | (rows >= n)][0]
+        raise PlanError(f"{name}: row {bad} is not accepted; rows from 0 to {n - 1} are")
+    marked = np.zeros(n, np.bool_)
+    marked[rows] = True
+    if count_of(marked) != len(rows):
+        twice = int((np.bincount(rows) > 1).argmax())
+        raise PlanError(f"{name}: request {view.request_id[twice]} is there twice; each row once is accepted")
+
+
+def check_integers(name: str, array: Ints) -> None:
+    """Refuses what is no int64 array with one axis."""
+    if not isinstance(array, np.ndarray) or array.dtype != INT64 or array.ndim != 1:
+        shown = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise PlanError(f"{name}: {shown} is not accepted; an int64 array with one axis is")
+
+
+def _check_swaps(plan: Plan, view: View) -> None:
+    """Who goes to the host has blocks, and does nothing else; who comes back is there; nobody runs from there."""
+    n = len(view.request_id)
+    elsewhere, gone, away = np.zeros(n, np.bool_), np.zeros(n, np.bool_), view.num_swapped > 0
+    elsewhere[plan.request] = elsewhere[plan.promote] = True
+    elsewhere[plan.preempt] = elsewhere[plan.reject] = gone[plan.preempt] = gone[plan.reject] = True
+    out, back = plan.swap_out, plan.swap_in
+    _refuse(view.num_held[out] == 0, "swap_out", out, view, "holds no blocks; requests that run are accepted")
+    _refuse(elsewhere[out], "swap_out", out, view, "is in another array too; others are accepted")
+    _refuse(~away[back], "swap_in", back, view, "is not on the host; requests that are swapped out are accepted")
+    _refuse(gone[back], "swap_in", back, view, "is given up or preempted in the same plan; others are accepted")
+    away[back] = away[plan.preempt] = False
+    for name in ("promote", "request"):
+        rows = getattr(plan, name)
+        _refuse(away[rows], name, rows, view, "is on the host; it is accepted with swap_in in the same plan")
+
+
+def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:
+    """Form and tokens to be fed of each row, [n], once requests are rejected, preempted and promoted as planned."""
+    served = np.zeros(len(view.request_id), np.bool_)
+    served[plan.request] = served[plan.promote] = True
+    _refuse(served[plan.reject], "reject", plan.reject, view, "is served in the same plan; others are accepted")
+    rejected = np.zeros(len(view.request_id), np.bool_)
+    rejected[plan.reject] = True
+    _refuse(rejected[plan.preempt], "preempt", plan.preempt, view, "is rejected in the same plan; others are accepted")
+    form, num_remaining = view.form.copy(), view.num_remaining.copy()
+    holds_none = form[plan.preempt] == NONE
+    _refuse(holds_none, "preempt", plan.preempt, view, "holds no cache; requests that run are accepted")
+    form[plan.preempt] = NONE
+    num_remaining[plan.preempt] = view.num_tokens[plan.preempt]
+    not_hidden = form[plan.promote] != HIDDEN
+    _refuse(not_hidden, "promote", plan.promote, view, "is not in hidden form; requests that stay hidden are accepted")
+    form[plan.promote] = KV
+    return form, num_remaining
+
+
+def _refuse(bad: Bools, name: str, rows: Ints, view: View, why: str) -> None:
+    if bad.any():
+        raise PlanError(f"{name}: request {view.request_id[rows[bad.argmax()]]} {why}")
+
+
+def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> None:
+    rows = plan.request
+    for name in ("num_tokens", "form"):
+        array = getattr(plan, name)
+        check_integers(name, array)
+        if len(array) != len(rows):
+            raise PlanError(f"{name}: {len(array)} entries are not accepted; {len(rows)}, one for each row, are")
+    if not len(rows):
+        return
+    most = num_remaining.take(rows)
+    if any_of(plan.num_tokens != most):
+        bad = (plan.num_tokens < 1) | (plan.num_tokens > most)
+        if bad.any():
+            at = int(bad.argmax())
+            given, request = plan.num_tokens[at], view.request_id[rows[at]]
+            raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
+    own = form.take(rows)
+    if any_of(plan.form != own) or np.count_nonzero(own) < len(own):
+        _check_forms(plan, view, own)
+    total = int(np.add.reduce(plan.num_tokens))
+    if total > view.max_tokens:
+        raise PlanError(f"num_tokens: {total} in all is not accepted; up to {view.max_tokens} an iteration are")
+    if len(rows) > view.max_seqs:
+        raise PlanError(f"request: {len(rows)} entries are not accepted; up to {view.max_seqs} an iteration are")
+
+
+def _check_forms(plan: Plan, view: View, own: Ints) -> None:
+    """Who has no form, [b], by then is given one that is offered; others keep theirs."""
+    offered = (plan.form == KV) | ((plan.form == HIDDEN) & view.cache.offers_hidden)
+    bad = np.where(own == NONE, ~offered, plan.form != own)
+    if bad.any():
+        at = int(bad.argmax())
+        accepted = _accepted_forms(own[at], view.cache.offers_hidden)
+        given, request = plan.form[at], view.request_id[plan.request[at]]
+        raise PlanError(f"form: {given} of request {request} is not accepted; {accepted}")
+
+
+def _accepted_forms(own: int, offers_hidden: bool) -> str:
+    if own != NONE:
+        return f"{own}, the form it is in by then, is"
+    return "1 (KV) or 2 (hidden) is" if offers_hidden else "1 (KV) is: hidden states take no less here"

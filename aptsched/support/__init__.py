@@ -1,0 +1,1 @@
+"""What every room uses: input checks, errors, whole files, interrupts, the few fast idioms for arrays."""

@@ -1,0 +1,41 @@
+"""Constant arrays, kept: decisions need the same ones again and again."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from aptsched.support.checks import Bools, Floats, Ints
+
+
+@lru_cache(maxsize=16)
+def constant(value: int, n: int) -> Ints:
+    """The same value n times; read-only."""
+    array = np.full(n, value, np.int64)
+    array.setflags(write=False)
+    return array
+
+
+@lru_cache(maxsize=16)
+def everyone(n: int) -> Bools:
+    """True n times; read-only."""
+    array = np.ones(n, np.bool_)
+    array.setflags(write=False)
+    return array
+
+
+@lru_cache(maxsize=16)
+def ones(n: int) -> Floats:
+    """1.0 n times; read-only."""
+    array = np.ones(n)
+    array.setflags(write=False)
+    return array
+
+
+@lru_cache(maxsize=16)
+def numbered(n: int) -> Ints:
+    """1 to n in a column, [n, 1]; read-only."""
+    array = np.arange(1, n + 1)[:, None]
+    array.setflags(write=False)
+    return array

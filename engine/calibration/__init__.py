@@ -1,0 +1,1 @@
+"""How long iterations take on a device: measured, fitted, kept, held against."""

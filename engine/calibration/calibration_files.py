@@ -1,0 +1,73 @@
+"""A calibration as a person reads it: a table of what was measured and fitted, and a plot of rho."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aptsched.report import serving_plots, table
+from aptsched.report.table import Column, Section
+from aptsched.support import files
+from engine.calibration import measure
+from engine.calibration.measure import Calibration, Point
+
+FILES = ("calibration.json", "calibration.png")
+COLUMNS = (
+    Column("iteration", left=True),
+    *(Column(name, "tokens", min_width=6) for name in ("fed", "cached")),
+    Column("blocks m"),
+    Column("measured", min_width=8),
+    Column("fitted", min_width=8),
+    Column("measured", "added by hidden form", min_width=9),
+    Column("rho m", "added by hidden form", min_width=9),
+)
+
+
+def write(directory: Path, measured: Calibration) -> None:
+    """Write calibration.json, and calibration.png where the model has a hidden form."""
+    measure.save(measured, directory / "calibration.json")
+    hidden = [point for point in measured.points if point.num_hidden_kv_blocks]
+    if hidden:
+        blocks, extra_s = [p.num_hidden_kv_blocks for p in hidden], [p.extra_s for p in hidden]
+        assert measured.r_squared is not None
+        plot = serving_plots.rebuilding(blocks, extra_s, measured.times.rho_s_per_block, measured.r_squared)
+        files.write(directory / "calibration.png", plot)
+
+
+def sections(measured: Calibration) -> list[Section]:
+    """A row for each kind of iteration."""
+    title = f"{measured.model}, {measured.dtype}, {measured.device}"
+    return [Section(title, [_row(point, measured) for point in measured.points])]
+
+
+def notes(measured: Calibration) -> list[str]:
+    """What was fitted."""
+    times = measured.times
+    lines = [
+        f"An iteration takes {table.duration(times.fixed_s)}, and {table.short_duration(times.per_token_s)} a token "
+        f"fed, {table.short_duration(times.per_context_token_s)} a token cached.",
+    ]
+    if measured.swap_s_per_block:
+        lines.append(f"A block swapped to the host or back takes {table.short_duration(measured.swap_s_per_block)}.")
+    if measured.r_squared is None:
+        return [*lines, "The model has no hidden form: its hidden states take no less than its K and V."]
+    rho = f"rho: {table.short_duration(times.rho_s_per_block)} for each block m of a hidden request"
+    return [
+        *lines,
+        f"{rho}, R^2 = {measured.r_squared:.3f}. m: blocks that the requests would need with a KV cache.",
+    ]
+
+
+def _row(point: Point, measured: Calibration) -> list[str]:
+    fitted_s = measured.times.predict(point.num_tokens, point.num_context_tokens, point.num_hidden_kv_blocks)
+    hidden = point.num_hidden_kv_blocks > 0
+    kind = "prefill" if not point.num_context_tokens else "decode, hidden" if hidden else "decode"
+    added = [table.duration(point.extra_s), table.duration(measured.times.rho_s_per_block * point.num_hidden_kv_blocks)]
+    return [
+        kind,
+        str(point.num_tokens),
+        str(point.num_context_tokens),
+        str(point.num_hidden_kv_blocks) if hidden else "-",
+        table.duration(point.seconds),
+        table.duration(fitted_s),
+        *(added if hidden else ["-", "-"]),
+    ]

@@ -1,0 +1,64 @@
+"""Calibrations of another model, dtype or device than the one in question: refused, or taken and said."""
+
+from __future__ import annotations
+
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
+from engine.calibration.measure import Calibration
+from engine.models.model_names import is_of_shape, same_device, same_model
+
+
+def check_run(calibration: Calibration, model: str, dtype: str, device: str, *, foreign: bool = False) -> list[str]:
+    """Notices of a calibration for a run of that model.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    model, dtype, device : str
+        What is run, as a calibration would name it.
+    foreign : bool
+        Whether it is taken even if it is of another one.
+
+    Raises
+    ------
+    InputError
+        It is of another one, and not taken.
+    """
+    same = same_model(calibration.model, model) and calibration.dtype == dtype
+    if same and same_device(calibration.device, device):
+        return []
+    return _taken("calibration", _name(calibration), f"{shown_name(model)} in {dtype} on {device}", "run", foreign)
+
+
+def check_simulation(
+    calibration: Calibration, shape: str, gpu: str, num_gpus: int, *, foreign: bool = False
+) -> list[str]:
+    """Notices of a calibration as the cost of a simulation: of the same model, on the one device that was measured.
+
+    Raises
+    ------
+    InputError
+        It is of another model, or for several GPUs, and not taken.
+    """
+    of = f"Times are those of a calibration of {_name(calibration)}; {gpu} gives the memory and nothing else."
+    if is_of_shape(calibration.model, shape) and num_gpus == 1:
+        return [of]
+    return [of, *_taken("cost", _name(calibration), f"{shape} on {num_gpus} x {gpu}", "simulated", foreign)]
+
+
+def shown_name(model: str) -> str:
+    """A model's name, cut where it is long."""
+    return shown(model)[1:-1]
+
+
+def _name(calibration: Calibration) -> str:
+    return f"{shown_name(calibration.model)} in {shown_name(calibration.dtype)} on {shown_name(calibration.device)}"
+
+
+def _taken(field: str, given: str, wanted: str, done: str, foreign: bool) -> list[str]:
+    if not foreign:
+        raise InputError(
+            f"{field}: a calibration of {given} is not accepted where {wanted} is {done}; one of that is, or with "
+            "--foreign-calibration any"
+        )
+    return [f"The calibration is of {given}, and {wanted} is {done}: what it says of times may be far from true."]

@@ -1,0 +1,1 @@
+"""View, plan, pool, executor, record: how requests are served, iteration by iteration."""

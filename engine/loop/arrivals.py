@@ -1,0 +1,54 @@
+"""The requests to come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from aptsched.support.errors import InputError
+from engine.state.request import Request
+
+
+class Arrivals:
+    """Requests in order of arrival, with the next one in sight; what is iterated over is asked only when it is needed.
+
+    If asking for the next one raises, there is none after it.
+    """
+
+    def __init__(self, requests: Iterable[Request]) -> None:
+        self._rest = iter(requests)
+        self._next: Request | None = None
+        self._due_s = -math.inf
+
+    @property
+    def next_s(self) -> float:
+        """When the next one arrives; infinite where none is left.
+
+        One whose arrival is no time is due at once, so that it is refused at once.
+        """
+        if self._next is None and self._due_s < math.inf:
+            self._look()
+        return self._due_s
+
+    def until(self, time_s: float) -> Iterator[Request]:
+        """Those that arrive up to that time; each is taken once the one who iterates asks for the next."""
+        while self.next_s <= time_s and self._next is not None:
+            yield self._next
+            self._next = None
+
+    def rest(self) -> Iterator[Request]:
+        """Takes all that are left."""
+        while self._next is not None or (self.next_s < math.inf and self._next is not None):
+            request, self._next = self._next, None
+            yield request
+
+    def _look(self) -> None:
+        rest, self._rest, self._due_s = self._rest, iter(()), math.inf
+        for given in rest:
+            self._rest, self._due_s = rest, -math.inf
+            if not isinstance(given, Request):
+                raise InputError(f"requests: {type(given).__name__} is not accepted; each is a Request")
+            self._next = given
+            if math.isfinite(given.arrived_at_s):
+                self._due_s = given.arrived_at_s
+            break

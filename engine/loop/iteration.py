@@ -1,0 +1,101 @@
+"""What an iteration did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.selection import Selection
+from aptsched.scheduling.plan import Plan
+from aptsched.support.flags import all_of, count_of
+from engine.state.pool import Applied, BlockPool
+from engine.state.request_table import RequestTable
+
+
+@dataclass(eq=False)
+class Iteration:
+    """An iteration, idle ones included.
+
+    Attributes
+    ----------
+    number : int
+        From 0 on.
+    start_s, duration_s : float
+        On the loop's clock, from the view to the tokens; real time includes the scheduling.
+    scheduling_s : float
+        Seconds in which the executor did not run: view, plan, pool and record; modelled under a computed clock.
+    num_prefill_tokens, num_decode_tokens : int
+        Tokens fed; of a decode entry it is one, the newest output.
+    num_seqs : int
+        Entries that ran.
+    num_kv_blocks, num_hidden_blocks, num_free_blocks : int
+        Of the pool, with what the iteration itself took, before finished requests leave.
+    num_waiting : int
+        Unfinished requests without cache at that time, in the pool or on the host.
+    num_preemptions, num_promotions, num_rejections : int
+    num_swap_outs, num_swap_ins : int
+        Requests whose cache went to the host, and that came back.
+    num_swapped_blocks : int
+        Blocks copied for that, in both directions.
+    problem, selection : BatchProblem, Selection, optional
+        The policy's decision and its certificate.
+    """
+
+    number: int
+    start_s: float
+    duration_s: float
+    scheduling_s: float
+    num_prefill_tokens: int
+    num_decode_tokens: int
+    num_seqs: int
+    num_kv_blocks: int
+    num_hidden_blocks: int
+    num_free_blocks: int
+    num_waiting: int
+    num_preemptions: int
+    num_promotions: int
+    num_rejections: int
+    num_swap_outs: int
+    num_swap_ins: int
+    num_swapped_blocks: int
+    problem: BatchProblem | None
+    selection: Selection | None
+
+    @property
+    def gap(self) -> float | None:
+        """The certified gap of the decision; None where the policy solves no problem, or does not say which."""
+        return None if self.selection is None or self.problem is None else self.selection.gap
+
+
+def iteration_of(
+    number: int, plan: Plan, applied: Applied, pool: BlockPool, table: RequestTable, start_s: float, now_s: float
+) -> Iteration:
+    """What the iteration did, before finished requests leave; its scheduling is not over."""
+    batch, hidden_blocks = applied.batch, pool.hidden_blocks
+    in_output = batch.start >= table.num_prompt_tokens.take(applied.row)
+    single = batch.num_tokens == 1
+    num_decodes = count_of(batch.samples & in_output & single)
+    num_fed = len(single) if all_of(single) else int(np.add.reduce(batch.num_tokens))
+    return Iteration(
+        number=number,
+        start_s=start_s,
+        duration_s=now_s - start_s,
+        scheduling_s=0.0,
+        num_prefill_tokens=num_fed - num_decodes,
+        num_decode_tokens=num_decodes,
+        num_seqs=len(applied.row),
+        num_kv_blocks=pool.num_blocks - pool.free_blocks - hidden_blocks,
+        num_hidden_blocks=hidden_blocks,
+        num_free_blocks=pool.free_blocks,
+        num_waiting=table.num_waiting,
+        num_preemptions=len(plan.preempt),
+        num_promotions=len(applied.promoted),
+        num_rejections=len(plan.reject),
+        num_swap_outs=len(applied.swapped_out),
+        num_swap_ins=len(applied.swapped_in),
+        num_swapped_blocks=batch.num_swapped_blocks,
+        problem=plan.problem,
+        selection=plan.selection,
+    )

@@ -1,0 +1,183 @@
+"""The life of a request in the loop: how it enters, gets its tokens, and leaves with a record."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
+from engine.loop.arrivals import Arrivals
+from engine.loop.limits import Limits, need
+from engine.state.pool import BlockPool
+from engine.state.request import Request
+from engine.state.request_table import RequestTable
+
+End = tuple[Outcome, str]  # and the reason
+
+
+class RequestBook:
+    """The unfinished requests, and the records of those that have just ended.
+
+    Parameters
+    ----------
+    pool : BlockPool
+        Gets back the blocks of requests that end.
+    limits : Limits
+    eos_token_ids : iterable of int
+    on_record : callable
+        Gets each record once, when `hand_over` is called.
+    """
+
+    def __init__(
+        self,
+        pool: BlockPool,
+        limits: Limits,
+        eos_token_ids: Iterable[int],
+        on_record: Callable[[RequestRecord], object],
+    ) -> None:
+        self.pool, self.limits, self.on_record = pool, limits, on_record
+        self.eos_token_ids = frozenset(eos_token_ids)
+        self.table = RequestTable()
+        self._last_arrival_s = -sys.float_info.max
+        self._any_stops = False  # whether any request so far has tokens that end it
+        self._ended: deque[RequestRecord] = deque()  # not yet handed over
+        self._leaving: list[Ints] = []  # rows of requests that have ended
+        self._handing_over = False
+
+    def add(self, request: Request) -> None:
+        """See `Loop.add`."""
+        if not self._last_arrival_s <= request.arrived_at_s < np.inf:
+            raise InputError(
+                f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; "
+                f"{self._last_arrival_s} or later is, in order of arrival"
+            )
+        if request.output_token_ids:
+            given = f"{len(request.output_token_ids)} tokens of request {request.request_id}"
+            raise InputError(f"output_token_ids: {given} are not accepted; requests without output are")
+        if self.table.row_of(request.request_id) is not None:
+            raise InputError(f"request_id: {request.request_id} is not accepted; numbers not being served are")
+        refusal = self.limits.refusal(request, self.pool)
+        if refusal:
+            self._last_arrival_s = request.arrived_at_s
+            self._ended.append(record_of(request, Outcome.REJECTED, refusal))
+            return
+        stop = frozenset[int]() if request.params.ignore_eos else self.eos_token_ids
+        if request.params.stop_token_ids:
+            stop = stop.union(request.params.stop_token_ids)
+        self._any_stops |= bool(stop)
+        # One token more than the pool holds can be made, and none after it.
+        end_tokens = min(self.limits.most_tokens(request), self.pool.max_request_tokens + 1)
+        self.table.add(request, end_tokens, stop)
+        self._last_arrival_s = request.arrived_at_s
+
+    def add_tokens(self, rows: Ints, requests: Sequence[Request], token_ids: list[int], now_s: float) -> Ints:
+        """Gives each request, in that row, its next token. Returns the rows of those that are over."""
+        over = self.table.add_tokens(rows, now_s)
+        for request, token_id in zip(requests, token_ids, strict=True):
+            request.output_token_ids.append(token_id)
+            request.token_at_s.append(now_s)
+        if self._any_stops:
+            stops = self.table.stop_token_ids.take(rows).tolist()
+            over |= np.array([token_id in stop for token_id, stop in zip(token_ids, stops, strict=True)], np.bool_)
+        return rows[over]
+
+    def end_of(self, row: int) -> End:
+        """How a request that is over has ended."""
+        request = self.table.request[row]
+        stopped = request.output_token_ids[-1] in self.table.stop_token_ids[row]
+        if stopped or request.num_tokens >= self.limits.most_tokens(request):
+            return Outcome.FINISHED, ""
+        return Outcome.REJECTED, f"outgrew the pool: {need(request.num_tokens, self.pool)}"
+
+    def end(self, rows: Ints, ends: Iterable[End]) -> None:
+        """Makes the records of requests that end, and takes their blocks back; they keep their rows for now."""
+        if len(rows):
+            self._ended += [self._record_of_row(row, *end) for row, end in zip(rows.tolist(), ends, strict=True)]
+            self._leaving.append(rows)
+            self.pool.release(rows, self.table)
+
+    def remove_ended(self) -> None:
+        """Takes the rows of requests that have ended out of the table; the numbers of later rows change."""
+        if self._leaving:
+            rows, self._leaving = np.concatenate(self._leaving), []
+            self.table.remove(rows)
+
+    def abort(self, request_id: int) -> None:
+        """Ends and removes a request; if it is not there, nothing."""
+        row = self.table.row_of(request_id)
+        if row is not None:
+            self.end(np.array([row]), [(Outcome.ABORTED, "")])
+            self.remove_ended()
+
+    def close(self, reason: str) -> None:
+        """Ends and removes all as unfinished."""
+        rows = np.arange(self.table.num_rows)
+        self.end(rows, [(Outcome.UNFINISHED, reason)] * len(rows))
+        self.remove_ended()
+
+    def close_all(self, arrivals: Arrivals, reason: str) -> BaseException | None:
+        """Ends all as unfinished, those to come among them, and hands over every record.
+
+        Returns what the receiver or the iteration over the requests raised first, instead of raising it.
+        """
+        self.close(reason)
+        first, rest = None, arrivals.rest()
+        while True:
+            try:
+                self.hand_over()
+                request = next(rest, None)
+                if request is None:
+                    return first
+                self.give_up(request, reason)
+            except BaseException as error:
+                first, rest = first or error, arrivals.rest()  # a generator that has raised is over
+
+    def give_up(self, request: Request, reason: str) -> None:
+        """Ends a request that was never added as unfinished."""
+        self._ended.append(record_of(request, Outcome.UNFINISHED, reason))
+
+    def hand_over(self) -> None:
+        """Gives the records of those that have ended to their receiver, also of those that end meanwhile.
+
+        Called by the receiver it does nothing: what ends there is handed over next.
+        """
+        if self._handing_over:
+            return
+        self._handing_over = True
+        try:
+            while self._ended:
+                self.on_record(self._ended.popleft())
+        finally:
+            self._handing_over = False
+
+    def _record_of_row(self, row: int, outcome: Outcome, reason: str) -> RequestRecord:
+        table = self.table
+        missing = table.most_lost_tokens[row] - self.pool.num_cached[table.slot[row]]  # lost, and not fed again yet
+        return record_of(
+            table.request[row],
+            outcome,
+            reason,
+            num_preemptions=int(table.num_preemptions[row]),
+            num_promotions=int(table.num_promotions[row]),
+            num_swap_outs=int(table.num_swap_outs[row]),
+            num_recomputed_tokens=int(table.num_lost_tokens[row] - max(missing, 0)),
+        )
+
+
+def record_of(request: Request, outcome: Outcome, reason: str, **counts: int) -> RequestRecord:
+    """The record of a request that ends; counts other than 0 are named as in `RequestRecord`."""
+    return RequestRecord(
+        request_id=request.request_id,
+        arrived_at_s=request.arrived_at_s,
+        num_prompt_tokens=request.num_prompt_tokens,
+        slo=request.slo,
+        token_at_s=tuple(request.token_at_s),
+        outcome=outcome,
+        reason=reason,
+        **counts,
+    )

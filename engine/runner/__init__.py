@@ -1,0 +1,1 @@
+"""Runs a batch on a real model: layout, attention over the paged cache, sampling."""

@@ -1,0 +1,55 @@
+"""Memory of the cache in blocks, and what an iteration needs beside it."""
+
+from __future__ import annotations
+
+import torch
+
+from aptsched.scheduling.forms import BLOCK_SIZE
+from aptsched.support.errors import InputError
+from engine.models.config import ModelConfig
+from engine.models.decoder import MLP_ROWS
+from engine.models.matmul import KERNEL_BYTES, kernel_rows
+from engine.models.model import Model
+from engine.runner.cache_storage import block_bytes
+from engine.runner.layout import GROUP_BYTES
+from engine.state.byte_sizes import parse_bytes
+
+
+def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE) -> int:
+    """Whole blocks of so many bytes.
+
+    Raises
+    ------
+    InputError
+        Not even one fits: how many bytes a block takes.
+    """
+    num_bytes = parse_bytes("cache_mem", cache_mem) if isinstance(cache_mem, str) else cache_mem
+    each = block_bytes(model.config, model.decoder.dtype, block_size)
+    if num_bytes < each:
+        raise InputError(f"cache_mem: {cache_mem} is not accepted; a block takes {each} bytes, at least that is")
+    return num_bytes // each
+
+
+def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_seqs: int) -> int:
+    """Bytes that an iteration needs at most beside weights and cache.
+
+    Activations of `max_tokens` tokens (the residual, its norm, q, K and V, what attention gives, and what is added), an
+    MLP of `MLP_ROWS` of them, K and V that a group of decodes reads, hidden states and what is rebuilt from them, or
+    those of the longest request, and the logits of `max_seqs` requests, which sampling also holds in float64. In fp32
+    also the kernels of all products (`engine.models.matmul`), once every number of rows has been met, on a CPU alone.
+    """
+    heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
+    each = torch.empty((), dtype=dtype).element_size()
+    activations = max_tokens * (4 * config.hidden_size + 2 * heads + kv)
+    gated = 2 if config.architecture == "llama" else 1
+    mlp = min(max_tokens, MLP_ROWS) * (2 * config.hidden_size + 2 * gated * config.intermediate_size)
+    rows = max(GROUP_BYTES // (kv * each), config.max_positions)
+    context = rows * (2 * kv + config.hidden_size)
+    scratch = each * (activations + mlp + context) + max_seqs * config.vocab_size * (each + 8)
+    return scratch + (kernel_bytes(max_tokens, max_seqs) if dtype == torch.float32 else 0)
+
+
+def kernel_bytes(max_tokens: int, max_seqs: int) -> int:
+    """Bytes of the kernels of Q, K with V, and the output; of both products of the MLP; and of the logits."""
+    tokens, mlp, logits = (len(kernel_rows(most)) for most in (max_tokens, min(max_tokens, MLP_ROWS), max_seqs))
+    return KERNEL_BYTES * (3 * tokens + 2 * mlp + logits)

@@ -1,0 +1,79 @@
+"""Runs a batch on a real model."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from aptsched.scheduling.forms import BLOCK_SIZE
+from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
+from engine.models.decoder import Decoder
+from engine.runner.attention import PagedAttention
+from engine.runner.cache_storage import CacheStorage
+from engine.runner.layout import lay_out
+from engine.runner.sampler import sample
+from engine.state.batch import Batch, Step
+from engine.state.blocks import check_counts
+
+
+class TorchExecutor:
+    """A model and the memory of its cache; the same code on a CPU and with CUDA.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    num_blocks : int
+        Of the cache.
+    block_size : int
+        KV tokens a block.
+    num_host_blocks : int
+        On the host, for requests that are swapped out.
+
+    Raises
+    ------
+    InputError
+        There is no memory for so many blocks.
+    """
+
+    def __init__(
+        self, decoder: Decoder, num_blocks: int, block_size: int = BLOCK_SIZE, num_host_blocks: int = 0
+    ) -> None:
+        self.decoder = decoder
+        kind = (decoder.dtype, decoder.device)
+        check_counts(num_blocks, num_host_blocks)
+        try:
+            self.storage = CacheStorage(decoder.config, num_blocks, *kind, block_size, num_host_blocks)
+        except RuntimeError as error:  # torch says it so
+            reason = str(error).splitlines()[0]
+            asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
+            raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
+        self.attention = PagedAttention(decoder, self.storage)
+
+    @torch.inference_mode()
+    def run(self, batch: Batch) -> Step:
+        """Swaps, promotes, feeds the tokens, writes the cache, samples."""
+        start_s = time.perf_counter()
+        entries, logits = self.forward(batch)
+        token_ids = np.full(len(batch.requests), -1, np.int64)
+        if len(entries):
+            token_ids[entries] = sample(logits, [batch.requests[entry] for entry in entries.tolist()])
+        elif self.decoder.device.type == "cuda":
+            torch.cuda.synchronize(self.decoder.device)
+        return Step(time.perf_counter() - start_s, token_ids)
+
+    @torch.inference_mode()
+    def forward(self, batch: Batch) -> tuple[Ints, torch.Tensor]:
+        """Entries that sample, [s], and their logits, [s, vocab]; the cache is written."""
+        self.storage.swap_out(batch.swap_out)
+        self.storage.swap_in(batch.swap_in)
+        for promotion in batch.promotions:
+            self.attention.promote(promotion)
+        if not len(batch.requests):
+            return np.empty(0, np.int64), torch.empty(0, self.decoder.config.vocab_size)
+        layout = lay_out(batch, self.storage)
+        self.attention.begin(layout)
+        x = self.decoder.forward(layout.token_ids, layout.positions, self.attention)
+        return layout.entries[batch.samples[layout.entries]], self.decoder.logits(x.index_select(0, layout.last))

@@ -1,0 +1,30 @@
+"""Runs a batch by computation alone: no tokens, and the time that a cost model says."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aptsched.support.constant import constant
+from aptsched.support.flags import all_of
+from engine.simulator.work import CostModel, work_of
+from engine.state.batch import Batch, Step
+
+TOKEN_ID = 0  # of every token made: requests end by their number of tokens
+
+
+class ComputedExecutor:
+    """The executor of a loop under a `VirtualClock`.
+
+    Parameters
+    ----------
+    cost : CostModel
+    """
+
+    def __init__(self, cost: CostModel) -> None:
+        self.cost = cost
+
+    def run(self, batch: Batch) -> Step:
+        """Says how long the batch takes; entries that sample get token 0."""
+        samples = batch.samples
+        token_ids = constant(TOKEN_ID, len(samples)) if all_of(samples) else np.where(samples, TOKEN_ID, -1)
+        return Step(float(self.cost.seconds(work_of(batch))), token_ids)

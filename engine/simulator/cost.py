@@ -1,0 +1,189 @@
+"""The cost of an iteration: passes through the model, hidden states rebuilt, blocks moved; what is believed of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aptsched.scheduling.forms import BLOCK_SIZE
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support import checks
+from aptsched.support.errors import InputError
+from engine.calibration.foreign import check_simulation
+from engine.calibration.measure import Calibration, load, nonnegative
+from engine.simulator.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
+from engine.simulator.gpus import GPU
+from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
+from engine.simulator.shapes import ModelShape
+from engine.simulator.work import Amount, CostModel, Work
+
+TYPICAL_PREFILL = 1024  # tokens over which what is believed of a token is taken
+TYPICAL_CONTEXT = 4096
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of an iteration.
+
+    Parameters
+    ----------
+    passes : CostModel
+        Prefill and decode with a KV cache.
+    rebuild_s_per_token : float
+        For each cached token in hidden form, and for each token promoted: both are the K and V projections.
+    swap_s_per_block : float
+        For each block that moves between GPU and host; nothing overlaps it.
+    source : str
+        Where the figures come from, in words.
+    notices : tuple of str
+        What is to be said of a calibration that they come from.
+    """
+
+    passes: CostModel
+    rebuild_s_per_token: float
+    swap_s_per_block: float
+    source: str
+    notices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("rebuild_s_per_token", "swap_s_per_block"):
+            checks.seconds(name, getattr(self, name))
+
+    def seconds(self, work: Work) -> Amount:
+        """Seconds of each iteration."""
+        return (
+            self.passes.seconds(work)
+            + self.rebuild_s_per_token * (work.hidden_tokens + work.promoted_tokens)
+            + self.swap_s_per_block * work.swapped_blocks
+        )
+
+    def with_rho(self, rho_s_per_block: float, block_size: int = BLOCK_SIZE) -> Cost:
+        """The same with another time of execution for a block of hidden states; what is believed is set apart."""
+        checks.seconds("executed_rho", rho_s_per_block)
+        return replace(self, rebuild_s_per_token=rho_s_per_block / block_size)
+
+
+def by_fits(shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> Cost:
+    """Published fits: DistServe's of OPT on A100; OPT-30B, of which none is published, by the roofline.
+
+    The fits were measured on A100-80GB and are taken as they are for A100-40GB too, whose memory is slower by a
+    quarter. Rebuilding and swapping are not in the fits: they are computed.
+
+    Raises
+    ------
+    InputError
+        Nothing is published for this model on this GPU.
+    """
+    known = DISTSERVE.get((shape.name, num_gpus))
+    if not gpu.name.startswith("a100-") or (known is None and shape.name != "opt-30b"):
+        accepted = ", ".join(f"{name} on {n}" for name, n in DISTSERVE)
+        raise InputError(
+            f"cost: no fits are published for {shape.name} on {num_gpus} x {gpu.name}; {accepted} x A100 are, and "
+            "opt-30b there by roofline; --cost roofline takes any"
+        )
+    if known is None:
+        return by_roofline(shape, gpu, num_gpus, block_size)
+    source = f"fits of DistServe (OSDI 2024) of {shape.name} on {num_gpus} x {MEASURED_ON}"
+    if gpu.name != MEASURED_ON:
+        source += f", taken as they are for {gpu.name}"
+    return Cost(
+        known,
+        *_computed(shape, gpu, num_gpus, block_size),
+        f"{source}; rebuilding and swapping by roofline of {gpu.name}",
+    )
+
+
+def by_roofline(
+    shape: ModelShape,
+    gpu: GPU,
+    num_gpus: int = 1,
+    block_size: int = BLOCK_SIZE,
+    efficiency: Efficiency | None = None,
+) -> Cost:
+    """The roofline of the shape on that GPU."""
+    passes = roofline(shape, gpu, num_gpus, efficiency)
+    computed = _computed(shape, gpu, num_gpus, block_size, efficiency)
+    return Cost(passes, *computed, f"roofline of {shape.name} on {num_gpus} x {gpu.name}")
+
+
+def _computed(
+    shape: ModelShape, gpu: GPU, num_gpus: int, block_size: int, efficiency: Efficiency | None = None
+) -> tuple[float, float]:
+    return (
+        rebuild_s_per_token(shape, gpu, num_gpus, efficiency),
+        swap_s_per_block(shape, gpu, num_gpus, block_size, efficiency),
+    )
+
+
+def by_profile(calibration: Calibration) -> Cost:
+    """What `aptsched calibrate` measured of our own engine: prefill and decode each fitted on their own.
+
+    The points are those of the file; the fits have the form of the published ones, weighted so that all points count
+    by their relative error.
+
+    Raises
+    ------
+    InputError
+        The file has no prefill or no decode.
+    """
+    plain = [point for point in calibration.points if not point.num_hidden_kv_blocks]
+    prefill = [(p.num_tokens, p.num_tokens**2, p.seconds) for p in plain if not p.num_context_tokens]
+    decode = [(p.num_context_tokens, p.num_tokens, p.seconds) for p in plain if p.num_context_tokens]
+    hidden = [(p.num_context_tokens, p.extra_s) for p in calibration.points if p.num_hidden_kv_blocks]
+    if not prefill or not decode:
+        raise InputError("cost: a calibration without prefills or without decodes is not accepted; one with both is")
+    squares = sum(tokens**2 for tokens, _ in hidden)
+    rebuild_s = max(0.0, sum(tokens * extra_s for tokens, extra_s in hidden) / squares) if squares else 0.0
+    source = f"calibration of {calibration.model} in {calibration.dtype} on {calibration.device}"
+    return Cost(FittedCost(_line(prefill), _line(decode)), rebuild_s, calibration.swap_s_per_block, source)
+
+
+def _line(points: list[tuple[int, int, float]]) -> Line:
+    rows = [[1 / seconds, first / seconds, second / seconds] for first, second, seconds in points]
+    return Line(*nonnegative(rows, [1.0] * len(rows)))
+
+
+def find_cost(
+    kind: str | None,
+    shape: ModelShape,
+    gpu: GPU,
+    num_gpus: int = 1,
+    block_size: int = BLOCK_SIZE,
+    *,
+    foreign: bool = False,
+) -> Cost:
+    """The cost by name: "fits", "roofline" or a calibration file; None takes fits where they are published.
+
+    Raises
+    ------
+    InputError
+        As in `by_fits`, or the file is no calibration, or one of another model, which only `foreign` takes.
+    """
+    if kind is None:
+        published = gpu.name.startswith("a100-") and (shape.name, num_gpus) in DISTSERVE
+        kind = "fits" if published else "roofline"
+    if kind == "fits":
+        return by_fits(shape, gpu, num_gpus, block_size)
+    if kind == "roofline":
+        return by_roofline(shape, gpu, num_gpus, block_size)
+    if not Path(kind).exists():
+        raise InputError(f"cost: {kind!r} is not known; fits, roofline or a file of `aptsched calibrate` are accepted")
+    measured = load(kind)
+    return replace(
+        by_profile(measured), notices=tuple(check_simulation(measured, shape.name, gpu.name, num_gpus, foreign=foreign))
+    )
+
+
+def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int = BLOCK_SIZE) -> IterationTime:
+    """What a policy may believe: the cost as one line, through a lone decode and a typical prefill.
+
+    Parameters
+    ----------
+    rho_s_per_block : float, optional
+        Believed in place of what execution takes.
+    """
+    fixed_s = float(cost.seconds(Work(decode_seqs=1)))
+    prefill_s = float(cost.seconds(Work(prefill_tokens=TYPICAL_PREFILL, prefill_squares=TYPICAL_PREFILL**2)))
+    context_s = float(cost.seconds(Work(decode_seqs=1, context_tokens=TYPICAL_CONTEXT))) - fixed_s
+    rho = block_size * cost.rebuild_s_per_token if rho_s_per_block is None else rho_s_per_block
+    return IterationTime(fixed_s, max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL, context_s / TYPICAL_CONTEXT, rho)

@@ -1,0 +1,1 @@
+"""Requests, blocks and the pool: what is held while requests are served."""

@@ -1,0 +1,112 @@
+"""What an executor gets, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from aptsched.support.checks import Bools, Ints
+from engine.state.request import Request
+
+
+@dataclass(frozen=True, eq=False)
+class Promotion:
+    """A request whose hidden states become K and V.
+
+    Attributes
+    ----------
+    request : Request
+    num_cached : int
+        Tokens to be converted.
+    hidden_blocks, kv_blocks : int array
+        Where they lie, in order, and where they go. Some blocks are in both: all hidden states of a layer are read
+        before its K and V are written.
+    """
+
+    request: Request
+    num_cached: int
+    hidden_blocks: Ints
+    kv_blocks: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Blocks that are copied between the pool and the host.
+
+    Attributes
+    ----------
+    source, target : int array, [c]
+        Block source[i] of one side goes to block target[i] of the other.
+    """
+
+    source: Ints
+    target: Ints
+
+
+NO_COPIES = Copies(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(eq=False)
+class Batch:
+    """One iteration, with all blocks allocated.
+
+    Attributes
+    ----------
+    requests : sequence of Request, [b]
+    start : int array, [b]
+        Tokens cached before: the position of the first token fed.
+    num_tokens : int array, [b]
+        Tokens fed.
+    form : int array, [b]
+        KV or hidden.
+    block_table : int array, [b, most blocks of any]
+        Blocks of each request in order, enough for start + num_tokens; -1 beyond its last.
+    samples : bool array, [b]
+        Whether all tokens known are cached afterwards, so that the entry yields the next token.
+    promotions : sequence of Promotion
+        Made before the entries run; a promoted request may be one of them.
+    swap_out, swap_in : Copies
+        From the pool to the host, and then from there to the pool, before all else. Blocks that are left may be
+        written at once by what comes after.
+    """
+
+    requests: Sequence[Request]
+    start: Ints
+    num_tokens: Ints
+    form: Ints
+    block_table: Ints
+    samples: Bools
+    promotions: Sequence[Promotion] = ()
+    swap_out: Copies = NO_COPIES
+    swap_in: Copies = NO_COPIES
+
+    @property
+    def num_swapped_blocks(self) -> int:
+        """Blocks copied between the pool and the host, in both directions."""
+        return len(self.swap_out.source) + len(self.swap_in.source)
+
+
+@dataclass(eq=False)
+class Step:
+    """What an iteration gave.
+
+    Attributes
+    ----------
+    duration_s : float
+    token_ids : int array, [b]
+        The next token of each entry that samples; -1 elsewhere.
+    """
+
+    duration_s: float
+    token_ids: Ints
+
+
+class Executor(Protocol):
+    """Runs a batch."""
+
+    def run(self, batch: Batch) -> Step:
+        """Swaps, promotes, feeds the tokens, writes the cache, samples."""
+        ...

@@ -1,0 +1,219 @@
+"""The blocks of the cache, and those on the host: who has which, and never more than there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.scheduling.forms import HIDDEN, KV, NONE, CacheShape
+from aptsched.scheduling.plan import Plan
+from aptsched.support.checks import Ints
+from aptsched.support.flags import count_of
+from engine.state.batch import NO_COPIES, Batch, Copies, Promotion
+from engine.state.blocks import Blocks, all_equal, check_counts, fitting
+from engine.state.request_table import RequestTable
+
+FIRST_SLOTS = 64  # doubled whenever they run out
+NO_SLOT = 0  # of a request that has no cache; its counts stay 0
+
+
+@dataclass(eq=False)
+class Applied:
+    """What a plan came to.
+
+    Attributes
+    ----------
+    batch : Batch
+    row : int array, [b]
+        Row of each entry of the batch: those of the plan that fit, in its order.
+    promoted, swapped_out, swapped_in : int array
+        Rows whose promotion or swap fit.
+    """
+
+    batch: Batch
+    row: Ints
+    promoted: Ints
+    swapped_out: Ints
+    swapped_in: Ints
+
+
+class BlockPool:
+    """Blocks of a fixed number of bytes, given out to requests in KV or hidden form; with more of them on the host.
+
+    A request that has a cache has a slot, a row of both block tables: its blocks are all in the pool or, swapped out,
+    all on the host. After `apply` the counts are those that hold once the batch has run.
+
+    Parameters
+    ----------
+    num_blocks : int
+    cache : CacheShape
+    num_host_blocks : int
+        For requests that are swapped out.
+
+    Attributes
+    ----------
+    device, host : Blocks
+    num_cached, form : int array, [slots]
+        Tokens cached and their `CacheForm`, in the pool or on the host.
+
+    Raises
+    ------
+    InputError
+        num_blocks is below 1, num_host_blocks below 0, or one of them above `MAX_BLOCKS`.
+    """
+
+    def __init__(self, num_blocks: int, cache: CacheShape, num_host_blocks: int = 0) -> None:
+        check_counts(num_blocks, num_host_blocks)
+        self.num_blocks, self.num_host_blocks, self.cache = num_blocks, num_host_blocks, cache
+        self.device, self.host = (Blocks(count, FIRST_SLOTS) for count in (num_blocks, num_host_blocks))
+        self.num_cached, self.form = np.zeros((2, FIRST_SLOTS), np.int64)
+
+    @property
+    def free_blocks(self) -> int:
+        """Blocks of the pool that nobody holds."""
+        return self.device.free_blocks
+
+    @property
+    def hidden_blocks(self) -> int:
+        """Blocks of the pool in hidden form."""
+        hidden = (self.form == HIDDEN).nonzero()[0]
+        return int(np.add.reduce(self.device.num_held.take(hidden))) if len(hidden) else 0
+
+    @property
+    def max_request_tokens(self) -> int:
+        """Most tokens of one request that all blocks can hold, in the form that takes fewest."""
+        return self.num_blocks * self.cache.tokens_per_block(HIDDEN if self.cache.offers_hidden else KV)
+
+    def apply(self, plan: Plan, table: RequestTable) -> Applied:
+        """Carries out a legal plan; changes the pool and the slots of the table.
+
+        Rejections free blocks first, then preemptions, then swaps to the host; then swaps from there, promotions and
+        entries, in order, take what they need. What does not fit is left out, and later ones are still tried: who
+        cannot be swapped out keeps its blocks, who cannot be swapped in does not run, and a promotion left out stays
+        hidden, and its entry runs on in hidden form.
+        """
+        self.release(plan.reject, table)
+        self.release(plan.preempt, table)
+        swapped_out, out = self._swap(plan.swap_out, table, self.device, self.host)
+        swapped_in, back = self._swap(plan.swap_in, table, self.host, self.device)
+        # Who is not swapped in needs at least as many blocks below, and fits there no better.
+        promoted, promotions = self._promote(plan.promote, table)
+        row, batch = self._admit(plan, table, promotions, out, back)
+        return Applied(batch, row, promoted, swapped_out, swapped_in)
+
+    def release(self, rows: Ints, table: RequestTable) -> None:
+        """Takes the cache away from those of the rows that have one, in the pool or on the host."""
+        if not len(rows):
+            return
+        slot = table.slot[rows]
+        slot = slot[slot != NO_SLOT]
+        if not len(slot):
+            return
+        self.device.take_back(slot)
+        if self.host.free_blocks < self.num_host_blocks:
+            self.host.take_back(slot)
+        self.num_cached[slot] = self.form[slot] = 0
+        table.slot[rows] = NO_SLOT
+
+    def _swap(self, rows: Ints, table: RequestTable, source: Blocks, target: Blocks) -> tuple[Ints, Copies]:
+        """Moves the blocks of those of the rows that fit. Returns these rows, and what is to be copied."""
+        if not len(rows):
+            return rows, NO_COPIES
+        slot = table.slot[rows]
+        need = source.num_held[slot]
+        fits = fitting(need, target.free_blocks)
+        rows, slot, need = rows[fits], slot[fits], need[fits]
+        blocks = source.held_by(slot)
+        source.take_back(slot)
+        target.give(slot, need)
+        return rows, Copies(blocks, target.held_by(slot))
+
+    def _promote(self, rows: Ints, table: RequestTable) -> tuple[Ints, list[Promotion]]:
+        """Turns hidden requests into KV in place: the difference of blocks is all that has to be free."""
+        if not len(rows):
+            return rows, []
+        slot = table.slot[rows]
+        need = self.cache.blocks(self.num_cached[slot], KV) - self.device.num_held[slot]
+        fits = fitting(need, self.free_blocks)
+        rows, slot, need = rows[fits], slot[fits], need[fits]
+        held = self.device.num_held[slot]
+        self.device.give(slot, need)
+        self.form[slot] = KV
+        return rows, [
+            Promotion(
+                request=table.request[row],
+                num_cached=int(self.num_cached[of]),
+                hidden_blocks=self.device.table[of, :hidden].copy(),
+                kv_blocks=self.device.table[of, : self.device.num_held[of]].copy(),
+            )
+            for row, of, hidden in zip(rows.tolist(), slot.tolist(), held.tolist(), strict=True)
+        ]
+
+    def _admit(
+        self, plan: Plan, table: RequestTable, promotions: list[Promotion], out: Copies, back: Copies
+    ) -> tuple[Ints, Batch]:
+        """Gives the entries that fit their blocks. Returns their rows, and the batch with what goes before it."""
+        row, num_tokens = plan.request, plan.num_tokens
+        slot = table.slot.take(row)
+        own, start, held = self.form.take(slot), self.num_cached.take(slot), self.device.num_held.take(slot)
+        opens = np.count_nonzero(own) < len(own)
+        form = np.where(own == NONE, plan.form, own) if opens else own
+        stop = start + num_tokens
+        grown = self.cache.blocks_by_form(stop, form)
+        need = grown - held
+        if np.add.reduce(need) > self.free_blocks:
+            fits = fitting(need, self.free_blocks)
+            row, num_tokens, slot, form, start, stop, grown, need = (
+                array[fits] for array in (row, num_tokens, slot, form, start, stop, grown, need)
+            )
+        most = int(grown[grown.argmax()]) if len(grown) else 0
+        if opens:
+            new = slot == NO_SLOT
+            slot[new] = self._open(count_of(new))
+            table.slot[row] = slot
+            self.form[slot] = form
+        self.device.give(slot, need)
+        self.num_cached[slot] = stop
+        return row, Batch(
+            requests=table.request.take(row).tolist(),
+            start=start,
+            num_tokens=num_tokens,
+            form=form,
+            block_table=self.device.table.take(slot, axis=0)[:, :most],
+            samples=stop == table.num_tokens.take(row),
+            promotions=promotions,
+            swap_out=out,
+            swap_in=back,
+        )
+
+    def _open(self, count: int) -> Ints:
+        """So many slots that hold nothing."""
+        free = np.flatnonzero(self.form == NONE)[1:]  # the first is NO_SLOT
+        while len(free) < count:
+            self.device.double_slots()
+            self.host.double_slots()
+            self.num_cached, self.form = (
+                np.concatenate([counts, np.zeros_like(counts)]) for counts in (self.num_cached, self.form)
+            )
+            free = np.flatnonzero(self.form == NONE)[1:]
+        return free[:count]
+
+    def check_integrity(self) -> None:
+        """Every block is free or held exactly once, and the counts and tables agree, on both sides.
+
+        Raises
+        ------
+        AssertionError
+            Names what is wrong.
+        """
+        self.device.check_integrity()
+        self.host.check_integrity()
+        hidden = self.form == HIDDEN
+        assert self.cache.offers_hidden or not hidden.any(), f"slot {hidden.argmax()} is hidden; only KV is offered"
+        both = (self.device.num_held > 0) & (self.host.num_held > 0)
+        assert not both.any(), f"slot {both.argmax()} holds blocks in the pool and on the host"
+        expected = self.cache.blocks_by_form(self.num_cached, self.form)
+        all_equal("num_held", self.device.num_held + self.host.num_held, "blocks of num_cached and form", expected)
+        all_equal("has tokens cached", self.num_cached > 0, "has a form", self.form != NONE)
+        assert self.form[NO_SLOT] == NONE, f"slot {NO_SLOT}: form {self.form[NO_SLOT]}; it stays empty"

@@ -1,0 +1,150 @@
+"""Traces for a run: from a file or a built-in workload, at one request rate or several."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.support.errors import InputError
+from aptsched.workload import generate, ranges, read_trace
+from aptsched.workload.arrivals import gamma_arrivals
+from aptsched.workload.synthetic import WORKLOADS
+from aptsched.workload.trace import Trace
+
+DEFAULT_REQUESTS = 100
+MAX_REQUESTS = 10_000_000
+MAX_RATE_PER_S = 1e9  # beyond, requests arrive at the same time
+LENGTHS_ALONE = "The trace has lengths alone: arrivals are drawn"
+ROWS = 1  # a stream of the seed apart from that of the arrivals
+DEFAULT_RATE_PER_S, DEFAULT_CV = 3.0, 1.0  # of a trace that has lengths alone
+
+
+@dataclass(frozen=True)
+class ArrivalSource:
+    """Where the requests of a run come from.
+
+    Attributes
+    ----------
+    trace, workload : str or None
+        A trace file, or the name of a built-in workload: one of the two.
+    num_requests : int or None
+        Of a file with arrivals its first rows, in the file's own order; of one with lengths alone so many drawn by
+        the seed, each once where there are enough. None for the caller's default, or all of a shorter file.
+    cv : float or None
+        Coefficient of variation of the gaps between arrivals; None for the default.
+    seed : int
+    """
+
+    trace: str | None = None
+    workload: str | None = None
+    num_requests: int | None = None
+    cv: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.trace is None) == (self.workload is None):
+            given = "neither is given" if self.trace is None else "both are given"
+            raise InputError(f"trace, workload: {given}; one of them is accepted")
+        if self.seed < 0:
+            raise InputError(f"seed: {self.seed} is not accepted; a whole number of at least 0 is")
+        if self.num_requests is not None:
+            ranges.whole("num_requests", self.num_requests, MAX_REQUESTS)
+
+
+def traces(
+    source: ArrivalSource, rates_per_s: Sequence[float] = (), default: int | None = DEFAULT_REQUESTS
+) -> Iterator[tuple[float, Trace]]:
+    """A trace for each rate, with its rate: the same requests, and the same arrivals drawn out.
+
+    Without rates it is one, at the default rate of the workload, or the file's own.
+
+    Parameters
+    ----------
+    source : ArrivalSource
+        A file with arrivals is read no further than its requests.
+    rates_per_s : sequence of float
+    default : int or None
+        Requests where the source does not say how many; None for all of a file.
+
+    Raises
+    ------
+    InputError
+        A bad trace, or an option out of range.
+    """
+    if source.workload is not None:
+        yield from generated(source, source.num_requests or default or DEFAULT_REQUESTS, rates_per_s)
+        return
+    read = read_source(source, default)
+    if read.arrived_at_s is None:
+        count = source.num_requests or min(default or len(read), len(read))
+        yield from with_drawn_arrivals(source, read, count, rates_per_s)
+        return
+    yield from drawn_out(read, rates_per_s)
+
+
+def read_source(source: ArrivalSource, default: int | None) -> Trace:
+    """The file of a source: of one with arrivals the first rows, of lengths alone all."""
+    assert source.trace is not None
+    wanted = source.num_requests
+    read = read_trace(source.trace, wanted or (None if default is None else default + 1))
+    if read.arrived_at_s is None:
+        return read
+    if source.cv is not None:
+        raise InputError("cv: the trace has arrivals; nothing is accepted here")
+    if wanted is not None and wanted > len(read):
+        raise InputError(f"num_requests: {wanted} is not accepted; the trace has {len(read)}, up to that is")
+    if wanted is None and default is not None and len(read) > default:
+        said = (
+            f"The trace has more than {default} requests, of which the first are served; --num-requests says how many."
+        )
+        return read.rows(slice(default)).with_notice(said)
+    return read
+
+
+def generated(
+    source: ArrivalSource, num_requests: int, rates_per_s: Sequence[float] = ()
+) -> Iterator[tuple[float, Trace]]:
+    """So many requests of a built-in workload at each rate."""
+    assert source.workload is not None
+    known = WORKLOADS.get(source.workload)
+    for rate in checked_rates(rates_per_s) or [DEFAULT_RATE_PER_S if known is None else known.rate_per_s]:
+        rng = np.random.default_rng(source.seed)
+        yield rate, generate(source.workload, num_requests, rng, rate, source.cv)
+
+
+def with_drawn_arrivals(
+    source: ArrivalSource, lengths: Trace, num_requests: int, rates_per_s: Sequence[float] = ()
+) -> Iterator[tuple[float, Trace]]:
+    """So many requests with the lengths of a file, at each rate: rows and arrivals are drawn by the seed.
+
+    All rows are taken in their order; fewer are drawn without replacement, more with it.
+    """
+    cv = DEFAULT_CV if source.cv is None else source.cv
+    said, total = f"{LENGTHS_ALONE} by the seed (coefficient of variation {cv:g})", len(lengths)
+    if num_requests != total:
+        rng = np.random.default_rng([source.seed, ROWS])
+        lengths = lengths.rows(rng.choice(total, num_requests, replace=num_requests > total))
+        said += f", and so are the rows, of {total}" + (", some of them several times" if num_requests > total else "")
+    for rate in checked_rates(rates_per_s) or [DEFAULT_RATE_PER_S]:
+        arrived = gamma_arrivals(num_requests, rate, cv, np.random.default_rng(source.seed))
+        yield rate, dataclasses.replace(lengths.with_notice(f"{said}."), arrived_at_s=arrived)
+
+
+def drawn_out(trace: Trace, rates_per_s: Sequence[float] = ()) -> Iterator[tuple[float, Trace]]:
+    """The arrivals of a file, all gaps longer or shorter by the same factor; the first request at 0."""
+    assert trace.arrived_at_s is not None
+    since = trace.arrived_at_s - trace.arrived_at_s[0]
+    own = (len(trace) - 1) / since[-1] if since[-1] * MAX_RATE_PER_S > len(trace) else float("nan")
+    if rates_per_s and np.isnan(own):
+        raise InputError("rate: all requests of the trace arrive at the same time; nothing is accepted here")
+    for rate in checked_rates(rates_per_s) or [own]:
+        factor = own / rate if rates_per_s else 1.0
+        yield float(rate), dataclasses.replace(trace, arrived_at_s=since * factor)
+
+
+def checked_rates(rates_per_s: Sequence[float]) -> list[float]:
+    """The rates, each seen to be in range."""
+    return [ranges.number("rate", rate, 1e-6, 1e6) for rate in rates_per_s]

@@ -1,0 +1,158 @@
+"""Runs of the serving study on several CPU cores: each run is served whole in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from aptsched.support import beside, interrupts
+from engine.study.crew import Worker
+from engine.study.replay import Replay
+from engine.study.serving import FailedRun, NamedPolicy, ServedRun, Server, attempt
+
+POLL_S = 0.2  # between two looks at how far all are
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One policy on one replay; all of it can be pickled."""
+
+    policy: NamedPolicy
+    replay: Replay
+    server: Server
+    certificates: str | os.PathLike[str] | None = None
+
+    def attempt(self, progress: Callable[[int], None]) -> tuple[ServedRun | FailedRun | None, bool]:
+        """Serves it here; `progress` is told how many of its requests have ended."""
+
+        def watch(policy: str, replay: Replay, num_ended: int) -> None:
+            progress(num_ended)
+
+        return attempt(self.policy, self.replay, self.server, self.certificates, watch)
+
+    def failed(self, reason: str) -> FailedRun:
+        """What there is of it where its process came to an end."""
+        if self.certificates is not None:
+            beside.remove_stale(Path(self.certificates).parent)
+        return FailedRun(self.policy.name, self.replay.rate_per_s, f"policy {self.policy.name}: {reason}")
+
+
+def serve_tasks(
+    tasks: Sequence[Task], num_jobs: int, progress: Callable[[int], None] = lambda num_ended: None
+) -> Iterator[ServedRun | FailedRun]:
+    """The runs in the order of the tasks, whatever the number of processes; after Ctrl-C those that are there.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    num_jobs : int
+        Most processes; 1 serves in this one.
+    progress : callable
+        Told now and then how many requests of all tasks have ended.
+
+    Notes
+    -----
+    What one run does to its process is no other run's: where a process ends, its run has failed, and another one takes
+    its place. All processes end with this one, however that ends.
+    """
+    if num_jobs == 1 or len(tasks) == 1:
+        yield from _here(tasks, progress)
+        return
+    crew = _Crew(tasks, min(num_jobs, len(tasks)), progress)
+    crew.serve()
+    for number in sorted(crew.results):
+        yield crew.results[number]
+    if crew.error is not None:
+        raise crew.error
+
+
+def _here(tasks: Sequence[Task], progress: Callable[[int], None]) -> Iterator[ServedRun | FailedRun]:
+    before = 0
+    for task in tasks:
+
+        def watch(num_ended: int, before: int = before) -> None:
+            progress(before + num_ended)
+
+        run, stopped = task.attempt(watch)
+        if run is not None:
+            yield run
+        if stopped:
+            return
+        before += len(task.replay)
+
+
+class _Crew:
+    """Processes that serve tasks, each one after the other."""
+
+    def __init__(self, tasks: Sequence[Task], num_workers: int, progress: Callable[[int], None]) -> None:
+        self._tasks, self._num_workers, self._progress = tasks, num_workers, progress
+        self._left = deque(range(len(tasks)))
+        self._busy: dict[Worker, int] = {}  # and the number of its task
+        self._idle: list[Worker] = []
+        self._num_ended = [0] * len(tasks)
+        self.results: dict[int, ServedRun | FailedRun] = {}
+        self.error: Exception | None = None  # of our own code: not what comes of a policy
+
+    def serve(self) -> None:
+        """Until all have been served; after Ctrl-C until those that are under way have ended, which then end soon.
+
+        After Ctrl-C once more it ends at once.
+        """
+        with contextlib.suppress(KeyboardInterrupt), interrupts.held() as hold:
+            try:
+                self._serve(hold)
+            finally:
+                for worker in self._idle:
+                    worker.end(idle=True)
+                for worker in self._busy:
+                    worker.end(idle=False)
+
+    def _serve(self, hold: interrupts.Hold) -> None:
+        stopped = False
+        while self._left or self._busy:
+            self._hand_out()
+            try:
+                with hold:
+                    ready = wait([worker.connection for worker in self._busy], POLL_S)
+            except KeyboardInterrupt:
+                if stopped:
+                    raise
+                stopped = True
+                self._left.clear()
+                for worker in self._busy:
+                    worker.interrupt()
+                continue
+            for worker in [worker for worker in self._busy if worker.connection in ready]:
+                self._hear(worker)
+            self._progress(sum(self._num_ended))
+
+    def _hand_out(self) -> None:
+        while self._left and (self._idle or len(self._busy) < self._num_workers):
+            worker = self._idle.pop() if self._idle else Worker()
+            number = self._left.popleft()
+            self._busy[worker] = number
+            worker.give(self._tasks[number])
+
+    def _hear(self, worker: Worker) -> None:
+        number = self._busy[worker]
+        try:
+            said = worker.receive()
+        except EOFError:
+            del self._busy[worker]
+            self.results[number] = self._tasks[number].failed(f"its process {worker.end(idle=False)}")
+            return
+        if isinstance(said, int):
+            self._num_ended[number] = said
+            return
+        self._idle.append(worker)
+        del self._busy[worker]
+        if isinstance(said, Exception):
+            self.error = self.error or said
+        elif said[0] is not None:
+            self.results[number] = said[0]
+            self._num_ended[number] = len(self._tasks[number].replay)

@@ -1,0 +1,118 @@
+"""A real model on a real clock, as the serving study needs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
+from engine.calibration import measure
+from engine.calibration.measure import Calibration
+from engine.loop.clock import WallClock
+from engine.loop.limits import Limits
+from engine.models.model import Model
+from engine.runner.cache_storage import block_bytes
+from engine.runner.torch_executor import TorchExecutor
+from engine.study.replay import Replay
+from engine.study.serving import FailedRun, NamedPolicy, Server, attempt
+
+THREADS_PER_CPU = 16  # more gain nothing, and very many end the process within OpenMP
+
+
+def set_threads(num_threads: int | None) -> None:
+    """Let torch use so many threads; None leaves what it uses."""
+    if num_threads is None:
+        return
+    most = THREADS_PER_CPU * (os.cpu_count() or 1)
+    if not 1 <= num_threads <= most:
+        accepted = f"1 to {most}, {THREADS_PER_CPU} for each CPU, are"
+        raise InputError(f"threads: {shown(num_threads)} is not accepted; {accepted}")
+    torch.set_num_threads(num_threads)
+
+
+def live_server(
+    model: Model,
+    num_blocks: int,
+    limits: Limits,
+    times: IterationTime,
+    num_host_blocks: int = 0,
+    calibrated: bool = False,
+) -> Server:
+    """A model, the memory of its cache, and wall-clock time; whether its times were measured.
+
+    Raises
+    ------
+    InputError
+        There is no memory for so many blocks.
+    """
+    executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
+    limits = dataclasses.replace(limits, max_context=model.config.max_positions)
+    return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times, num_host_blocks, calibrated)
+
+
+def calibrated(
+    model: Model, progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None
+) -> Calibration:
+    """Measure the model, in memory of its own that is free again afterwards."""
+    cache = CacheShape(model.config.cache_ratio)
+    num_blocks = max(
+        *(cache.blocks(count, CacheForm.KV) for count in measure.PREFILLS),
+        *(size * cache.blocks(cached + 1, CacheForm.KV) for size, cached in measure.DECODES),
+    )
+    names = (model.name, str(model.decoder.device), model.dtype)
+    executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=measure.SWAPPED)
+    return measure.calibrate(executor, cache, num_blocks, model.config.max_positions, names, measure.SWAPPED, progress)
+
+
+def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> dict[str, str]:
+    """Serve one request with each policy, two tokens of it, so that no run pays for what happens once.
+
+    Returns
+    -------
+    dict
+        Policies that failed at that, and why.
+    """
+    first = dataclasses.replace(
+        replay,
+        arrived_at_s=replay.arrived_at_s[:1] * 0,
+        num_prompt_tokens=replay.num_prompt_tokens[:1].clip(max=64),
+        num_output_tokens=replay.num_output_tokens[:1].clip(max=2),
+    )
+    failed = {}
+    for policy in policies:
+        run, stopped = attempt(policy, first, server)
+        if stopped:
+            raise KeyboardInterrupt
+        if isinstance(run, FailedRun):
+            failed[policy.name] = run.reason
+    return failed
+
+
+def describe(model: Model, server: Server, measured: Calibration | None) -> dict[str, Any]:
+    """Model, cache and times of a run as plain values, for its results."""
+    config = model.config
+    return {
+        "model": {
+            "name": model.name,
+            "architecture": config.architecture,
+            "dtype": model.dtype,
+            "device": str(model.decoder.device),
+            "num_threads": torch.get_num_threads(),
+            "max_positions": config.max_positions,
+        },
+        "cache": {
+            "num_blocks": server.num_blocks,
+            "num_host_blocks": server.num_host_blocks,
+            "block_size": server.cache.block_size,
+            "block_bytes": block_bytes(config, model.decoder.dtype, server.cache.block_size),
+            "hidden_ratio": str(server.cache.ratio),
+        },
+        "times": {**dataclasses.asdict(server.times), "r_squared": None if measured is None else measured.r_squared},
+    }

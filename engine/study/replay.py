@@ -1,0 +1,137 @@
+"""The requests of a run: lengths and arrivals of a trace, prompts drawn from a seed, the same for every policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aptsched.scheduling.record import SLO
+from aptsched.support.checks import Floats, Ints
+from aptsched.workload import ranges
+from aptsched.workload.trace import Trace
+from engine.state.request import Request
+from engine.state.sampling_params import SamplingParams
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Requests to be served, as often as need be.
+
+    Attributes
+    ----------
+    arrived_at_s : float array, [r]
+        In order, on the clock of the run.
+    num_prompt_tokens, num_output_tokens : int array, [r]
+        At least 1 each. A request ends after its output tokens, whatever they are; no policy sees how many it will be.
+    slo : SLO
+    seed : int
+        Prompt i is drawn from (seed, i) alone.
+    vocab_size : int or None
+        Prompts are random tokens below that; None for a run that has no tokens.
+    max_context : int or None
+        Of the model: longer prompts are rejected, and not drawn.
+    num_clipped : int
+        Requests whose prompt or output was longer in the trace.
+    rate_per_s : float
+        Arrivals a second; nan where that cannot be said.
+    notices : tuple of str
+        A line each on what of the trace is not served as it stands there, those of the trace among them.
+    """
+
+    arrived_at_s: Floats
+    num_prompt_tokens: Ints
+    num_output_tokens: Ints
+    slo: SLO = field(default_factory=SLO)
+    seed: int = 0
+    vocab_size: int | None = None
+    max_context: int | None = None
+    num_clipped: int = 0
+    rate_per_s: float = float("nan")
+    notices: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of requests, r."""
+        return len(self.arrived_at_s)
+
+    @property
+    def last_arrival_s(self) -> float:
+        """When the last request arrives."""
+        return float(self.arrived_at_s[-1])
+
+    def requests(self) -> Iterator[Request]:
+        """The requests in order of arrival, each made when it is asked for."""
+        columns = (self.arrived_at_s.tolist(), self.num_prompt_tokens.tolist(), self.num_output_tokens.tolist())
+        for i, (arrived_at_s, num_prompt_tokens, num_output_tokens) in enumerate(zip(*columns, strict=True)):
+            params = SamplingParams(max_tokens=num_output_tokens, ignore_eos=True)
+            yield Request(i, arrived_at_s, num_prompt_tokens, params, self.slo, self._prompt(i, num_prompt_tokens))
+
+    def _prompt(self, i: int, num_tokens: int) -> Ints | None:
+        if self.vocab_size is None or (self.max_context is not None and num_tokens > self.max_context):
+            return None
+        return np.random.default_rng([self.seed, i]).integers(self.vocab_size, size=num_tokens)
+
+
+def replay(
+    trace: Trace,
+    slo: SLO,
+    rate_per_s: float,
+    seed: int = 0,
+    vocab_size: int | None = None,
+    max_prompt_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+) -> Replay:
+    """The requests of a trace that has arrivals.
+
+    Longer prompts and outputs are clipped. A request that generated nothing in the trace is served one token: a prefill
+    makes one.
+
+    Raises
+    ------
+    InputError
+        A limit below 1, or a seed below 0.
+    """
+    given = {"max_prompt_tokens": max_prompt_tokens, "max_output_tokens": max_output_tokens}
+    for name, most in given.items():
+        if most is not None:
+            ranges.whole(name, most)
+    assert trace.arrived_at_s is not None
+    prompts = np.minimum(trace.prompt_tokens, np.inf if max_prompt_tokens is None else max_prompt_tokens)
+    outputs = np.minimum(trace.output_tokens, np.inf if max_output_tokens is None else max_output_tokens)
+    clipped = (prompts < trace.prompt_tokens) | (outputs < trace.output_tokens)
+    return Replay(
+        arrived_at_s=trace.arrived_at_s,
+        num_prompt_tokens=prompts.astype(np.int64),
+        num_output_tokens=np.maximum(outputs, 1).astype(np.int64),
+        slo=slo,
+        seed=seed,
+        vocab_size=vocab_size,
+        num_clipped=int(clipped.sum()),
+        rate_per_s=rate_per_s,
+        notices=(*trace.notices, *_changes(trace, int(clipped.sum()))),
+    )
+
+
+def _changes(trace: Trace, num_clipped: int) -> Iterator[str]:
+    """What is not served as the trace has it."""
+    if num_clipped:
+        yield f"Of {len(trace)} requests {num_clipped} were clipped to the most tokens of prompt or output."
+    num_without = int((trace.output_tokens == 0).sum())
+    if num_without:
+        yield f"Of {len(trace)} requests {num_without} have no output tokens: such a request is served one."
+
+
+def beyond_context(replay: Replay, max_context: int) -> int:
+    """Requests whose prompt and output are longer together than the model's context: rejected, or cut at its end."""
+    return int(np.count_nonzero(replay.num_prompt_tokens + replay.num_output_tokens > max_context))
+
+
+def context_notices(replays: Sequence[Replay], max_context: int) -> list[str]:
+    """What is cut at the end of the model's context, of the most requests that a rate has."""
+    largest = max(replays, key=len)
+    beyond = beyond_context(largest, max_context)
+    if not beyond:
+        return []
+    counts = f"Of {len(largest)} requests {beyond} are longer than the context of {max_context} tokens"
+    return [f"{counts}: a prompt is rejected, an output ends there."]

@@ -1,0 +1,207 @@
+"""The serving study as programs read it: results.json, requests.csv, the logs of decisions, and plots.
+
+The schemas are described in docs/formats.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aptsched.metrics.latencies import latencies
+from aptsched.metrics.request_rows import as_csv
+from aptsched.metrics.service import LEVELS, highest_rate, summarise
+from aptsched.problem import certificate_log
+from aptsched.report import serving_plots
+from aptsched.report.document import as_json, known, machine, named_file, sealed, versions
+from aptsched.report.notices import merged
+from aptsched.report.serving_plots import AttainmentLine, MemoryPanel
+from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.support import files
+from engine.study import run_table
+from engine.study.replay import Replay
+from engine.study.serving import FailedRun, ServedRun
+
+SCHEMA, VERSION = "aptsched.run", 2
+FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
+PACKAGES = ("aptsched", "numpy", "torch")
+SCALES = np.geomspace(0.1, 10, 41)  # of both objectives
+USAGE = (
+    *("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "busy_s", "scheduling_s"),
+    *("kv_block_s", "hidden_block_s", "num_certified", "gap_mean", "gap_worst"),
+)
+
+
+def document(
+    runs: Sequence[ServedRun],
+    replays: Sequence[Replay],
+    options: dict[str, Any],
+    setup: dict[str, Any],
+    complete: bool,
+    notices: Sequence[str] = (),
+    failed: Sequence[FailedRun] = (),
+) -> dict[str, Any]:
+    """All but the records of each request, which are in requests.csv, and the certificates: `write` names the files.
+
+    Parameters
+    ----------
+    runs : sequence of ServedRun
+    replays : sequence of Replay
+    options, setup : dict
+        What was asked for, and what it came to: model, cache, times.
+    complete : bool
+        Whether all runs that were planned are there.
+    notices : sequence of str
+        Those of the command, beside those of the replays, of runs that left requests unfinished or whose iterations
+        were not as calibrated, and of runs that failed.
+    failed : sequence of FailedRun
+    """
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "options": options,
+        "versions": versions(PACKAGES),
+        "machine": machine(),
+        **setup,
+        "complete": complete,
+        "notices": list(merged(*(replay.notices for replay in replays), notices, run_table.notices(runs, failed))),
+        "replays": [_replay(replay) for replay in replays],
+        "summary": [_summary(run) for run in runs],
+        "holds": [_holds(name, runs) for name in run_table.names(runs)],
+        "rejected": _rejected(runs),
+        "failed": [asdict(run) | {"rate_per_s": known(run.rate_per_s)} for run in failed],
+        "timelines": [_timeline(run) for run in runs],
+        "files": [],
+    }
+
+
+def certificates_path(
+    directory: Path, policy: str, replay: Replay, replays: Sequence[Replay], kind: str = "plain"
+) -> Path | None:
+    """Where the decisions of a run go, by `certificate_log.file_name`; nowhere with the kind "none"."""
+    name = certificate_log.file_name(policy, replay.rate_per_s if len(replays) > 1 else None, kind)
+    return None if name is None else directory / name
+
+
+def write(
+    directory: Path, document: dict[str, Any], runs: Sequence[ServedRun], beside: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Write requests.csv, attainment.png, timeline.png, and last results.json, each whole.
+
+    Parameters
+    ----------
+    directory : Path
+        The logs of decisions are there already.
+    document : dict
+        Of these runs.
+    runs : sequence of ServedRun
+    beside : sequence of str
+        Names of other files there that belong to the results.
+
+    Returns
+    -------
+    dict
+        What results.json has: the document with the files that belong to it, and its digest.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written.
+    """
+    rows = as_csv((run.policy, run.rate_per_s, run.records) for run in runs)
+    files.write(directory / "requests.csv", rows)
+    files.write(directory / "attainment.png", _attainment(runs))
+    last = runs[-1].rate_per_s
+    shown = [run for run in runs if run.rate_per_s == last or math.isnan(last)]
+    files.write(directory / "timeline.png", serving_plots.memory_over_time([_memory(run) for run in shown]))
+    logs = [
+        named_file(directory, run.certificates.name, policy=run.policy, rate_per_s=known(run.rate_per_s))
+        for run in runs
+        if run.certificates is not None
+    ]
+    named = [named_file(directory, name) for name in ("requests.csv", *beside)]
+    written = sealed({**document, "files": [*named, *logs]})
+    files.write(directory / "results.json", as_json(written))
+    return written
+
+
+def _replay(replay: Replay) -> dict[str, Any]:
+    return {
+        "rate_per_s": known(replay.rate_per_s),
+        "num_requests": len(replay),
+        "num_clipped": replay.num_clipped,
+        "num_prompt_tokens": int(replay.num_prompt_tokens.sum()),
+        "num_output_tokens": int(replay.num_output_tokens.sum()),
+        "last_arrival_s": replay.last_arrival_s,
+        "slo": asdict(replay.slo),
+    }
+
+
+def _summary(run: ServedRun) -> dict[str, Any]:
+    metrics = {name: _plain(value) for name, value in asdict(summarise(run.records)).items() if name != "jain"}
+    usage = {name: getattr(run.usage, name) for name in USAGE}
+    shares = {name: known(getattr(run.usage, name)) for name in ("kv_share", "hidden_share", "scheduling_share")}
+    rate = {"policy": run.policy, "rate_per_s": known(run.rate_per_s)}
+    end = {"complete": run.complete, "reason": run.reason or None}
+    return {**rate, **end, **metrics, **usage, **shares, "num_blocks": run.usage.num_blocks, "pace": known(run.pace)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: known(number) for name, number in value.items()}
+    return known(value) if isinstance(value, float) else value
+
+
+def _holds(policy: str, runs: Sequence[ServedRun]) -> dict[str, Any]:
+    """The highest rate at which a policy holds each level; None where it does not at the lowest one."""
+    rates, shares = run_table.attained(runs, policy)
+    held = {f"{level:g}": known(highest_rate(rates, shares, level)) if rates else None for level in LEVELS}
+    return {"policy": policy, "rates_per_s": rates, "attained": shares, "highest_rate_per_s": held}
+
+
+def _rejected(runs: Sequence[ServedRun]) -> list[dict[str, Any]]:
+    return [
+        {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "request_id": r.request_id, "reason": r.reason}
+        for run in runs
+        for r in run.records
+        if r.outcome is Outcome.REJECTED
+    ]
+
+
+def _timeline(run: ServedRun) -> dict[str, Any]:
+    points = [list(asdict(point).values()) for point in run.usage.timeline]
+    return {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "points": points}
+
+
+def _attainment(runs: Sequence[ServedRun]) -> bytes:
+    """Over the rates, where there are several; else over the scale of both objectives."""
+    by_policy = {name: run_table.attained(runs, name) for name in run_table.names(runs)}
+    if max(len(rates) for rates, _ in by_policy.values()) > 1:
+        lines = [AttainmentLine(name, rates, shares) for name, (rates, shares) in by_policy.items()]
+        return serving_plots.attainment(lines, "requests a second", LEVELS, logarithmic=False)
+    lines = [AttainmentLine(run.policy, SCALES.tolist(), _at_scales(run.records)) for run in runs]
+    return serving_plots.attainment(lines, "objectives, times those given", LEVELS, logarithmic=True)
+
+
+def _at_scales(records: Sequence[RequestRecord]) -> list[float]:
+    """The share of requests within both objectives if these were so many times as long."""
+    each = latencies(records)
+    slo_ttft_s = np.array([record.slo.ttft_s for record in records])
+    slo_tbt_s = np.array([record.slo.tbt_s for record in records])
+    finished = np.array([record.outcome is Outcome.FINISHED for record in records])
+    needed = np.fmax(each.ttft_s / slo_ttft_s, each.p99_tbt_s / slo_tbt_s)  # the smallest scale at which both hold
+    return [float((finished & (needed <= scale)).mean()) for scale in SCALES]
+
+
+def _memory(run: ServedRun) -> MemoryPanel:
+    points = run.usage.timeline
+    rate = "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} a second"
+    times = [point.start_s for point in points] + [point.end_s for point in points[-1:]]
+    kv = [point.num_kv_blocks for point in points] + [0.0] * bool(points)
+    hidden = [point.num_hidden_blocks for point in points] + [0.0] * bool(points)
+    return MemoryPanel(f"{run.policy}{rate}", times, kv, hidden, run.usage.num_blocks)

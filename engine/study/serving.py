@@ -1,0 +1,240 @@
+"""The serving study: policies, one after the other, on the same requests."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from aptsched.scheduling.forms import CacheShape, unused_hidden
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.plan_check import PlanError
+from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.support import interrupts
+from aptsched.support.errors import InputError
+from aptsched.support.own_code import OWN
+from engine.calibration.pace import Pace
+from engine.loop.clock import Clock
+from engine.loop.iteration import Iteration
+from engine.loop.limits import Limits
+from engine.loop.loop import INTERRUPTED, Loop
+from engine.state.batch import Executor
+from engine.state.pool import BlockPool
+from engine.study.decision_log import DecisionLog
+from engine.study.replay import Replay
+from engine.study.usage import Usage, UsageMeter
+
+
+@dataclass(frozen=True)
+class NamedPolicy:
+    """A policy by name; `make` gives a new one for each run, so that none remembers another run."""
+
+    name: str
+    make: Callable[[], Policy]
+
+
+@dataclass(frozen=True, eq=False)
+class Server:
+    """What all runs share.
+
+    Attributes
+    ----------
+    executor : Executor
+    cache : CacheShape
+    num_blocks : int
+        Of the pool, which each run begins with all blocks free.
+    clock : callable
+        Gives a new clock for each run, at 0.
+    limits : Limits
+    times : IterationTime
+        What policies believe an iteration takes.
+    num_host_blocks : int
+        For requests that are swapped out.
+    calibrated : bool
+        Whether `times` were measured on the executor, so that what its iterations take is held against them.
+    """
+
+    executor: Executor
+    cache: CacheShape
+    num_blocks: int
+    clock: Callable[[], Clock]
+    limits: Limits = field(default_factory=Limits)
+    times: IterationTime = field(default_factory=IterationTime)
+    num_host_blocks: int = 0
+    calibrated: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ServedRun:
+    """What came of one policy on the requests of one replay.
+
+    Attributes
+    ----------
+    policy : str
+    rate_per_s : float
+        Of the replay.
+    records : tuple of RequestRecord
+        One for each request, in order of arrival.
+    usage : Usage
+    complete : bool
+        False after Ctrl-C: the requests that had not ended are unfinished.
+    reason : str
+        Why requests are unfinished, after Ctrl-C or where nothing ran any more; empty where none are.
+    pace : float
+        Seconds that iterations took over those that the calibration predicts; nan where there is none.
+    certificates : path, optional
+        The log of its decisions; None where none was written.
+    unwritten : str
+        Why there is none, where it could not be written to its end; empty otherwise.
+    """
+
+    policy: str
+    rate_per_s: float
+    records: tuple[RequestRecord, ...]
+    usage: Usage
+    complete: bool
+    reason: str = ""
+    pace: float = math.nan
+    certificates: Path | None = None
+    unwritten: str = ""
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that came to nothing, and why: its policy failed, or said a plan that is not legal."""
+
+    policy: str
+    rate_per_s: float
+    reason: str
+
+
+class Watch(Protocol):
+    """Is told how far a run is."""
+
+    def __call__(self, policy: str, replay: Replay, num_ended: int) -> None:
+        """So many requests of this run have ended; 0 when it begins."""
+        ...
+
+
+def serve(
+    policy: NamedPolicy,
+    replay: Replay,
+    server: Server,
+    certificates: str | os.PathLike[str] | None = None,
+    watch: Watch = lambda policy, replay, num_ended: None,
+) -> ServedRun:
+    """Serve the requests of a replay with one policy.
+
+    Parameters
+    ----------
+    policy : NamedPolicy
+    replay : Replay
+    server : Server
+    certificates : path, optional
+        A log of each decision that has a certificate, written while the run goes on; no file where there is none.
+    watch : Watch, optional
+
+    Returns
+    -------
+    ServedRun
+        After Ctrl-C with what was done.
+
+    Raises
+    ------
+    InputError
+        A plan that is not legal, or a log that cannot be written from the beginning. There is no log then.
+    """
+    meter, records, num_unfinished = UsageMeter(server.num_blocks), list[RequestRecord](), 0
+    pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
+    with DecisionLog(certificates) as log:
+
+        def on_iteration(iteration: Iteration) -> None:
+            meter.add(iteration)
+            log(iteration)
+
+        def on_record(record: RequestRecord) -> None:
+            nonlocal num_unfinished
+            records.append(record)
+            num_unfinished += record.outcome is Outcome.UNFINISHED
+            if not num_unfinished:
+                watch(policy.name, replay, len(records))
+
+        watch(policy.name, replay, 0)
+        made = policy.make()
+        loop = Loop(
+            made,
+            BlockPool(server.num_blocks, server.cache, server.num_host_blocks),
+            pace or server.executor,
+            server.clock(),
+            on_record,
+            limits=server.limits,
+            times=server.times,
+            on_iteration=on_iteration,
+        )
+        complete = True
+        try:
+            reason = loop.run(replay.requests())
+        except KeyboardInterrupt:
+            complete, reason = False, INTERRUPTED
+        except PlanError as error:
+            raise InputError(f"policy {policy.name}: {error}{getattr(made, 'place', '')}") from error
+    ordered = tuple(sorted(records, key=lambda record: record.request_id))
+    ratio = math.nan if pace is None else pace.ratio
+    usage = meter.usage()
+    written = None if certificates is None or log.fault or not usage.num_certified else Path(certificates)
+    return ServedRun(policy.name, replay.rate_per_s, ordered, usage, complete, reason, ratio, written, log.fault)
+
+
+def attempt(
+    policy: NamedPolicy,
+    replay: Replay,
+    server: Server,
+    certificates: str | os.PathLike[str] | None = None,
+    watch: Watch = lambda policy, replay, num_ended: None,
+) -> tuple[ServedRun | FailedRun | None, bool]:
+    """As `serve`, or why it failed, and whether Ctrl-C was pressed, be it when the run was over already.
+
+    There is no run where it was pressed before the first iteration.
+    """
+    run: ServedRun | FailedRun | None = None
+    stopped = False
+    try:
+        with interrupts.held():
+            try:
+                run = serve(policy, replay, server, certificates, watch)
+                stopped = not run.complete
+            except InputError as error:
+                run = FailedRun(policy.name, replay.rate_per_s, str(error))
+    except KeyboardInterrupt:
+        stopped = True
+    begun = not isinstance(run, ServedRun) or run.complete or run.usage.num_iterations > 0
+    return run if begun else None, stopped
+
+
+def serve_all(
+    policies: Sequence[NamedPolicy],
+    replays: Sequence[Replay],
+    server: Server,
+    certificates: Callable[[str, Replay], Path | None] = lambda policy, replay: None,
+    watch: Watch = lambda policy, replay, num_ended: None,
+) -> Iterator[ServedRun | FailedRun]:
+    """Every policy on every replay, as `attempt`; the run that Ctrl-C ends is the last one."""
+    for replay in replays:
+        for policy in policies:
+            run, stopped = attempt(policy, replay, server, certificates(policy.name, replay), watch)
+            if run is not None:
+                yield run
+            if stopped:
+                return
+
+
+def unused_forms(policies: Iterable[NamedPolicy], cache: CacheShape) -> list[str]:
+    """A notice where the hidden form is never used and a policy, by its option `forms`, could have used it."""
+    ours = (policy for policy in policies if not OWN.fullmatch(policy.name))
+    if cache.offers_hidden or all(getattr(policy.make(), "forms", "kv") == "kv" for policy in ours):
+        return []
+    return unused_hidden(cache.ratio)

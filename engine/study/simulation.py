@@ -1,0 +1,131 @@
+"""A model on GPUs that nobody has to own, as the serving study needs it: computed cost, virtual time."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from aptsched.scheduling.forms import BLOCK_SIZE
+from aptsched.support.checks import Floats
+from engine.loop.clock import SchedulingTime, VirtualClock
+from engine.loop.limits import Limits
+from engine.simulator.computed_executor import ComputedExecutor
+from engine.simulator.cost import Cost, believed, find_cost
+from engine.simulator.gpu_memory import check_num_gpus, num_blocks
+from engine.simulator.gpus import GPU
+from engine.simulator.shapes import ModelShape
+from engine.simulator.work import Work
+from engine.state.blocks import check_counts
+from engine.state.byte_sizes import host_blocks
+from engine.study.replay import Replay
+from engine.study.serving import Server
+
+HOST_POOLS = 4  # as much host memory as so many pools: 48 GB beside OPT-13B on A100-40GB
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is simulated.
+
+    Parameters
+    ----------
+    shape : ModelShape
+    gpu : GPU
+    num_gpus : int
+        Tensor parallel.
+    cost : str, optional
+        As in `find_cost`.
+    num_blocks : int, optional
+        Of the pool, in place of what the model leaves on the GPUs.
+    rho_s_per_block : float, optional
+        What policies believe that rebuilding a block takes, in place of what it takes.
+    executed_rho_s_per_block : float, optional
+        What it takes, in place of what the cost says.
+    swap_space : str, optional
+        Bytes of host memory for requests that are swapped out, in place of `HOST_POOLS` times the pool.
+    foreign_calibration : bool
+        Whether a calibration is taken as the cost even if it is of another model.
+    scheduling : SchedulingTime
+    """
+
+    shape: ModelShape
+    gpu: GPU
+    num_gpus: int = 1
+    cost: str | None = None
+    num_blocks: int | None = None
+    rho_s_per_block: float | None = None
+    executed_rho_s_per_block: float | None = None
+    swap_space: str | None = None
+    foreign_calibration: bool = False
+    scheduling: SchedulingTime = dataclasses.field(default_factory=SchedulingTime)
+
+
+def simulated_server(setup: Setup, limits: Limits) -> Server:
+    """The server of a setup; its context length is the model's.
+
+    Raises
+    ------
+    InputError
+        The model does not fit, the cost is not known, or a value is out of range.
+    """
+    check_num_gpus(setup.shape, setup.num_gpus)
+    cost = find_cost(setup.cost, setup.shape, setup.gpu, setup.num_gpus, foreign=setup.foreign_calibration)
+    if setup.executed_rho_s_per_block is not None:
+        cost = cost.with_rho(setup.executed_rho_s_per_block)
+    blocks = setup.num_blocks
+    if blocks is None:
+        blocks = num_blocks(setup.shape, setup.gpu, setup.num_gpus)
+    cache = setup.shape.cache()
+    swap_space, block_bytes = setup.swap_space, setup.shape.kv_bytes * cache.block_size
+    on_host = HOST_POOLS * blocks if swap_space is None else host_blocks(swap_space, block_bytes)
+    check_counts(blocks, on_host)
+    return Server(
+        executor=ComputedExecutor(cost),
+        cache=cache,
+        num_blocks=blocks,
+        clock=partial(VirtualClock, setup.scheduling),
+        limits=dataclasses.replace(limits, max_context=setup.shape.max_positions),
+        times=believed(cost, setup.rho_s_per_block),
+        num_host_blocks=on_host,
+    )
+
+
+def describe(setup: Setup, server: Server) -> dict[str, Any]:
+    """Model, GPU, cache, cost and times as plain values, for the results."""
+    cost = cost_of(server)
+    costs = {name: value for name, value in asdict(cost).items() if name != "notices"}
+    return {
+        "model": asdict(setup.shape),
+        "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
+        "cache": {
+            "num_blocks": server.num_blocks,
+            "num_host_blocks": server.num_host_blocks,
+            "block_size": server.cache.block_size,
+            "hidden_ratio": str(server.cache.ratio),
+        },
+        "cost": {**costs, "executed_rho_s_per_block": BLOCK_SIZE * cost.rebuild_s_per_token},
+        "scheduling": asdict(setup.scheduling),
+        "times": asdict(server.times),
+    }
+
+
+def cost_of(server: Server) -> Cost:
+    """The cost of a simulated server."""
+    executor = server.executor
+    assert isinstance(executor, ComputedExecutor) and isinstance(executor.cost, Cost)
+    return executor.cost
+
+
+def alone_s(replay: Replay, cost: Cost) -> Floats:
+    """Seconds that each request would take alone, [r]: one prefill, then decodes, of which each reads one token more.
+
+    Costs are affine in the context, so that all decodes take what as many of the mean context take.
+    """
+    prompts, more = replay.num_prompt_tokens, replay.num_output_tokens - 1
+    prefill = Work(prefill_tokens=prompts, prefill_squares=prompts**2)
+    decode = Work(decode_seqs=np.ones_like(prompts), context_tokens=prompts + np.maximum(more - 1, 0) / 2)
+    return np.asarray(cost.seconds(prefill) + more * cost.seconds(decode), np.float64)

@@ -1,0 +1,30 @@
+"""How much longer a method may work: seconds, or a deterministic count."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from aptsched.support.errors import InputError
+
+
+class Budget:
+    """A limit in seconds, in work, or both; whichever is used up first."""
+
+    def __init__(self, time_limit_s: float | None, max_work: int | None) -> None:
+        if time_limit_s is not None and not time_limit_s > 0:
+            raise InputError(f"time_limit_s: {time_limit_s} is not accepted; seconds above 0 are")
+        if max_work is not None and max_work < 0:
+            raise InputError(f"max_work: {max_work} is not accepted; a count of at least 0 is")
+        self.deadline = math.inf if time_limit_s is None else time.perf_counter() + time_limit_s
+        self.left = math.inf if max_work is None else max_work
+
+    def spend(self, work: int) -> bool:
+        """Counts work that is about to be done; False where it would go beyond the limit."""
+        self.left -= work
+        return not self.spent
+
+    @property
+    def spent(self) -> bool:
+        """Whether a limit is reached."""
+        return self.left < 0 or time.perf_counter() >= self.deadline

@@ -1,0 +1,1 @@
+"""The integer program that the general solvers share: columns, duals, reduction, tolerances, answers."""

@@ -1,0 +1,1 @@
+"""The gap study: instances, records, figures, files."""

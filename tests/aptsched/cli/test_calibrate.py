@@ -1,0 +1,72 @@
+"""`aptsched calibrate`, on tiny models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aptsched.scheduling.iteration_time import IterationTime
+from commands import call
+from engine.calibration import measure
+from engine.calibration.measure import Point, fit
+from tiny_model import LLAMA, OPT, save_model
+
+
+def test_a_line_without_noise_is_found() -> None:
+    """The times that made the points, and R^2 = 1."""
+    times = IterationTime(fixed_s=0.02, per_token_s=1e-3, per_context_token_s=1e-5, rho_s_per_block=3e-4)
+    sizes = [(16, 0, 0), (256, 0, 0), (1024, 0, 0), (4, 512, 0), (4, 512, 36), (8, 4096, 264), (8, 4096, 0)]
+    points = [Point(*size, times.predict(*size), times.rho_s_per_block * size[2]) for size in sizes]
+    found, r_squared = fit(points)
+    assert r_squared == pytest.approx(1)
+    for name, value in vars(times).items():
+        assert getattr(found, name) == pytest.approx(value), name
+
+
+def test_table_plot_and_file_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a model with a hidden form: rho and R^2, a row for each measurement, and a file that can be read again."""
+    model = save_model(tmp_path / "opt", OPT)
+    assert call("calibrate", "--model", model, "--threads", "1", "--out", str(tmp_path / "out")) == 0
+    out, err = capsys.readouterr()
+    measured = measure.load(tmp_path / "out" / "calibration.json")
+    assert sum(line.startswith(("prefill", "decode")) for line in out.splitlines()) == len(measured.points) >= 8
+    assert f"R^2 = {measured.r_squared:.3f}" in out and "decode, hidden" in out
+    assert "prefill of 64 tokens" in err and "to the host and back" in err
+    assert measured.swap_s_per_block > 0 and "A block swapped" in out
+    assert (tmp_path / "out" / "calibration.png").read_bytes().startswith(b"\x89PNG")
+    assert [point.num_tokens for point in measured.points if not point.num_context_tokens] == [16, 64, 123, 247]
+
+
+def test_a_model_without_a_hidden_form_has_no_rho(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its hidden states take as much as K and V or more; --json prints the file."""
+    model = save_model(tmp_path / "llama", LLAMA)
+    assert call("calibrate", "--model", model, "--threads", "1", "--out", str(tmp_path / "out"), "--json") == 0
+    out = capsys.readouterr().out
+    document = json.loads(out)
+    assert (tmp_path / "out" / "calibration.json").read_text() == out
+    assert document["schema"] == "aptsched.calibration" and document["r_squared"] is None
+    assert document["times"]["rho_s_per_block"] == 0 and document["times"]["fixed_s"] >= 0
+    assert not (tmp_path / "out" / "calibration.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--model", "missing"], ["model", "'missing'"]),
+        (["--threads", "0"], ["threads", "0"]),
+        (["--dtype", "int4"], ["dtype", "'int4'"]),
+        (["--device", "abacus"], ["device", "'abacus'"]),
+        (["--out", ""], ["out", "empty"]),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
+) -> None:
+    """Field, value and what is accepted."""
+    model = save_model(tmp_path / "opt", OPT)
+    assert call("calibrate", "--model", model, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert all(part in err for part in parts), err

@@ -1,0 +1,32 @@
+"""The policy that the README shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from aptsched import cli
+from tiny_model import OPT, save_model
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def test_the_readmes_policy_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In at most 30 lines; on a small pool it serves every request that FCFS serves."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (code,) = [block for block in blocks if "def decide(self, view)" in block]
+    assert code.count("\n") <= 30
+    (tmp_path / "shortest.py").write_text(code)
+    model = save_model(tmp_path / "opt", OPT)
+    options = ["--rho", "0", "--threads", "1", "--num-blocks", "14", "--rate", "500", "--num-requests", "20"]
+    clip = ["--max-prompt-tokens", "100", "--max-output-tokens", "30"]
+    policies = ["--policy", "fcfs", f"{tmp_path / 'shortest.py'}:Shortest"]
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["run", "--model", model, "--workload", "sharegpt", *options, *clip, *policies, "--json"])
+    assert not caught.value.code
+    first, own = json.loads(capsys.readouterr().out)["summary"]
+    assert first["num_finished"] == own["num_finished"] == 20
+    assert own["num_preemptions"] > 0
