@@ -16,7 +16,7 @@ from proofs.records import Verdict
 NEEDED, OPTIONAL = ("file", "sha256"), ("policy", "rate_per_s")
 
 
-def entries(document: dict[str, Any]) -> list[dict[str, Any]]:
+def file_entries(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The entries of `files` that name a file beside the document, whatever else they say."""
     given = document.get("files")
     return [entry for entry in given if _is_named(entry)] if isinstance(given, list) else []
@@ -24,13 +24,13 @@ def entries(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def names(document: dict[str, Any], directory: Path) -> tuple[Path, ...]:
     """The paths of those."""
-    return tuple(directory / entry["file"] for entry in entries(document))
+    return tuple(directory / entry["file"] for entry in file_entries(document))
 
 
 def verdicts(document: dict[str, Any], directory: Path) -> Iterator[Verdict]:
     """A verdict on each entry of `files`."""
     given = document["files"] if isinstance(document["files"], list) else [document["files"]]
-    found = [entry["file"] for entry in entries(document)]
+    found = [entry["file"] for entry in file_entries(document)]
     for entry in given:
         name = entry["file"] if _is_named(entry) else shown(entry)
         reasons = tuple(_against(entry, directory))

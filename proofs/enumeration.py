@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.support.checks import Bools, Ints
-from proofs.small_instances import Batch
+from proofs.small_instances import InstanceBatch
 
 NEVER = -(2**62)
 BEYOND = 2**2100  # times the largest float, in units of the least one, and more
@@ -38,7 +38,7 @@ class Optima:
     base: Ints
 
 
-def enumerate_all(batch: Batch) -> Optima:
+def enumerate_all(batch: InstanceBatch) -> Optima:
     """Try each of the (k + 1)**n selections of each instance."""
     size, n, k = batch.values.shape
     none = np.zeros((size, n), np.int64)
@@ -68,7 +68,7 @@ def _sums(per_form: Ints, unserved: npt.NDArray[np.generic] | None = None) -> In
     return sums
 
 
-def _num_limits(batch: Batch, tokens: Ints) -> Ints:
+def _num_limits(batch: InstanceBatch, tokens: Ints) -> Ints:
     fits = batch.weights <= batch.capacity[:, None, None]
     if batch.max_tokens is not None:
         fits &= (tokens <= batch.max_tokens[:, None])[:, :, None]
@@ -81,7 +81,7 @@ def _num_limits(batch: Batch, tokens: Ints) -> Ints:
     return short
 
 
-def _base(batch: Batch, must: Bools) -> Ints:
+def _base(batch: InstanceBatch, must: Bools) -> Ints:
     lightest = batch.weights == batch.weights.min(axis=2, keepdims=True)
     base: Ints = (np.where(lightest, batch.values, _never(batch.values)).max(axis=2) * must).sum(axis=1)
     return base

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
-from proofs.small_instances import MAX_REQUESTS, Batch
+from proofs.small_instances import MAX_REQUESTS, InstanceBatch
 
 UNIT = 2.0**-1074  # of which every float is a whole multiple
 EXPONENTS = (-1074, 940)  # of values: 2**-1074 is the least float above 0, and beyond 2**940 none are accepted
@@ -15,7 +15,7 @@ BITS = (1, 3, 10, 20, 24, 26, 30, 32)  # of weights and tokens
 TOO_LARGE = 0.02  # of the batches have some weight beyond what is accepted, up to 2**62
 
 
-def extreme_batch(rng: np.random.Generator, size: int) -> Batch:
+def extreme_batch(rng: np.random.Generator, size: int) -> InstanceBatch:
     """One to five requests in one to three forms, as `small_instances.random_batch` has them, but for the numbers."""
     n, k = int(rng.integers(1, MAX_REQUESTS + 1, 2).max()), int(rng.integers(1, 4))
     shape = (size, n, k)
@@ -34,7 +34,7 @@ def extreme_batch(rng: np.random.Generator, size: int) -> Batch:
     capacity = _limit(rng, weights.max(axis=2))
     if rng.random() < TOO_LARGE:
         weights[:, 0, 0] = rng.integers(MAX_COUNT + 1, 2**62, size)
-    return Batch(in_units(values), UNIT, weights, capacity, num_tokens, max_tokens, max_seqs, required)
+    return InstanceBatch(in_units(values), UNIT, weights, capacity, num_tokens, max_tokens, max_seqs, required)
 
 
 def in_units(values: Floats) -> Ints:

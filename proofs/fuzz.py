@@ -27,7 +27,7 @@ from aptsched.support.errors import InfeasibleError, InputError
 from proofs.certificate import check
 from proofs.enumeration import Optima, enumerate_all
 from proofs.extreme_instances import extreme_batch
-from proofs.small_instances import Batch, random_batch
+from proofs.small_instances import InstanceBatch, random_batch
 from solvers.core.exact import TOLERANCE
 from solvers.methods import find
 from solvers.program import answer
@@ -86,7 +86,7 @@ def run(
         yield done
 
 
-def check_batch(batch: Batch, methods: Sequence[str] = ()) -> None:
+def check_batch(batch: InstanceBatch, methods: Sequence[str] = ()) -> None:
     """Hold each instance of a batch against its enumeration; a warning is as bad as an error."""
     optima = enumerate_all(batch)
     for row in range(len(batch)):
@@ -103,7 +103,7 @@ def check_batch(batch: Batch, methods: Sequence[str] = ()) -> None:
             raise Violation(f"no answer: {error!r}", problem) from error
 
 
-def _problem(batch: Batch, row: int) -> BatchProblem | None:
+def _problem(batch: InstanceBatch, row: int) -> BatchProblem | None:
     """The instance; None where it is refused, as it must be where something counts beyond 2**32."""
     most = max(counted[row].max() for counted in (batch.weights, batch.num_tokens) if counted is not None)
     try:
@@ -116,7 +116,9 @@ def _problem(batch: Batch, row: int) -> BatchProblem | None:
     return problem
 
 
-def check_instance(problem: BatchProblem, batch: Batch, optima: Optima, row: int, methods: Sequence[str]) -> None:
+def check_instance(
+    problem: BatchProblem, batch: InstanceBatch, optima: Optima, row: int, methods: Sequence[str]
+) -> None:
     """Hold one instance of a batch against its enumeration."""
     every = row % EVERY == 0 or bool(methods)
     if not optima.feasible[row]:
@@ -128,7 +130,7 @@ def check_instance(problem: BatchProblem, batch: Batch, optima: Optima, row: int
         _check_method(name, problem, batch, optima, row)
 
 
-def _check_greedy(problem: BatchProblem, batch: Batch, optima: Optima, row: int, fill: bool) -> int:
+def _check_greedy(problem: BatchProblem, batch: InstanceBatch, optima: Optima, row: int, fill: bool) -> int:
     selection = greedy(problem, fill=fill)
     worth = _check_certificate(problem, selection, batch, optima, row)
     base, factor = int(optima.base[row]), int(optima.num_limits[row]) + 1
@@ -138,7 +140,7 @@ def _check_greedy(problem: BatchProblem, batch: Batch, optima: Optima, row: int,
     return worth
 
 
-def _check_method(name: str, problem: BatchProblem, batch: Batch, optima: Optima, row: int) -> None:
+def _check_method(name: str, problem: BatchProblem, batch: InstanceBatch, optima: Optima, row: int) -> None:
     solution, optimum = find(name).solve(problem, None), int(optima.optimum[row])
     assert solution.selection is not None
     worth = _check_certificate(problem, solution.selection, batch, optima, row)
@@ -152,7 +154,9 @@ def _check_method(name: str, problem: BatchProblem, batch: Batch, optima: Optima
         _require(optimum - worth <= missed, f"{name} says that {worth} is optimal, and {optimum} is", problem)
 
 
-def _check_certificate(problem: BatchProblem, selection: Selection, batch: Batch, optima: Optima, row: int) -> int:
+def _check_certificate(
+    problem: BatchProblem, selection: Selection, batch: InstanceBatch, optima: Optima, row: int
+) -> int:
     """The objective in units of the batch, the certificate seen to hold."""
     certificate = check(problem, selection)
     _require(certificate.holds, "; ".join(certificate.reasons), problem)
@@ -161,7 +165,7 @@ def _check_certificate(problem: BatchProblem, selection: Selection, batch: Batch
     return sum(_values(batch, row, selection))
 
 
-def _values(batch: Batch, row: int, selection: Selection) -> list[int]:
+def _values(batch: InstanceBatch, row: int, selection: Selection) -> list[int]:
     """Those chosen, in units of the batch."""
     values = batch.values[row].tolist()
     return [values[i][form - 1] for i, form in enumerate(selection.form.tolist()) if form]

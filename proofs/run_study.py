@@ -84,7 +84,7 @@ def run_of(entry: object) -> Run | None:
 
 
 def _of_requests(document: dict[str, Any], directory: Path, served: Served) -> Iterator[Verdict]:
-    if REQUESTS not in [entry["file"] for entry in belongings.entries(document)]:
+    if REQUESTS not in [entry["file"] for entry in belongings.file_entries(document)]:
         served.whole = False
         yield Verdict("files", (f"file: {REQUESTS} is not among them, without which nothing of the runs is shown",))
         return
@@ -137,7 +137,7 @@ def _run_against(
 
 def _log_of(document: dict[str, Any], run: Run, directory: Path) -> iterations.Log:
     """The log of a run, of no decisions where none is named; raises InputError."""
-    logs = [entry["file"] for entry in belongings.entries(document) if run_of(entry) == run]
+    logs = [entry["file"] for entry in belongings.file_entries(document) if run_of(entry) == run]
     if len(logs) > 1:
         raise InputError(f"files: {', '.join(logs)} are all the log of the run; one is accepted")
     return iterations.figures(directory / logs[0]) if logs else iterations.Log((), -1)
@@ -164,7 +164,7 @@ def _whole_against(document: dict[str, Any], served: Served, sound: bool) -> Ite
     runs = [run_of(summary) for summary in document["summary"]]
     if not runs or len(set(runs)) < len(runs):
         yield "summary: no run, or one that is there twice"
-    for entry in belongings.entries(document):
+    for entry in belongings.file_entries(document):
         if "policy" in entry and run_of(entry) not in runs:
             yield f"files: {entry['file']} is the log of no run in summary"
         elif "policy" in entry and _none_written(document):

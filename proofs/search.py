@@ -11,7 +11,7 @@ from pathlib import Path
 from aptsched.metrics.request_rows import HEADER
 from aptsched.support.errors import InputError
 from proofs import reading
-from proofs.sources import LOGS, READERS, ForeignError, Source, broken, parsed, read
+from proofs.sources import LOGS, READERS, ForeignError, ResultFile, read, read_results, unreadable
 from solvers.study.gap_files import as_csv
 
 SUFFIXES = (".json", *LOGS)
@@ -20,7 +20,7 @@ NOTHING = "it claims nothing that is checked here"
 TABLES = (HEADER.encode(), as_csv(()).encode())  # of the CSV files that belong to a results.json
 
 
-def find(path: str | os.PathLike[str]) -> tuple[list[Source], list[str]]:
+def find_results(path: str | os.PathLike[str]) -> tuple[list[ResultFile], list[str]]:
     """The results at a path, and why other files there were skipped.
 
     A file is read with those that it names; of a directory every file is looked at, at any depth.
@@ -48,8 +48,8 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Source], list[str]]:
     return sources, skipped
 
 
-def _of_directory(directory: Path) -> tuple[list[Source], list[str]]:
-    files, sources, skipped = [], list[Source](), list[str]()
+def _of_directory(directory: Path) -> tuple[list[ResultFile], list[str]]:
+    files, sources, skipped = [], list[ResultFile](), list[str]()
     for folder, _, names in os.walk(directory, onerror=lambda error: sources.append(_unreadable(error))):
         files += [Path(folder, name) for name in names]
     for file in sorted(files):
@@ -61,36 +61,36 @@ def _of_directory(directory: Path) -> tuple[list[Source], list[str]]:
     for file in sorted(files):
         if file.suffix == ".csv" and file not in named:
             if _is_table(file):
-                sources.append(broken(file, "no results.json beside it names it, and so it cannot be checked"))
+                sources.append(unreadable(file, "no results.json beside it names it, and so it cannot be checked"))
             else:
                 skipped.append(f"{file}: {NOTHING}")
     holders = {name.parent for name in named}
     return [_noted(source, named, holders) for source in sources], skipped
 
 
-def _add(file: Path, sources: list[Source], skipped: list[str]) -> None:
+def _add(file: Path, sources: list[ResultFile], skipped: list[str]) -> None:
     """Put a file where it belongs: one that says nothing of us, and a pipe, which is not opened, is skipped."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             skipped.append(f"{file}: a pipe or a device is not read")
             return
-        sources.append(parsed(file))
+        sources.append(read_results(file))
     except ForeignError as error:
         if file.name.startswith(OWN):
-            sources.append(broken(file, str(error)))
+            sources.append(unreadable(file, str(error)))
         else:
             skipped.append(f"{file}: {error}")
     except InputError as error:
-        sources.append(broken(file, str(error)))
+        sources.append(unreadable(file, str(error)))
     except OSError as error:
-        sources.append(broken(file, f"cannot be read ({error.strerror})"))
+        sources.append(unreadable(file, f"cannot be read ({error.strerror})"))
 
 
-def _unreadable(error: OSError) -> Source:
-    return broken(Path(error.filename), f"directory: cannot be read ({error.strerror})")
+def _unreadable(error: OSError) -> ResultFile:
+    return unreadable(Path(error.filename), f"directory: cannot be read ({error.strerror})")
 
 
-def _noted(source: Source, named: Collection[Path], holders: Collection[Path]) -> Source:
+def _noted(source: ResultFile, named: Collection[Path], holders: Collection[Path]) -> ResultFile:
     """With a note where a log stands beside results that do not name it."""
     file = Path(source.file)
     if not file.name.endswith(LOGS) or file in named or file.parent not in holders:

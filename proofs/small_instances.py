@@ -17,7 +17,7 @@ Tables = tuple[Ints, Ints]  # values and weights, [b, n, k] each
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class InstanceBatch:
     """Instances of n requests in k forms, [b] of them.
 
     Attributes
@@ -66,7 +66,7 @@ def _seconds(values: Ints, of_unit: int) -> Floats:
     return seconds
 
 
-def random_batch(rng: np.random.Generator, size: int) -> Batch:
+def random_batch(rng: np.random.Generator, size: int) -> InstanceBatch:
     """One to five requests in one to three forms, none to two side constraints, sometimes required requests.
 
     Some forms gain nothing, weigh nothing or do not fit; of some instances the required requests do not fit.
@@ -86,7 +86,9 @@ def random_batch(rng: np.random.Generator, size: int) -> Batch:
     if rng.random() < 0.25:
         required = rng.random((size, n)) < 0.3
     capacity = _capacity(rng, weights)
-    return Batch(values, float(rng.choice(UNITS)), weights, capacity, num_tokens, max_tokens, max_seqs, required)
+    return InstanceBatch(
+        values, float(rng.choice(UNITS)), weights, capacity, num_tokens, max_tokens, max_seqs, required
+    )
 
 
 def _capacity(rng: np.random.Generator, weights: Ints) -> Ints:

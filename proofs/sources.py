@@ -23,7 +23,7 @@ AS_SAID = "as said, for nothing here shows it: "
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultFile:
     """A file of results: about how many verdicts there will be, and the verdicts, each found when it is asked for.
 
     Attributes
@@ -45,22 +45,22 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-Reader = Callable[[Path, dict[str, Any]], Source]
+Reader = Callable[[Path, dict[str, Any]], ResultFile]
 
 
 class ForeignError(InputError):
     """It is in a format, but in none of ours."""
 
 
-def read(file: Path) -> Source:
+def read(file: Path) -> ResultFile:
     """The results in a file; one that is none has the verdict that it is none, and why."""
     try:
-        return parsed(file)
+        return read_results(file)
     except InputError as error:
-        return broken(file, str(error))
+        return unreadable(file, str(error))
 
 
-def parsed(file: Path) -> Source:
+def read_results(file: Path) -> ResultFile:
     """The results in a file; raises InputError, and ForeignError where it does not claim to be results."""
     try:
         document = _content(file)
@@ -76,9 +76,9 @@ def parsed(file: Path) -> Source:
         raise InputError("nested too deeply; results have a few levels") from error
 
 
-def broken(file: Path, why: str) -> Source:
+def unreadable(file: Path, why: str) -> ResultFile:
     """A file of which nothing can be said but why it does not hold."""
-    return Source(str(file), "", 1, iter([Verdict("the file", (why,))]))
+    return ResultFile(str(file), "", 1, iter([Verdict("the file", (why,))]))
 
 
 def _is_foreign(schema: object) -> bool:
@@ -107,35 +107,35 @@ def _version(given: object, accepted: int) -> str:
     return f"{shown(given)} is not accepted"
 
 
-def _gap(file: Path, document: dict[str, Any]) -> Source:
+def _gap(file: Path, document: dict[str, Any]) -> ResultFile:
     gap_study.check(document)
     count = sum(len(document[name]) for name in ("instances", "records", "files")) + 1
     verdicts = gap_study.verdicts(document, file.parent)
     notes = (AS_SAID + ", ".join(gap_study.AS_SAID),)
-    return Source(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)
+    return ResultFile(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)
 
 
-def _run(file: Path, document: dict[str, Any]) -> Source:
+def _run(file: Path, document: dict[str, Any]) -> ResultFile:
     run_study.check(document)
     sizes = [summary.get("num_requests") for summary in document["summary"] if isinstance(summary, dict)]
     num_rows = sum(size for size in sizes if type(size) is int and size > 0)
     count = sum(len(document[name]) for name in ("summary", "files")) + num_rows + 1
     verdicts = run_study.verdicts(document, file.parent)
     notes = (AS_SAID + ", ".join(run_study.as_said(document)), *run_study.notes(document))
-    return Source(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)
+    return ResultFile(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)
 
 
-def _log(file: Path, header: dict[str, Any]) -> Source:
-    return Source(str(file), header["schema"], iterations.num_lines(file), iterations.verdicts(file))
+def _log(file: Path, header: dict[str, Any]) -> ResultFile:
+    return ResultFile(str(file), header["schema"], iterations.num_lines(file), iterations.verdicts(file))
 
 
-def _instance(file: Path, document: dict[str, Any]) -> Source:
+def _instance(file: Path, document: dict[str, Any]) -> ResultFile:
     instance.from_dict(document)
-    return Source(str(file), document["schema"], 1, iter([Verdict("the instance", ())]))
+    return ResultFile(str(file), document["schema"], 1, iter([Verdict("the instance", ())]))
 
 
-def _measured(file: Path, document: dict[str, Any]) -> Source:
-    return Source(str(file), document["schema"], 0, iter(()), notes=(AS_SAID + "all of it",))
+def _measured(file: Path, document: dict[str, Any]) -> ResultFile:
+    return ResultFile(str(file), document["schema"], 0, iter(()), notes=(AS_SAID + "all of it",))
 
 
 READERS: dict[str, tuple[int, Reader]] = {

@@ -10,7 +10,7 @@ from aptsched.report import table
 from aptsched.support import text_lines
 from aptsched.support.shown import one_line
 from proofs.records import Verdict
-from proofs.sources import Source
+from proofs.sources import ResultFile
 
 MOST_SHOWN = 20  # failures of a file, and files that were skipped
 
@@ -59,7 +59,7 @@ class Report:
             self.worst_gap = max(verdict.gap, self.worst_gap or 0.0)
 
 
-def report(source: Source, begin: Callable[[str], None]) -> Report:
+def report(source: ResultFile, begin: Callable[[str], None]) -> Report:
     """All verdicts on a file; `begin` is called before each, with what it is."""
     found = Report(source.file, source.schema, notes=list(source.notes))
     begin(source.file)
@@ -92,7 +92,7 @@ def document(reports: Sequence[Report], skipped: Sequence[str]) -> dict[str, Any
     }
 
 
-def describe(reports: Sequence[Report], skipped: Sequence[str], width: int = text_lines.WIDTH) -> list[str]:
+def report_text(reports: Sequence[Report], skipped: Sequence[str], width: int = text_lines.WIDTH) -> list[str]:
     """The reports as lines, whatever characters files and names have."""
     lines = [line for found in reports for line in _described(found, width)]
     for reason in skipped[:MOST_SHOWN]:
@@ -118,4 +118,4 @@ def _described(found: Report, width: int) -> Iterator[str]:
 
 
 def _broken(line: str, width: int, indent: str = "  ") -> list[str]:
-    return text_lines.broken(f"{indent}{one_line(line)}", width, f"{indent}  ")
+    return text_lines.wrapped(f"{indent}{one_line(line)}", width, f"{indent}  ")

@@ -25,7 +25,7 @@ from aptsched.support import files
 from aptsched.support.checks import Ints
 from proofs.enumeration import enumerate_all
 from proofs.online import ONLINE, Online
-from proofs.small_instances import Batch
+from proofs.small_instances import InstanceBatch
 
 MAX_REQUESTS = 6
 LARGEST = 5000  # of values, weights and tokens
@@ -36,7 +36,7 @@ KEPT = Path(__file__).parent / "instances"
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class Candidate:
     """An instance as it is changed, in whole numbers.
 
     Attributes
@@ -73,7 +73,7 @@ class State:
         )
 
 
-def state_of(problem: BatchProblem, method: Online) -> State:
+def state_of(problem: BatchProblem, method: Online) -> Candidate:
     """The state that an instance was made from."""
     values, weights, penalty = problem.values.astype(np.int64), problem.weights, 0
     if method.definition_1:
@@ -81,7 +81,7 @@ def state_of(problem: BatchProblem, method: Online) -> State:
         values, weights = values[:, :1], weights[:, 1:]
     tokens = np.ones(len(values), np.int64) if problem.num_tokens is None else problem.num_tokens
     limits = np.array([problem.capacity, problem.max_tokens or 1, problem.max_seqs or 1])
-    return State(values, weights, tokens, limits, penalty)
+    return Candidate(values, weights, tokens, limits, penalty)
 
 
 def outcome(problem: BatchProblem, method: Online) -> tuple[int, int]:
@@ -93,17 +93,17 @@ def outcome(problem: BatchProblem, method: Online) -> tuple[int, int]:
     limits = [None if limit is None else np.array([limit]) for limit in (problem.max_tokens, problem.max_seqs)]
     tokens = None if problem.num_tokens is None else problem.num_tokens[None]
     values, capacity = problem.values.astype(np.int64)[None], np.array([problem.capacity])
-    best = enumerate_all(Batch(values, 1.0, problem.weights[None], capacity, tokens, *limits)).optimum
+    best = enumerate_all(InstanceBatch(values, 1.0, problem.weights[None], capacity, tokens, *limits)).optimum
     return int(best[0]), answer if kept else 0
 
 
-def ratio(state: State, method: Online) -> Fraction:
+def shortfall(state: Candidate, method: Online) -> Fraction:
     """Optimum over answer; 0 where the answer is worth nothing, which is not what is searched for."""
     best, answer = outcome(state.problem(method), method)
     return Fraction(best, answer) if answer > 0 else Fraction(0)
 
 
-def drawn(method: Online, rng: np.random.Generator) -> State:
+def drawn(method: Online, rng: np.random.Generator) -> Candidate:
     """A random state; of some the values are about the weights, or all the same, so that no request stands out."""
     n = int(rng.integers(2, MAX_REQUESTS + 1))
     k = 1 if method.definition_1 else int(rng.integers(1, 3))
@@ -113,10 +113,10 @@ def drawn(method: Online, rng: np.random.Generator) -> State:
         0, 2, (n, k)
     )
     limits = np.array([2 * most, most, rng.integers(1, n + 1)])
-    return State(values, weights, tokens, limits, int(rng.integers(0, 3)))
+    return Candidate(values, weights, tokens, limits, int(rng.integers(0, 3)))
 
 
-def changed(state: State, rng: np.random.Generator) -> State:
+def changed(state: Candidate, rng: np.random.Generator) -> Candidate:
     """A state near another: some numbers moved, scaled, set to others or their sums, or a request made like another."""
     arrays = {name: getattr(state, name).copy() for name in ("values", "weights", "tokens", "limits")}
     for _ in range(int(rng.integers(1, 4))):
@@ -141,7 +141,7 @@ def changed(state: State, rng: np.random.Generator) -> State:
     return replace(state, **arrays, penalty=max(0, penalty))
 
 
-def is_fair(state: State, method: Online) -> bool:
+def is_fair(state: Candidate, method: Online) -> bool:
     """Whether every form fits alone: what is searched for is no misfit that stops a method."""
     heaviest = int(state.weights.max()) * (2 if method.definition_1 else 1)
     lightest = 1 if method.definition_1 else 0
@@ -149,7 +149,7 @@ def is_fair(state: State, method: Online) -> bool:
     return limited and bool(state.weights.min() >= lightest) and heaviest <= state.limits[0]
 
 
-def start(method: Online, rng: np.random.Generator) -> State:
+def start(method: Online, rng: np.random.Generator) -> Candidate:
     """A random fair state."""
     while not is_fair(state := drawn(method, rng), method):
         pass
@@ -157,8 +157,8 @@ def start(method: Online, rng: np.random.Generator) -> State:
 
 
 def search(
-    method: Online, given: State, proceed: Callable[[], bool], rng: np.random.Generator
-) -> tuple[Fraction, State]:
+    method: Online, given: Candidate, proceed: Callable[[], bool], rng: np.random.Generator
+) -> tuple[Fraction, Candidate]:
     """The worst state found from the one given, and then from others drawn.
 
     Parameters
@@ -169,14 +169,14 @@ def search(
         Asked before each change.
     rng : numpy.random.Generator
     """
-    worst, best = ratio(given, method), given
+    worst, best = shortfall(given, method), given
     current, at, idle = given, worst, 0
     while proceed():
         if idle > PATIENCE:
             current, idle = start(method, rng), 0
-            at = ratio(current, method)
+            at = shortfall(current, method)
         near = changed(current, rng)
-        found = ratio(near, method) if is_fair(near, method) else Fraction(0)
+        found = shortfall(near, method) if is_fair(near, method) else Fraction(0)
         idle = 0 if found > at else idle + 1
         if found >= at > 0 or found > at:
             current, at = near, found
@@ -190,13 +190,13 @@ def before(end_s: float) -> Callable[[], bool]:
     return lambda: time.monotonic() < end_s
 
 
-def kept(method: Online, rng: np.random.Generator, directory: Path = KEPT) -> State:
+def kept(method: Online, rng: np.random.Generator, directory: Path = KEPT) -> Candidate:
     """The state that a directory has of a method; a random one where it has none."""
     path = directory / f"{method.name}.json"
     return state_of(instance.load(path), method) if path.exists() else start(method, rng)
 
 
-def entry(method: Online, state: State) -> dict[str, object]:
+def entry(method: Online, state: Candidate) -> dict[str, object]:
     """What the index says of a state."""
     best, answer = outcome(state.problem(method), method)
     return {

@@ -12,7 +12,7 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.support.checks import Ints
 from solvers.program.answer import Finding, answer
-from solvers.program.duals import Relaxation
+from solvers.program.duals import LinearOptimum
 from solvers.program.formulation import Formulation
 from solvers.program.packages import package
 from solvers.program.silence import silence
@@ -67,7 +67,7 @@ class WholeValues:
     error: float
 
 
-def whole_values(formulation: Formulation, relaxation: Relaxation) -> WholeValues:
+def whole_values(formulation: Formulation, relaxation: LinearOptimum) -> WholeValues:
     """Scale values and multipliers to integers."""
     largest = np.zeros(formulation.problem.num_requests)
     np.maximum.at(largest, formulation.request, np.abs(formulation.value))
@@ -87,7 +87,7 @@ def whole_values(formulation: Formulation, relaxation: Relaxation) -> WholeValue
     )
 
 
-def _run(cp_model: Any, formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
+def _run(cp_model: Any, formulation: Formulation, relaxation: LinearOptimum, time_limit_s: float) -> Finding:
     whole = whole_values(formulation, relaxation)
     model, columns = _model(cp_model, formulation, relaxation, whole)
     solver = cp_model.CpSolver()
@@ -111,7 +111,7 @@ def _run(cp_model: Any, formulation: Formulation, relaxation: Relaxation, time_l
 
 
 def _model(
-    cp_model: Any, formulation: Formulation, relaxation: Relaxation, whole: WholeValues
+    cp_model: Any, formulation: Formulation, relaxation: LinearOptimum, whole: WholeValues
 ) -> tuple[Any, list[Any]]:
     """The model in Lagrangian form, and the variable of each column.
 

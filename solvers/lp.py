@@ -5,7 +5,7 @@ from __future__ import annotations
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Multipliers
 from solvers.program.answer import Finding, answer
-from solvers.program.duals import Relaxation, relax
+from solvers.program.duals import LinearOptimum, solve_linear
 from solvers.program.formulation import Formulation, formulate
 from solvers.solution import Solution
 
@@ -27,8 +27,8 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
 
 def multipliers(problem: BatchProblem) -> Multipliers:
     """The duals of the shared limits in the linear relaxation, in seconds; of a problem whose required requests fit."""
-    return relax(formulate(problem)).multipliers
+    return solve_linear(formulate(problem)).multipliers
 
 
-def _run(formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
+def _run(formulation: Formulation, relaxation: LinearOptimum, time_limit_s: float) -> Finding:
     return Finding(relaxation.chosen.astype(float), proved=False)

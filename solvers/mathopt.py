@@ -11,10 +11,10 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.support.errors import InputError
 from solvers.program.answer import Finding, answer
-from solvers.program.duals import Relaxation
+from solvers.program.duals import LinearOptimum
 from solvers.program.formulation import Formulation
 from solvers.program.packages import package
-from solvers.program.scaled_rows import Rows, rows
+from solvers.program.scaled_rows import ScaledRows, scale_rows
 from solvers.program.silence import silence
 from solvers.program.tolerances import missed_s, safe_bound_s
 from solvers.solution import Solution
@@ -39,11 +39,13 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Bac
     return answer(partial(_run, package("ortools.math_opt.python.mathopt"), backend), problem, time_limit_s)
 
 
-def _run(mathopt: Any, backend: str, formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
+def _run(
+    mathopt: Any, backend: str, formulation: Formulation, relaxation: LinearOptimum, time_limit_s: float
+) -> Finding:
     values, _ = formulation.scaled_values()
     model = mathopt.Model()
     columns = [model.add_binary_variable() for _ in range(formulation.num_columns)]
-    _constrain(mathopt, model, columns, formulation, rows(formulation))
+    _constrain(mathopt, model, columns, formulation, scale_rows(formulation))
     model.maximize(_sum(mathopt, values.tolist(), columns))
     parameters = mathopt.SolveParameters(
         relative_gap_tolerance=0.0,
@@ -61,7 +63,7 @@ def _run(mathopt: Any, backend: str, formulation: Formulation, relaxation: Relax
     )
 
 
-def _constrain(mathopt: Any, model: Any, columns: list[Any], formulation: Formulation, limited: Rows) -> None:
+def _constrain(mathopt: Any, model: Any, columns: list[Any], formulation: Formulation, limited: ScaledRows) -> None:
     for members, equation in formulation.groups():
         served = mathopt.fast_sum([columns[member] for member in members])
         model.add_linear_constraint(served == 1 if equation else served <= 1)

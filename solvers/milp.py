@@ -10,10 +10,10 @@ import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
 from solvers.program.answer import Finding, answer
-from solvers.program.duals import Relaxation, constraint_rows
+from solvers.program.duals import LinearOptimum, constraint_rows
 from solvers.program.formulation import Formulation
 from solvers.program.packages import package
-from solvers.program.scaled_rows import rows
+from solvers.program.scaled_rows import scale_rows
 from solvers.program.silence import silence
 from solvers.program.tolerances import missed_s, safe_bound_s
 from solvers.solution import Solution
@@ -34,9 +34,9 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
     return answer(partial(_run, package("scipy.optimize")), problem, time_limit_s)
 
 
-def _run(optimize: Any, formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
+def _run(optimize: Any, formulation: Formulation, relaxation: LinearOptimum, time_limit_s: float) -> Finding:
     values, _ = formulation.scaled_values()
-    limited = rows(formulation)
+    limited = scale_rows(formulation)
     with silence():
         result = optimize.milp(
             np.concatenate([-values, np.zeros(limited.most.size)]),

@@ -13,10 +13,10 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.support.errors import InputError
 from solvers.program.answer import Finding, answer
-from solvers.program.duals import Relaxation
+from solvers.program.duals import LinearOptimum
 from solvers.program.formulation import Formulation
 from solvers.program.packages import package
-from solvers.program.scaled_rows import rows
+from solvers.program.scaled_rows import scale_rows
 from solvers.program.silence import silence
 from solvers.program.tolerances import CUTOFF, CUTOFF_OF_CBC, missed_s, safe_bound_s
 from solvers.solution import Solution
@@ -45,7 +45,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Bac
     return answer(partial(_run, package("pulp"), backend), problem, time_limit_s)
 
 
-def _run(pulp: Any, backend: str, formulation: Formulation, relaxation: Relaxation, time_limit_s: float) -> Finding:
+def _run(pulp: Any, backend: str, formulation: Formulation, relaxation: LinearOptimum, time_limit_s: float) -> Finding:
     values, _ = formulation.scaled_values()
     with silence(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore", DeprecationWarning)  # PuLP 3.3 announces what changes in version 4
@@ -74,7 +74,7 @@ def _model(pulp: Any, formulation: Formulation, values: list[float]) -> tuple[An
     model = pulp.LpProblem("batch", pulp.LpMaximize)
     columns = [pulp.LpVariable(f"x{column}", cat=pulp.LpBinary) for column in range(formulation.num_columns)]
     model += pulp.LpAffineExpression(zip(columns, values, strict=True))
-    limited = rows(formulation)
+    limited = scale_rows(formulation)
     carries = [pulp.LpVariable(f"q{at}", 0, most, pulp.LpInteger) for at, most in enumerate(limited.most.tolist())]
     for use, limit in zip(limited.use.tolist(), limited.limits.tolist(), strict=True):
         model += pulp.LpAffineExpression(zip([*columns, *carries], use, strict=True)) <= limit

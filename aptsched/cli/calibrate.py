@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import app, typer
 from aptsched.cli.model_options import Device, Dtype, ExpandKvHeads, ModelName, Threads, load, require_torch
-from aptsched.cli.unwritten import postponed, tell
+from aptsched.cli.unwritten import postponed, raise_first
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 
@@ -71,4 +71,4 @@ def _report(measured: Calibration, directory: Path | None, as_json: bool) -> Non
     else:
         sections = calibration_files.sections(measured)
         table.show(calibration_files.COLUMNS, sections, calibration_files.notes(measured), sys.stdout)
-    tell(unwritten)
+    raise_first(unwritten)

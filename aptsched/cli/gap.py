@@ -21,10 +21,10 @@ from aptsched.cli.instance_options import (
     Workload,
     numbers,
     seconds,
+    several,
     source,
-    split,
 )
-from aptsched.cli.unwritten import postponed, tell
+from aptsched.cli.unwritten import postponed, raise_first
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 
@@ -93,7 +93,7 @@ def gap(
         from solvers.study import backlog
 
         cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
-        chosen = list({method.name: method for method in map(find, split("methods", methods))}.values())
+        chosen = list({method.name: method for method in map(find, several("methods", methods))}.values())
         sizes, loads = numbers("num_requests", num_requests, int), numbers("load", load, float)
         cut = backlog.cut(cuts, sizes, loads, instances)
         code = _study(cut.instances, cut.notices, chosen, seconds(time_limit), out, as_json, options, interrupted)
@@ -140,7 +140,7 @@ def _study(
         )
     for contradiction in document["contradictions"]:
         print(f"warning: {contradiction}", file=sys.stderr)
-    tell(unwritten)
+    raise_first(unwritten)
     if not document["complete"]:
         print(f"interrupted: {len(results)} of {len(instances)} instances were done", file=sys.stderr)
         return interrupts.EXIT_CODE

@@ -11,7 +11,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 if TYPE_CHECKING:
-    from solvers.study.backlog import Source
+    from solvers.study.backlog import SnapshotSource
 
 Number = TypeVar("Number", int, float)
 
@@ -64,11 +64,11 @@ def source(
     hidden_ratio: str,
     max_tokens: int | None,
     max_seqs: int | None,
-) -> Source:
+) -> SnapshotSource:
     """Where the snapshots of the options come from."""
-    from solvers.study.backlog import Source
+    from solvers.study.backlog import SnapshotSource
 
-    return Source(
+    return SnapshotSource(
         trace=trace,
         workload=workload,
         rate_per_s=rate,
@@ -90,7 +90,7 @@ def check_foreign(foreign: bool, file: str | None) -> None:
         raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
 
 
-def split(field: str, given: Sequence[str]) -> list[str]:
+def several(field: str, given: Sequence[str]) -> list[str]:
     """Several values, also with commas between them; text that files of results can hold."""
     for text in given:
         if any("\ud800" <= character <= "\udfff" for character in text):
@@ -104,7 +104,7 @@ def split(field: str, given: Sequence[str]) -> list[str]:
 def numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Number]:
     """Several numbers, each once."""
     numbers = []
-    for text in split(field, given):
+    for text in several(field, given):
         try:
             numbers.append(kind(text))
         except ValueError as error:

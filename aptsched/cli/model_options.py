@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import typer
-from aptsched.cli.run_progress import say
+from aptsched.cli.run_progress import say_now
 from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def measure(model: Model, directory: Path | None) -> Calibration:
     from engine.calibration import measure
     from engine.study import real_model
 
-    say("calibrating, which takes half a minute or so; --calibration FILE spares it")
+    say_now("calibrating, which takes half a minute or so; --calibration FILE spares it")
     with measuring() as progress:
         measured = real_model.calibrated(model, progress)
     if directory is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from aptsched.cli.instance_options import split
+from aptsched.cli.instance_options import several
 from aptsched.support.own_code import OWN, blamed
 
 CORE_WORK = 30_000  # some milliseconds
@@ -45,7 +45,7 @@ def named_policies(given: Sequence[str], oracle: TrueLengths | None = None) -> l
     """
     from engine.study.serving import NamedPolicy
 
-    policies = [NamedPolicy(name, partial(_make, name, oracle)) for name in dict.fromkeys(split("policy", given))]
+    policies = [NamedPolicy(name, partial(_make, name, oracle)) for name in dict.fromkeys(several("policy", given))]
     for policy in policies:
         policy.make()
     return policies

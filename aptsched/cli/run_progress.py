@@ -31,7 +31,7 @@ class RunProgress:
             self.end()
             self._num_begun += 1
             which = f"run {self._num_begun} of {self._num_planned}"
-            say(f"{policy}: {count} requests, which arrive over {replay.last_arrival_s:.3g} s ({which})")
+            say_now(f"{policy}: {count} requests, which arrive over {replay.last_arrival_s:.3g} s ({which})")
             self._line = Progress(count, "requests ended")
         elif self._line is not None:
             self._line.tell(num_ended)
@@ -43,6 +43,6 @@ class RunProgress:
             self._line = None
 
 
-def say(text: str) -> None:
+def say_now(text: str) -> None:
     """One line on stderr, now."""
     print(text, file=sys.stderr, flush=True)

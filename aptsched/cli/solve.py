@@ -105,7 +105,7 @@ def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps:
     from aptsched.support import text_lines
     from solvers.methods import find
     from solvers.study import gap_files, method_runs
-    from solvers.study.answer_text import describe
+    from solvers.study.answer_text import answer_text
 
     check_apart(file, mps)
     chosen = find(method)
@@ -118,5 +118,5 @@ def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps:
     if as_json:
         print(json.dumps(gap_files.as_dict(record), allow_nan=False))
     else:
-        print(describe(problem, record, text_lines.columns(sys.stdout)))
+        print(answer_text(problem, record, text_lines.columns(sys.stdout)))
     return NO_ANSWER if record.status in ("infeasible", method_runs.EXCEEDS) else 0

@@ -19,7 +19,7 @@ def postponed(unwritten: list[InputError]) -> Iterator[None]:
         unwritten.append(InputError(f"{error.filename or 'out'}: cannot be written ({error.strerror})"))
 
 
-def tell(unwritten: list[InputError]) -> None:
+def raise_first(unwritten: list[InputError]) -> None:
     """Raise the first of them, if there is one."""
     if unwritten:
         raise unwritten[0]

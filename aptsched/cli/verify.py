@@ -41,7 +41,7 @@ def _verify(path: str, as_json: bool) -> int:
     from aptsched.support import text_lines
     from proofs import search, verification
 
-    sources, skipped = search.find(path)
+    sources, skipped = search.find_results(path)
     reports = []
     with progress(sum(source.num_verdicts + 1 for source in sources), "entries", each=False) as begin:
         for source in sources:
@@ -49,5 +49,5 @@ def _verify(path: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(verification.document(reports, skipped), allow_nan=False))
     else:
-        print("\n".join(verification.describe(reports, skipped, text_lines.columns(sys.stdout))))
+        print("\n".join(verification.report_text(reports, skipped, text_lines.columns(sys.stdout))))
     return NO_ANSWER if any(report.failures for report in reports) else 0

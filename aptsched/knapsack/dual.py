@@ -21,7 +21,7 @@ Price = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Hold:
+class FixedPrice:
     """A row of the basis: this resource keeps its multiplier, which is 0 but at the start of a walk."""
 
     resource: int
@@ -55,7 +55,7 @@ class Vertex:
 
     price: Row
     at: Ints
-    rows: list[Hold | Tie]
+    rows: list[FixedPrice | Tie]
     matrix: list[Row]
     level: Row
     columns: list[Row]
@@ -67,7 +67,7 @@ class Vertex:
 
     def need(self, q: int, amount: float) -> float:
         """By how much the amount that belongs to a row is not as it should be: at least 0; 0 where the price is not."""
-        return abs(amount) if self.level[q] > 0 and isinstance(self.rows[q], Hold) else -amount
+        return abs(amount) if self.level[q] > 0 and isinstance(self.rows[q], FixedPrice) else -amount
 
 
 def minimum(options: Options, price: Floats | None = None) -> tuple[Ints, Row, list[int]]:
@@ -115,7 +115,7 @@ class Dual:
         for option in range(1, len(reduced)):
             np.putmask(at, reduced[option] > np.maximum.reduce(reduced[:option]), option)
         units = [[float(row == column) for column in range(size)] for row in range(size)]
-        return Vertex(price, at, [Hold(resource) for resource in range(size)], units, [*price], inverse(units))
+        return Vertex(price, at, [FixedPrice(resource) for resource in range(size)], units, [*price], inverse(units))
 
     def to_minimum(self, vertex: Vertex) -> bool:
         """Walks to the minimum; False where ties keep the walk from it."""
@@ -129,7 +129,7 @@ class Dual:
         used: Row = self.options.used(vertex.at).tolist()
         left = [limit - some for limit, some in zip(self.limits, used, strict=True)]
         while True:
-            amount = [dot(left, column) for column in vertex.columns]
+            amount = [product_sum(left, column) for column in vertex.columns]
             above = _mixed_beyond(vertex, amount)
             if above is None:
                 break
@@ -137,7 +137,7 @@ class Dual:
             self._rebase(vertex, above)
         steepest, leaving = 0.0, -1
         for q, row in enumerate(vertex.rows):
-            tolerance = TOLERANCE * (1 + self.limits[row.resource] if isinstance(row, Hold) else 1)
+            tolerance = TOLERANCE * (1 + self.limits[row.resource] if isinstance(row, FixedPrice) else 1)
             need = vertex.need(q, amount[q])
             if need > tolerance:
                 width = sum((limit + 1) * abs(rate) for limit, rate in zip(self.limits, vertex.columns[q], strict=True))
@@ -169,10 +169,10 @@ class Dual:
                 self._enter(vertex, q, Tie(tie.request, before if q == leader else row.option))
         vertex.columns = inverse(vertex.matrix)
 
-    def _enter(self, vertex: Vertex, q: int, row: Hold | Tie) -> None:
+    def _enter(self, vertex: Vertex, q: int, row: FixedPrice | Tie) -> None:
         """Puts a row into the basis."""
         vertex.rows[q] = row
-        if isinstance(row, Hold):
+        if isinstance(row, FixedPrice):
             vertex.matrix[q] = [float(resource == row.resource) for resource in range(len(self.limits))]
             vertex.level[q] = 0.0
             return
@@ -206,10 +206,10 @@ class Dual:
         assert entering is not None, "an edge without an end would make the bound unbounded"
         self._enter(vertex, leaving, entering)
         vertex.columns = inverse(vertex.matrix)
-        vertex.price = [max(dot(row, vertex.level), 0.0) for row in zip(*vertex.columns, strict=True)]
+        vertex.price = [max(product_sum(row, vertex.level), 0.0) for row in zip(*vertex.columns, strict=True)]
 
 
-def dot(some: Iterable[float], others: Iterable[float]) -> float:
+def product_sum(some: Iterable[float], others: Iterable[float]) -> float:
     """The sum of products."""
     return sum(map(mul, some, others), 0.0)
 
@@ -240,19 +240,19 @@ def _mixed_beyond(vertex: Vertex, amount: Row) -> int | None:
 
 
 def _end_of_edge(
-    vertex: Vertex, staying: list[Hold | Tie], lowered: dict[int, float], kinks: Kinks
-) -> tuple[float, Hold | Tie | None]:
+    vertex: Vertex, staying: list[FixedPrice | Tie], lowered: dict[int, float], kinks: Kinks
+) -> tuple[float, FixedPrice | Tie | None]:
     """Where the edge ends at the latest: a multiplier gets to 0, or a request that stays tied to a third option.
 
     `lowered` has the resources whose multipliers fall, and how fast. The latter kinks are taken out of `kinks`, for
     they cannot be passed.
     """
     end: float = np.inf
-    entering: Hold | Tie | None = None
-    held = {row.resource for row in staying if isinstance(row, Hold)}
+    entering: FixedPrice | Tie | None = None
+    held = {row.resource for row in staying if isinstance(row, FixedPrice)}
     for resource, rate in lowered.items():
         if resource not in held and vertex.price[resource] < rate * end:
-            end, entering = vertex.price[resource] / rate, Hold(resource)
+            end, entering = vertex.price[resource] / rate, FixedPrice(resource)
     for row in staying:
         if isinstance(row, Tie):
             if kinks.distance[row.request] < end:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.knapsack.prefix import leading
+from aptsched.knapsack.prefix import largest
 from aptsched.knapsack.residual import Residual
 from aptsched.problem.selection import served_positions
 from aptsched.support.checks import Floats, Ints
@@ -81,6 +81,6 @@ def _moves(
     costs = price[0] * blocks + paid
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         worth = more.ravel().take(found) / np.maximum(costs, 0.0, out=costs)
-    best = leading(worth, AT_ONCE)
+    best = largest(worth, AT_ONCE)
     best = best[np.sort(np.unique(request[best], return_index=True)[1])]  # the best move of each request
     return found[best], blocks[best]

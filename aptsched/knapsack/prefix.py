@@ -22,7 +22,7 @@ def descending(key: Floats) -> Ints:
     return (-key).argsort(kind="stable")
 
 
-def leading(key: Floats, count: int) -> Ints:
+def largest(key: Floats, count: int) -> Ints:
     """Positions of the `count` largest keys, falling; equal keys in order of position."""
     if len(key) <= 2 * count:
         return descending(key)[:count]

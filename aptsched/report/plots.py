@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aptsched.report.figure import png
-from aptsched.support.text_lines import broken
+from aptsched.support.text_lines import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def _draw(axes: Axes, sizes: Sequence[int], values: Sequence[float], label: str,
     axes.plot(
         sizes,
         values,
-        label="\n".join(broken(label, LABEL)),
+        label="\n".join(wrapped(label, LABEL)),
         color=f"C{i % 10}",
         marker=MARKERS[i % len(MARKERS)],
         markersize=size,

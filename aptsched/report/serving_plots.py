@@ -41,7 +41,7 @@ def attainment(lines: Sequence[AttainmentLine], xlabel: str, levels: Sequence[fl
         axes.plot(
             line.x,
             line.shares,
-            label="\n".join(text_lines.broken(line.label, LABEL)),
+            label="\n".join(text_lines.wrapped(line.label, LABEL)),
             color=f"C{i % 10}",
             marker="osv^D"[i % 5],
             markersize=4,
@@ -61,7 +61,7 @@ def memory_over_time(memories: Sequence[MemoryPanel]) -> bytes:
             memory.time_s, memory.num_kv_blocks, memory.num_hidden_blocks, labels=("KV", "hidden"), step="post"
         )
         axes.axhline(memory.num_blocks, color="black", linestyle=":", linewidth=1, label="pool")
-        axes.set_title("\n".join(text_lines.broken(memory.title, TITLE)), fontsize=9)
+        axes.set_title("\n".join(text_lines.wrapped(memory.title, TITLE)), fontsize=9)
         axes.set(ylabel="blocks", ylim=(0, 1.08 * memory.num_blocks))
         axes.set_xlim(0, max((end for other in memories for end in other.time_s), default=1.0))
     axes_of[-1].set_xlabel("seconds since the start of the run")

@@ -105,10 +105,10 @@ def _styled_lines(
     for section in sections:
         yield "", ""
         if section.title:
-            yield from (("bold cyan", line) for line in text_lines.broken(section.title, width))
+            yield from (("bold cyan", line) for line in text_lines.wrapped(section.title, width))
         yield from (("", line) for row in section.rows for line in _row(columns, widths, row, width))
     yield "", ""
-    yield from (("dim", line) for note in notes for line in text_lines.broken(note, width))
+    yield from (("dim", line) for note in notes for line in text_lines.wrapped(note, width))
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
@@ -133,12 +133,12 @@ def _row(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str], w
     """The lines of a row."""
     name, *cells = row
     if len(name) > widths[0]:
-        yield from text_lines.broken(name, width, "  ")
+        yield from text_lines.wrapped(name, width, "  ")
         name = ""
     if not _is_text(columns):
         yield _line(columns, widths, [name, *cells])
         return
-    for i, part in enumerate(text_lines.broken(cells[-1], widths[-1])):
+    for i, part in enumerate(text_lines.wrapped(cells[-1], widths[-1])):
         yield _line(columns, widths, [*([name, *cells[:-1]] if i == 0 else [""] * len(cells)), part])
 
 

@@ -22,7 +22,7 @@ def watched(watch: Watch) -> Iterator[None]:
         _watch.reset(token)
 
 
-def tell(path: str, num_read: int, size: int) -> None:
+def tell_read(path: str, num_read: int, size: int) -> None:
     """So many bytes of a file are read."""
     watch = _watch.get()
     if watch is not None:

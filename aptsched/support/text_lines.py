@@ -24,7 +24,7 @@ def columns(file: TextIO | None = None, least: int = WIDTH) -> int:
     return max(least, known or WIDTH)
 
 
-def broken(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
+def wrapped(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
     """The text as lines of at most that width, all but the first indented; a word breaks only where it has to.
 
     What a terminal would obey is escaped.
@@ -39,7 +39,7 @@ def plain(text: str) -> str:
 
 def filled(text: str, file: TextIO | None = None) -> str:
     """The text for a file, broken at its width; lines that it has stay lines."""
-    return "\n".join(line for part in text.split("\n") for line in broken(part, columns(file), _indent(part)))
+    return "\n".join(line for part in text.split("\n") for line in wrapped(part, columns(file), _indent(part)))
 
 
 def _indent(line: str) -> str:

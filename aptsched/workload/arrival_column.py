@@ -45,10 +45,10 @@ class ArrivalColumn:
     def notice(self) -> str:
         """What is taken for the arrivals."""
         unit = "as dates and times" if self.has_dates else f"in {UNIT_NAMES[self.units_per_s]}"
-        return f"Arrivals are those of the column {cells.listed([self.name])}, {unit}."
+        return f"Arrivals are those of the column {cells.named_columns([self.name])}, {unit}."
 
 
-def find(where: str, names: Sequence[str]) -> ArrivalColumn | None:
+def find_arrivals(where: str, names: Sequence[str]) -> ArrivalColumn | None:
     """The arrivals among columns of no known format, or None where no name looks like a time.
 
     The unit has to be certain: by the name (`timestamp_ms`), or because the values are dates and times.
@@ -61,12 +61,12 @@ def find(where: str, names: Sequence[str]) -> ArrivalColumn | None:
     """
     arrivals = [name for name in names if time_names.kind(name) is Kind.ARRIVAL]
     if len(arrivals) > 1:
-        raise InputError(f"{where}: {cells.listed(arrivals)} are several times of arrival; {CERTAIN}")
+        raise InputError(f"{where}: {cells.named_columns(arrivals)} are several times of arrival; {CERTAIN}")
     if arrivals:
         return _column(arrivals[0])
     others = [name for name in names if time_names.kind(name) is Kind.TIME]
     if others:
-        what = f"{cells.listed(others)}: looks like a time, but not certainly the arrival in a known unit"
+        what = f"{cells.named_columns(others)}: looks like a time, but not certainly the arrival in a known unit"
         raise InputError(f"{where}, column {what}; {CERTAIN}")
     return None
 

@@ -28,7 +28,7 @@ def bad_row(path: str, line: int, column: str, value: object, accepted: str) -> 
     return InputError(f"{path}, line {line}, column {column}: {shown(value)} is not accepted; {accepted} is")
 
 
-def listed(names: Iterable[str]) -> str:
+def named_columns(names: Iterable[str]) -> str:
     """Names of columns in one line: those that cannot be printed as they are in quotes, of many the first ones."""
     each = list(names)
     first = [name if name.isprintable() and 0 < len(name) <= 40 else shown(name) for name in each[:MOST_NAMES]]

@@ -111,7 +111,9 @@ def _columns(where: str, header: list[str]) -> tuple[CsvFormat, dict[str, int], 
     if chosen is None:
         raise InputError(f"{where}: the header {shown(','.join(header))} is not known; {ACCEPTED}")
     notices = []
-    column = None if chosen.time.lower() in names else arrival_column.find(where, [name.strip() for name in header])
+    column = (
+        None if chosen.time.lower() in names else arrival_column.find_arrivals(where, [name.strip() for name in header])
+    )
     if column is not None:
         chosen = chosen.with_arrivals(column)
         notices.append(column.notice)
@@ -122,7 +124,7 @@ def _columns(where: str, header: list[str]) -> tuple[CsvFormat, dict[str, int], 
     used = {name.lower() for name in (*wanted, *chosen.without_use)}
     unused = [name.strip() for name in header if name.strip().lower() not in used]
     if unused:
-        notices.append(f"Columns of the trace that are not known, and not used: {cells.listed(unused)}.")
+        notices.append(f"Columns of the trace that are not known, and not used: {cells.named_columns(unused)}.")
     return chosen, {name: names.index(name.lower()) for name in wanted}, notices
 
 

@@ -71,7 +71,7 @@ class _Objects:
         if self.arrivals is not None:
             yield self.arrivals.notice
         if self.unused:
-            yield f"Fields of the trace that are not known, and not used: {cells.listed(sorted(self.unused))}."
+            yield f"Fields of the trace that are not known, and not used: {cells.named_columns(sorted(self.unused))}."
 
 
 def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None = None) -> Trace:
@@ -129,7 +129,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise cells.Refused(f"column {cells.listed([twice])}: given twice in an object; once is accepted")
+        raise cells.Refused(f"column {cells.named_columns([twice])}: given twice in an object; once is accepted")
     return result
 
 
@@ -140,9 +140,9 @@ def _arrivals(where: str, request: dict[str, object]) -> ArrivalColumn | None:
     """Where the arrivals are if not in a number called timestamp."""
     if TIMESTAMP in request and not isinstance(request[TIMESTAMP], str):
         others = [name for name in request if name not in (*LENGTHS, HASHES)]
-        arrival_column.find(where, others)  # refuses several
+        arrival_column.find_arrivals(where, others)  # refuses several
         return None
-    return arrival_column.find(where, list(request))
+    return arrival_column.find_arrivals(where, list(request))
 
 
 def _values(path: str, line: int, request: dict[str, object], seen: _Objects) -> tuple[float, int, int]:

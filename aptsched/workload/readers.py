@@ -75,7 +75,7 @@ def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) ->
         try:
             return _read(name, _numbered_lines(name, file, size), num_requests)
         finally:
-            file_progress.tell(name, size, size)
+            file_progress.tell_read(name, size, size)
 
 
 def _read(path: str, lines: Iterator[tuple[int, str]], most: int | None) -> Trace:
@@ -95,7 +95,7 @@ def _numbered_lines(path: str, file: BinaryIO, size: int) -> Iterator[tuple[int,
         if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
             raise InputError(f"{path}, line {number}: longer than {MAX_LINE} bytes is not accepted; {ACCEPTED}")
         if number % file_progress.EVERY == 0:
-            file_progress.tell(path, file.tell(), size)
+            file_progress.tell_read(path, file.tell(), size)
         if number == 1:
             raw = raw.removeprefix(BYTE_ORDER_MARK)
         try:

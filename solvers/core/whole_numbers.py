@@ -17,7 +17,7 @@ PER_SECOND = 2**1074  # every float is a whole multiple of a second by this
 MOST_WORK = 200_000  # states, some tenths of a second
 
 
-class State(NamedTuple):
+class Partial(NamedTuple):
     """The most that some first requests can be worth for what they take, and how they come to it."""
 
     worth: int
@@ -37,7 +37,7 @@ def best_exactly(
     alternatives = pricing.near(allowed).by_request()
     work = Budget(None, MOST_WORK)
     more = _worth_more(problem, residual, pricing.star, alternatives)
-    states: dict[tuple[int, ...], State] = {(0,) * len(pricing.slack): State(0, 0.0, ())}
+    states: dict[tuple[int, ...], Partial] = {(0,) * len(pricing.slack): Partial(0, 0.0, ())}
     ceilings = _ceilings(alternatives, pricing.slack)
     for stage, ceiling in zip(alternatives.stages(), ceilings, strict=True):
         if not work.spend(len(states) * (stage.stop - stage.start)) or budget.spent:
@@ -88,20 +88,20 @@ def _ceilings(alternatives: Alternatives, slack: Ints) -> list[list[int]]:
 
 
 def _after(
-    states: dict[tuple[int, ...], State],
+    states: dict[tuple[int, ...], Partial],
     alternatives: Alternatives,
     more: list[int],
     stage: slice,
     ceiling: list[int],
     allowed: float,
-) -> dict[tuple[int, ...], State]:
+) -> dict[tuple[int, ...], Partial]:
     """The states after one more request, which may keep the LP's option, that can still lead to a better selection."""
     after = {take: state for take, state in states.items() if all(map(int.__le__, take, ceiling))}
     takes, losses = alternatives.take[:, stage].T.tolist(), alternatives.loss[stage].tolist()
     for position, extra, loss in zip(range(stage.start, stage.stop), takes, losses, strict=True):
         for before, state in states.items():
             take = tuple(map(int.__add__, before, extra))
-            new = State(state.worth + more[position], state.loss + loss, (*state.chosen, position))
+            new = Partial(state.worth + more[position], state.loss + loss, (*state.chosen, position))
             alive = new.loss <= allowed and all(map(int.__le__, take, ceiling))
             if alive and (take not in after or after[take].worth < new.worth):
                 after[take] = new

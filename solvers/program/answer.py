@@ -15,7 +15,7 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import certify
 from aptsched.support.checks import Bools, Floats
 from aptsched.support.errors import InputError
-from solvers.program.duals import Relaxation, relax
+from solvers.program.duals import LinearOptimum, solve_linear
 from solvers.program.formulation import Formulation, formulate
 from solvers.program.packages import package
 from solvers.program.reduction import Part, everything, sharpen
@@ -62,7 +62,7 @@ class Incumbent:
     missed_s: float = 0.0
 
 
-Run = Callable[[Formulation, Relaxation, float], Finding]
+Run = Callable[[Formulation, LinearOptimum, float], Finding]
 
 
 def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_greedy: bool = True) -> Solution:
@@ -84,7 +84,7 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
         seconds = time.perf_counter() - started_s
         return Solution(Status.INFEASIBLE, None, -math.inf, -math.inf, seconds, excess)
     formulation = formulate(problem)
-    relaxation = relax(formulation)
+    relaxation = solve_linear(formulation)
     if from_greedy:
         relaxation = replace(relaxation, chosen=_best_start(formulation, relaxation))
     incumbent = _search(run, formulation, relaxation, math.inf if time_limit_s is None else started_s + time_limit_s)
@@ -100,7 +100,7 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
     )
 
 
-def _best_start(formulation: Formulation, relaxation: Relaxation) -> Bools:
+def _best_start(formulation: Formulation, relaxation: LinearOptimum) -> Bools:
     """The greedy's selection as columns, or the relaxation's where that is worth more."""
     form = greedy(formulation.problem).form
     chosen: Bools = form[formulation.request] == formulation.form
@@ -108,7 +108,7 @@ def _best_start(formulation: Formulation, relaxation: Relaxation) -> Bools:
     return chosen if not worse and formulation.is_feasible(chosen) else relaxation.chosen
 
 
-def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline_s: float) -> Incumbent:
+def _search(run: Run, formulation: Formulation, relaxation: LinearOptimum, deadline_s: float) -> Incumbent:
     """Let the solver run for 2 s; without a proof, again on what its incumbent leaves to decide, for twice as long, ...
 
     A knapsack that holds a branch and bound up for minutes often has a core of few requests (`reduction`). A solver
@@ -121,7 +121,7 @@ def _search(run: Run, formulation: Formulation, relaxation: Relaxation, deadline
     round_s = FIRST_ROUND_S
     while (left_s := deadline_s - time.perf_counter()) > 0:
         began_s, seconds = time.perf_counter(), min(round_s, max(left_s, SHORTEST_S))
-        start = Relaxation(best.chosen[part.kept], relaxation.multipliers)
+        start = LinearOptimum(best.chosen[part.kept], relaxation.multipliers)
         if part.formulation.num_columns and part.formulation.limits.size:
             finding = run(part.formulation, start, seconds)
         else:

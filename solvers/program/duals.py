@@ -14,7 +14,7 @@ from solvers.program.packages import package
 
 
 @dataclass(frozen=True, eq=False)
-class Relaxation:
+class LinearOptimum:
     """An optimum of the linear relaxation.
 
     Attributes
@@ -29,12 +29,12 @@ class Relaxation:
     multipliers: Multipliers
 
 
-def relax(formulation: Formulation) -> Relaxation:
+def solve_linear(formulation: Formulation) -> LinearOptimum:
     """Solve the linear relaxation with HiGHS' dual simplex, through SciPy."""
     optimize = package("scipy.optimize")
     nothing = np.zeros(formulation.num_columns)
     if not formulation.num_columns:
-        return Relaxation(round_down(formulation, nothing), Multipliers())
+        return LinearOptimum(round_down(formulation, nothing), Multipliers())
     values, exponent = formulation.scaled_values()
     matrix, lower, upper = constraint_rows(formulation, *formulation.scaled_limits())
     equation = lower == upper
@@ -48,9 +48,9 @@ def relax(formulation: Formulation) -> Relaxation:
         method="highs-ds",
     )
     if result.x is None:
-        return Relaxation(round_down(formulation, nothing), Multipliers())
+        return LinearOptimum(round_down(formulation, nothing), Multipliers())
     duals = np.ldexp(-result.ineqlin.marginals[: formulation.limits.size], -exponent)
-    return Relaxation(round_down(formulation, result.x), formulation.multipliers(duals))
+    return LinearOptimum(round_down(formulation, result.x), formulation.multipliers(duals))
 
 
 def constraint_rows(formulation: Formulation, use: Floats, limits: Floats) -> tuple[Any, Floats, Floats]:

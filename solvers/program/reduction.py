@@ -10,7 +10,7 @@ import numpy as np
 from aptsched.problem.certificate import prices
 from aptsched.problem.selection import Multipliers
 from aptsched.support.checks import Bools, Floats
-from solvers.program.duals import relax
+from solvers.program.duals import solve_linear
 from solvers.program.formulation import Formulation
 
 MARGIN = 2.0**-40  # of all values and prices together: what float arithmetic loses here is below 2**-49 of them
@@ -50,7 +50,7 @@ def everything(formulation: Formulation) -> Part:
     return Part(formulation, ~nothing, nothing, 0.0)
 
 
-def reduce(formulation: Formulation, multipliers: Multipliers, objective_s: float) -> Part:
+def rule_out(formulation: Formulation, multipliers: Multipliers, objective_s: float) -> Part:
     """Rule out each choice that the multipliers prove to be worth less than an incumbent.
 
     By weak duality a selection with a choice that loses `loss` against the best reduced value of its request is worth
@@ -79,7 +79,7 @@ def reduce(formulation: Formulation, multipliers: Multipliers, objective_s: floa
         resources=formulation.resources[:, kept],
         limits=formulation.limits - formulation.resources[:, taken].sum(axis=1),
     )
-    return Part(part, kept, taken, rounded_up(formulation, taken))
+    return Part(part, kept, taken, worth_rounded_up(formulation, taken))
 
 
 def sharpen(formulation: Formulation, multipliers: Multipliers, chosen: Bools) -> tuple[Part, Bools]:
@@ -88,23 +88,23 @@ def sharpen(formulation: Formulation, multipliers: Multipliers, chosen: Bools) -
     Where some values are far larger than others, only what is left once these are decided shows at what prices, and
     what float arithmetic loses, a part of the largest value, becomes less each time.
     """
-    part = reduce(formulation, multipliers, _worth_s(formulation, chosen))
+    part = rule_out(formulation, multipliers, _worth_s(formulation, chosen))
     while part.formulation.num_columns:
-        relaxation = relax(part.formulation)
+        relaxation = solve_linear(part.formulation)
         found = part.whole(relaxation.chosen) > 0
         if formulation.is_feasible(found) and formulation.is_better(found, chosen):
             chosen = found
-        inner = reduce(part.formulation, relaxation.multipliers, _worth_s(part.formulation, chosen[part.kept]))
+        inner = rule_out(part.formulation, relaxation.multipliers, _worth_s(part.formulation, chosen[part.kept]))
         if inner.formulation.num_columns == part.formulation.num_columns:
             break
         taken = part.whole(inner.taken) > 0
         kept = np.zeros_like(taken)
         kept[part.kept] = inner.kept
-        part = Part(inner.formulation, kept, taken, rounded_up(formulation, taken))
+        part = Part(inner.formulation, kept, taken, worth_rounded_up(formulation, taken))
     return part, chosen
 
 
-def rounded_up(formulation: Formulation, chosen: Bools) -> float:
+def worth_rounded_up(formulation: Formulation, chosen: Bools) -> float:
     """At least the values of these columns, in seconds."""
     return math.nextafter(_worth_s(formulation, chosen), math.inf)
 

@@ -14,7 +14,7 @@ DIGIT = 2**17
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ScaledRows:
     """use y <= limits, where y is the columns, x, and then whole numbers to carry, from 0 up to `most`.
 
     Attributes
@@ -29,7 +29,7 @@ class Rows:
     most: Floats
 
 
-def rows(formulation: Formulation) -> Rows:
+def scale_rows(formulation: Formulation) -> ScaledRows:
     """The limits, those with numbers beyond `LARGEST` digit by digit.
 
     With w = D high + low and C = D C_high + C_low, sum w x <= C is the same, for whole x, as that there is a whole
@@ -53,4 +53,4 @@ def rows(formulation: Formulation) -> Rows:
     full = np.zeros((len(uses), formulation.num_columns + len(most)))
     for row, some in zip(full, uses, strict=True):
         row[: len(some)] = some
-    return Rows(full, np.array(limits, np.float64), np.array(most, np.float64))
+    return ScaledRows(full, np.array(limits, np.float64), np.array(most, np.float64))

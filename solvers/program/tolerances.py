@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 
 from solvers.program.formulation import Formulation
-from solvers.program.scaled_rows import rows
+from solvers.program.scaled_rows import scale_rows
 
 ROWS = 1e-6
 CUTOFF = 1e-6
@@ -38,7 +38,7 @@ def safe_bound_s(formulation: Formulation, scaled_bound: float) -> float:
     The tolerance of every column is added, and of each row, of which a unit is worth at most the most valuable column.
     In rows that are stated digit by digit units are too large for that to say much.
     """
-    if not math.isfinite(scaled_bound) or rows(formulation).most.size:
+    if not math.isfinite(scaled_bound) or scale_rows(formulation).most.size:
         return math.inf
     values, exponent = formulation.scaled_values()
     unsafe = ROWS * (formulation.num_columns + 1 + formulation.limits.size * float(values.max(initial=0.0)))

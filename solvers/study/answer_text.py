@@ -6,11 +6,11 @@ import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.report import table
-from aptsched.support.text_lines import WIDTH, broken
+from aptsched.support.text_lines import WIDTH, wrapped
 from solvers.study.method_runs import Record
 
 
-def describe(problem: BatchProblem, record: Record, width: int = WIDTH) -> str:
+def answer_text(problem: BatchProblem, record: Record, width: int = WIDTH) -> str:
     """Lines of that width: status, objective, bounds, what is used of each limit, and the requests of each form."""
     lines = {"method": f"{record.method} (guarantee: {record.guarantee})", "status": record.status}
     if record.overload is not None:
@@ -22,7 +22,7 @@ def describe(problem: BatchProblem, record: Record, width: int = WIDTH) -> str:
     if record.form is not None:
         lines |= _values(record) | _use(problem, record) | _forms(problem, record)
     lines["time"] = table.duration(record.seconds)
-    return "\n".join(line for name, text in lines.items() for line in broken(f"{name:<12}{text}", width, " " * 12))
+    return "\n".join(line for name, text in lines.items() for line in wrapped(f"{name:<12}{text}", width, " " * 12))
 
 
 def _values(record: Record) -> dict[str, str]:

@@ -24,7 +24,7 @@ TRACE_LENGTH = 10_000  # of a built-in workload; longer for queues of more than 
 
 
 @dataclass(frozen=True)
-class Source:
+class SnapshotSource:
     """Where snapshots come from.
 
     Attributes
@@ -72,7 +72,7 @@ class Backlog:
     notices: tuple[str, ...]
 
 
-def cut(source: Source, sizes: Sequence[int], loads: Sequence[float], num_instances: int) -> Backlog:
+def cut(source: SnapshotSource, sizes: Sequence[int], loads: Sequence[float], num_instances: int) -> Backlog:
     """Cut `num_instances` snapshots for each size and load; the same queues at every load.
 
     Instance j of size n depends on the source, n and j alone, whatever else is asked for.
@@ -117,13 +117,13 @@ def _check_number(sizes: Sequence[int], loads: Sequence[float], num_instances: i
         raise InputError(f"num_requests, load, instances: {in_all} requests are too many; {MAX_IN_ALL} are accepted")
 
 
-def _generated(source: Source, num_requests: int) -> Trace:
+def _generated(source: SnapshotSource, num_requests: int) -> Trace:
     assert source.workload is not None
     rng = np.random.default_rng(source.seed)
     return generate(source.workload, max(TRACE_LENGTH, 4 * num_requests), rng, source.rate_per_s, source.cv)
 
 
-def _arrivals(source: Source, trace: Trace) -> list[str]:
+def _arrivals(source: SnapshotSource, trace: Trace) -> list[str]:
     """What is said of the arrivals of a trace; raises InputError where there are and others are asked for."""
     given = {"rate_per_s": source.rate_per_s, "cv": source.cv}
     asked = [name for name, value in given.items() if value is not None]

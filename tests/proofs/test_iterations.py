@@ -100,7 +100,7 @@ def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:
     """A run that was cut off in the middle of a line leaves the others as they are."""
     lines = [as_line(record(i)) for i in range(3)]
     path = write(tmp_path / "run.jsonl", *lines, lines[0][:40])
-    (source,), skipped = search.find(path)
+    (source,), skipped = search.find_results(path)
     found = verification.report(source, lambda name: None)
     assert (source.num_verdicts, found.num_entries, found.num_holding, skipped) == (4, 4, 3, [])
     assert found.failures[0].name == "line 5" and "not JSON" in found.failures[0].reasons[0]
@@ -109,5 +109,5 @@ def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:
 def test_an_iteration_given_twice_is_found(tmp_path: Path) -> None:
     """The second one is refused, the next one is not."""
     path = write(tmp_path / "run.jsonl", *(as_line(record(i)) for i in (0, 1, 1, 2)))
-    (source,), _ = search.find(path)
+    (source,), _ = search.find_results(path)
     assert [found.holds for found in source.verdicts] == [True, True, False, True]

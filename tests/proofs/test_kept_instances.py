@@ -63,7 +63,7 @@ def test_the_search_finds_worse_ones(name: str) -> None:
         rng, steps, method = np.random.default_rng(2), iter([True] * 400), BY_NAME[name]
         given = worst_case.start(method, rng)
         ratio, state = worst_case.search(method, given, partial(next, steps, False), rng)
-        assert ratio == worst_case.ratio(state, method) > worst_case.ratio(given, method)
+        assert ratio == worst_case.shortfall(state, method) > worst_case.shortfall(given, method)
         best = enumerate_all(state.problem(method)).optimum
         answer = exact_objective(state.problem(method), method.answer(state.problem(method)))
         assert best is not None and best / answer == ratio

@@ -53,13 +53,13 @@ def beside(tmp_path: Path) -> Path:
 
 def verdict(directory: Path) -> tuple[int, list[str], list[str]]:
     """The exit code; what the other file has against it and why it was skipped; the good log holds whatever it is."""
-    sources, skipped = search.find(directory)
+    sources, skipped = search.find_results(directory)
     reports = [verification.report(source, lambda doing: None) for source in sources]
     good = [report for report in reports if report.file == str(directory / "good.jsonl")]
     assert [(report.num_entries, report.num_holding) for report in good] == [(2, 2)]
     reasons = [reason for report in reports for failure in report.failures for reason in failure.reasons]
     assert not any("the checker failed" in reason for reason in reasons), reasons
-    lines = verification.describe(reports, skipped)
+    lines = verification.report_text(reports, skipped)
     assert all(line.isprintable() for line in lines)
     json.dumps(verification.document(reports, skipped), allow_nan=False)
     return int(bool(reasons)), reasons, skipped
@@ -126,7 +126,7 @@ def test_what_claims_nothing_is_said_to_be_skipped(beside: Path) -> None:
     assert code == 0 and len(skipped) == 4
     (beside / "good.jsonl").unlink()
     with pytest.raises(InputError, match="no results are in it"):
-        search.find(beside)
+        search.find_results(beside)
 
 
 def test_nothing_that_is_no_file_is_opened(beside: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_path_that_cannot_be_read_is_bad_input(tmp_path: Path) -> None:
     """Missing, too long, a device, nothing in it; one line each."""
     for path in (tmp_path / "missing", "x" * 5000, "/dev/null", tmp_path, "a\x00b"):
         with pytest.raises(InputError, match=r"cannot be read|no results|not accepted"):
-            search.find(path)
+            search.find_results(path)
 
 
 def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_digits_state_the_same_limits(seed: int) -> None:
     weights = rng.integers(0, most + 1, (6, 1))
     capacity = int(weights.sum() * rng.uniform(0.2, 0.9))
     whole = formulation.formulate(BatchProblem(np.ones((6, 1)), weights, capacity))
-    stated = scaled_rows.rows(whole)
+    stated = scaled_rows.scale_rows(whole)
     assert max(abs(stated.use).max(initial=0), stated.limits.max(initial=0)) <= scaled_rows.LARGEST
     assert stated.most.size == 0 or max(most, capacity) > scaled_rows.LARGEST
     for chosen in range(2**whole.num_columns):
@@ -91,7 +91,7 @@ def test_digits_state_the_same_limits(seed: int) -> None:
         assert _carries_exist(stated, x) == bool((whole.resources @ x <= whole.limits).all())
 
 
-def _carries_exist(stated: scaled_rows.Rows, x: np.ndarray) -> bool:
+def _carries_exist(stated: scaled_rows.ScaledRows, x: np.ndarray) -> bool:
     """Whether the least carries that the rows ask for, from the lowest digit on, keep all of them."""
     carries: list[int] = []
     for use, limit in zip(stated.use.astype(int).tolist(), stated.limits.astype(int).tolist(), strict=True):

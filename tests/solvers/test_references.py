@@ -179,10 +179,10 @@ def test_reduction_keeps_the_optimum(index: int) -> None:
     if best.optimum is None or best.form is None:
         return
     whole = formulation.formulate(problem)
-    relaxed = duals.relax(whole)
+    relaxed = duals.solve_linear(whole)
     incumbent_s = math.fsum(whole.value[relaxed.chosen].tolist())
     for objective_s in (incumbent_s, float(best.optimum)):
-        part = reduction.reduce(whole, relaxed.multipliers, objective_s)
+        part = reduction.rule_out(whole, relaxed.multipliers, objective_s)
         left = part.formulation
         found = cpsat.whole_values(left, relaxed)
         assert (left.limits >= 0).all() and found.value.shape == left.request.shape
@@ -213,7 +213,7 @@ def test_restart_on_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = cpsat.solve(problem)
     asked: list[int] = []
 
-    def run(left: formulation.Formulation, start: duals.Relaxation, seconds: float) -> answer.Finding:
+    def run(left: formulation.Formulation, start: duals.LinearOptimum, seconds: float) -> answer.Finding:
         asked.append(left.num_columns)
         finding = milp._run(duals.package("scipy.optimize"), left, start, seconds)
         return finding if len(asked) > 1 else dataclasses.replace(finding, proved=False)
@@ -227,7 +227,7 @@ def test_restart_on_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_broken_incumbent_is_not_believed() -> None:
     """An incumbent over the limit is dropped with its claim: the greedy's stays, FEASIBLE."""
 
-    def run(left: formulation.Formulation, start: duals.Relaxation, seconds: float) -> answer.Finding:
+    def run(left: formulation.Formulation, start: duals.LinearOptimum, seconds: float) -> answer.Finding:
         return answer.Finding(np.ones(left.num_columns), proved=True)
 
     problem = dataclasses.replace(BY_HAND, capacity=6)
@@ -238,9 +238,9 @@ def test_broken_incumbent_is_not_believed() -> None:
 def test_whole_values_bound_their_error() -> None:
     """CP-SAT's integers are within half a unit of the scaled values, and exact for dyadic ones."""
     whole = formulation.formulate(serving_like(50, 0))
-    scaled = cpsat.whole_values(whole, duals.relax(whole))
+    scaled = cpsat.whole_values(whole, duals.solve_linear(whole))
     error = [abs(Fraction(v) * 2**scaled.exponent - int(w)) for v, w in zip(whole.value, scaled.value, strict=True)]
     assert max(error) <= Fraction(1, 2)
     dyadic = formulation.formulate(BY_HAND)
-    exact = cpsat.whole_values(dyadic, duals.relax(dyadic))
+    exact = cpsat.whole_values(dyadic, duals.solve_linear(dyadic))
     assert (exact.value == dyadic.value * 2.0**exact.exponent).all()

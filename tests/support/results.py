@@ -45,7 +45,7 @@ def studied(directory: Path, *more: str) -> Path:
 
 def failures(path: Path) -> list[str]:
     """What `aptsched verify` has against results: file, entry and reason."""
-    sources, _ = search.find(path)
+    sources, _ = search.find_results(path)
     reports = [verification.report(source, lambda doing: None) for source in sources]
     return [
         f"{Path(report.file).name}: {verdict.name}: {reason}"

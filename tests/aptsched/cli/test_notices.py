@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aptsched.report.notices import merged, tell
-from aptsched.support.text_lines import broken
+from aptsched.support.text_lines import wrapped
 from commands import call
 from tiny_model import OPT, save_model
 
@@ -79,7 +79,7 @@ def test_a_notice_is_said_once_and_within_80_columns(capsys: pytest.CaptureFixtu
     """Also where it has a word of 200 characters."""
     long = "The columns " + ", ".join(f"column_{i}" for i in range(20)) + ", " + "x" * 200 + " are not used."
     assert merged([long, "one"], ["two", "one"]) == (long, "one", "two")
-    lines = broken(long)
+    lines = wrapped(long)
     assert max(map(len, lines)) == 80 and "".join(lines).replace(" ", "") == long.replace(" ", "")
     tell([long, long], sys.stderr)
     assert capsys.readouterr().err == f"note: {long}\n"

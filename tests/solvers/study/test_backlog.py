@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from aptsched import InputError
 from aptsched.problem.instance import digest
-from solvers.study.backlog import Source, cut
+from solvers.study.backlog import SnapshotSource, cut
 
-SHAREGPT = Source(workload="sharegpt", seed=3)
+SHAREGPT = SnapshotSource(workload="sharegpt", seed=3)
 
 
 def test_an_instance_depends_on_source_size_and_number_alone() -> None:
     """Whatever else is asked for; another seed is another queue."""
     many = {i.id: digest(i.problem) for i in cut(SHAREGPT, [20, 40], [0.1, 0.5], 3).instances}
     few = {i.id: digest(i.problem) for i in cut(SHAREGPT, [40], [0.5], 2).instances}
-    other = {i.id: digest(i.problem) for i in cut(Source(workload="sharegpt"), [40], [0.5], 2).instances}
+    other = {i.id: digest(i.problem) for i in cut(SnapshotSource(workload="sharegpt"), [40], [0.5], 2).instances}
     assert len(many) == len(set(many.values())) == 12
     assert few.items() <= many.items()
     assert few.keys() == other.keys() and not set(few.values()) & set(other.values())
@@ -41,10 +41,12 @@ def test_arrivals_are_for_traces_that_have_none(tmp_path: Path) -> None:
     lengths, timed = tmp_path / "lengths.csv", tmp_path / "timed.csv"
     lengths.write_text("prompt_tokens,output_tokens\n10,5\n30,5\n")
     timed.write_text("arrived_at_s,prompt_tokens,output_tokens\n0,10,5\n1,30,5\n")
-    slow, fast = (cut(Source(trace=str(lengths), rate_per_s=rate), [2], [0.5], 1).instances[0] for rate in (0.01, 100))
+    slow, fast = (
+        cut(SnapshotSource(trace=str(lengths), rate_per_s=rate), [2], [0.5], 1).instances[0] for rate in (0.01, 100)
+    )
     assert slow.problem.values[0, 0] > 100 * fast.problem.values[0, 0]
     with pytest.raises(InputError, match="rate_per_s: the trace has arrivals"):
-        cut(Source(trace=str(timed), rate_per_s=2.0), [2], [0.5], 1)
+        cut(SnapshotSource(trace=str(timed), rate_per_s=2.0), [2], [0.5], 1)
 
 
 @pytest.mark.parametrize(
@@ -58,16 +60,16 @@ def test_arrivals_are_for_traces_that_have_none(tmp_path: Path) -> None:
 def test_a_bad_source_is_refused(given: dict[str, object], message: str) -> None:
     """One of trace and workload, and a seed of at least 0."""
     with pytest.raises(InputError, match=message):
-        Source(**given)  # type: ignore[arg-type]
+        SnapshotSource(**given)  # type: ignore[arg-type]
 
 
-def trace_of(tmp_path: Path, num_rows: int, gap_s: float | None = 1.0) -> Source:
+def trace_of(tmp_path: Path, num_rows: int, gap_s: float | None = 1.0) -> SnapshotSource:
     """A file with an arrival each `gap_s`, or lengths alone."""
     path = tmp_path / f"trace{num_rows}.csv"
     arrivals = ["" if gap_s is None else f"{gap_s * i}," for i in range(num_rows)]
     header = ("" if gap_s is None else "arrived_at_s,") + "prompt_tokens,output_tokens\n"
     path.write_text(header + "".join(f"{arrival}{i + 1},5\n" for i, arrival in enumerate(arrivals)))
-    return Source(trace=str(path))
+    return SnapshotSource(trace=str(path))
 
 
 def test_queues_longer_than_the_trace_are_said(tmp_path: Path) -> None:
