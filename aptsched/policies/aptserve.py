@@ -243,12 +243,22 @@ class AptServe:
         """The problem's answer as entries; who runs in hidden form and is to be KV is promoted."""
         selection = compose(problem, self.select)
         served = selection.form.nonzero()[0]
-        chosen, form, promote = rows, selection.form, nothing()
+        chosen, form, convert = rows, selection.form, nothing()
         if len(served) < len(rows):
             chosen, fed, form = rows[served], fed[served], form[served]
         if problem.num_forms > 1:
-            promote = chosen[(view.form[chosen] == HIDDEN) & (form == KV)]
-        return Plan(chosen, fed, form, promote=promote, problem=problem, selection=selection, candidates=rows)
+            convert = chosen[(view.form[chosen] == HIDDEN) & (form == KV)]
+        convert_to = constant(KV, len(convert))
+        return Plan(
+            chosen,
+            fed,
+            form,
+            convert=convert,
+            convert_to=convert_to,
+            problem=problem,
+            selection=selection,
+            candidates=rows,
+        )
 
 
 def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from aptsched.support.checks import Ints
+from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import InputError
 
 Count = TypeVar("Count", int, Ints)
@@ -30,6 +30,30 @@ class CacheForm(IntEnum):
 NONE, KV, HIDDEN = (
     int(form) for form in CacheForm
 )  # for comparisons with arrays, which are slow with members of an enum
+
+
+@dataclass(frozen=True)
+class FormEntry:
+    """What is known of a form of cache.
+
+    Attributes
+    ----------
+    form : CacheForm
+    label : str
+        In messages and tables.
+    becomes : tuple of CacheForm
+        Forms that tokens cached in it can be converted to in place, without a new prefill.
+    """
+
+    form: CacheForm
+    label: str
+    becomes: tuple[CacheForm, ...] = ()
+
+
+FORMS = (
+    FormEntry(CacheForm.KV, "KV"),
+    FormEntry(CacheForm.HIDDEN, "hidden", becomes=(CacheForm.KV,)),
+)
 
 
 def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int) -> Fraction:
@@ -91,6 +115,19 @@ class CacheShape:
         hidden = self.per_block[HIDDEN] if self.offers_hidden else NO_BLOCKS
         per_block = np.array([NO_BLOCKS, self.block_size, hidden])
         return per_block, np.where(per_block == NO_BLOCKS, 0, per_block - 1)
+
+    def offers(self, form: CacheForm | int) -> bool:
+        """Whether requests may be given that form: KV always, another one where it takes less."""
+        return form == KV or (form == HIDDEN and self.offers_hidden)
+
+    @cached_property
+    def conversions(self) -> Bools:
+        """Whether a form, in its row, may be converted in place to another one, in its column."""
+        allowed = np.zeros((len(CacheForm), len(CacheForm)), np.bool_)
+        for entry in FORMS:
+            for target in entry.becomes:
+                allowed[entry.form, target] = self.offers(entry.form) and self.offers(target)
+        return allowed
 
     def tokens_per_block(self, form: CacheForm | int) -> int:
         """Tokens of that form in a block."""

@@ -25,11 +25,12 @@ def nothing() -> Ints:
 class Plan:
     """Entries of the iteration and what happens before it; positions are rows of the view.
 
-    Rejections come first, then preemptions, swaps to the host, swaps from there, promotions, and entries in order. What
-    does not fit in the pool or on the host is left out, never over-committed: who cannot be swapped out keeps its
-    blocks, who cannot be swapped in is not promoted and does not run, and a promotion that does not fit leaves its
-    request hidden, and its entry runs so. A row that is rejected or swapped out is in no other array, one that is
-    preempted is not promoted or swapped in. All arrays are int64.
+    Rejections come first, then preemptions, swaps to the host, swaps from there, conversions, and entries in order. Of
+    conversions those that give blocks back come first, so that others find them. What does not fit in the pool or on
+    the host is left out, never over-committed: who cannot be swapped out keeps its blocks, who cannot be swapped in is
+    not converted and does not run, and a conversion that does not fit leaves its request in the form it has, and its
+    entry runs so. A row that is rejected or swapped out is in no other array, one that is preempted is not converted or
+    swapped in. All arrays are int64.
 
     Attributes
     ----------
@@ -38,8 +39,9 @@ class Plan:
     num_tokens : int array, [b]
         Tokens fed, from 1 to num_remaining of the row (to its num_tokens where it is preempted in this plan).
     form : int array, [b]
-        `CacheForm` of the tokens fed: the row's own where it runs on, KV where it is promoted, any that the cache
-        offers where it waits or is preempted in this plan. Who is on the host runs only if it is swapped in.
+        `CacheForm` of the tokens fed: the row's own where it runs on, that of `convert_to` where it is converted, any
+        that the cache offers where it waits or is preempted in this plan. Who is on the host runs only if it is swapped
+        in.
     preempt : int array
         Rows whose cache is thrown away, in the pool or on the host; their output so far is kept, and their tokens are
         fed again later.
@@ -47,8 +49,11 @@ class Plan:
         Rows whose cache is copied to the host, to give its blocks to others.
     swap_in : int array
         Rows whose cache is copied back from the host.
-    promote : int array
-        Rows whose hidden states become K and V in place, without a new prefill.
+    convert : int array, [c]
+        Rows whose cache is converted in place, without a new prefill.
+    convert_to : int array, [c]
+        `CacheForm` that each of them gets: one that its own can become (`aptsched.scheduling.forms`) and the cache
+        offers, as KV of hidden states.
     reject : int array
         Rows that are given up.
     problem, selection : BatchProblem, Selection, optional
@@ -63,7 +68,8 @@ class Plan:
     preempt: Ints = field(default_factory=nothing, metadata=_ROWS)
     swap_out: Ints = field(default_factory=nothing, metadata=_ROWS)
     swap_in: Ints = field(default_factory=nothing, metadata=_ROWS)
-    promote: Ints = field(default_factory=nothing, metadata=_ROWS)
+    convert: Ints = field(default_factory=nothing, metadata=_ROWS)
+    convert_to: Ints = field(default_factory=nothing)
     reject: Ints = field(default_factory=nothing, metadata=_ROWS)
     problem: BatchProblem | None = None
     selection: Selection | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.scheduling.forms import HIDDEN, KV, NONE
+from aptsched.scheduling.forms import HIDDEN, KV, NONE, CacheForm
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Bools, Ints
@@ -43,7 +43,7 @@ def check_plan(plan: Plan, view: View) -> None:
     if len(plan.swap_out) or len(plan.swap_in) or view.free_host_blocks < view.num_host_blocks:
         _check_swaps(plan, view)
     form, num_remaining = view.form, view.num_remaining
-    if len(plan.preempt) or len(plan.promote) or len(plan.reject):
+    if len(plan.preempt) or len(plan.convert) or len(plan.convert_to) or len(plan.reject):
         form, num_remaining = _before_entries(plan, view)
     _check_entries(plan, view, form, num_remaining)
 
@@ -73,7 +73,7 @@ def _check_swaps(plan: Plan, view: View) -> None:
     """Who goes to the host has blocks, and does nothing else; who comes back is there; nobody runs from there."""
     n = len(view.request_id)
     elsewhere, gone, away = np.zeros(n, np.bool_), np.zeros(n, np.bool_), view.num_swapped > 0
-    elsewhere[plan.request] = elsewhere[plan.promote] = True
+    elsewhere[plan.request] = elsewhere[plan.convert] = True
     elsewhere[plan.preempt] = elsewhere[plan.reject] = gone[plan.preempt] = gone[plan.reject] = True
     out, back = plan.swap_out, plan.swap_in
     _refuse(view.num_held[out] == 0, "swap_out", out, view, "holds no blocks; requests that run are accepted")
@@ -81,15 +81,15 @@ def _check_swaps(plan: Plan, view: View) -> None:
     _refuse(~away[back], "swap_in", back, view, "is not on the host; requests that are swapped out are accepted")
     _refuse(gone[back], "swap_in", back, view, "is given up or preempted in the same plan; others are accepted")
     away[back] = away[plan.preempt] = False
-    for name in ("promote", "request"):
+    for name in ("convert", "request"):
         rows = getattr(plan, name)
         _refuse(away[rows], name, rows, view, "is on the host; it is accepted with swap_in in the same plan")
 
 
 def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:
-    """Form and tokens to be fed of each row, [n], once requests are rejected, preempted and promoted as planned."""
+    """Form and tokens to be fed of each row, [n], once requests are rejected, preempted and converted as planned."""
     served = np.zeros(len(view.request_id), np.bool_)
-    served[plan.request] = served[plan.promote] = True
+    served[plan.request] = served[plan.convert] = True
     _refuse(served[plan.reject], "reject", plan.reject, view, "is served in the same plan; others are accepted")
     rejected = np.zeros(len(view.request_id), np.bool_)
     rejected[plan.reject] = True
@@ -99,10 +99,24 @@ def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:
     _refuse(holds_none, "preempt", plan.preempt, view, "holds no cache; requests that run are accepted")
     form[plan.preempt] = NONE
     num_remaining[plan.preempt] = view.num_tokens[plan.preempt]
-    not_hidden = form[plan.promote] != HIDDEN
-    _refuse(not_hidden, "promote", plan.promote, view, "is not in hidden form; requests that stay hidden are accepted")
-    form[plan.promote] = KV
+    _check_conversions(plan, view, form[plan.convert])
+    form[plan.convert] = plan.convert_to
     return form, num_remaining
+
+
+def _check_conversions(plan: Plan, view: View, own: Ints) -> None:
+    """Who is converted has a cache, in the form given here, [c], that can become the form planned."""
+    target = plan.convert_to
+    _check_length("convert_to", target, len(own))
+    _refuse(own == NONE, "convert", plan.convert, view, "holds no cache; requests that run are accepted")
+    known = (target >= 0) & (target < len(CacheForm))
+    bad = ~view.cache.conversions[own, np.where(known, target, NONE)]
+    if bad.any():
+        at = int(bad.argmax())
+        becomes = np.flatnonzero(view.cache.conversions[own[at]]).tolist()
+        accepted = f"{' or '.join(map(str, becomes)) or 'none'} is, of form {own[at]}"
+        request = view.request_id[plan.convert[at]]
+        raise PlanError(f"convert_to: {target[at]} of request {request} is not accepted; {accepted}")
 
 
 def _refuse(bad: Bools, name: str, rows: Ints, view: View, why: str) -> None:
@@ -110,13 +124,16 @@ def _refuse(bad: Bools, name: str, rows: Ints, view: View, why: str) -> None:
         raise PlanError(f"{name}: request {view.request_id[rows[bad.argmax()]]} {why}")
 
 
+def _check_length(name: str, array: Ints, num_rows: int) -> None:
+    check_integers(name, array)
+    if len(array) != num_rows:
+        raise PlanError(f"{name}: {len(array)} entries are not accepted; {num_rows}, one for each row, are")
+
+
 def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> None:
     rows = plan.request
     for name in ("num_tokens", "form"):
-        array = getattr(plan, name)
-        check_integers(name, array)
-        if len(array) != len(rows):
-            raise PlanError(f"{name}: {len(array)} entries are not accepted; {len(rows)}, one for each row, are")
+        _check_length(name, getattr(plan, name), len(rows))
     if not len(rows):
         return
     most = num_remaining.take(rows)

@@ -45,8 +45,8 @@ class RequestRecord:
     reason : str
         Why it was rejected or is unfinished; empty otherwise.
     num_preemptions, num_promotions, num_swap_outs, num_recomputed_tokens : int
-        A swap-out copies the cache to the host. Recomputed is what was cached, thrown away by a preemption, and fed
-        again.
+        A promotion is any conversion of the cache in place. A swap-out copies it to the host. Recomputed is what was
+        cached, thrown away by a preemption, and fed again.
     """
 
     request_id: int

@@ -16,7 +16,7 @@ OFF = 0.5  # of what the calibration says: a run whose iterations are off by so 
 class Pace:
     """Runs another executor's batches, and adds up what they take and what they were predicted to take.
 
-    Iterations that promote or swap are left out: `IterationTime` does not say what these take.
+    Iterations that convert or swap are left out: `IterationTime` does not say what these take.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Pace:
     def run(self, batch: Batch) -> Step:
         """What the executor gives."""
         step = self._executor.run(batch)
-        if len(batch.requests) and not batch.promotions and not batch.num_swapped_blocks:
+        if len(batch.requests) and not batch.conversions and not batch.num_swapped_blocks:
             self._took_s += step.duration_s
             self._predicted_s += self._predict(batch)
         return step

@@ -35,6 +35,7 @@ class Iteration:
     num_waiting : int
         Unfinished requests without cache at that time, in the pool or on the host.
     num_preemptions, num_promotions, num_rejections : int
+        Of promotions all conversions in place count, to any form.
     num_swap_outs, num_swap_ins : int
         Requests whose cache went to the host, and that came back.
     num_swapped_blocks : int
@@ -91,7 +92,7 @@ def iteration_of(
         num_free_blocks=pool.free_blocks,
         num_waiting=table.num_waiting,
         num_preemptions=len(plan.preempt),
-        num_promotions=len(applied.promoted),
+        num_promotions=len(applied.converted),
         num_rejections=len(plan.reject),
         num_swap_outs=len(applied.swapped_out),
         num_swap_ins=len(applied.swapped_in),

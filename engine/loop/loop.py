@@ -277,15 +277,15 @@ class Loop:
         if len(plan.preempt):
             self._table.count_preemptions(plan.preempt, view.num_cached[plan.preempt])
         applied = self.pool.apply(plan, self._table)
-        if len(applied.promoted):
-            self._table.num_promotions[applied.promoted] += 1
+        if len(applied.converted):
+            self._table.num_promotions[applied.converted] += 1
         if len(applied.swapped_out):
             self._table.num_swap_outs[applied.swapped_out] += 1
         return applied
 
     def _execute(self, applied: Applied) -> Step:
         """Runs the batch. If it is broken off, what it wrote is not relied on: its requests are preempted."""
-        touched = (applied.row, applied.promoted, applied.swapped_out, applied.swapped_in)
+        touched = (applied.row, applied.converted, applied.swapped_out, applied.swapped_in)
         if not any(map(len, touched)):
             return Step(0.0, np.empty(0, np.int64))
         try:

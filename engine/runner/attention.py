@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.layout import Group, Layout, Prefill
-from engine.state.batch import Promotion
+from engine.state.batch import Conversion
 
 
 class PagedAttention:
@@ -94,15 +94,15 @@ class PagedAttention:
         )
         return found.view(size, kv_heads, sharing, new, dim).permute(0, 3, 1, 2, 4).reshape(q.shape)
 
-    def promote(self, promotion: Promotion) -> None:
+    def promote(self, conversion: Conversion) -> None:
         """Turns a request's hidden states into K and V; all of a layer are read before any is written."""
-        where = np.arange(promotion.num_cached)
+        where = np.arange(conversion.num_cached)
         owner = np.zeros_like(where)
         pieces, slots, positions = (
             torch.from_numpy(indices).to(self.decoder.device)
             for indices in (
-                self.storage.piece_indices(promotion.hidden_blocks[None], owner, where),
-                self.storage.slots(promotion.kv_blocks[None], owner, where),
+                self.storage.piece_indices(conversion.source_blocks[None], owner, where),
+                self.storage.slots(conversion.target_blocks[None], owner, where),
                 where,
             )
         )

@@ -54,7 +54,7 @@ class TorchExecutor:
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> Step:
-        """Swaps, promotes, feeds the tokens, writes the cache, samples."""
+        """Swaps, converts, feeds the tokens, writes the cache, samples."""
         start_s = time.perf_counter()
         entries, logits = self.forward(batch)
         token_ids = np.full(len(batch.requests), -1, np.int64)
@@ -69,8 +69,8 @@ class TorchExecutor:
         """Entries that sample, [s], and their logits, [s, vocab]; the cache is written."""
         self.storage.swap_out(batch.swap_out)
         self.storage.swap_in(batch.swap_in)
-        for promotion in batch.promotions:
-            self.attention.promote(promotion)
+        for conversion in batch.conversions:
+            self.attention.promote(conversion)
         if not len(batch.requests):
             return np.empty(0, np.int64), torch.empty(0, self.decoder.config.vocab_size)
         layout = lay_out(batch, self.storage)

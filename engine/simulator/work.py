@@ -83,6 +83,6 @@ def work_of(batch: Batch) -> Work:
         context_tokens=int(np.add.reduce(start)),
         decode_seqs=num_decodes,
         hidden_tokens=int(np.add.reduce(start[hidden])) if any_of(hidden) else 0,
-        promoted_tokens=sum([promotion.num_cached for promotion in batch.promotions]),
+        promoted_tokens=sum([conversion.num_cached for conversion in batch.conversions]),
         swapped_blocks=batch.num_swapped_blocks,
     )

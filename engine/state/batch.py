@@ -13,23 +13,27 @@ from engine.state.request import Request
 
 
 @dataclass(frozen=True, eq=False)
-class Promotion:
-    """A request whose hidden states become K and V.
+class Conversion:
+    """A request whose cache is converted to another form in place.
 
     Attributes
     ----------
     request : Request
     num_cached : int
         Tokens to be converted.
-    hidden_blocks, kv_blocks : int array
-        Where they lie, in order, and where they go. Some blocks are in both: all hidden states of a layer are read
-        before its K and V are written.
+    source, target : int
+        `CacheForm` that they are in, and that they get.
+    source_blocks, target_blocks : int array
+        Where they lie, in order, and where they go. Some blocks are in both: all tokens of a layer are read before any
+        is written.
     """
 
     request: Request
     num_cached: int
-    hidden_blocks: Ints
-    kv_blocks: Ints
+    source: int
+    target: int
+    source_blocks: Ints
+    target_blocks: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +70,8 @@ class Batch:
         Blocks of each request in order, enough for start + num_tokens; -1 beyond its last.
     samples : bool array, [b]
         Whether all tokens known are cached afterwards, so that the entry yields the next token.
-    promotions : sequence of Promotion
-        Made before the entries run; a promoted request may be one of them.
+    conversions : sequence of Conversion
+        Made in order before the entries run; a converted request may be one of them.
     swap_out, swap_in : Copies
         From the pool to the host, and then from there to the pool, before all else. Blocks that are left may be
         written at once by what comes after.
@@ -79,7 +83,7 @@ class Batch:
     form: Ints
     block_table: Ints
     samples: Bools
-    promotions: Sequence[Promotion] = ()
+    conversions: Sequence[Conversion] = ()
     swap_out: Copies = NO_COPIES
     swap_in: Copies = NO_COPIES
 
@@ -108,5 +112,5 @@ class Executor(Protocol):
     """Runs a batch."""
 
     def run(self, batch: Batch) -> Step:
-        """Swaps, promotes, feeds the tokens, writes the cache, samples."""
+        """Swaps, converts, feeds the tokens, writes the cache, samples."""
         ...

@@ -75,6 +75,16 @@ class Blocks:
         self.table[slot] = -1
         self.num_held[slot] = 0
 
+    def shrink(self, slot: Ints, num_kept: Ints) -> None:
+        """Takes back the blocks of each slot, [n], behind the first so many of it, [n]."""
+        table = self.table[slot]
+        taken = (table >= 0) & (np.arange(table.shape[1]) >= num_kept[:, None])
+        blocks = table[taken]
+        self._free[self.free_blocks : self.free_blocks + len(blocks)] = blocks
+        self.free_blocks += len(blocks)
+        self.table[slot] = np.where(taken, -1, table)
+        self.num_held[slot] = np.minimum(self.num_held[slot], num_kept)
+
     def held_by(self, slot: Ints) -> Ints:
         """Blocks of the slots, one slot after the other."""
         blocks = self.table[slot, : int(self.num_held[slot].max(initial=0))]

@@ -10,7 +10,7 @@ from aptsched.scheduling.forms import HIDDEN, KV, NONE, CacheShape
 from aptsched.scheduling.plan import Plan
 from aptsched.support.checks import Ints
 from aptsched.support.flags import count_of
-from engine.state.batch import NO_COPIES, Batch, Copies, Promotion
+from engine.state.batch import NO_COPIES, Batch, Conversion, Copies
 from engine.state.blocks import Blocks, all_equal, check_counts, fitting
 from engine.state.request_table import RequestTable
 
@@ -27,13 +27,13 @@ class Applied:
     batch : Batch
     row : int array, [b]
         Row of each entry of the batch: those of the plan that fit, in its order.
-    promoted, swapped_out, swapped_in : int array
-        Rows whose promotion or swap fit.
+    converted, swapped_out, swapped_in : int array
+        Rows whose conversion or swap fit.
     """
 
     batch: Batch
     row: Ints
-    promoted: Ints
+    converted: Ints
     swapped_out: Ints
     swapped_in: Ints
 
@@ -88,19 +88,18 @@ class BlockPool:
     def apply(self, plan: Plan, table: RequestTable) -> Applied:
         """Carries out a legal plan; changes the pool and the slots of the table.
 
-        Rejections free blocks first, then preemptions, then swaps to the host; then swaps from there, promotions and
-        entries, in order, take what they need. What does not fit is left out, and later ones are still tried: who
-        cannot be swapped out keeps its blocks, who cannot be swapped in does not run, and a promotion left out stays
-        hidden, and its entry runs on in hidden form.
+        Rejections free blocks first, then preemptions, then swaps to the host; then swaps from there take what they
+        need, conversions that shrink give blocks back, and others and entries, in order, take what they need. What does
+        not fit is left out, and later ones are still tried: who cannot be swapped out keeps its blocks, who cannot be
+        swapped in is not converted and does not run, and who is not converted runs on in the form it has.
         """
         self.release(plan.reject, table)
         self.release(plan.preempt, table)
         swapped_out, out = self._swap(plan.swap_out, table, self.device, self.host)
         swapped_in, back = self._swap(plan.swap_in, table, self.host, self.device)
-        # Who is not swapped in needs at least as many blocks below, and fits there no better.
-        promoted, promotions = self._promote(plan.promote, table)
-        row, batch = self._admit(plan, table, promotions, out, back)
-        return Applied(batch, row, promoted, swapped_out, swapped_in)
+        converted, conversions = self._convert(plan.convert, plan.convert_to, table)
+        row, batch = self._admit(plan, table, conversions, out, back)
+        return Applied(batch, row, converted, swapped_out, swapped_in)
 
     def release(self, rows: Ints, table: RequestTable) -> None:
         """Takes the cache away from those of the rows that have one, in the pool or on the host."""
@@ -129,36 +128,50 @@ class BlockPool:
         target.give(slot, need)
         return rows, Copies(blocks, target.held_by(slot))
 
-    def _promote(self, rows: Ints, table: RequestTable) -> tuple[Ints, list[Promotion]]:
-        """Turns hidden requests into KV in place: the difference of blocks is all that has to be free."""
+    def _convert(self, rows: Ints, target: Ints, table: RequestTable) -> tuple[Ints, list[Conversion]]:
+        """Gives the rows other forms in place: those that need fewer blocks first, then the others that fit, in order.
+
+        Returns the rows that are converted, and how; what is on the host still is left out.
+        """
         if not len(rows):
             return rows, []
         slot = table.slot[rows]
-        need = self.cache.blocks(self.num_cached[slot], KV) - self.device.num_held[slot]
-        fits = fitting(need, self.free_blocks)
-        rows, slot, need = rows[fits], slot[fits], need[fits]
-        held = self.device.num_held[slot]
-        self.device.give(slot, need)
-        self.form[slot] = KV
-        return rows, [
-            Promotion(
-                request=table.request[row],
-                num_cached=int(self.num_cached[of]),
-                hidden_blocks=self.device.table[of, :hidden].copy(),
-                kv_blocks=self.device.table[of, : self.device.num_held[of]].copy(),
+        here = self.device.num_held[slot] > 0
+        rows, slot, target = rows[here], slot[here], target[here]
+        num_cached, held = self.num_cached[slot], self.device.num_held[slot]
+        after = self.cache.blocks_by_form(num_cached, target)
+        less = after < held
+        more = np.flatnonzero(~less)
+        before = self.device.table[slot]
+        self.device.shrink(slot[less], after[less])
+        more = more[fitting((after - held)[more], self.free_blocks)]
+        self.device.give(slot[more], (after - held)[more])
+        made = np.concatenate([np.flatnonzero(less), more])
+        source, self.form[slot[made]] = self.form[slot], target[made]
+        return rows[made], [
+            Conversion(
+                request=table.request[rows[i]],
+                num_cached=int(num_cached[i]),
+                source=int(source[i]),
+                target=int(target[i]),
+                source_blocks=before[i, : held[i]],
+                target_blocks=self.device.table[slot[i], : after[i]].copy(),
             )
-            for row, of, hidden in zip(rows.tolist(), slot.tolist(), held.tolist(), strict=True)
+            for i in made.tolist()
         ]
 
     def _admit(
-        self, plan: Plan, table: RequestTable, promotions: list[Promotion], out: Copies, back: Copies
+        self, plan: Plan, table: RequestTable, conversions: list[Conversion], out: Copies, back: Copies
     ) -> tuple[Ints, Batch]:
         """Gives the entries that fit their blocks. Returns their rows, and the batch with what goes before it."""
-        row, num_tokens = plan.request, plan.num_tokens
+        row, num_tokens, planned = plan.request, plan.num_tokens, plan.form
         slot = table.slot.take(row)
+        if len(plan.swap_in):  # who is on the host still does not run
+            here = self.host.num_held.take(slot) == 0
+            row, num_tokens, planned, slot = (array[here] for array in (row, num_tokens, planned, slot))
         own, start, held = self.form.take(slot), self.num_cached.take(slot), self.device.num_held.take(slot)
         opens = np.count_nonzero(own) < len(own)
-        form = np.where(own == NONE, plan.form, own) if opens else own
+        form = np.where(own == NONE, planned, own) if opens else own
         stop = start + num_tokens
         grown = self.cache.blocks_by_form(stop, form)
         need = grown - held
@@ -182,7 +195,7 @@ class BlockPool:
             form=form,
             block_table=self.device.table.take(slot, axis=0)[:, :most],
             samples=stop == table.num_tokens.take(row),
-            promotions=promotions,
+            conversions=conversions,
             swap_out=out,
             swap_in=back,
         )

@@ -53,15 +53,15 @@ class HashExecutor:
         return [self.owner, self.position, self.token, self.form]
 
     def run(self, batch: Batch) -> Step:
-        """Swaps, promotes, writes, and samples from what is read back."""
+        """Swaps, converts, writes, and samples from what is read back."""
         for here, there in zip(self.columns(), self.host, strict=True):
             there[batch.swap_out.target] = here[batch.swap_out.source]
         for here, there in zip(self.columns(), self.host, strict=True):
             here[batch.swap_in.target] = there[batch.swap_in.source]
         self.num_swapped_blocks += batch.num_swapped_blocks
-        for promotion in batch.promotions:
-            tokens = self.read(promotion.request, promotion.num_cached, promotion.hidden_blocks, CacheForm.HIDDEN)
-            self.write(promotion.request, 0, tokens, promotion.kv_blocks, CacheForm.KV)
+        for made in batch.conversions:
+            tokens = self.read(made.request, made.num_cached, made.source_blocks, made.source)
+            self.write(made.request, 0, tokens, made.target_blocks, made.target)
             self.num_promotions += 1
         sampled = np.full(len(batch.requests), -1)
         for at, request in enumerate(batch.requests):

@@ -15,7 +15,7 @@ SHARES = (0.0, 0.0, 0.1, 0.5)  # of the requests that something happens to, draw
 
 @dataclass
 class RandomPolicy:
-    """Forms, chunks, preemptions, swaps, promotions, orders, idling: all that is legal, and what may not fit.
+    """Forms, chunks, preemptions, swaps, conversions, orders, idling: all that is legal, and what may not fit.
 
     Attributes
     ----------
@@ -46,8 +46,10 @@ class RandomPolicy:
         swap_in = self._some(kept & away, self.rng.choice([0.3, 0.8]))
         kept[swap_out] = away[swap_in] = False
         kept &= ~away
-        promote = self._some(kept & (form == CacheForm.HIDDEN), self.rng.choice(SHARES))
-        form[promote] = CacheForm.KV
+        allowed = view.cache.conversions
+        convert = self._some(kept & allowed[form].any(axis=1), self.rng.choice(SHARES))
+        convert_to = np.array([self.rng.choice(np.flatnonzero(allowed[own])) for own in form[convert]], np.int64)
+        form[convert] = convert_to
         request, num_tokens = self._entries(kept, view.num_tokens - num_cached, view)
         forms = [CacheForm.KV, CacheForm.HIDDEN] if view.cache.offers_hidden else [CacheForm.KV]
         drawn = self.rng.choice(forms, len(request))
@@ -59,7 +61,8 @@ class RandomPolicy:
             preempt=preempt,
             swap_out=swap_out,
             swap_in=swap_in,
-            promote=promote,
+            convert=convert,
+            convert_to=convert_to,
             reject=reject,
         )
 

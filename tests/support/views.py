@@ -92,13 +92,13 @@ def running(num_prompt_tokens: int, num_output_tokens: int = 1, form: CacheForm 
 
 
 def blocks_moved(view: View, plan: Plan) -> tuple[int, int]:
-    """Blocks free after rejections, preemptions, swaps and promotions, and what the entries then take."""
+    """Blocks free after rejections, preemptions, swaps and conversions, and what the entries then take."""
     gone = np.concatenate([plan.reject, plan.preempt])
     cached, form, held = view.num_cached.copy(), view.form.copy(), view.num_held.copy()
     cached[gone], form[gone], held[gone] = 0, 0, 0
     held[plan.swap_out], held[plan.swap_in] = 0, view.num_swapped[plan.swap_in]
-    form[plan.promote] = CacheForm.KV
-    held[plan.promote] = view.cache.blocks(cached[plan.promote], CacheForm.KV)
+    form[plan.convert] = plan.convert_to
+    held[plan.convert] = view.cache.blocks_by_form(cached[plan.convert], plan.convert_to)
     free = view.num_blocks - int(held.sum())
     rows = plan.request
     return free, int((view.cache.blocks_by_form(cached[rows] + plan.num_tokens, plan.form) - held[rows]).sum())
@@ -107,7 +107,7 @@ def blocks_moved(view: View, plan: Plan) -> tuple[int, int]:
 def assert_swaps_legal(view: View, plan: Plan) -> None:
     """Who goes to the host holds blocks and does nothing else, who comes back was there, and the host has room."""
     out, back = plan.swap_out, plan.swap_in
-    others = np.concatenate([plan.request, plan.preempt, plan.promote, plan.reject])
+    others = np.concatenate([plan.request, plan.preempt, plan.convert, plan.reject])
     assert view.running[out].all() and not np.isin(out, others).any()
     assert (view.num_swapped[back] > 0).all()
     assert not np.isin(back, np.concatenate([plan.preempt, plan.reject])).any()
@@ -120,18 +120,19 @@ def assert_swaps_legal(view: View, plan: Plan) -> None:
 def assert_legal(view: View, plan: Plan) -> None:
     """Every promise of `Plan`, and the budgets and blocks of the view."""
     assert_swaps_legal(view, plan)
-    for rows in (plan.request, plan.preempt, plan.promote, plan.reject, plan.swap_out, plan.swap_in):
+    for rows in (plan.request, plan.preempt, plan.convert, plan.reject, plan.swap_out, plan.swap_in):
         assert len(set(rows.tolist())) == len(rows)
         assert ((rows >= 0) & (rows < len(view.request_id))).all()
     has_cache = view.num_cached > 0
     held = has_cache & ~np.isin(np.arange(len(has_cache)), np.concatenate([plan.preempt, plan.reject]))
     assert has_cache[plan.preempt].all()
     assert not np.isin(plan.preempt, plan.reject).any() and not np.isin(plan.request, plan.reject).any()
-    assert held[plan.promote].all() and (view.form[plan.promote] == CacheForm.HIDDEN).all()
+    assert held[plan.convert].all() and view.cache.conversions[view.form[plan.convert], plan.convert_to].all()
     left = np.where(held, view.num_remaining, view.num_tokens)[plan.request]
     assert ((plan.num_tokens >= 1) & (plan.num_tokens <= left)).all()
-    own = np.where(np.isin(plan.request, plan.promote), int(CacheForm.KV), view.form[plan.request])
-    assert (plan.form == own)[held[plan.request]].all()
+    form = view.form.copy()
+    form[plan.convert] = plan.convert_to
+    assert (plan.form == form[plan.request])[held[plan.request]].all()
     offered = [CacheForm.KV, CacheForm.HIDDEN] if view.cache.offers_hidden else [CacheForm.KV]
     assert np.isin(plan.form, offered).all()
     assert plan.num_tokens.sum() <= view.max_tokens and len(plan.request) <= view.max_seqs

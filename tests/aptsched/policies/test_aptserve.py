@@ -159,7 +159,7 @@ def test_forms_given(view: View, forms: str) -> None:
 @given(view=views())
 def test_no_promotion_when_off(view: View) -> None:
     """Without promotion who runs keeps its form."""
-    assert not len(AptServe(promote=False).decide(view).promote)
+    assert not len(AptServe(promote=False).decide(view).convert)
 
 
 @settings(max_examples=100)
@@ -245,21 +245,21 @@ def test_promotes_what_pays_most_for_its_blocks() -> None:
     hidden = [running(150, 1, CacheForm.HIDDEN), running(150, 1, CacheForm.HIDDEN)]
     plan = AptServe().decide(view_of(hidden, num_blocks=18))
     assert plan.request.tolist() == [0, 1] and sorted(plan.form.tolist()) == [KV, HIDDEN]
-    assert plan.promote.tolist() == plan.request[plan.form == KV].tolist()
+    assert plan.convert.tolist() == plan.request[plan.form == KV].tolist()
 
 
 def test_promotion_leaves_the_blocks_of_the_next_token() -> None:
     """A promotion that takes the last block, which the next token of the other one needs, is not made."""
     requests = [running(48, 1, CacheForm.HIDDEN), running(15, 1)]
-    assert not len(AptServe().decide(view_of(requests, num_blocks=5)).promote)
-    assert AptServe().decide(view_of(requests, num_blocks=6)).promote.tolist() == [0]
+    assert not len(AptServe().decide(view_of(requests, num_blocks=5)).convert)
+    assert AptServe().decide(view_of(requests, num_blocks=6)).convert.tolist() == [0]
 
 
 def test_no_promotion_while_the_next_tokens_lack_blocks() -> None:
     """A block is free, but the next token of each of the others needs one."""
     requests = [running(15, 1, CacheForm.HIDDEN), running(15, 1), running(15, 1), running(15, 1)]
-    assert not len(AptServe().decide(view_of(requests, num_blocks=5)).promote)
-    assert AptServe().decide(view_of(requests, num_blocks=8)).promote.tolist() == [0]
+    assert not len(AptServe().decide(view_of(requests, num_blocks=5)).convert)
+    assert AptServe().decide(view_of(requests, num_blocks=8)).convert.tolist() == [0]
 
 
 def test_preempts_as_few_as_blocks_need() -> None:

@@ -40,10 +40,10 @@ class Shuffled:
         return decide_in_order(self.policy, view, self.rng.permutation(len(view.request_id)))
 
 
-def test_all_arrays_of_a_plan_hold_rows_but_two() -> None:
-    """Tokens and forms belong to entries; whatever else is added is rows, or has to be named here."""
+def test_all_arrays_of_a_plan_hold_rows_but_three() -> None:
+    """Tokens and forms belong to entries and conversions; whatever else is added is rows, or has to be named here."""
     arrays = {field.name for field in fields(Plan) if isinstance(getattr(Plan(), field.name), np.ndarray)}
-    assert arrays - set(ROWS) == {"num_tokens", "form"}
+    assert arrays - set(ROWS) == {"num_tokens", "form", "convert_to"}
 
 
 @given(SEEDS, st.integers(1, 12))
@@ -59,7 +59,7 @@ def test_every_field_comes_back(seed: int, n: int) -> None:
 @settings(max_examples=150, deadline=None)
 @given(view=views(most_host_blocks=60), seed=SEEDS)
 def test_a_legal_plan_stays_legal(view: View, seed: int) -> None:
-    """With swaps in both directions, promotions, preemptions and rejections, all of which are drawn."""
+    """With swaps in both directions, conversions, preemptions and rejections, all of which are drawn."""
     rng = np.random.default_rng(seed)
     policy = Shuffled(rng, RandomPolicy(rng, reject_share=0.2, idle_share=0.0))
     plan = policy.decide(view)

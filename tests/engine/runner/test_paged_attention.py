@@ -13,7 +13,7 @@ from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.random_weights import random_weights
 from engine.runner.torch_executor import TorchExecutor
-from engine.state.batch import NO_COPIES, Batch, Copies, Promotion
+from engine.state.batch import NO_COPIES, Batch, Conversion, Copies
 from engine.state.request import Request
 from plain_model import plain_logits
 
@@ -106,7 +106,7 @@ class Feeder:
         text.on_host, self.free_host = [], on_host + self.free_host
         return Copies(np.array(on_host), np.array(text.blocks))
 
-    def promotion(self, text: Cached) -> Promotion | None:
+    def promotion(self, text: Cached) -> Conversion | None:
         """One of ten hidden requests turns into K and V, into its own blocks and as many more as that takes."""
         more = self.shape.blocks(text.num_cached, CacheForm.KV) - len(text.blocks)
         if text.form != CacheForm.HIDDEN or text.on_host or more > len(self.free) or self.rng.random() > 0.1:
@@ -115,7 +115,8 @@ class Feeder:
         text.blocks = self.rng.permutation([*before, *self.free[:more]]).tolist()
         self.free = self.free[more:]
         text.form = CacheForm.KV
-        return Promotion(text.request, text.num_cached, np.array(before), np.array(text.blocks))
+        forms = (CacheForm.HIDDEN, CacheForm.KV)
+        return Conversion(text.request, text.num_cached, *forms, np.array(before), np.array(text.blocks))
 
     def entry(self, text: Cached) -> tuple[Cached, int] | None:
         """A whole prefill, a chunk or a decode, in whatever form; None where nothing is fed."""

@@ -20,7 +20,7 @@ from engine.simulator.gpus import GPUS
 from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline
 from engine.simulator.shapes import MODELS
 from engine.simulator.work import Work, work_of
-from engine.state.batch import Batch, Copies, Promotion
+from engine.state.batch import Batch, Conversion, Copies
 from engine.state.request import Request
 
 OPT, A100 = MODELS["opt-13b"], GPUS["a100-40gb"]
@@ -122,9 +122,9 @@ def test_chunks_add_up_to_the_prompt(cuts: list[int]) -> None:
 
 def test_work_of_a_mixed_batch() -> None:
     """Two decodes, one of them hidden, a chunk after 30 tokens, and a promotion of 12."""
-    promotion = Promotion(Request(9, 0.0, 12), 12, np.arange(1), np.arange(1))
+    made = Conversion(Request(9, 0.0, 12), 12, CacheForm.HIDDEN, CacheForm.KV, np.arange(1), np.arange(1))
     batch = _batch([100, 50, 30], [1, 1, 20], [CacheForm.KV, CacheForm.HIDDEN, CacheForm.KV])
-    work = work_of(dataclasses.replace(batch, promotions=[promotion]))
+    work = work_of(dataclasses.replace(batch, conversions=[made]))
     assert work.prefill_tokens == 20 and work.prefill_squares == 50**2 - 30**2
     assert (work.context_tokens, work.decode_seqs) == (180, 2)
     assert (work.hidden_tokens, work.promoted_tokens) == (50, 12)

@@ -83,22 +83,34 @@ class PlainPool:
         self.held[request_id] = Held(num_cached, form, num_held)
         return True
 
+    def shrinks(self, request_id: int, form: int) -> bool:
+        held = self.held[request_id]
+        return self.blocks(held.num_cached, form) < held.num_held
+
+    def convert(self, request_id: int, form: int) -> bool:
+        return self.take(request_id, self.held[request_id].num_cached, form)
+
     def apply(self, plan: Plan, view: View) -> tuple[list[int], ...]:
-        """Requests swapped out, swapped in, promoted, and in the batch."""
+        """Requests swapped out, swapped in, converted, and in the batch."""
         ids = view.request_id
         for row in [*plan.reject, *plan.preempt]:
             self.drop(ids[row])
         out = [ids[row] for row in plan.swap_out if self.swap_out(ids[row])]
         back = [ids[row] for row in plan.swap_in if self.swap_in(ids[row])]
-        promoted = [
-            ids[row] for row in plan.promote if self.take(ids[row], self.held[ids[row]].num_cached, CacheForm.KV)
+        forms = list(zip(ids[plan.convert].tolist(), plan.convert_to.tolist(), strict=True))
+        shrinking = [self.shrinks(number, form) for number, form in forms]
+        converted = [
+            number
+            for first in (True, False)
+            for (number, form), shrinks in zip(forms, shrinking, strict=True)
+            if shrinks == first and self.convert(number, form)
         ]
         served = []
         for row, num_tokens, form in zip(plan.request, plan.num_tokens, plan.form, strict=True):
             held = self.held[ids[row]]
             if self.take(ids[row], held.num_cached + num_tokens, held.form or form):
                 served.append(ids[row])
-        return out, back, promoted, served
+        return out, back, converted, served
 
 
 class Pool(RuleBasedStateMachine):
@@ -144,12 +156,12 @@ class Pool(RuleBasedStateMachine):
         applied = self.pool.apply(plan, self.table)
         batch = applied.batch
         before = {request_id: held.num_held for request_id, held in self.plain.held.items()}
-        out, back, promoted, served = self.plain.apply(plan, view)
+        out, back, converted, served = self.plain.apply(plan, view)
         assert view.request_id[applied.swapped_out].tolist() == out
         assert view.request_id[applied.swapped_in].tolist() == back
         assert len(batch.swap_out.source) == len(batch.swap_out.target) == sum(before[number] for number in out)
         assert len(batch.swap_in.source) == len(batch.swap_in.target) == view.num_swapped[applied.swapped_in].sum()
-        assert view.request_id[applied.promoted].tolist() == promoted
+        assert view.request_id[applied.converted].tolist() == converted
         assert [request.request_id for request in batch.requests] == view.request_id[applied.row].tolist() == served
         kept = np.isin(plan.request, applied.row)
         assert batch.start.tolist() == start[kept].tolist()
@@ -161,11 +173,13 @@ class Pool(RuleBasedStateMachine):
             assert form == held.form and (blocks >= 0).tolist() == [i < held.num_held for i in range(len(blocks))]
         taken = batch.block_table[batch.block_table >= 0]
         assert len(np.unique(taken)) == len(taken)
-        for promotion in batch.promotions:
-            hidden, kv = promotion.hidden_blocks, promotion.kv_blocks
-            assert kv[: len(hidden)].tolist() == hidden.tolist()
-            assert len(hidden) == self.plain.blocks(promotion.num_cached, CacheForm.HIDDEN)
-            assert len(kv) == self.plain.blocks(promotion.num_cached, CacheForm.KV)
+        assert [made.request.request_id for made in batch.conversions] == converted
+        for made in batch.conversions:
+            source, target = made.source_blocks, made.target_blocks
+            kept = min(len(source), len(target))
+            assert source[:kept].tolist() == target[:kept].tolist()
+            assert len(source) == self.plain.blocks(made.num_cached, made.source)
+            assert len(target) == self.plain.blocks(made.num_cached, made.target)
         over = self.table.add_tokens(applied.row[batch.samples], 1.0)
         assert not over.any()
         if len(plan.reject):
@@ -225,8 +239,8 @@ def breaks(plan: Plan, view: View) -> list[Plan]:
         broken += [replace(feed, swap_out=running), Plan(swap_out=running, preempt=running)]
     if len(away):
         broken += [Plan(away, one, view.form[away]), Plan(swap_in=away, preempt=away), Plan(swap_in=away, reject=away)]
-        broken += [Plan(promote=away)]
-    broken += [Plan(promote=one_row) for one_row in [not_hidden] if len(one_row)]
+        broken += [Plan(convert=away, convert_to=one)]
+    broken += [Plan(convert=one_row, convert_to=one) for one_row in [not_hidden] if len(one_row)]
     broken += [Plan(one_row, one, 3 - view.form[one_row]) for one_row in [running] if len(one_row)]
     if not view.cache.offers_hidden:
         broken.append(Plan(request=row, num_tokens=one, form=2 * one))
@@ -272,9 +286,9 @@ def test_a_promotion_needs_the_difference_alone() -> None:
     pool, table = four(num_blocks=3)
     pool.apply(entries((2, 33, 2)), table)
     assert (pool.free_blocks, pool.hidden_blocks) == (1, 2)
-    promotion = pool.apply(entries(promote=[2]), table).batch.promotions[0]
+    promotion = pool.apply(entries(convert=[2], convert_to=[1]), table).batch.conversions[0]
     assert promotion.request.request_id == 102 and promotion.num_cached == 33
-    assert set(promotion.hidden_blocks) < set(promotion.kv_blocks) == {0, 1, 2}
+    assert set(promotion.source_blocks) < set(promotion.target_blocks) == {0, 1, 2}
     assert (pool.free_blocks, pool.hidden_blocks) == (0, 0)
 
 
@@ -282,8 +296,8 @@ def test_a_promotion_that_does_not_fit_stays_hidden_and_runs_on() -> None:
     """The entry asked for KV; it is fed in hidden form."""
     pool, table = four(num_blocks=2)
     pool.apply(entries((2, 20, 2), (3, 5, 1)), table)
-    applied = pool.apply(entries((2, 1, 1), promote=[2]), table)
-    assert not len(applied.promoted) and not applied.batch.promotions
+    applied = pool.apply(entries((2, 1, 1), convert=[2], convert_to=[1]), table)
+    assert not len(applied.converted) and not applied.batch.conversions
     assert (applied.row.tolist(), applied.batch.start.tolist(), applied.batch.form.tolist()) == ([2], [20], [2])
 
 
@@ -319,10 +333,10 @@ def test_a_swap_in_that_does_not_fit_stays_on_the_host_and_does_not_run() -> Non
     pool.apply(entries((2, 33, 2), (3, 4, 1)), table)
     pool.apply(entries(swap_out=[2, 3]), table)
     pool.apply(entries((0, 16, 1), (1, 32, 1)), table)
-    applied = pool.apply(entries((2, 1, 1), (3, 1, 1), promote=[2], swap_in=[2, 3]), table)
-    assert (applied.swapped_in.tolist(), applied.promoted.tolist(), applied.row.tolist()) == ([3], [], [3])
+    applied = pool.apply(entries((2, 1, 1), (3, 1, 1), convert=[2], convert_to=[1], swap_in=[2, 3]), table)
+    assert (applied.swapped_in.tolist(), applied.converted.tolist(), applied.row.tolist()) == ([3], [], [3])
     assert applied.batch.start.tolist() == [4] and (pool.free_blocks, pool.host.free_blocks) == (0, 7)
-    assert not applied.batch.promotions
+    assert not applied.batch.conversions
 
 
 def test_blocks_swapped_out_are_there_for_the_entries_of_the_same_plan() -> None:
@@ -330,9 +344,9 @@ def test_blocks_swapped_out_are_there_for_the_entries_of_the_same_plan() -> None
     pool, table = four(num_blocks=3, num_host_blocks=5)
     pool.apply(entries((2, 33, 2)), table)
     pool.apply(entries((0, 16, 1), (1, 32, 1), swap_out=[2]), table)
-    applied = pool.apply(entries(swap_out=[0, 1], swap_in=[2], promote=[2]), table)
+    applied = pool.apply(entries(swap_out=[0, 1], swap_in=[2], convert=[2], convert_to=[1]), table)
     assert (applied.swapped_out.tolist(), applied.swapped_in.tolist()) == ([0, 1], [2])
-    assert set(applied.batch.promotions[0].kv_blocks) == set(applied.batch.swap_out.source) == {0, 1, 2}
+    assert set(applied.batch.conversions[0].target_blocks) == set(applied.batch.swap_out.source) == {0, 1, 2}
     assert not set(applied.batch.swap_out.target) & set(applied.batch.swap_in.source)
 
 
@@ -344,7 +358,9 @@ def test_blocks_swapped_out_are_there_for_the_entries_of_the_same_plan() -> None
         (entries((1, 33, 1)), "num_tokens: 33 of request 101 is not accepted; 1 to 32 are"),
         (entries((1, 0, 1)), "num_tokens: 0 of request 101 is not accepted; 1 to 32 are"),
         (entries((1, 1, 3)), r"form: 3 of request 101 is not accepted; 1 \(KV\) or 2 \(hidden\) is"),
-        (entries(promote=[1]), "promote: request 101 is not in hidden form; requests that stay hidden are accepted"),
+        (entries(convert=[1], convert_to=[1]), "convert: request 101 holds no cache; requests that run are accepted"),
+        (entries(convert=[3], convert_to=[2]), "convert_to: 2 of request 103 is not accepted; none is, of form 1"),
+        (entries(convert=[3]), "convert_to: 0 entries are not accepted; 1, one for each row, are"),
         (entries(preempt=[1]), "preempt: request 101 holds no cache; requests that run are accepted"),
         (entries(swap_out=[1]), "swap_out: request 101 holds no blocks; requests that run are accepted"),
         (entries((3, 1, 1), swap_out=[3]), "swap_out: request 103 is in another array too; others are accepted"),
