@@ -1,41 +1,70 @@
-"""Scheduling-optimisation toolkit for LLM serving: which requests form the next batch, in which form of cache."""
+"""Scheduling-optimisation toolkit for LLM serving: which requests form the next batch, in which form of cache.
+
+What `__all__` lists is for users, here and in `aptsched.policies`, `aptsched.workload`, `solvers` and `engine`; all
+else is ours, and may change.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
+from aptsched.support.exports import TYPE_CHECKING, lazily
 
-TYPE_CHECKING = False  # as of typing, which takes longer to import than all of this
+__all__ = [
+    "SLO",
+    "BatchProblem",
+    "CacheForm",
+    "CacheShape",
+    "InfeasibleError",
+    "InputError",
+    "IterationTime",
+    "Multipliers",
+    "Outcome",
+    "Plan",
+    "Policy",
+    "RequestRecord",
+    "Selection",
+    "View",
+    "certify",
+    "greedy",
+    "policies",
+    "workload",
+]
+
 if TYPE_CHECKING:
+    from aptsched import policies, workload
     from aptsched.knapsack.greedy import greedy
     from aptsched.problem.batch_problem import BatchProblem
+    from aptsched.problem.certificate import certify
     from aptsched.problem.selection import Multipliers, Selection
+    from aptsched.scheduling.forms import CacheForm, CacheShape
+    from aptsched.scheduling.iteration_time import IterationTime
+    from aptsched.scheduling.plan import Plan, Policy
+    from aptsched.scheduling.record import SLO, Outcome, RequestRecord
+    from aptsched.scheduling.view import View
     from aptsched.support.errors import InfeasibleError, InputError
 
     __version__: str
+else:
+    _export, __dir__ = lazily(
+        __name__,
+        {
+            "aptsched": ("policies", "workload"),
+            "aptsched.knapsack.greedy": ("greedy",),
+            "aptsched.problem.batch_problem": ("BatchProblem",),
+            "aptsched.problem.certificate": ("certify",),
+            "aptsched.problem.selection": ("Multipliers", "Selection"),
+            "aptsched.scheduling.forms": ("CacheForm", "CacheShape"),
+            "aptsched.scheduling.iteration_time": ("IterationTime",),
+            "aptsched.scheduling.plan": ("Plan", "Policy"),
+            "aptsched.scheduling.record": ("SLO", "Outcome", "RequestRecord"),
+            "aptsched.scheduling.view": ("View",),
+            "aptsched.support.errors": ("InfeasibleError", "InputError"),
+        },
+    )
 
-__all__ = ["BatchProblem", "InfeasibleError", "InputError", "Multipliers", "Selection", "greedy"]
-
-_HOME = {
-    "BatchProblem": "aptsched.problem.batch_problem",
-    "InfeasibleError": "aptsched.support.errors",
-    "InputError": "aptsched.support.errors",
-    "Multipliers": "aptsched.problem.selection",
-    "Selection": "aptsched.problem.selection",
-    "greedy": "aptsched.knapsack.greedy",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Exports are imported at first use: `aptsched --help` has no need of numpy."""
-    if name == "__version__":
+    def __getattr__(name: str) -> object:
+        """An export, or the version of what is installed."""
+        if name != "__version__":
+            return _export(name)
         from importlib.metadata import version
 
         return version("aptsched")
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    export = globals()[name] = getattr(import_module(_HOME[name]), name)
-    return export
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -35,7 +35,7 @@ from aptsched.support.files import write
 from aptsched.workload import generate, snapshots
 from benchmarks import plain, vectorised
 from solvers import core
-from solvers.methods import find
+from solvers.methods import find_method
 from solvers.solution import Status
 
 GENERAL = ("cpsat", "mathopt-scip", "mathopt-highs", "pulp-cbc", "pulp-highs", "milp")
@@ -128,7 +128,9 @@ class Measured:
                     call()
                     found[name][again, at] = time.perf_counter() - start
         share = self._solved[number::rounds]
-        solved = [{name: find(name).solve(problem, time_limit_s=60.0).seconds for name in GENERAL} for problem in share]
+        solved = [
+            {name: find_method(name).solve(problem, time_limit_s=60.0).seconds for name in GENERAL} for problem in share
+        ]
         for name, seconds in found.items():
             self.online_s[name].append(seconds)
         for taken in solved:

@@ -6,7 +6,27 @@ other work the thread that spins keeps off the one it waits for. The number set 
 long as waits are on a quiet machine.
 """
 
+from __future__ import annotations
+
 import os
+
+from aptsched.support.exports import TYPE_CHECKING, lazily
+
+__all__ = ["Completion", "Engine", "Model", "SamplingParams", "load_model"]
+
+if TYPE_CHECKING:
+    from engine.models.model import Model, load_model
+    from engine.session.engine import Completion, Engine
+    from engine.state.sampling_params import SamplingParams
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "engine.models.model": ("Model", "load_model"),
+            "engine.session.engine": ("Completion", "Engine"),
+            "engine.state.sampling_params": ("SamplingParams",),
+        },
+    )
 
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -29,7 +29,7 @@ from proofs.enumeration import Optima, enumerate_all
 from proofs.extreme_instances import extreme_batch
 from proofs.small_instances import InstanceBatch, random_batch
 from solvers.core.exact import TOLERANCE
-from solvers.methods import find
+from solvers.methods import find_method
 from solvers.program import answer
 from solvers.solution import Status
 
@@ -141,7 +141,7 @@ def _check_greedy(problem: BatchProblem, batch: InstanceBatch, optima: Optima, r
 
 
 def _check_method(name: str, problem: BatchProblem, batch: InstanceBatch, optima: Optima, row: int) -> None:
-    solution, optimum = find(name).solve(problem, None), int(optima.optimum[row])
+    solution, optimum = find_method(name).solve(problem, None), int(optima.optimum[row])
     assert solution.selection is not None
     worth = _check_certificate(problem, solution.selection, batch, optima, row)
     _require(solution.bound_s >= optimum * Fraction(batch.unit), f"{name}: bound {solution.bound_s!r} too low", problem)
@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--methods", default="", metavar="M,M", help="solve all by these, too, not some by the core")
     parser.add_argument("--extreme", action="store_true", help="numbers at the ends of what is accepted, all of them")
     given = parser.parse_args(arguments)
-    methods = [find(name).name for name in given.methods.split(",") if name]
+    methods = [find_method(name).name for name in given.methods.split(",") if name]
     started_s = time.monotonic()
     until_s = math.inf if given.minutes is None else started_s + 60 * given.minutes
     done, code = 0, 0

@@ -37,7 +37,7 @@ class Method:
         return self.promise.replace("{d+1}", str(num_limits + 1))
 
 
-def find(name: str) -> Method:
+def find_method(name: str) -> Method:
     """The method of this name; `path.py:function` is a solver of one's own, as `own_solver` has it.
 
     Raises

@@ -89,11 +89,11 @@ def gap(
     """  # noqa: D301  # typer keeps the line breaks of a paragraph that begins with a backspace
     options = dict(locals())
     with interrupts.deferred(NOTICE) as interrupted:
-        from solvers.methods import find
+        from solvers.methods import find_method
         from solvers.study import backlog
 
         cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
-        chosen = list({method.name: method for method in map(find, several("methods", methods))}.values())
+        chosen = list({method.name: method for method in map(find_method, several("methods", methods))}.values())
         sizes, loads = numbers("num_requests", num_requests, int), numbers("load", load, float)
         cut = backlog.cut(cuts, sizes, loads, instances)
         code = _study(cut.instances, cut.notices, chosen, seconds(time_limit), out, as_json, options, interrupted)

@@ -103,12 +103,12 @@ def snapshot(
 def _solve(file: str, method: str, time_limit: float | None, as_json: bool, mps: str | None) -> int:
     from aptsched.problem import instance
     from aptsched.support import text_lines
-    from solvers.methods import find
+    from solvers.methods import find_method
     from solvers.study import gap_files, method_runs
     from solvers.study.answer_text import answer_text
 
     check_apart(file, mps)
-    chosen = find(method)
+    chosen = find_method(method)
     limit_s = None if time_limit is None else seconds(time_limit)
     problem = instance.load(file)
     if mps is not None:

@@ -1,1 +1,57 @@
-"""Policies, one a file: what each of them sees is a `View`, what it says a `Plan`."""
+"""Policies, one a file: what each of them sees is a `View`, what it says a `Plan`.
+
+`load_policy` finds one by name, or in a file. The functions are what several of them are made of, and policies of
+one's own can be.
+"""
+
+from __future__ import annotations
+
+from aptsched.support.exports import TYPE_CHECKING, lazily
+
+__all__ = [
+    "FCFS",
+    "SJF",
+    "AptServe",
+    "FastServe",
+    "RandomOrder",
+    "Sarathi",
+    "TrueLengths",
+    "VLLMv1",
+    "decide_in_order",
+    "entries",
+    "growth",
+    "leading",
+    "load_policy",
+    "shared",
+    "survivors",
+]
+
+if TYPE_CHECKING:
+    from aptsched.policies.aptserve import AptServe
+    from aptsched.policies.fastserve import FastServe
+    from aptsched.policies.fcfs import FCFS
+    from aptsched.policies.named import load_policy
+    from aptsched.policies.oracle import TrueLengths
+    from aptsched.policies.queue import entries, growth, leading, shared, survivors
+    from aptsched.policies.random_order import RandomOrder
+    from aptsched.policies.reordered import decide_in_order
+    from aptsched.policies.sarathi import Sarathi
+    from aptsched.policies.sjf import SJF
+    from aptsched.policies.vllm_v1 import VLLMv1
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "aptsched.policies.aptserve": ("AptServe",),
+            "aptsched.policies.fastserve": ("FastServe",),
+            "aptsched.policies.fcfs": ("FCFS",),
+            "aptsched.policies.named": ("load_policy",),
+            "aptsched.policies.oracle": ("TrueLengths",),
+            "aptsched.policies.queue": ("entries", "growth", "leading", "shared", "survivors"),
+            "aptsched.policies.random_order": ("RandomOrder",),
+            "aptsched.policies.reordered": ("decide_in_order",),
+            "aptsched.policies.sarathi": ("Sarathi",),
+            "aptsched.policies.sjf": ("SJF",),
+            "aptsched.policies.vllm_v1": ("VLLMv1",),
+        },
+    )

@@ -1,8 +1,7 @@
-"""What is installed is what was meant, and importing it costs little."""
+"""What is installed is what was meant."""
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import tomllib
 import zipfile
 from importlib.metadata import packages_distributions
 from importlib.resources import files
-from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -19,14 +17,6 @@ import aptsched
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("aptsched", "solvers", "engine", "proofs")
-HEAVY = ("scipy", "ortools", "highspy", "pulp", "pandas", "matplotlib", "torch")
-EXPORTS = ("BatchProblem", "InfeasibleError", "InputError", "Multipliers", "Selection", "greedy")
-GREEDY_IMPORTS = (
-    "from aptsched import greedy as exported",
-    "from aptsched.knapsack.greedy import greedy as defined",
-    "import aptsched.knapsack.greedy",
-    "import importlib; importlib.import_module('aptsched.knapsack.greedy')",
-)
 
 
 def text(name: str) -> str:
@@ -34,64 +24,10 @@ def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def run_python(code: str) -> str:
-    """What a fresh interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def newly_imported(code: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has after the code, and had not before."""
-    shown = f"import sys, json; before = set(sys.modules)\n{code}\nprint(json.dumps(sorted(set(sys.modules) - before)))"
-    return {name.partition(".")[0] for name in json.loads(run_python(shown))}
-
-
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_other_distribution_ships_our_packages(room: str) -> None:
     """The generic names are safe only while nobody else installs them."""
     assert set(packages_distributions().get(room, [])) <= {"aptsched"}
-
-
-def test_importing_the_package_imports_no_numpy() -> None:
-    """`aptsched --help` pays for what it needs and no more."""
-    assert newly_imported("import aptsched").isdisjoint({"numpy", *HEAVY})
-
-
-@pytest.mark.parametrize("name", EXPORTS)
-def test_an_export_imports_no_heavy_package(name: str) -> None:
-    """The online answers need numpy alone."""
-    assert newly_imported(f"from aptsched import {name}").isdisjoint({"solvers", *HEAVY})
-
-
-@pytest.mark.parametrize("first", GREEDY_IMPORTS)
-def test_greedy_is_the_function_after_each_import(first: str) -> None:
-    """The submodule of the same name never takes the function's place."""
-    assert run_python(f"{first}\nimport aptsched; print(type(aptsched.greedy).__name__)").strip() == "function"
-
-
-def test_greedy_is_the_function_in_every_order_of_imports() -> None:
-    """Whatever was imported before, package and submodule give one and the same function."""
-    home = "sys.modules['aptsched.knapsack.greedy'].greedy"
-    check = f"import aptsched, sys\nassert exported is defined is aptsched.greedy is {home}"
-    forget = "for name in [name for name in sys.modules if name.startswith('aptsched')]: del sys.modules[name]"
-    orders = ["\n".join((*order, check, forget)) for order in permutations(GREEDY_IMPORTS)]
-    run_python("\n".join(orders))
-
-
-def test_star_import_gives_every_export() -> None:
-    """`__all__` holds nothing that is not there."""
-    assert run_python(f"from aptsched import *; print(all(name in globals() for name in {EXPORTS}))").strip() == "True"
-
-
-def test_dir_lists_the_exports_before_they_are_used() -> None:
-    """Completion in a shell shows what there is."""
-    assert run_python(f"import aptsched; print(set({EXPORTS}) <= set(dir(aptsched)))").strip() == "True"
-
-
-def test_an_unknown_attribute_is_an_attribute_error() -> None:
-    """`hasattr` and `from aptsched import typo` behave as for any package."""
-    assert run_python("import aptsched; print(hasattr(aptsched, 'typo'))").strip() == "False"
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -128,10 +64,3 @@ def test_every_target_that_is_named_is_one_of_the_makefile(name: str) -> None:
     targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
     named = re.findall(r"^make ([a-z]+)|`make ([a-z]+)", text(name), re.MULTILINE)
     assert named and {block or inline for block, inline in named} <= targets
-
-
-def test_the_readme_runs() -> None:
-    """Every Python block of the README runs in one fresh interpreter, in order."""
-    blocks = re.findall(r"^```python\n(.*?)^```", text("README.md"), re.MULTILINE | re.DOTALL)
-    assert blocks
-    run_python("\n".join(blocks))

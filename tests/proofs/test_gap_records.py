@@ -19,7 +19,7 @@ from mutations import of_fields
 from proofs import gap_study
 from proofs.gap_record import ANSWER, RECORD
 from proofs.records import Verdict
-from solvers.methods import find
+from solvers.methods import find_method
 from solvers.study import gap_files, method_runs
 
 PROBLEMS = {
@@ -36,9 +36,9 @@ WEAKER = {"bound_s", "certified_bound_s", "multipliers", "overload", "status"}  
 @cache
 def results(name: str) -> str:
     """The file of a study of one instance."""
-    methods = [find(method) for method in ("greedy", "core", "lp")]
+    methods = [find_method(method) for method in ("greedy", "core", "lp")]
     if name == "printed":
-        methods.append(find("algorithm1"))
+        methods.append(find_method("algorithm1"))
     instance = method_runs.Instance(name, None, PROBLEMS[name])
     found = list(method_runs.run([instance], methods))
     return as_json(gap_files.document([instance], found, {}, 1))

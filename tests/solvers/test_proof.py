@@ -11,7 +11,7 @@ import pytest
 from aptsched import BatchProblem
 from brute_force import enumerate_all
 from references import BY_HAND
-from solvers.methods import find
+from solvers.methods import find_method
 from solvers.proof import grid
 
 
@@ -26,7 +26,7 @@ def test_grid(values: list[float], expected: float) -> None:
 @pytest.mark.parametrize("name", ["core", "cpsat", "milp", "pulp-cbc"])
 def test_equal_where_nothing_is_rounded(name: str) -> None:
     """With values in quarters of a second the bound of an optimum is the optimum."""
-    solution = find(name).solve(BY_HAND, None)
+    solution = find_method(name).solve(BY_HAND, None)
     assert solution.bound_s == solution.objective_s == 18.75
 
 
@@ -38,6 +38,6 @@ def test_never_below_the_optimum(name: str) -> None:
         values = 1.0 + rng.integers(0, 64, (8, 1)) * 2.0**-52
         problem = BatchProblem(values, rng.integers(3, 6, (8, 1)), 15)
         problem = dataclasses.replace(problem, values=problem.values * rng.uniform(1, 1 + 1e-12, (8, 1)))
-        solution, best = find(name).solve(problem, None), enumerate_all(problem)
+        solution, best = find_method(name).solve(problem, None), enumerate_all(problem)
         assert best.optimum is not None
         assert best.optimum <= Fraction(solution.bound_s) <= best.optimum * (1 + Fraction(1, 10**9))

@@ -1,9 +1,8 @@
-"""The policy that the README shows."""
+"""The policy of one's own that the README shows."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,16 @@ import pytest
 from aptsched import cli
 from tiny_model import OPT, save_model
 
-README = Path(__file__).parents[3] / "README.md"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "own_policy.py"
 
 
-def test_the_readmes_policy_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_policy_of_the_examples_serves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In at most 30 lines; on a small pool it serves every request that FCFS serves."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    (code,) = [block for block in blocks if "def decide(self, view)" in block]
-    assert code.count("\n") <= 30
-    (tmp_path / "shortest.py").write_text(code)
+    assert EXAMPLE.read_text().count("\n") <= 30
     model = save_model(tmp_path / "opt", OPT)
     options = ["--rho", "0", "--threads", "1", "--num-blocks", "14", "--rate", "500", "--num-requests", "20"]
     clip = ["--max-prompt-tokens", "100", "--max-output-tokens", "30"]
-    policies = ["--policy", "fcfs", f"{tmp_path / 'shortest.py'}:Shortest"]
+    policies = ["--policy", "fcfs", f"{EXAMPLE}:Shortest"]
     with pytest.raises(SystemExit) as caught:
         cli.main(["run", "--model", model, "--workload", "sharegpt", *options, *clip, *policies, "--json"])
     assert not caught.value.code

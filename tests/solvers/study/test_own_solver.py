@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from solvers.own import checked
 from solvers.solution import Solution, Status
 from strategies import sweep_problem
 
-README = Path(__file__).parents[3] / "README.md"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "own_solver.py"
 GAP = ["gap", "--workload", "sharegpt", "--num-requests", "30", "--instances", "2"]
 # By hand: hidden and KV for requests 0 and 1 are worth 8 with 7 of 8 blocks; at 1 s a block the bound is 9.
 PROBLEM = BatchProblem(values=[[5.0, 4.0], [4.0, 1.0], [3.0, 2.0]], weights=[[6, 3], [4, 2], [4, 2]], capacity=8)
@@ -44,23 +43,19 @@ def changed(selection: Selection, **fields: Any) -> Selection:
     return Selection(**{**vars(selection), **fields})
 
 
-def test_the_readmes_solver_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_solver_of_the_examples_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In at most 20 lines, beside the built-in methods; all that it answered is verified afterwards."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "def solve(problem" in block]
-    assert code.count("\n") <= 20
-    own = tmp_path / "density.py"
-    own.write_text(code)
+    assert EXAMPLE.read_text().count("\n") <= 20
     out = tmp_path / "out"
-    assert call(*GAP, "--methods", "greedy", "core", f"{own}:solve", "--out", str(out)) == 0
-    assert says(capsys.readouterr().out, f"{own}:solve")
+    assert call(*GAP, "--methods", "greedy", "core", f"{EXAMPLE}:solve", "--out", str(out)) == 0
+    assert says(capsys.readouterr().out, f"{EXAMPLE}:solve")
     records = json.loads((out / "results.json").read_text())["records"]
     assert [record["guarantee"] for record in records] == ["1/2", "exact", "none"] * 2
     assert all(0 <= record["optimum_gap"] < 1 and record["num_calls"] == 3 for record in records)
     assert call("verify", str(out)) == 0
     assert call("snapshot", "--workload", "sharegpt", "--out", str(tmp_path / "queue.json")) == 0
-    assert call("solve", str(tmp_path / "queue.json"), "--method", f"{own}:solve") == 0
-    assert says(capsys.readouterr().out, "density.py:solve")
+    assert call("solve", str(tmp_path / "queue.json"), "--method", f"{EXAMPLE}:solve") == 0
+    assert says(capsys.readouterr().out, "own_solver.py:solve")
 
 
 def test_objective_and_certificate_are_computed_anew() -> None:

@@ -16,7 +16,7 @@ from aptsched.problem import instance
 from aptsched.problem.certificate import certify
 from aptsched.report.document import as_json
 from brute_force import check_certificate, enumerate_all
-from solvers.methods import Method, find
+from solvers.methods import Method, find_method
 from solvers.solution import Solution, Status
 from solvers.study import gap_files, method_runs
 from solvers.study.method_runs import Instance, Record, contradiction, optimum, run
@@ -125,7 +125,7 @@ def test_the_study_ends_where_it_is_told_to_without_the_instance_begun() -> None
 def test_each_certificate_can_be_checked_from_the_document_alone() -> None:
     """Problem, selection and multipliers from JSON, in rational arithmetic; objectives against brute force."""
     instances = [Instance(str(index), None, sweep_problem(index)) for index in range(40)]
-    methods = [find(name) for name in ("greedy", "core", "lp", "milp")]
+    methods = [find_method(name) for name in ("greedy", "core", "lp", "milp")]
     results = list(run(instances, methods, 5.0))
     document = json.loads(as_json(gap_files.document(instances, results, {"seed": 0}, 40)))
     assert document["complete"] and document["contradictions"] == []
@@ -204,7 +204,7 @@ def test_warming_up_calls_each_method_with_the_limits_of_the_problem() -> None:
 
     def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
         seen.append(problem)
-        return find("greedy").solve(problem)
+        return find_method("greedy").solve(problem)
 
     limited = BatchProblem([[1.0]], [[1]], 1, num_tokens=[1], max_tokens=3)
     method_runs.warm_up([Method("a", "", solve)], limited)
