@@ -19,7 +19,6 @@ import dataclasses
 import json
 import platform
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from aptsched.support.files import write
 from benchmarks.tables import Row, show
 from engine.calibration import measure
 from engine.calibration.measure import Calibration
-from engine.loop.clock import SchedulingTime, VirtualClock
+from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
 from engine.models.model import load_model
 from engine.runner import cache_memory
@@ -53,7 +52,7 @@ def computed_server(server: Server, measured: Calibration) -> Server:
     return dataclasses.replace(
         server,
         executor=ComputedExecutor(by_profile(measured)),
-        clock=partial(VirtualClock, SchedulingTime()),
+        scheduling=SchedulingTime(),
     )
 
 

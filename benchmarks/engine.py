@@ -153,7 +153,7 @@ def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:
                 Request(i, 0.0, count, params, prompt_token_ids=rng.integers(4, 50_000, count).astype(np.int64))
             )
         found: list[Iteration] = []
-        engine.loop.on_iteration = found.append
+        engine.loop.worker.on_iteration = found.append
         while sum(step.num_decode_tokens >= 128 for step in found) < 12:
             engine.loop.step()
         measured = [step for step in found if step.num_decode_tokens >= 128]

@@ -17,16 +17,8 @@ class Clock(Protocol):
         """The time."""
         ...
 
-    def advance(self, duration_s: float) -> None:
-        """Lets an iteration take its time."""
-        ...
-
     def wait_until(self, time_s: float) -> None:
         """Returns when it is that time or later."""
-        ...
-
-    def scheduling_s(self, num_requests: int) -> float | None:
-        """Modelled seconds of scheduling with so many unfinished requests; None where real time passes."""
         ...
 
 
@@ -40,21 +32,31 @@ class WallClock:
         """The time."""
         return time.perf_counter() - self._start_s
 
-    def advance(self, duration_s: float) -> None:
-        """Nothing: the time has passed by itself."""
-
     def wait_until(self, time_s: float) -> None:
         """Sleeps."""
         while (left_s := time_s - self.now_s()) > 0:
             time.sleep(left_s)
 
-    def scheduling_s(self, num_requests: int) -> None:
-        """Nothing is modelled."""
+
+class VirtualClock:
+    """Computed time, from 0 on: waiting takes none, it moves the time on."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def now_s(self) -> float:
+        """The time."""
+        return self._now_s
+
+    def wait_until(self, time_s: float) -> None:
+        """Moves on to that time; if it is past, nothing happens."""
+        assert time_s < math.inf, f"waiting until {time_s} s"
+        self._now_s = max(self._now_s, time_s)
 
 
 @dataclass(frozen=True)
 class SchedulingTime:
-    """What scheduling takes under a computed clock, whatever the policy: a constant and a slope, never measured.
+    """What scheduling takes on a computed clock, whatever the policy: a constant and a slope, never measured.
 
     Parameters
     ----------
@@ -71,34 +73,9 @@ class SchedulingTime:
         for name, value in asdict(self).items():
             checks.seconds(f"scheduling, {name}", value)
 
+    def seconds(self, num_requests: int) -> float:
+        """Of an iteration with so many unfinished requests."""
+        return self.fixed_s + self.per_request_s * num_requests
 
-class VirtualClock:
-    """Computed time, from 0 on.
 
-    Parameters
-    ----------
-    scheduling : SchedulingTime, optional
-        Without it scheduling takes no time.
-    """
-
-    def __init__(self, scheduling: SchedulingTime | None = None) -> None:
-        self._now_s = 0.0
-        self._scheduling = scheduling or SchedulingTime(0.0, 0.0)
-
-    def now_s(self) -> float:
-        """The time."""
-        return self._now_s
-
-    def advance(self, duration_s: float) -> None:
-        """Moves on by the duration of an iteration."""
-        assert 0 <= duration_s < math.inf, f"an iteration of {duration_s} s"
-        self._now_s += duration_s
-
-    def wait_until(self, time_s: float) -> None:
-        """Moves on to that time; if it is past, nothing happens."""
-        assert time_s < math.inf, f"waiting until {time_s} s"
-        self._now_s = max(self._now_s, time_s)
-
-    def scheduling_s(self, num_requests: int) -> float:
-        """The constant and the slope."""
-        return self._scheduling.fixed_s + self._scheduling.per_request_s * num_requests
+NO_SCHEDULING_TIME = SchedulingTime(0.0, 0.0)

@@ -22,8 +22,8 @@ class Iteration:
     ----------
     number : int
         From 0 on.
-    start_s, duration_s : float
-        On the loop's clock, from the view to the tokens; real time includes the scheduling.
+    start_s, end_s : float
+        On the clock of the worker's owner, from the view to the tokens; real time includes the scheduling.
     scheduling_s : float
         Seconds in which the executor did not run: view, plan, pool and record; modelled under a computed clock.
     num_prefill_tokens, num_decode_tokens : int
@@ -46,7 +46,7 @@ class Iteration:
 
     number: int
     start_s: float
-    duration_s: float
+    end_s: float
     scheduling_s: float
     num_prefill_tokens: int
     num_decode_tokens: int
@@ -65,15 +65,32 @@ class Iteration:
     selection: Selection | None
 
     @property
+    def duration_s(self) -> float:
+        """From the view to the tokens."""
+        return self.end_s - self.start_s
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing ran, was converted, swapped or given up."""
+        return not (self.num_seqs or self.num_promotions or self.num_rejections or self.num_swapped_blocks)
+
+    @property
     def gap(self) -> float | None:
         """The certified gap of the decision; None where the policy solves no problem, or does not say which."""
         return None if self.selection is None or self.problem is None else self.selection.gap
 
 
 def iteration_of(
-    number: int, plan: Plan, applied: Applied, pool: BlockPool, table: RequestTable, start_s: float, now_s: float
+    number: int,
+    plan: Plan,
+    applied: Applied,
+    pool: BlockPool,
+    table: RequestTable,
+    start_s: float,
+    end_s: float,
+    scheduling_s: float,
 ) -> Iteration:
-    """What the iteration did, before finished requests leave; its scheduling is not over."""
+    """What the iteration did, before finished requests leave; in real time its scheduling is not over."""
     batch, hidden_blocks = applied.batch, pool.hidden_blocks
     in_output = batch.start >= table.num_prompt_tokens.take(applied.row)
     single = batch.num_tokens == 1
@@ -82,8 +99,8 @@ def iteration_of(
     return Iteration(
         number=number,
         start_s=start_s,
-        duration_s=now_s - start_s,
-        scheduling_s=0.0,
+        end_s=end_s,
+        scheduling_s=scheduling_s,
         num_prefill_tokens=num_fed - num_decodes,
         num_decode_tokens=num_decodes,
         num_seqs=len(applied.row),

@@ -11,7 +11,6 @@ import numpy as np
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
-from engine.loop.arrivals import Arrivals
 from engine.loop.limits import Limits, need
 from engine.state.pool import BlockPool
 from engine.state.request import Request
@@ -50,7 +49,7 @@ class RequestBook:
         self._handing_over = False
 
     def add(self, request: Request) -> None:
-        """See `Loop.add`."""
+        """As `Worker.add`, but that no record is handed over."""
         if not self._last_arrival_s <= request.arrived_at_s < np.inf:
             raise InputError(
                 f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; "
@@ -119,23 +118,6 @@ class RequestBook:
         rows = np.arange(self.table.num_rows)
         self.end(rows, [(Outcome.UNFINISHED, reason)] * len(rows))
         self.remove_ended()
-
-    def close_all(self, arrivals: Arrivals, reason: str) -> BaseException | None:
-        """Ends all as unfinished, those to come among them, and hands over every record.
-
-        Returns what the receiver or the iteration over the requests raised first, instead of raising it.
-        """
-        self.close(reason)
-        first, rest = None, arrivals.rest()
-        while True:
-            try:
-                self.hand_over()
-                request = next(rest, None)
-                if request is None:
-                    return first
-                self.give_up(request, reason)
-            except BaseException as error:
-                first, rest = first or error, arrivals.rest()  # a generator that has raised is over
 
     def give_up(self, request: Request, reason: str) -> None:
         """Ends a request that was never added as unfinished."""

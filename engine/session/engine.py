@@ -13,9 +13,9 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.errors import InputError
-from engine.loop.clock import WallClock
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
+from engine.loop.worker import Worker
 from engine.models.model import Model
 from engine.runner.cache_memory import num_blocks as blocks_of
 from engine.runner.torch_executor import TorchExecutor
@@ -89,17 +89,17 @@ class Engine:
         self._records: dict[int, RequestRecord] = {}
         self._new: list[tuple[int, int]] = []  # request and token of the last step
         self._tell: Callable[[int], None] = _tell_nobody
-        self.loop = Loop(
+        worker = Worker(
             policy or FCFS(),
             self.pool,
             self.executor,
-            WallClock(),
             lambda record: self._records.update({record.request_id: record}),
             limits=Limits(max_tokens, max_seqs, model.config.max_positions),
             times=times,
             eos_token_ids=model.config.eos_token_ids,
             on_token=self._add_token,
         )
+        self.loop = Loop(worker)
 
     def generate(
         self,
@@ -160,7 +160,7 @@ class Engine:
             if rest := text.finish():
                 yield rest
         finally:
-            self.loop.abort(request.request_id)
+            self.loop.worker.abort(request.request_id)
             record = self._records.pop(request.request_id)
         if record.outcome is Outcome.REJECTED:
             raise InputError(f"prompt: {record.reason}")

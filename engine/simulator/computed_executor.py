@@ -13,7 +13,7 @@ TOKEN_ID = 0  # of every token made: requests end by their number of tokens
 
 
 class ComputedExecutor:
-    """The executor of a loop under a `VirtualClock`.
+    """The executor of a worker whose clock is computed.
 
     Parameters
     ----------

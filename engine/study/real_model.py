@@ -15,7 +15,6 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.calibration import measure
 from engine.calibration.measure import Calibration
-from engine.loop.clock import WallClock
 from engine.loop.limits import Limits
 from engine.models.model import Model
 from engine.runner.cache_storage import block_bytes
@@ -54,7 +53,7 @@ def live_server(
     """
     executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
-    return Server(executor, executor.storage.shape, num_blocks, WallClock, limits, times, num_host_blocks, calibrated)
+    return Server(executor, executor.storage.shape, num_blocks, None, limits, times, num_host_blocks, calibrated)
 
 
 def calibrated(

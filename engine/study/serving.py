@@ -18,10 +18,12 @@ from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 from aptsched.support.own_code import OWN
 from engine.calibration.pace import Pace
-from engine.loop.clock import Clock
+from engine.loop.accounted import INTERRUPTED
+from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
-from engine.loop.loop import INTERRUPTED, Loop
+from engine.loop.loop import Loop
+from engine.loop.worker import Worker
 from engine.state.batch import Executor
 from engine.state.pool import BlockPool
 from engine.study.decision_log import DecisionLog
@@ -47,8 +49,8 @@ class Server:
     cache : CacheShape
     num_blocks : int
         Of the pool, which each run begins with all blocks free.
-    clock : callable
-        Gives a new clock for each run, at 0.
+    scheduling : SchedulingTime or None
+        What scheduling takes on a computed clock; None where time is real.
     limits : Limits
     times : IterationTime
         What policies believe an iteration takes.
@@ -61,7 +63,7 @@ class Server:
     executor: Executor
     cache: CacheShape
     num_blocks: int
-    clock: Callable[[], Clock]
+    scheduling: SchedulingTime | None
     limits: Limits = field(default_factory=Limits)
     times: IterationTime = field(default_factory=IterationTime)
     num_host_blocks: int = 0
@@ -165,19 +167,19 @@ def serve(
 
         watch(policy.name, replay, 0)
         made = policy.make()
-        loop = Loop(
+        worker = Worker(
             made,
             BlockPool(server.num_blocks, server.cache, server.num_host_blocks),
             pace or server.executor,
-            server.clock(),
             on_record,
+            scheduling=server.scheduling,
             limits=server.limits,
             times=server.times,
             on_iteration=on_iteration,
         )
         complete = True
         try:
-            reason = loop.run(replay.requests())
+            reason = Loop(worker).run(replay.requests())
         except KeyboardInterrupt:
             complete, reason = False, INTERRUPTED
         except PlanError as error:

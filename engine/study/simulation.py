@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Floats
-from engine.loop.clock import SchedulingTime, VirtualClock
+from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, believed, find_cost
@@ -87,7 +86,7 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         executor=ComputedExecutor(cost),
         cache=cache,
         num_blocks=blocks,
-        clock=partial(VirtualClock, setup.scheduling),
+        scheduling=setup.scheduling,
         limits=dataclasses.replace(limits, max_context=setup.shape.max_positions),
         times=believed(cost, setup.rho_s_per_block),
         num_host_blocks=on_host,

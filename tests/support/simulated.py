@@ -15,10 +15,11 @@ from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.plan import Plan, Policy
 from aptsched.scheduling.record import SLO, RequestRecord
 from aptsched.scheduling.view import View
-from engine.loop.clock import SchedulingTime, VirtualClock
+from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
+from engine.loop.worker import Worker
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, believed
 from engine.simulator.fits import DISTSERVE
@@ -98,17 +99,17 @@ def simulate(
         assert iteration.number < MOST_ITERATIONS, f"{name} gets nowhere"
         served.iterations.append(iteration)
 
-    loop = Loop(
+    worker = Worker(
         served.seen,
         served.pool,
         ComputedExecutor(COST),
-        VirtualClock(scheduling or SchedulingTime()),
         served.records.append,
+        scheduling=scheduling or SchedulingTime(),
         limits=limits,
         times=believed(COST),
         on_iteration=on_iteration,
     )
-    loop.run(replay.requests())
+    Loop(worker).run(replay.requests())
     return served
 
 

@@ -14,10 +14,11 @@ from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
-from engine.loop.clock import VirtualClock
+from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
+from engine.loop.worker import Worker
 from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
@@ -66,17 +67,17 @@ def served(
         records[record.request_id] = record
 
     executor = HashExecutor(num_blocks, cache)
-    loop = Loop(
+    worker = Worker(
         policy,
         pool,
         executor,
-        VirtualClock(),
         keep,
+        scheduling=NO_SCHEDULING_TIME,
         limits=limits,
         times=times,
         on_iteration=check,
     )
-    loop.run(requests)
+    Loop(worker).run(requests)
     assert pool.free_blocks == num_blocks
     return records
 

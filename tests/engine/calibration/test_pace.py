@@ -22,7 +22,7 @@ from aptsched.scheduling.record import SLO
 from aptsched.workload.trace import Trace
 from engine.calibration.measure import uniform_batch
 from engine.calibration.pace import Pace, is_off
-from engine.loop.clock import VirtualClock
+from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.limits import Limits
 from engine.state.batch import Batch, Copies, Step
 from engine.study import run_table
@@ -49,7 +49,7 @@ def served(times: IterationTime, calibrated: bool = True) -> ServedRun:
     """Requests on an executor that takes 1 ms a token."""
     trace = Trace(np.arange(12) * 0.01, [20 + 7 * i for i in range(12)], [1 + 5 * i % 17 for i in range(12)])
     executor = HashExecutor(NUM_BLOCKS, CACHE, seconds_per_token=0.001)
-    server = Server(executor, CACHE, NUM_BLOCKS, VirtualClock, Limits(256, 8, 512), times, calibrated=calibrated)
+    server = Server(executor, CACHE, NUM_BLOCKS, NO_SCHEDULING_TIME, Limits(256, 8, 512), times, calibrated=calibrated)
     return serve(NamedPolicy("fcfs", FCFS), replay(trace, SLO(), 2.0, vocab_size=VOCABULARY), server)
 
 
@@ -102,7 +102,13 @@ def served_by_aptserve() -> ServedRun:
     trace = Trace(np.zeros(8), [60] * 8, [12] * 8)
     times = IterationTime(per_token_s=0.001)
     server = Server(
-        HashExecutor(NUM_BLOCKS, CACHE), CACHE, NUM_BLOCKS, VirtualClock, Limits(512, 8, 512), times, calibrated=True
+        HashExecutor(NUM_BLOCKS, CACHE),
+        CACHE,
+        NUM_BLOCKS,
+        NO_SCHEDULING_TIME,
+        Limits(512, 8, 512),
+        times,
+        calibrated=True,
     )
     return serve(NamedPolicy("aptserve", AptServe), replay(trace, SLO(), 1.0, vocab_size=VOCABULARY), server)
 

@@ -25,10 +25,11 @@ from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
-from engine.loop.clock import VirtualClock, WallClock
+from engine.loop.clock import NO_SCHEDULING_TIME, VirtualClock, WallClock
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
-from engine.loop.loop import IDLE_S, MAX_IDLE, MAX_LATE, Loop
+from engine.loop.loop import IDLE_S, MAX_IDLE, Loop
+from engine.loop.worker import MAX_LATE, Worker
 from engine.state.batch import Batch, Step
 from engine.state.pool import BlockPool
 from engine.state.request import Request
@@ -77,6 +78,7 @@ class Run:
     """What a loop gave."""
 
     loop: Loop
+    worker: Worker
     pool: BlockPool
     requests: list[Request]
     executor: HashExecutor
@@ -104,25 +106,33 @@ def make_requests(rng: np.random.Generator, count: int, longest: int = 60, max_t
 
 
 def make_run(policy: Policy, requests: list[Request], num_blocks: int = 20, **options: Any) -> Run:
-    """A loop under the virtual clock that keeps all that it says."""
+    """A loop on a computed clock that keeps all that it says."""
     cache, num_host_blocks = options.pop("cache", CacheShape()), options.pop("num_host_blocks", 0)
     pool = BlockPool(num_blocks, cache, num_host_blocks)
     executor = HashExecutor(num_blocks, cache, num_host_blocks=num_host_blocks)
     options.setdefault("limits", Limits(max_tokens=64, max_seqs=8, max_context=70))
     records: list[RequestRecord] = []
-    loop = Loop(policy, pool, executor, VirtualClock(), records.append, eos_token_ids=EOS, **options)
-    run = Run(loop, pool, requests, executor, records)
-    loop.on_iteration = loop.on_iteration or run.iterations.append
-    loop.on_token = loop.on_token or (
+    options.setdefault("scheduling", NO_SCHEDULING_TIME)
+    worker = Worker(policy, pool, executor, records.append, eos_token_ids=EOS, **options)
+    run = Run(Loop(worker), worker, pool, requests, executor, records)
+    worker.on_iteration = worker.on_iteration or run.iterations.append
+    worker.on_token = worker.on_token or (
         lambda request, token, now_s: run.streamed.append((request.request_id, token, now_s))
     )
     return run
 
 
+def callbacks(run: Run) -> list[tuple[Any, str]]:
+    """What a run calls, each as the attribute of its owner: the policy, the executor, and who is told."""
+    worker = run.worker
+    told = [(worker, "on_token"), (worker, "on_iteration"), (worker.book, "on_record")]
+    return [(worker.policy, "decide"), (run.executor, "run"), *told]
+
+
 def check_conserved(run: Run) -> None:
     """Every request ends once, tokens are made once, time goes on, no block is lost."""
     assert sorted(record.request_id for record in run.records) == [request.request_id for request in run.requests]
-    assert run.loop.num_unfinished == 0 and run.pool.free_blocks == run.pool.num_blocks
+    assert run.worker.num_unfinished == 0 and run.pool.free_blocks == run.pool.num_blocks
     assert run.pool.host.free_blocks == run.pool.num_host_blocks
     run.pool.check_integrity()
     for request in run.requests:
@@ -161,7 +171,7 @@ def test_any_legal_plan_gives_the_same_tokens(
         in_use = iteration.num_kv_blocks + iteration.num_hidden_blocks
         assert in_use + iteration.num_free_blocks == num_blocks and iteration.scheduling_s == 0
 
-    run.loop.on_iteration = check
+    run.worker.on_iteration = check
     run.loop.run(run.requests)
     check_conserved(run)
     for request in run.requests:
@@ -211,16 +221,14 @@ def test_a_request_may_be_aborted_at_any_moment(seed: int) -> None:
             answer = call(*given)
             if rng.random() < 0.03:
                 asked.add(request_id := int(rng.integers(len(requests))))
-                run.loop.abort(request_id)
+                run.worker.abort(request_id)
             return answer
 
         return aborting
 
-    loop = run.loop
-    for owner, name in ((loop, "on_token"), (loop, "on_iteration"), (run.executor, "run"), (loop.policy, "decide")):
+    for owner, name in callbacks(run):
         setattr(owner, name, then(getattr(owner, name)))
-    loop._book.on_record = then(loop._book.on_record)
-    loop.run(requests)
+    run.loop.run(requests)
     check_conserved(run)
     for request in requests:
         outcome, expected = run.record(request.request_id).outcome, expected_tokens(request, 70, EOS)
@@ -235,10 +243,10 @@ def test_an_abort_between_steps_takes_effect_at_once() -> None:
         run.loop.add(request)
     run.loop.step()
     held = run.pool.free_blocks
-    run.loop.abort(0)
+    run.worker.abort(0)
     assert run.record(0).outcome is Outcome.ABORTED and run.pool.free_blocks > held
-    run.loop.abort(0)
-    run.loop.abort(99)
+    run.worker.abort(0)
+    run.worker.abort(99)
     assert len(run.records) == 1
 
 
@@ -252,9 +260,9 @@ def disturb(run: Run, rng: np.random.Generator, given: list[Request], num_late: 
     def act(where: str) -> None:
         loop, what = run.loop, rng.random()
         if what < 0.005:
-            loop.close("closed")
+            run.worker.close("closed")
         elif what < 0.1:
-            loop.abort(int(rng.integers(40)))
+            run.worker.abort(int(rng.integers(40)))
         elif what < 0.3 and len(given) < num_late:
             arrived_at_s = loop.clock.now_s() + rng.choice([0.0, 0.0, 0.0, 0.1, -0.1])
             late = request_of(1000 + len(given), int(rng.integers(1, 80)), float(arrived_at_s), max_tokens=3)
@@ -274,9 +282,7 @@ def disturb(run: Run, rng: np.random.Generator, given: list[Request], num_late: 
 
         return disturbed
 
-    loop = run.loop
-    owners = (loop, "on_token"), (loop, "on_iteration"), (run.executor, "run"), (loop.policy, "decide")
-    for owner, name in (*owners, (loop._book, "on_record")):
+    for owner, name in callbacks(run):
         setattr(owner, name, then(name, getattr(owner, name)))
 
 
@@ -310,7 +316,7 @@ def test_whatever_ends_a_run_every_request_has_one_record(seed: int, name: str) 
         left = {record.reason for record in run.records if record.outcome is Outcome.UNFINISHED} - {"closed"}
         assert left == ({reason} if reason else set()) or (reason and not left)
     assert Counter(record.request_id for record in run.records) == Counter(request.request_id for request in given)
-    assert run.loop.num_unfinished == 0 and run.pool.free_blocks == run.pool.num_blocks
+    assert run.worker.num_unfinished == 0 and run.pool.free_blocks == run.pool.num_blocks
     assert run.pool.host.free_blocks == run.pool.num_host_blocks
     run.pool.check_integrity()
 
@@ -325,7 +331,7 @@ def test_a_request_that_a_callback_adds_comes_behind_those_that_have_arrived() -
         if record.request_id == 0:
             run.loop.add(request_of(2, 9, run.loop.clock.now_s(), max_tokens=2))
 
-    run.loop._book.on_record = follow
+    run.worker.book.on_record = follow
     run.loop.run(requests)
     assert {record.request_id: record.outcome for record in run.records} == dict.fromkeys(range(3), Outcome.FINISHED)
 
@@ -342,7 +348,7 @@ def test_a_request_of_a_callback_may_not_come_before_those_of_the_run() -> None:
                 run.loop.add(request_of(2, 9, 7.0))
             messages.append(str(caught.value))
 
-    run.loop._book.on_record = early
+    run.worker.book.on_record = early
     run.loop.run(requests)
     assert messages == [
         "arrived_at_s: 7.0 of request 2 is not accepted; up to 5.0 is, when the next request of the run arrives"
@@ -359,7 +365,7 @@ def test_a_callback_that_always_adds_does_not_keep_a_run_from_closing() -> None:
         run.loop.add(request_of(len(added), 9, record.arrived_at_s))
         added.append(len(added))
 
-    run.loop._book.on_record = follow
+    run.worker.book.on_record = follow
     with pytest.raises(InputError, match="none is once a run is over"):
         run.loop.run(run.requests)
     assert [record.request_id for record in run.records] == added and len(added) == 1 + MAX_LATE
@@ -374,7 +380,7 @@ def test_what_is_no_request_is_refused(requests: list[Any]) -> None:
     assert [record.outcome for record in run.records] == [Outcome.UNFINISHED]
 
 
-@pytest.mark.parametrize("where", ["executor", "policy", "on_token", "on_iteration", "on_record"])
+@pytest.mark.parametrize("where", ["run", "decide", "on_token", "on_iteration", "on_record"])
 @pytest.mark.parametrize("at", [1, 5])
 def test_ctrl_c_ends_a_run_with_every_request_accounted_for(where: str, at: int) -> None:
     """Wherever it is pressed; those not yet arrived are unfinished too."""
@@ -391,8 +397,7 @@ def test_ctrl_c_ends_a_run_with_every_request_accounted_for(where: str, at: int)
 
         return wrapped
 
-    owner: Any = {"executor": run.executor, "policy": run.loop.policy, "on_record": run.loop._book}.get(where, run.loop)
-    name = {"executor": "run", "policy": "decide"}.get(where, where)
+    owner, name = next((owner, name) for owner, name in callbacks(run) if name == where)
     setattr(owner, name, pressing(getattr(owner, name)))
     with pytest.raises(KeyboardInterrupt):
         run.loop.run(run.requests)
@@ -422,7 +427,7 @@ def test_a_step_that_is_broken_off_can_be_gone_on_from(seed: int) -> None:
     run.executor.run = breaking
     for request in run.requests:
         run.loop.add(request)
-    while run.loop.num_unfinished:
+    while run.worker.num_unfinished:
         try:
             run.loop.step()
         except KeyboardInterrupt:
@@ -472,7 +477,7 @@ def test_what_was_being_swapped_when_a_step_was_broken_off_is_preempted(broken: 
     run.pool.check_integrity()
     assert (run.pool.free_blocks, run.pool.host.free_blocks) == (20, 2)
     run.executor.run = whole
-    while run.loop.num_unfinished:
+    while run.worker.num_unfinished:
         run.loop.step()
     (record,) = run.records
     assert run.requests[0].output_token_ids == expected_tokens(run.requests[0], 70, EOS)
@@ -489,11 +494,11 @@ def test_a_copy_on_the_host_is_dropped_with_its_request(end: str) -> None:
     run.loop.step()
     assert run.pool.host.free_blocks == 0
     if end == "abort":
-        run.loop.abort(0)
+        run.worker.abort(0)
     run.loop.step()
     run.pool.check_integrity()
     assert run.pool.host.free_blocks == 2 and run.pool.free_blocks == 20
-    assert run.loop.num_unfinished == (end == "preempt")
+    assert run.worker.num_unfinished == (end == "preempt")
 
 
 def test_a_plan_that_is_not_legal_ends_the_run_with_every_request_accounted_for() -> None:
@@ -538,9 +543,9 @@ def test_recomputed_is_what_was_lost_and_fed_again() -> None:
     plans = [entry(20), Plan(preempt=np.array([0])), entry(15), Plan(preempt=np.array([0])), entry(5)]
     run = make_run(given(plans), [request_of(0, 30)])
     run.loop.add(run.requests[0])
-    while run.loop.num_unfinished:
-        if run.loop._num_iterations == 5:
-            run.loop.abort(0)
+    while run.worker.num_unfinished:
+        if len(run.iterations) == 5:
+            run.worker.abort(0)
         run.loop.step()
     assert (run.records[0].num_preemptions, run.records[0].num_recomputed_tokens) == (2, 20)
 
@@ -565,7 +570,7 @@ def test_a_stop_token_is_the_last_of_the_output() -> None:
     stopping = request_of(0, 5, stop_token_ids=(third,), ignore_eos=True)
     for request, eos in ((stopping, ()), (request_of(0, 5), (third,)), (request_of(0, 5, ignore_eos=True), (third,))):
         run = make_run(OneByOne(), [request])
-        run.loop._book.eos_token_ids = frozenset(eos)
+        run.worker.book.eos_token_ids = frozenset(eos)
         run.loop.run(run.requests)
         assert request.output_token_ids == (tokens if request.params.ignore_eos and eos else tokens[:3])
 
@@ -707,8 +712,7 @@ def test_a_request_that_was_served_before_is_refused() -> None:
 def test_under_the_wall_clock_nobody_is_served_before_arrival() -> None:
     """Also in a thread, where Ctrl-C is not held."""
     requests = [request_of(i, 9, arrived_at_s=0.002 * i) for i in range(5)]
-    run = make_run(All(), requests)
-    run.loop.clock = WallClock()
+    run = make_run(All(), requests, scheduling=None)
     thread = threading.Thread(target=run.loop.run, args=(requests,))
     thread.start()
     thread.join()
@@ -723,13 +727,12 @@ def test_clocks_never_go_back() -> None:
         clock.wait_until(1e-4)
         before = clock.now_s()
         clock.wait_until(-1.0)
-        clock.advance(0.0)
         assert before >= 1e-4 and clock.now_s() >= before
     virtual = VirtualClock()
-    virtual.advance(0.25)
+    virtual.wait_until(0.25)
     assert virtual.now_s() == 0.25
     with pytest.raises(AssertionError):
-        virtual.advance(-0.1)
+        virtual.wait_until(math.inf)
 
 
 def test_ten_thousand_requests_leave_nothing_behind() -> None:
@@ -752,9 +755,10 @@ def test_ten_thousand_requests_leave_nothing_behind() -> None:
         most_alive = max(most_alive, len(alive))
 
     params = SamplingParams(max_tokens=4)
-    loop = Loop(All(), pool := BlockPool(200, CacheShape()), Fixed(), VirtualClock(), count)
-    loop.run(arriving())
-    table = loop._book.table
+    pool = BlockPool(200, CacheShape())
+    worker = Worker(All(), pool, Fixed(), count, scheduling=NO_SCHEDULING_TIME)
+    Loop(worker).run(arriving())
+    table = worker.table
     assert (num_ended, pool.free_blocks, table.num_rows) == (10_000, 200, 0)
     assert most_alive < 100 and len(alive) <= 1
     assert len(table.request) <= 64 and not any(table.request) and pool.device.table.shape[0] <= 64

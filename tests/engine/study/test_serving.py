@@ -24,7 +24,7 @@ from aptsched.scheduling.record import SLO, Outcome
 from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
 from aptsched.workload.trace import Trace
-from engine.loop.clock import VirtualClock
+from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.study import run_table
@@ -46,7 +46,7 @@ def server() -> Server:
     """On a pool short of memory, under computed time."""
     cache = CacheShape(Fraction(1, 2))
     times = IterationTime(fixed_s=0.01, per_token_s=1e-4, rho_s_per_block=1e-4)
-    return Server(HashExecutor(NUM_BLOCKS, cache), cache, NUM_BLOCKS, VirtualClock, Limits(256, 8, 512), times)
+    return Server(HashExecutor(NUM_BLOCKS, cache), cache, NUM_BLOCKS, NO_SCHEDULING_TIME, Limits(256, 8, 512), times)
 
 
 def requests(**options: int) -> Replay:
@@ -131,7 +131,7 @@ def test_usage_by_hand() -> None:
     meter = UsageMeter(10)
     assert math.isnan(meter.usage().kv_share) and meter.usage().gap_mean is None
     meter.add(ITERATION)
-    meter.add(dataclasses.replace(ITERATION, start_s=1.0, duration_s=3.0, num_kv_blocks=8, num_hidden_blocks=0))
+    meter.add(dataclasses.replace(ITERATION, start_s=1.0, end_s=4.0, num_kv_blocks=8, num_hidden_blocks=0))
     usage = meter.usage()
     assert (usage.kv_share, usage.hidden_share, usage.scheduling_share) == (0.7, 0.05, 0.05)
     assert (usage.num_iterations, usage.num_prefill_tokens, usage.num_decode_tokens) == (2, 16, 4)

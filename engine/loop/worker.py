@@ -1,0 +1,271 @@
+"""A worker: view, plan, pool, executor, record, at times that somebody else says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import compress
+from time import perf_counter
+
+import numpy as np
+
+from aptsched.scheduling.certificate_check import certifies_itself, check_certificate
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.scheduling.plan import Plan, Policy
+from aptsched.scheduling.plan_check import check_plan
+from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.view import View
+from aptsched.support import interrupts
+from aptsched.support.errors import InputError
+from aptsched.support.flags import all_of
+from engine.loop.clock import SchedulingTime
+from engine.loop.iteration import Iteration, iteration_of
+from engine.loop.lifecycle import RequestBook
+from engine.loop.limits import Limits, need
+from engine.loop.observe import observe
+from engine.state.batch import Executor, Step
+from engine.state.pool import Applied, BlockPool
+from engine.state.request import Request
+
+MAX_LATE = 1000  # requests that callbacks may add while a run is being closed
+
+
+class Worker:
+    """Requests, the pool that holds their cache, the policy that decides, the executor that runs; no clock.
+
+    Who owns the clock adds requests as they arrive, and calls `step(now_s)` while there are any: an iteration, from the
+    view to the records, which ends at its `end_s`. Where several workers share a clock, `begin(now_s)` decides and
+    runs, and says until when the worker is busy with that; `finish()`, called at that time, gives out the tokens.
+
+    Parameters
+    ----------
+    policy : Policy
+    pool : BlockPool
+        With all blocks free; the executor has the storage.
+    executor : Executor
+    on_record : callable
+        Gets the record of each request when it ends, exactly once.
+    scheduling : SchedulingTime, optional
+        On a computed clock, what scheduling takes: an iteration lasts for that and what the executor says. Without it
+        time is real: an iteration lasts for what passed from the view until the executor was done.
+    limits : Limits, optional
+    times : IterationTime, optional
+        What the policy may believe about iterations.
+    eos_token_ids : iterable of int
+        Tokens that end a request unless it ignores them.
+    on_iteration : callable, optional
+        Gets each `Iteration`, after the records of the requests that it ended.
+    on_token : callable, optional
+        Gets each request, its new token and the time in seconds, before the record of a request that it ends.
+
+    Attributes
+    ----------
+    hold : Hold
+        Lets Ctrl-C in while the policy decides and while the executor runs.
+    closing : str or None
+        Why, while a run is being closed: what is added then is unfinished at once.
+
+    Notes
+    -----
+    Nothing of a request is kept once it has ended. Callbacks may add and abort requests. One thread at a time may use a
+    worker.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        pool: BlockPool,
+        executor: Executor,
+        on_record: Callable[[RequestRecord], object],
+        *,
+        scheduling: SchedulingTime | None = None,
+        limits: Limits | None = None,
+        times: IterationTime | None = None,
+        eos_token_ids: Iterable[int] = (),
+        on_iteration: Callable[[Iteration], object] | None = None,
+        on_token: Callable[[Request, int, float], object] | None = None,
+    ) -> None:
+        self.policy, self.pool, self.executor, self.scheduling = policy, pool, executor, scheduling
+        self.limits, self.times = limits or Limits(), times or IterationTime()
+        self.on_iteration, self.on_token = on_iteration, on_token
+        self.book = RequestBook(pool, self.limits, eos_token_ids, on_record)
+        self.table = self.book.table
+        self.hold = interrupts.Hold()
+        self.closing: str | None = None
+        self._certified = certifies_itself(policy)
+        self._num_iterations = self._num_late = 0
+        self._busy = False
+        self._begun: tuple[Iteration, Applied, Step] | None = None
+        self._changes: list[Callable[[], None]] = []  # to be made once the worker is not busy
+
+    @property
+    def num_unfinished(self) -> int:
+        """Requests that wait or run."""
+        return self.table.num_rows
+
+    def add(self, request: Request) -> None:
+        """A request that has arrived; what can never be served is rejected at once.
+
+        While a run is being closed it is unfinished at once, and from so many on (`MAX_LATE`) refused, so that closing
+        ends.
+
+        Raises
+        ------
+        InputError
+            It arrived before one that was added before, has the number of an unfinished one, or has output. It has no
+            record then.
+        """
+        if self.closing is None:
+            self.book.add(request)
+        elif self._num_late < MAX_LATE:
+            self._num_late += 1
+            self.book.give_up(request, self.closing)
+        else:
+            over = f"none is once a run is over ({self.closing})"
+            raise InputError(f"request_id: {request.request_id} is not accepted; {over}")
+        if not self._busy:
+            self.book.hand_over()
+
+    def abort(self, request_id: int) -> None:
+        """Ends a request, at once or at the end of the iteration; if it is not there, nothing."""
+        self._at_rest(partial(self.book.abort, request_id))
+
+    def close(self, reason: str) -> None:
+        """Ends all requests that are there as unfinished, at once or at the end of the iteration."""
+        self._at_rest(partial(self.book.close, reason))
+
+    def start_closing(self, reason: str) -> None:
+        """Ends all as unfinished, and from now on what is added, until `closing` is None again.
+
+        An iteration that was begun is broken off: its tokens are not given out. No record is handed over.
+        """
+        self.closing, self._num_late, self._begun = reason, 0, None
+        self._settle()
+        self.book.close(reason)
+
+    def step(self, now_s: float) -> Iteration | None:
+        """One iteration that begins now, and what it did; None where there is no request.
+
+        Raises
+        ------
+        PlanError
+            The plan is not legal; nothing has changed.
+        """
+        if not self.num_unfinished:
+            self.book.hand_over()
+            return None
+        self.begin(now_s)
+        return self.finish()
+
+    def begin(self, now_s: float) -> float:
+        """Decides on an iteration that begins now, and runs it. Returns until when the worker is busy, in seconds.
+
+        Requests may be added meanwhile; aborts take effect at the end. Errors as in `step`.
+        """
+        assert not self._busy, "an iteration is finished before the next one begins"
+        self._busy = True
+        try:
+            self._begun = self._decide_and_run(now_s)
+        except BaseException:
+            self._settle()
+            self.book.hand_over()
+            raise
+        return self._begun[0].end_s
+
+    def finish(self) -> Iteration:
+        """Gives out the tokens of the iteration that was begun, and the records of the requests that they end."""
+        assert self._begun is not None, "an iteration is begun before it is finished"
+        begun, self._begun = self._begun, None
+        try:
+            self._give_tokens(*begun)
+        finally:
+            self._settle()
+            self.book.hand_over()
+        self._num_iterations += 1
+        if self.on_iteration is not None:
+            self.on_iteration(begun[0])
+        return begun[0]
+
+    def _at_rest(self, change: Callable[[], None]) -> None:
+        if self._busy:
+            self._changes.append(change)
+        else:
+            change()
+            self.book.hand_over()
+
+    def _settle(self) -> None:
+        """Takes out requests that have ended, and makes the changes that have waited for the iteration to end."""
+        self._busy = False
+        self.book.remove_ended()
+        for change in self._changes:
+            change()
+        self._changes.clear()
+
+    def _decide_and_run(self, now_s: float) -> tuple[Iteration, Applied, Step]:
+        started = perf_counter()
+        view = observe(self.table, self.pool, now_s, self.limits.max_tokens, self.limits.max_seqs, self.times)
+        with self.hold:
+            plan = self.policy.decide(view)
+        check_plan(plan, view)
+        if not self._certified:
+            check_certificate(plan, view)
+        applied = self._apply(plan, view)
+        planned = perf_counter()
+        step = self._execute(applied)
+        if self.scheduling is None:
+            scheduling_s, duration_s = planned - started, perf_counter() - started
+        else:
+            scheduling_s = self.scheduling.seconds(len(view.request_id))
+            duration_s = step.duration_s + scheduling_s
+        times_s = (now_s, now_s + duration_s, scheduling_s)
+        return iteration_of(self._num_iterations, plan, applied, self.pool, self.table, *times_s), applied, step
+
+    def _apply(self, plan: Plan, view: View) -> Applied:
+        """Carries out the plan; rejected requests have their record, and keep their rows for now."""
+        if len(plan.reject):
+            numbers = [need(num_tokens, self.pool) for num_tokens in view.num_tokens[plan.reject].tolist()]
+            self.book.end(plan.reject, [(Outcome.REJECTED, f"given up by the policy: {text}") for text in numbers])
+        if len(plan.preempt):
+            self.table.count_preemptions(plan.preempt, view.num_cached[plan.preempt])
+        applied = self.pool.apply(plan, self.table)
+        if len(applied.converted):
+            self.table.num_promotions[applied.converted] += 1
+        if len(applied.swapped_out):
+            self.table.num_swap_outs[applied.swapped_out] += 1
+        return applied
+
+    def _execute(self, applied: Applied) -> Step:
+        """Runs the batch. If it is broken off, what it wrote is not relied on: its requests are preempted."""
+        touched = (applied.row, applied.converted, applied.swapped_out, applied.swapped_in)
+        if not any(map(len, touched)):
+            return Step(0.0, np.empty(0, np.int64))
+        try:
+            with self.hold:
+                step = self.executor.run(applied.batch)
+            assert step.token_ids.shape == applied.row.shape, f"{step.token_ids.shape} tokens for {len(applied.row)}"
+            assert 0 <= step.duration_s < math.inf, f"an iteration of {step.duration_s} s"
+        except BaseException:
+            rows = np.unique(np.concatenate(touched))
+            self.table.count_preemptions(rows, self.pool.num_cached[self.table.slot[rows]])
+            self.pool.release(rows, self.table)
+            raise
+        return step
+
+    def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> None:
+        """Adds the tokens to their requests, and ends those that are over."""
+        started = perf_counter()
+        rows, requests, samples = applied.row, applied.batch.requests, applied.batch.samples
+        token_ids = step.token_ids.tolist()
+        if not all_of(samples):
+            rows, sampled = rows[samples], samples.tolist()
+            requests, token_ids = list(compress(requests, sampled)), list(compress(token_ids, sampled))
+        over = self.book.add_tokens(rows, requests, token_ids, iteration.end_s)
+        if len(over):
+            self.book.end(over, map(self.book.end_of, over.tolist()))
+        self.book.remove_ended()
+        if self.scheduling is None:
+            iteration.scheduling_s += perf_counter() - started
+        if self.on_token is not None:
+            for request, token_id in zip(requests, token_ids, strict=True):
+                self.on_token(request, token_id, iteration.end_s)
