@@ -31,6 +31,7 @@ from aptsched.workload import generate
 from benchmarks.tables import Row, show
 from engine.calibration.measure import uniform_batch
 from engine.loop.iteration import Iteration
+from engine.models import architecture
 from engine.models.checkpoint import DTYPES
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -44,7 +45,7 @@ from engine.state.sampling_params import SamplingParams
 
 NUM_IN, NUM_OUT = 128, 64
 OPT_125M = ModelConfig(
-    architecture="opt",
+    architecture=architecture.OPT,
     vocab_size=50272,
     hidden_size=768,
     num_layers=12,

@@ -26,6 +26,7 @@ from rich.progress import track
 from aptsched.policies.aptserve import AptServe
 from aptsched.support.files import write
 from benchmarks.tables import show
+from engine.models import architecture
 from engine.models.assemble import tensor_shapes
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS, Decoder
@@ -38,7 +39,7 @@ from engine.state.sampling_params import SamplingParams
 
 NUM_BLOCKS, MAX_TOKENS, MAX_SEQS = 512, 2048, 256
 SMALL = ModelConfig(
-    architecture="opt",
+    architecture=architecture.OPT,
     vocab_size=512,
     hidden_size=64,
     num_layers=2,

@@ -29,8 +29,8 @@ from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
 from benchmarks.tables import Row, show
 from engine.loop.limits import Limits
+from engine.models.known_models import find_model
 from engine.simulator.gpus import find_gpu
-from engine.simulator.shapes import find_model
 from engine.study.arrival_source import ArrivalSource
 from engine.study.replay import Replay
 from engine.study.serving import Server, serve

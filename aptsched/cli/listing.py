@@ -43,11 +43,17 @@ def _policies() -> Rows:
 
 
 def _models() -> Rows:
-    from engine.simulator.shapes import MODELS
+    from engine.models.known_models import MODELS
+    from engine.simulator.gpus import NUMBER_BYTES
 
     return (
-        (name, f"{shape.weight_bytes / 1e9:.1f} GB", str(shape.max_positions), f"{float(shape.cache_ratio):g}")
-        for name, shape in MODELS.items()
+        (
+            name,
+            f"{config.weight_bytes(NUMBER_BYTES) / 1e9:.1f} GB",
+            str(config.max_positions),
+            f"{float(config.cache_ratio):g}",
+        )
+        for name, config in MODELS.items()
     )
 
 

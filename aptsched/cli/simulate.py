@@ -127,8 +127,8 @@ def simulate(
 def _simulate(options: dict[str, Any]) -> int:
     from aptsched.report.document import prepare
     from engine.loop.limits import Limits
+    from engine.models.known_models import find_model
     from engine.simulator.gpus import find_gpu
-    from engine.simulator.shapes import find_model
     from engine.study import run_files, simulation
     from engine.study.replay import context_notices
     from engine.study.serving import unused_forms

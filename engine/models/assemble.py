@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.models.architecture import OPT
 from engine.models.config import ModelConfig
 from engine.models.weights import Layer, Linear, Norm, Weights
 
 Shape = tuple[int, ...]
 Read = Callable[[str, Shape], torch.Tensor]
 
-OPT_POSITION_OFFSET = 2  # rows of embed_positions that no position has
 HEAD = "lm_head.weight"
 HEAD_ROWS = 4096  # rows of two output matrices that are compared at once
 
@@ -28,10 +28,10 @@ def assemble(config: ModelConfig, read: Read, dtype: torch.dtype, device: torch.
     """
     source = _Source(config, read, dtype, device)
     embed = source.copy("embed_tokens.weight", (config.vocab_size, config.hidden_size))
-    layer, final = (_opt_layer, "final_layer_norm") if config.architecture == "opt" else (_llama_layer, "norm")
+    layer, final = (_opt_layer, "final_layer_norm") if config.architecture == OPT else (_llama_layer, "norm")
     return Weights(
         embed=embed,
-        positions=source.positions() if config.architecture == "opt" else None,
+        positions=source.positions() if config.architecture.positions == "learned" else None,
         layers=tuple(layer(source, f"layers.{i}.") for i in range(config.num_layers)),
         final_norm=source.norm(final),
         lm_head=embed if config.tied else source.copy(HEAD, (config.vocab_size, config.hidden_size)),
@@ -80,12 +80,12 @@ class _Source:
 
     def positions(self) -> torch.Tensor:
         num, width = self.config.max_positions, self.config.hidden_size
-        stored = self.read("embed_positions.weight", (num + OPT_POSITION_OFFSET, width))
-        return self.empty(num, width).copy_(stored[OPT_POSITION_OFFSET:])
+        stored = self.read("embed_positions.weight", (self.config.num_position_rows, width))
+        return self.empty(num, width).copy_(stored[-num:])
 
     def norm(self, name: str) -> Norm:
         shape = (self.config.hidden_size,)
-        has_bias = self.config.architecture == "opt"
+        has_bias = self.config.architecture.norm == "layer"
         return Norm(self.copy(f"{name}.weight", shape), self.copy(f"{name}.bias", shape) if has_bias else None)
 
     def linear(self, parts: Sequence[tuple[str, int]], num_inputs: int, has_bias: bool) -> Linear:

@@ -1,18 +1,18 @@
-"""What a model is: its sizes, and what its layers are made of."""
+"""What a model is: its sizes, what its layers are made of, and what follows from both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from aptsched.scheduling.forms import hidden_ratio
+from aptsched.scheduling.forms import BLOCK_SIZE, CacheShape, hidden_ratio
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
-from engine.models.rope import RopeScaling
+from engine.models.architecture import EXECUTABLE, OPT, Architecture
+from engine.models.rope_scaling import RopeScaling
 from engine.models.size_checks import MAX_SIZE, check_number, check_size
 
-ARCHITECTURES = ("opt", "llama")
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")  # that the engine computes
 LARGEST = {"num_layers": 2**10, "max_positions": 2**22}  # what is made for each position is in no file
 RANGES = {"norm_eps": (1e-30, 1e30), "rope_theta": (1e-6, 2.0**63)}  # so that float32 holds what comes of them
 MAX_TOKEN_ID = 2**31 - 1
@@ -30,28 +30,33 @@ SIZES = (
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and kinds of a model.
+    """Sizes and kinds of a dense decoder-only model, which the engine runs if it is an OPT or a Llama.
 
     Parameters
     ----------
-    architecture : str
-        "opt": learned positions, LayerNorm before each half of a layer, an MLP of two matrices.
-        "llama": RoPE, RMSNorm, a gated MLP of three matrices.
+    architecture : Architecture
+        What its layers are made of.
     vocab_size, hidden_size, num_layers, num_heads, num_kv_heads, head_dim, intermediate_size : int
         num_heads is a multiple of num_kv_heads. OPT has as many KV heads as heads, and hidden_size = num_heads *
         head_dim; with Llama hidden_size is on its own, and head_dim is even.
     max_positions : int
         Most tokens of a request, prompt and output: up to 2^22.
     activation : str
-        "relu", "gelu" (by the error function), "gelu_tanh" or "silu".
+        Of the MLP. OPT and Llama: "relu", "gelu" (by the error function), "gelu_tanh" or "silu".
     norm_eps : float
         From 1e-30 to 1e30.
     rope_theta : float
-        From 1e-6 to 2^63. Llama alone.
+        From 1e-6 to 2^63. Of RoPE alone.
     rope_scaling : RopeScaling or None
-        Llama alone.
-    attention_bias, mlp_bias : bool
-        Whether all matrices of that half of a layer have a bias.
+        Of RoPE alone.
+    attention_bias : bool
+        Whether q, k, v and the output of attention have a bias.
+    qkv_bias : bool
+        Whether q, k and v have one, though the output of attention may have none. The engine runs no such model.
+    mlp_bias : bool
+        Whether all matrices of the MLP have one.
+    head_bias : bool
+        Whether the output matrix has one. The engine runs no such model.
     tied : bool
         Whether the output matrix is the embedding.
     bos_token_id : int or None
@@ -59,7 +64,7 @@ class ModelConfig:
         Tokens that end a text.
     name : str
     notices : tuple of str
-        What the files have and is not used, a line each; no part of what the model is.
+        What the files have and is not used, and what was assumed, a line each; no part of what the model is.
 
     Raises
     ------
@@ -67,7 +72,7 @@ class ModelConfig:
         A value that is not accepted: field, value, what is.
     """
 
-    architecture: str
+    architecture: Architecture
     vocab_size: int
     hidden_size: int
     num_layers: int
@@ -81,7 +86,9 @@ class ModelConfig:
     rope_theta: float = 10000.0
     rope_scaling: RopeScaling | None = None
     attention_bias: bool = False
+    qkv_bias: bool = False
     mlp_bias: bool = False
+    head_bias: bool = False
     tied: bool = False
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
@@ -89,30 +96,32 @@ class ModelConfig:
     notices: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise InputError(
-                f"architecture: {shown(self.architecture)} is not supported; {' and '.join(ARCHITECTURES)} are"
-            )
         for size in SIZES:
             check_size(size, getattr(self, size), LARGEST.get(size, MAX_SIZE))
-        if self.activation not in ACTIVATIONS:
-            raise InputError(f"activation: {shown(self.activation)} is not supported; {', '.join(ACTIVATIONS)} are")
         for number, (least, most) in RANGES.items():
             check_number(number, getattr(self, number), least, most)
-        self._check_heads()
+        if self.num_heads % self.num_kv_heads:
+            raise InputError(
+                f"num_kv_heads: {self.num_kv_heads} is not accepted; a divisor of the {self.num_heads} heads is"
+            )
+        if self.num_heads * self.head_dim > MAX_SIZE:
+            raise InputError(
+                f"head_dim: {self.head_dim} is not accepted with {self.num_heads} heads; a product up to {MAX_SIZE} is"
+            )
+        if self.architecture in EXECUTABLE.values():
+            self._check_executable()
         for token_id in (*self.eos_token_ids, *([] if self.bos_token_id is None else [self.bos_token_id])):
             if not isinstance(token_id, int) or isinstance(token_id, bool) or not 0 <= token_id <= MAX_TOKEN_ID:
                 raise InputError(
                     f"bos and eos tokens: {shown(token_id)} is not accepted; token numbers from 0 to 2^31 - 1 are"
                 )
 
-    def _check_heads(self) -> None:
+    def _check_executable(self) -> None:
+        """The forward pass has this activation, and heads as it turns or adds them."""
         heads, kv_heads, dim = self.num_heads, self.num_kv_heads, self.head_dim
-        if heads % kv_heads:
-            raise InputError(f"num_kv_heads: {kv_heads} is not accepted; a divisor of the {heads} heads is")
-        if heads * dim > MAX_SIZE:
-            raise InputError(f"head_dim: {dim} is not accepted with {heads} heads; a product up to {MAX_SIZE} is")
-        if self.architecture == "opt":
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f"activation: {shown(self.activation)} is not supported; {', '.join(ACTIVATIONS)} are")
+        if self.architecture == OPT:
             if kv_heads != heads:
                 raise InputError(f"num_kv_heads: {kv_heads} is not accepted; OPT has as many as heads, {heads}")
             if heads * dim != self.hidden_size:
@@ -126,6 +135,71 @@ class ModelConfig:
             raise InputError(f"rope factors: {len(factors)} are not accepted; head_dim / 2 = {dim // 2} are")
 
     @property
+    def kv_size(self) -> int:
+        """Values of K and V of a token in one layer."""
+        return 2 * self.num_kv_heads * self.head_dim
+
+    @property
+    def layer_matrices(self) -> int:
+        """Weights in the matrices of one layer."""
+        attention = self.hidden_size * (2 * self.num_heads * self.head_dim + self.kv_size)
+        return attention + (3 if self.architecture.is_gated else 2) * self.hidden_size * self.intermediate_size
+
+    @property
+    def embedding(self) -> int:
+        """Weights of the embedding, and of the output matrix."""
+        return self.vocab_size * self.hidden_size
+
+    @property
+    def num_position_rows(self) -> int:
+        """Rows of a learned table of positions; 0 where there is none."""
+        parts = self.architecture
+        return self.max_positions + parts.num_unused_positions if parts.positions == "learned" else 0
+
+    @property
+    def num_params(self) -> int:
+        """All weights."""
+        parts = self.architecture
+        norms = parts.norm_vectors * self.hidden_size
+        layer = self.layer_matrices + self._layer_biases + parts.num_layer_norms * norms + self._qk_norms
+        tables = self.embedding * (1 if self.tied else 2) + self.num_position_rows * self.hidden_size
+        head = self.vocab_size if self.head_bias else 0
+        return self.num_layers * layer + tables + parts.num_outer_norms * norms + head
+
+    @property
+    def _layer_biases(self) -> int:
+        qkv = self.num_heads * self.head_dim + self.kv_size
+        inner = (2 if self.architecture.is_gated else 1) * self.intermediate_size
+        return (
+            (qkv if self.attention_bias or self.qkv_bias else 0)
+            + (self.hidden_size if self.attention_bias else 0)
+            + (inner + self.hidden_size if self.mlp_bias else 0)
+        )
+
+    @property
+    def _qk_norms(self) -> int:
+        """Weights of the norms of q and k in a layer."""
+        if self.architecture.qk_norm == "head":
+            return 2 * self.architecture.norm_vectors * self.head_dim
+        return (self.num_heads + self.num_kv_heads) * self.head_dim if self.architecture.qk_norm == "all heads" else 0
+
+    def weight_bytes(self, number_bytes: int) -> int:
+        """Bytes of all weights, each number of so many bytes."""
+        return number_bytes * self.num_params
+
+    def kv_bytes(self, number_bytes: int) -> int:
+        """Bytes of K and V of a token in all layers, each number of so many bytes."""
+        return number_bytes * self.num_layers * self.kv_size
+
+    def hidden_bytes(self, number_bytes: int) -> int:
+        """Bytes of the hidden states of a token in all layers, each number of so many bytes."""
+        return number_bytes * self.num_layers * self.hidden_size
+
+    @property
     def cache_ratio(self) -> Fraction:
         """bytes(hidden) / bytes(KV) of a token."""
         return hidden_ratio(self.hidden_size, self.num_kv_heads, self.head_dim)
+
+    def cache(self, block_size: int = BLOCK_SIZE) -> CacheShape:
+        """How its tokens go into blocks."""
+        return CacheShape(self.cache_ratio, block_size)

@@ -46,7 +46,7 @@ class Decoder:
         self.final_norm = _norm(config, weights.final_norm)
         self.head = multiply(Linear(weights.lm_head))
         self.layers = [_Layer(config, layer) for layer in (weights.layers if layers is None else layers)]
-        self.rope = None if config.architecture == "opt" else Rope(config, self.device, self.dtype)
+        self.rope = None if self.positions is not None else Rope(config, self.device, self.dtype)
 
     def forward(self, token_ids: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
         """Tokens of any requests, [T], at their positions, [T] -> the last layer's output, [T, hidden]."""
@@ -87,7 +87,7 @@ class _Layer:
         self.attn_norm, self.mlp_norm = _norm(config, layer.attn_norm), _norm(config, layer.mlp_norm)
         self.q, self.kv = map(multiply, _split(layer.qkv, config.num_heads * config.head_dim))
         self.out = multiply(layer.out)
-        self.mlp = _gated(config, layer) if config.architecture == "llama" else _plain(config, layer)
+        self.mlp = _gated(config, layer) if config.architecture.is_gated else _plain(config, layer)
 
 
 class Rope:
@@ -117,7 +117,7 @@ def _split(qkv: Linear, num_rows: int) -> Sequence[Linear]:
 
 def _norm(config: ModelConfig, norm: Norm) -> Elementwise:
     weight, bias, eps, width = norm.weight, norm.bias, config.norm_eps, config.hidden_size
-    if config.architecture == "opt":
+    if config.architecture.norm == "layer":
         return lambda x: F.layer_norm(x, (width,), weight, bias, eps)
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         return lambda x: F.rms_norm(x, (width,), weight, eps)

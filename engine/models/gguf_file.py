@@ -8,6 +8,7 @@ import torch
 
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
+from engine.models.architecture import LLAMA
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head
 from engine.models.config import ModelConfig
 from engine.models.faults import listed, located, renamed
@@ -15,7 +16,7 @@ from engine.models.gguf_header import Header, TensorInfo, read_header
 from engine.models.gguf_keys import KEYS, PREFIX, check_keys, head_dim, number, rope_factor
 from engine.models.gguf_special_tokens import end_token_ids, token_id
 from engine.models.gguf_tokenizer import tokenizer_of
-from engine.models.rope import RopeScaling
+from engine.models.rope_scaling import RopeScaling
 from engine.models.tokenizer import Tokenizer
 from engine.models.weights import Weights
 
@@ -74,7 +75,7 @@ def _config(header: Header) -> ModelConfig:
     heads, hidden = number(metadata, "attention.head_count"), number(metadata, "embedding_length")
     with renamed({field: PREFIX + key for field, key in KEYS.items()}):
         return ModelConfig(
-            architecture="llama",
+            architecture=LLAMA,
             vocab_size=_vocab_size(header),
             hidden_size=hidden,
             num_layers=number(metadata, "block_count"),

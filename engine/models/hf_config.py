@@ -7,7 +7,8 @@ from typing import Any
 
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
-from engine.models.config import ARCHITECTURES, ModelConfig
+from engine.models.architecture import EXECUTABLE, LLAMA, OPT
+from engine.models.config import ModelConfig
 from engine.models.faults import renamed
 from engine.models.hf_fields import check_fields
 from engine.models.hf_rope import rope
@@ -70,8 +71,8 @@ def _model_type(config: Json) -> str:
         raise InputError(f"architectures: {shown(architecture)} is not supported; {', '.join(MODEL_TYPE_OF)} are")
     of_names = {MODEL_TYPE_OF[architecture] for architecture in named}
     model_type = config.get("model_type", next(iter(of_names), None))
-    if not isinstance(model_type, str) or model_type not in ARCHITECTURES or of_names - {model_type}:
-        accepted = " and ".join(map(repr, sorted(of_names or ARCHITECTURES)))
+    if not isinstance(model_type, str) or model_type not in EXECUTABLE or of_names - {model_type}:
+        accepted = " and ".join(map(repr, sorted(of_names or EXECUTABLE)))
         raise InputError(f"model_type: {shown(model_type)} is not supported; {accepted} {'is' if of_names else 'are'}")
     return model_type
 
@@ -79,7 +80,7 @@ def _model_type(config: Json) -> str:
 def _opt(config: Json) -> dict[str, Any]:
     biased = _flag(config, "enable_bias", True)
     return {
-        "architecture": "opt",
+        "architecture": OPT,
         "num_kv_heads": _size(config, "num_attention_heads"),
         "head_dim": _derived_head_dim(config),
         "intermediate_size": _size(config, "ffn_dim"),
@@ -96,7 +97,7 @@ def _llama(config: Json) -> dict[str, Any]:
     explicit = {key: _size(config, key) for key in ("head_dim", "num_key_value_heads") if config.get(key) is not None}
     theta, scaling = rope(config)
     return {
-        "architecture": "llama",
+        "architecture": LLAMA,
         "num_kv_heads": explicit.get("num_key_value_heads", _size(config, "num_attention_heads")),
         "head_dim": explicit["head_dim"] if "head_dim" in explicit else _derived_head_dim(config),
         "intermediate_size": _size(config, "intermediate_size"),

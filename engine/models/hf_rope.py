@@ -9,7 +9,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.models.faults import renamed
 from engine.models.hf_fields import is_neutral
-from engine.models.rope import RopeScaling
+from engine.models.rope_scaling import RopeScaling
 
 Json = Mapping[str, Any]
 

@@ -11,6 +11,7 @@ import torch
 
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
+from engine.models.architecture import OPT
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head, with_stored_head
 from engine.models.config import ModelConfig
 from engine.models.faults import listed, located
@@ -89,7 +90,7 @@ def _stored(directory: Path, config: ModelConfig) -> tuple[dict[str, Stored], tu
         raise InputError(f"{directory}: weight_map: {listed(absent)}: in none of the files that the index names")
     stored: dict[str, Stored] = {}
     for tensor in tensors:
-        other = stored.setdefault(_canonical(tensor.name, config.architecture), tensor)
+        other = stored.setdefault(_canonical(tensor.name, config.architecture.name), tensor)
         if other is not tensor:
             raise InputError(
                 f"{tensor.path}: {shown(tensor.name)}: also {shown(other.name)} in {other.path.name}; one is accepted"
@@ -116,9 +117,9 @@ def _check(config: ModelConfig, stored: Mapping[str, Stored], directory: Path) -
 
 def _fault_beside(config: ModelConfig, name: str, tensor: Stored) -> str:
     """What is wrong with a tensor that is not asked for; empty where it changes nothing."""
-    if config.architecture == "opt" and name == FAIRSEQ_VERSION:
+    if config.architecture == OPT and name == FAIRSEQ_VERSION:
         return ""
-    if config.architecture == "opt" or not name.endswith(INVERSE_FREQUENCIES):
+    if config.architecture == OPT or not name.endswith(INVERSE_FREQUENCIES):
         return "not a tensor of this configuration"
     if (
         tensor.dtype in DTYPES

@@ -41,7 +41,7 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
     heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
     each = torch.empty((), dtype=dtype).element_size()
     activations = max_tokens * (4 * config.hidden_size + 2 * heads + kv)
-    gated = 2 if config.architecture == "llama" else 1
+    gated = 2 if config.architecture.is_gated else 1
     mlp = min(max_tokens, MLP_ROWS) * (2 * config.hidden_size + 2 * gated * config.intermediate_size)
     rows = max(GROUP_BYTES // (kv * each), config.max_positions)
     context = rows * (2 * kv + config.hidden_size)

@@ -1,1 +1,1 @@
-"""What an iteration takes, computed: from models' shapes and GPUs' data sheets, published fits, measured profiles."""
+"""What an iteration takes, computed: from models' sizes and GPUs' data sheets, published fits, measured profiles."""

@@ -11,10 +11,10 @@ from aptsched.support import checks
 from aptsched.support.errors import InputError
 from engine.calibration.foreign import check_simulation
 from engine.calibration.measure import Calibration, load, nonnegative
+from engine.models.config import ModelConfig
 from engine.simulator.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
 from engine.simulator.gpus import GPU
 from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
-from engine.simulator.shapes import ModelShape
 from engine.simulator.work import Amount, CostModel, Work
 
 TYPICAL_PREFILL = 1024  # tokens over which what is believed of a token is taken
@@ -63,7 +63,7 @@ class Cost:
         return replace(self, rebuild_s_per_token=rho_s_per_block / block_size)
 
 
-def by_fits(shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> Cost:
+def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> Cost:
     """Published fits: DistServe's of OPT on A100; OPT-30B, of which none is published, by the roofline.
 
     The fits were measured on A100-80GB and are taken as they are for A100-40GB too, whose memory is slower by a
@@ -74,44 +74,44 @@ def by_fits(shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int = BL
     InputError
         Nothing is published for this model on this GPU.
     """
-    known = DISTSERVE.get((shape.name, num_gpus))
-    if not gpu.name.startswith("a100-") or (known is None and shape.name != "opt-30b"):
+    known = DISTSERVE.get((config.name, num_gpus))
+    if not gpu.name.startswith("a100-") or (known is None and config.name != "opt-30b"):
         accepted = ", ".join(f"{name} on {n}" for name, n in DISTSERVE)
         raise InputError(
-            f"cost: no fits are published for {shape.name} on {num_gpus} x {gpu.name}; {accepted} x A100 are, and "
+            f"cost: no fits are published for {config.name} on {num_gpus} x {gpu.name}; {accepted} x A100 are, and "
             "opt-30b there by roofline; --cost roofline takes any"
         )
     if known is None:
-        return by_roofline(shape, gpu, num_gpus, block_size)
-    source = f"fits of DistServe (OSDI 2024) of {shape.name} on {num_gpus} x {MEASURED_ON}"
+        return by_roofline(config, gpu, num_gpus, block_size)
+    source = f"fits of DistServe (OSDI 2024) of {config.name} on {num_gpus} x {MEASURED_ON}"
     if gpu.name != MEASURED_ON:
         source += f", taken as they are for {gpu.name}"
     return Cost(
         known,
-        *_computed(shape, gpu, num_gpus, block_size),
+        *_computed(config, gpu, num_gpus, block_size),
         f"{source}; rebuilding and swapping by roofline of {gpu.name}",
     )
 
 
 def by_roofline(
-    shape: ModelShape,
+    config: ModelConfig,
     gpu: GPU,
     num_gpus: int = 1,
     block_size: int = BLOCK_SIZE,
     efficiency: Efficiency | None = None,
 ) -> Cost:
-    """The roofline of the shape on that GPU."""
-    passes = roofline(shape, gpu, num_gpus, efficiency)
-    computed = _computed(shape, gpu, num_gpus, block_size, efficiency)
-    return Cost(passes, *computed, f"roofline of {shape.name} on {num_gpus} x {gpu.name}")
+    """The roofline of the model on that GPU."""
+    passes = roofline(config, gpu, num_gpus, efficiency)
+    computed = _computed(config, gpu, num_gpus, block_size, efficiency)
+    return Cost(passes, *computed, f"roofline of {config.name} on {num_gpus} x {gpu.name}")
 
 
 def _computed(
-    shape: ModelShape, gpu: GPU, num_gpus: int, block_size: int, efficiency: Efficiency | None = None
+    config: ModelConfig, gpu: GPU, num_gpus: int, block_size: int, efficiency: Efficiency | None = None
 ) -> tuple[float, float]:
     return (
-        rebuild_s_per_token(shape, gpu, num_gpus, efficiency),
-        swap_s_per_block(shape, gpu, num_gpus, block_size, efficiency),
+        rebuild_s_per_token(config, gpu, num_gpus, efficiency),
+        swap_s_per_block(config, gpu, num_gpus, block_size, efficiency),
     )
 
 
@@ -145,7 +145,7 @@ def _line(points: list[tuple[int, int, float]]) -> Line:
 
 def find_cost(
     kind: str | None,
-    shape: ModelShape,
+    config: ModelConfig,
     gpu: GPU,
     num_gpus: int = 1,
     block_size: int = BLOCK_SIZE,
@@ -160,18 +160,17 @@ def find_cost(
         As in `by_fits`, or the file is no calibration, or one of another model, which only `foreign` takes.
     """
     if kind is None:
-        published = gpu.name.startswith("a100-") and (shape.name, num_gpus) in DISTSERVE
+        published = gpu.name.startswith("a100-") and (config.name, num_gpus) in DISTSERVE
         kind = "fits" if published else "roofline"
     if kind == "fits":
-        return by_fits(shape, gpu, num_gpus, block_size)
+        return by_fits(config, gpu, num_gpus, block_size)
     if kind == "roofline":
-        return by_roofline(shape, gpu, num_gpus, block_size)
+        return by_roofline(config, gpu, num_gpus, block_size)
     if not Path(kind).exists():
         raise InputError(f"cost: {kind!r} is not known; fits, roofline or a file of `aptsched calibrate` are accepted")
     measured = load(kind)
-    return replace(
-        by_profile(measured), notices=tuple(check_simulation(measured, shape.name, gpu.name, num_gpus, foreign=foreign))
-    )
+    said = check_simulation(measured, config.name, gpu.name, num_gpus, foreign=foreign)
+    return replace(by_profile(measured), notices=tuple(said))
 
 
 def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int = BLOCK_SIZE) -> IterationTime:

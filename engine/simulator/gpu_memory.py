@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.errors import InputError
-from engine.simulator.gpus import GIB, GPU
-from engine.simulator.shapes import ModelShape
+from engine.models.config import ModelConfig
+from engine.simulator.gpus import GIB, GPU, NUMBER_BYTES
 
 USABLE = 0.9  # of the memory: vLLM's default
 ACTIVATIONS_BYTES = 0.4 * GIB  # of each GPU
 
 
-def check_num_gpus(shape: ModelShape, num_gpus: int) -> None:
+def check_num_gpus(config: ModelConfig, num_gpus: int) -> None:
     """Tensor parallelism gives each GPU as many heads.
 
     Raises
@@ -19,14 +19,14 @@ def check_num_gpus(shape: ModelShape, num_gpus: int) -> None:
     InputError
         It cannot.
     """
-    if num_gpus < 1 or shape.num_kv_heads % num_gpus or shape.num_heads % num_gpus:
+    if num_gpus < 1 or config.num_kv_heads % num_gpus or config.num_heads % num_gpus:
         raise InputError(
-            f"tp: {num_gpus} is not accepted; {shape.name} has {shape.num_heads} heads and {shape.num_kv_heads} KV "
+            f"tp: {num_gpus} is not accepted; {config.name} has {config.num_heads} heads and {config.num_kv_heads} KV "
             "heads, a number of GPUs that divides both is"
         )
 
 
-def num_blocks(shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> int:
+def num_blocks(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> int:
     """Blocks of cache beside weights and activations: 0.9 of the memory, less 0.4 GiB of activations for each GPU.
 
     Raises
@@ -34,17 +34,17 @@ def num_blocks(shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int =
     InputError
         The model does not fit: by how much, and on how many GPUs it would.
     """
-    check_num_gpus(shape, num_gpus)
-    left = _left(shape, gpu, num_gpus)
-    block_bytes = shape.kv_bytes * block_size
+    check_num_gpus(config, num_gpus)
+    left = _left(config, gpu, num_gpus)
+    block_bytes = config.kv_bytes(NUMBER_BYTES) * block_size
     if left >= block_bytes:
         return int(left // block_bytes)
-    more = next((n for n in range(num_gpus + 1, shape.num_kv_heads + 1) if _serves(shape, gpu, n, block_size)), None)
+    more = next((n for n in range(num_gpus + 1, config.num_kv_heads + 1) if _serves(config, gpu, n, block_size)), None)
     accepted = f"tp {more} is" if more else "a GPU with more memory is"
+    weights_gb, usable_gb = config.weight_bytes(NUMBER_BYTES) / 1e9, _usable(gpu, num_gpus) / 1e9
     raise InputError(
-        f"model: {shape.name} does not fit on {num_gpus} x {gpu.name}, by {(block_bytes - left) / 1e9:.1f} GB: its "
-        f"weights take {shape.weight_bytes / 1e9:.1f} GB, and {_usable(gpu, num_gpus) / 1e9:.1f} GB are usable; "
-        f"{accepted} accepted"
+        f"model: {config.name} does not fit on {num_gpus} x {gpu.name}, by {(block_bytes - left) / 1e9:.1f} GB: its "
+        f"weights take {weights_gb:.1f} GB, and {usable_gb:.1f} GB are usable; {accepted} accepted"
     )
 
 
@@ -52,10 +52,10 @@ def _usable(gpu: GPU, num_gpus: int) -> float:
     return num_gpus * (USABLE * gpu.memory_bytes - ACTIVATIONS_BYTES)
 
 
-def _left(shape: ModelShape, gpu: GPU, num_gpus: int) -> float:
-    return _usable(gpu, num_gpus) - shape.weight_bytes
+def _left(config: ModelConfig, gpu: GPU, num_gpus: int) -> float:
+    return _usable(gpu, num_gpus) - config.weight_bytes(NUMBER_BYTES)
 
 
-def _serves(shape: ModelShape, gpu: GPU, num_gpus: int, block_size: int) -> bool:
-    whole = not (shape.num_kv_heads % num_gpus or shape.num_heads % num_gpus)
-    return whole and _left(shape, gpu, num_gpus) >= shape.kv_bytes * block_size
+def _serves(config: ModelConfig, gpu: GPU, num_gpus: int, block_size: int) -> bool:
+    whole = not (config.num_kv_heads % num_gpus or config.num_heads % num_gpus)
+    return whole and _left(config, gpu, num_gpus) >= config.kv_bytes(NUMBER_BYTES) * block_size

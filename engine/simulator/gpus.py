@@ -14,6 +14,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 GIB = 2**30
+NUMBER_BYTES = 2  # weights, K, V and hidden states are 16-bit floats, for which the rates below hold
 MAX_NAME = 60
 MAX_VALUE = 1e30
 

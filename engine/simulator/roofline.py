@@ -1,12 +1,12 @@
-"""The roofline: seconds of an iteration from the model's shape and the GPU's peaks."""
+"""The roofline: seconds of an iteration from the model's sizes and the GPU's peaks."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
 from aptsched.support.errors import InputError
-from engine.simulator.gpus import GPU
-from engine.simulator.shapes import BYTES, ModelShape
+from engine.models.config import ModelConfig
+from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.work import Amount, Work, choose, larger
 
 
@@ -81,7 +81,7 @@ class Roofline:
         return choose(tokens > 0, fixed_s + rest_s, 0.0)
 
 
-def roofline(shape: ModelShape, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None) -> Roofline:
+def roofline(config: ModelConfig, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None) -> Roofline:
     """The roofline of a model on so many GPUs, tensor parallel.
 
     A token takes 2 operations for each weight of the layers' matrices; the output matrix is read, but multiplied with
@@ -91,32 +91,34 @@ def roofline(shape: ModelShape, gpu: GPU, num_gpus: int = 1, efficiency: Efficie
     reached = efficiency or Efficiency()
     flops_per_s = gpu.flops_per_s * num_gpus
     bytes_per_s = gpu.bandwidth_bytes_per_s * reached.bandwidth * num_gpus
-    read = BYTES * (shape.num_layers * shape.layer_matrices + shape.embedding)
-    reduces = 2 * shape.num_layers if num_gpus > 1 else 0
-    sent = BYTES * shape.hidden_size * 2 * (num_gpus - 1) / num_gpus
+    read = NUMBER_BYTES * (config.num_layers * config.layer_matrices + config.embedding)
+    reduces = 2 * config.num_layers if num_gpus > 1 else 0
+    sent = NUMBER_BYTES * config.hidden_size * 2 * (num_gpus - 1) / num_gpus
     return Roofline(
         weights_s=read / bytes_per_s,
-        per_token_s=2 * shape.num_layers * shape.layer_matrices / (flops_per_s * reached.compute),
-        per_square_s=2 * shape.num_layers * shape.num_heads * shape.head_dim / (flops_per_s * reached.attention),
-        per_context_token_s=shape.kv_bytes / bytes_per_s,
+        per_token_s=2 * config.num_layers * config.layer_matrices / (flops_per_s * reached.compute),
+        per_square_s=2 * config.num_layers * config.num_heads * config.head_dim / (flops_per_s * reached.attention),
+        per_context_token_s=config.kv_bytes(NUMBER_BYTES) / bytes_per_s,
         reduce_s=reduces * reached.all_reduce_s,
         reduce_per_token_s=reduces * sent / (gpu.link_bytes_per_s * reached.link),
     )
 
 
-def rebuild_s_per_token(shape: ModelShape, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None) -> float:
+def rebuild_s_per_token(
+    config: ModelConfig, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None
+) -> float:
     """Seconds to rebuild K and V of a cached token: 2 operations for each weight of the K and V projections.
 
     Reading the hidden states takes less, and overlaps. OPT-13B on an A100 takes 13.4 us at its peak, 17.0 us at 79%.
     """
     reached = efficiency or Efficiency()
-    operations = 2 * shape.num_layers * shape.hidden_size * shape.kv_size
+    operations = 2 * config.num_layers * config.hidden_size * config.kv_size
     return operations / (gpu.flops_per_s * num_gpus * reached.compute)
 
 
 def swap_s_per_block(
-    shape: ModelShape, gpu: GPU, num_gpus: int = 1, block_size: int = 16, efficiency: Efficiency | None = None
+    config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = 16, efficiency: Efficiency | None = None
 ) -> float:
     """Seconds to move a block between GPU and host; each GPU moves its share on its own PCIe lanes."""
     reached = efficiency or Efficiency()
-    return shape.kv_bytes * block_size / (gpu.pcie_bytes_per_s * reached.pcie * num_gpus)
+    return config.kv_bytes(NUMBER_BYTES) * block_size / (gpu.pcie_bytes_per_s * reached.pcie * num_gpus)

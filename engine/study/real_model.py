@@ -100,7 +100,7 @@ def describe(model: Model, server: Server, measured: Calibration | None) -> dict
     return {
         "model": {
             "name": model.name,
-            "architecture": config.architecture,
+            "architecture": config.architecture.name,
             "dtype": model.dtype,
             "device": str(model.decoder.device),
             "num_threads": torch.get_num_threads(),

@@ -12,11 +12,12 @@ from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Floats
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
+from engine.models.config import ModelConfig
+from engine.models.plain_sizes import plain_sizes
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, believed, find_cost
 from engine.simulator.gpu_memory import check_num_gpus, num_blocks
-from engine.simulator.gpus import GPU
-from engine.simulator.shapes import ModelShape
+from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.work import Work
 from engine.state.blocks import check_counts
 from engine.state.byte_sizes import host_blocks
@@ -32,7 +33,7 @@ class Setup:
 
     Parameters
     ----------
-    shape : ModelShape
+    config : ModelConfig
     gpu : GPU
     num_gpus : int
         Tensor parallel.
@@ -51,7 +52,7 @@ class Setup:
     scheduling : SchedulingTime
     """
 
-    shape: ModelShape
+    config: ModelConfig
     gpu: GPU
     num_gpus: int = 1
     cost: str | None = None
@@ -71,15 +72,15 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
     InputError
         The model does not fit, the cost is not known, or a value is out of range.
     """
-    check_num_gpus(setup.shape, setup.num_gpus)
-    cost = find_cost(setup.cost, setup.shape, setup.gpu, setup.num_gpus, foreign=setup.foreign_calibration)
+    check_num_gpus(setup.config, setup.num_gpus)
+    cost = find_cost(setup.cost, setup.config, setup.gpu, setup.num_gpus, foreign=setup.foreign_calibration)
     if setup.executed_rho_s_per_block is not None:
         cost = cost.with_rho(setup.executed_rho_s_per_block)
     blocks = setup.num_blocks
     if blocks is None:
-        blocks = num_blocks(setup.shape, setup.gpu, setup.num_gpus)
-    cache = setup.shape.cache()
-    swap_space, block_bytes = setup.swap_space, setup.shape.kv_bytes * cache.block_size
+        blocks = num_blocks(setup.config, setup.gpu, setup.num_gpus)
+    cache = setup.config.cache()
+    swap_space, block_bytes = setup.swap_space, setup.config.kv_bytes(NUMBER_BYTES) * cache.block_size
     on_host = HOST_POOLS * blocks if swap_space is None else host_blocks(swap_space, block_bytes)
     check_counts(blocks, on_host)
     return Server(
@@ -87,7 +88,7 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         cache=cache,
         num_blocks=blocks,
         scheduling=setup.scheduling,
-        limits=dataclasses.replace(limits, max_context=setup.shape.max_positions),
+        limits=dataclasses.replace(limits, max_context=setup.config.max_positions),
         times=believed(cost, setup.rho_s_per_block),
         num_host_blocks=on_host,
     )
@@ -98,7 +99,7 @@ def describe(setup: Setup, server: Server) -> dict[str, Any]:
     cost = cost_of(server)
     costs = {name: value for name, value in asdict(cost).items() if name != "notices"}
     return {
-        "model": asdict(setup.shape),
+        "model": plain_sizes(setup.config),
         "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
         "cache": {
             "num_blocks": server.num_blocks,

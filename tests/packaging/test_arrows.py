@@ -29,7 +29,7 @@ ALONE = {  # rooms that look into fewer than all before them
     "engine.models": set[str](),
     "engine.loop": {"state"},
     "engine.calibration": {"state", "models"},
-    "engine.simulator": {"state", "calibration"},
+    "engine.simulator": {"state", "models", "calibration"},
 }
 HEAVY = {"torch", "ortools", "pulp", "scipy", "highspy", "matplotlib", "pandas"}
 

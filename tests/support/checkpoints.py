@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import transformers
 
+from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.weights import Linear, Norm, Weights
 
@@ -85,15 +86,15 @@ def as_transformers(config: ModelConfig, weights: Weights) -> Any:
         "eos_token_id": list(config.eos_token_ids) or None,
         "pad_token_id": None,
     }
-    of_config = _opt_config if config.architecture == "opt" else _llama_config
+    of_config = _opt_config if config.architecture == architecture.OPT else _llama_config
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(of_config(config, common), dtype=weights.embed.dtype)
     tensors = dict(_unfused(config, weights))
-    prefix = "model.decoder." if config.architecture == "opt" else "model."
+    prefix = "model.decoder." if config.architecture == architecture.OPT else "model."
     state = {name if name == "lm_head.weight" else prefix + name: tensor for name, tensor in tensors.items()}
     model.load_state_dict(state, strict=not config.tied, assign=True)
     model.tie_weights()
-    if config.architecture == "llama":  # its buffers are in no checkpoint
+    if config.architecture == architecture.LLAMA:  # its buffers are in no checkpoint
         rotary = type(model.model.rotary_emb)(model.config)
         model.model.rotary_emb = rotary.to(weights.embed.device)
     return model.eval()
@@ -130,7 +131,7 @@ def _llama_config(config: ModelConfig, common: dict[str, Any]) -> Any:
 
 def _unfused(config: ModelConfig, weights: Weights) -> Iterator[tuple[str, torch.Tensor]]:
     """Tensors by their names in a checkpoint, without prefix."""
-    is_opt, dim = config.architecture == "opt", config.head_dim
+    is_opt, dim = config.architecture == architecture.OPT, config.head_dim
     rows = [config.num_heads * dim, config.num_kv_heads * dim, config.num_kv_heads * dim]
     yield from (("embed_tokens.weight", weights.embed), ("lm_head.weight", weights.lm_head))
     if weights.positions is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.rope import inverse_frequencies
 from engine.models.weights import Layer, Linear, Norm, Weights
@@ -25,7 +26,7 @@ def attention(config: ModelConfig, layer: Layer, x: torch.Tensor) -> torch.Tenso
     """What each head reads of the tokens before, [n, num_heads * head_dim]."""
     heads = linear(layer.qkv, x).unflatten(-1, (-1, config.head_dim)).transpose(0, 1)  # [heads, n, head_dim]
     q, k, v = heads.split([config.num_heads, config.num_kv_heads, config.num_kv_heads])
-    if config.architecture == "llama":
+    if config.architecture == architecture.LLAMA:
         q, k = rotated(config, q), rotated(config, k)
     group = config.num_heads // config.num_kv_heads
     scores = q @ k.repeat_interleave(group, 0).transpose(1, 2) / config.head_dim**0.5  # [heads, n, n]
@@ -45,7 +46,7 @@ def rotated(config: ModelConfig, heads: torch.Tensor) -> torch.Tensor:
 
 def activated(config: ModelConfig, x: torch.Tensor) -> torch.Tensor:
     """The inner values of the MLP, [n, ffn]."""
-    if config.architecture == "opt":
+    if config.architecture == architecture.OPT:
         return activation(config, x)
     gate, up = x.chunk(2, -1)
     return activation(config, gate) * up
@@ -62,6 +63,6 @@ def linear(by: Linear, x: torch.Tensor) -> torch.Tensor:
 
 
 def norm(config: ModelConfig, by: Norm, x: torch.Tensor) -> torch.Tensor:
-    if config.architecture == "opt":
+    if config.architecture == architecture.OPT:
         return F.layer_norm(x, x.shape[-1:], by.weight, by.bias, config.norm_eps)
     return F.rms_norm(x, x.shape[-1:], by.weight, config.norm_eps)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aptsched.cli import main
+from engine.models.known_models import MODELS
 from engine.simulator.gpus import GPUS
-from engine.simulator.shapes import MODELS
 from engine.study.simulated_replays import simulated_replays
 
 SMALL = ("simulate", "--workload", "humaneval", "--num-requests", "12", "--jobs", "1")

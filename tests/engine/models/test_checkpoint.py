@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from aptsched import InputError
 from checkpoints import LLAMA3_ROPE, as_transformers, logits_of, random_model
 from engine.models import huggingface
+from engine.models.architecture import OPT
 from engine.models.checkpoint import load_model
 from engine.models.weights import expand_kv_heads
 from plain_model import plain_logits
@@ -82,7 +83,7 @@ def test_every_number_of_the_files_is_in_the_weights(model: Any, tmp_path: Path)
     model.save_pretrained(tmp_path)
     stored = sum(tensor.numel() for tensor in load_file(tmp_path / "model.safetensors").values())
     config, weights = huggingface.load(tmp_path, torch.bfloat16)
-    unused = 2 * config.hidden_size if config.architecture == "opt" else 0
+    unused = 2 * config.hidden_size if config.architecture == OPT else 0
     assert weights.num_bytes == 2 * (stored - unused)
     assert all(tensor.dtype == torch.bfloat16 for tensor in weights.tensors())
 

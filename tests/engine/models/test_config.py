@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 
 from aptsched import InputError
 from checkpoints import LLAMA, LLAMA3_ROPE, OPT
+from engine.models.architecture import LLAMA as LLAMA_LAYERS
+from engine.models.architecture import OPT as OPT_LAYERS
 from engine.models.config import ModelConfig
 from engine.models.hf_config import from_hf
 from engine.models.random_weights import random_weights
-from engine.models.rope import RopeScaling, inverse_frequencies
+from engine.models.rope import inverse_frequencies
+from engine.models.rope_scaling import RopeScaling
 from engine.models.weights import expand_kv_heads
 
 LLAMA_FILE = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **LLAMA}
@@ -30,7 +33,7 @@ GQA = from_hf({**LLAMA_FILE, "num_key_value_heads": 2})
 def test_a_llama_file() -> None:
     """Every field, with transformers' defaults where the file says nothing."""
     assert from_hf(LLAMA_FILE, "tiny") == ModelConfig(
-        architecture="llama",
+        architecture=LLAMA_LAYERS,
         vocab_size=99,
         hidden_size=48,
         num_layers=3,
@@ -51,7 +54,7 @@ def test_a_llama_file() -> None:
 def test_an_opt_file() -> None:
     """Biases and a tied output matrix unless it says otherwise."""
     config = from_hf(OPT_FILE)
-    assert (config.architecture, config.activation, config.norm_eps) == ("opt", "relu", 1e-5)
+    assert (config.architecture, config.activation, config.norm_eps) == (OPT_LAYERS, "relu", 1e-5)
     assert config.attention_bias and config.mlp_bias and config.tied
     assert not from_hf({**OPT_FILE, "enable_bias": False}).attention_bias
 
@@ -199,12 +202,14 @@ def test_any_file_is_read_or_refused(changes: dict[str, Any], factor: Any) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "bert"}, "architecture: 'bert'"),
         ({"num_heads": 0}, "num_heads: 0"),
         ({"activation": "tanh"}, "activation: 'tanh'"),
         ({"norm_eps": float("nan")}, "norm_eps: nan"),
-        ({"architecture": "opt"}, "num_kv_heads: 2 is not accepted; OPT has as many as heads, 4"),
-        ({"architecture": "opt", "num_kv_heads": 4, "head_dim": 16}, "OPT needs hidden_size / num_heads = 48 / 4"),
+        ({"architecture": OPT_LAYERS}, "num_kv_heads: 2 is not accepted; OPT has as many as heads, 4"),
+        (
+            {"architecture": OPT_LAYERS, "num_kv_heads": 4, "head_dim": 16},
+            "OPT needs hidden_size / num_heads = 48 / 4",
+        ),
         ({"rope_scaling": RopeScaling("factors", factors=(1.0, 2.0))}, "rope factors: 2 are not accepted"),
         ({"eos_token_ids": (-1,)}, "-1 is not accepted"),
     ],

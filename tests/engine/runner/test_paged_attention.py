@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from aptsched.scheduling.forms import CacheForm, CacheShape
+from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.random_weights import random_weights
@@ -20,8 +21,8 @@ from plain_model import plain_logits
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here"))]
 NUM_BLOCKS, NUM_HOST_BLOCKS, NUM_REQUESTS, LENGTH = 60, 20, 7, 70
 SIZES = {"vocab_size": 128, "num_layers": 3, "intermediate_size": 96, "max_positions": 128, "norm_eps": 1e-5}
-OPT = {"architecture": "opt", "activation": "relu", "attention_bias": True, "mlp_bias": True, "tied": True}
-LLAMA = {"architecture": "llama", "activation": "silu"}
+OPT = {"architecture": architecture.OPT, "activation": "relu", "attention_bias": True, "mlp_bias": True, "tied": True}
+LLAMA = {"architecture": architecture.LLAMA, "activation": "silu"}
 MODELS = {
     "opt, ratio 1/2": ModelConfig(**SIZES, **OPT, hidden_size=48, num_heads=4, num_kv_heads=4, head_dim=12),
     "llama MHA, ratio 1/3": ModelConfig(**SIZES, **LLAMA, hidden_size=32, num_heads=4, num_kv_heads=4, head_dim=12),

@@ -15,6 +15,7 @@ from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import Outcome
 from checkpoints import as_transformers
+from engine.models import architecture
 from engine.models.checkpoint import load_model as read
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -25,11 +26,11 @@ from engine.state.sampling_params import SamplingParams
 from random_policy import RandomPolicy
 
 SIZES: dict[str, Any] = {"vocab_size": 211, "num_layers": 2, "intermediate_size": 80, "max_positions": 96}
-LLAMA: dict[str, Any] = {**SIZES, "architecture": "llama", "activation": "silu", "norm_eps": 1e-5}
+LLAMA: dict[str, Any] = {**SIZES, "architecture": architecture.LLAMA, "activation": "silu", "norm_eps": 1e-5}
 MODELS = {
     "opt, ratio 1/2": ModelConfig(
         **SIZES,
-        architecture="opt",
+        architecture=architecture.OPT,
         activation="relu",
         norm_eps=1e-5,
         attention_bias=True,

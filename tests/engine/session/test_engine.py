@@ -11,6 +11,7 @@ from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.record import Outcome
 from aptsched.support.errors import InputError
 from byte_level import built
+from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.model import Model
@@ -21,7 +22,7 @@ from engine.state.byte_sizes import host_blocks, parse_bytes
 from engine.state.sampling_params import SamplingParams
 
 CONFIG = ModelConfig(
-    architecture="llama",
+    architecture=architecture.LLAMA,
     vocab_size=97,
     hidden_size=32,
     num_layers=2,

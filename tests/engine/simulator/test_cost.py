@@ -13,12 +13,12 @@ from aptsched import InputError
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.iteration_time import IterationTime
 from engine.calibration.measure import Calibration, Point
+from engine.models.known_models import MODELS
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, believed, by_fits, by_profile, by_roofline, find_cost
 from engine.simulator.fits import DISTSERVE
 from engine.simulator.gpus import GPUS
 from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline
-from engine.simulator.shapes import MODELS
 from engine.simulator.work import Work, work_of
 from engine.state.batch import Batch, Conversion, Copies
 from engine.state.request import Request

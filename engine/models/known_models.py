@@ -1,0 +1,72 @@
+"""Models by name and of published sizes, for computing what they take: the weights are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from aptsched.support.errors import InputError
+from engine.models.architecture import LLAMA, OPT, Architecture
+from engine.models.config import ModelConfig
+
+QWEN2 = Architecture("qwen2")
+
+
+def _opt(name: str, num_layers: int, hidden_size: int, num_heads: int) -> ModelConfig:
+    """OPT (Zhang et al., arXiv 2205.01068, table 1): an MLP of 4 d, a learned table of 2048 positions and 2 rows."""
+    return ModelConfig(
+        OPT, 50272, hidden_size, num_layers, num_heads, num_heads, hidden_size // num_heads, 4 * hidden_size, 2048,
+        activation="relu", norm_eps=1e-5, attention_bias=True, mlp_bias=True, tied=True, name=name,
+    )  # fmt: skip
+
+
+def _llama_2(name: str, num_layers: int, hidden_size: int, heads: tuple[int, int], ffn: int) -> ModelConfig:
+    """Touvron et al., arXiv 2307.09288, and the configurations published with the weights."""
+    return ModelConfig(
+        LLAMA, 32000, hidden_size, num_layers, *heads, 128, ffn, 4096, activation="silu", norm_eps=1e-5, name=name
+    )
+
+
+MODELS: Mapping[str, ModelConfig] = MappingProxyType(
+    {
+        config.name: config
+        for config in (
+            _opt("opt-125m", 12, 768, 12),
+            _opt("opt-13b", 40, 5120, 40),
+            _opt("opt-30b", 48, 7168, 56),
+            _opt("opt-66b", 64, 9216, 72),
+            _llama_2("llama-2-7b", 32, 4096, (32, 32), 11008),
+            _llama_2("llama-2-13b", 40, 5120, (40, 40), 13824),
+            _llama_2("llama-2-70b", 80, 8192, (64, 8), 28672),
+            # Grattafiori et al., arXiv 2407.21783; the first release, of 8,192 positions.
+            ModelConfig(
+                LLAMA, 128256, 4096, 32, 32, 8, 128, 14336, 8192,
+                activation="silu", norm_eps=1e-5, rope_theta=500000.0, name="llama-3-8b",
+            ),
+            # Qwen2.5 technical report, arXiv 2412.15115; 32,768 positions without YaRN.
+            ModelConfig(
+                QWEN2, 152064, 5120, 48, 40, 8, 128, 13824, 32768,
+                activation="silu", norm_eps=1e-6, rope_theta=1e6, qkv_bias=True, name="qwen2.5-14b",
+            ),
+            # The configuration published with the weights.
+            ModelConfig(
+                LLAMA, 49152, 576, 30, 9, 3, 64, 1536, 8192,
+                activation="silu", norm_eps=1e-5, rope_theta=100000.0, tied=True, name="smollm2-135m",
+            ),
+        )
+    }
+)  # fmt: skip
+
+
+def find_model(name: str) -> ModelConfig:
+    """The model of that name.
+
+    Raises
+    ------
+    InputError
+        There is none; the names that there are.
+    """
+    config = MODELS.get(name.lower())
+    if config is None:
+        raise InputError(f"model: {name!r} is not known; {', '.join(MODELS)} are accepted")
+    return config

@@ -1,0 +1,71 @@
+"""Models by name against published figures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+
+from aptsched import InputError
+from engine.models.architecture import Architecture
+from engine.models.known_models import MODELS, find_model
+
+PUBLISHED = {
+    "opt-125m": 125_239_296,
+    "llama-2-7b": 6_738_415_616,
+    "llama-2-13b": 13_015_864_320,
+    "llama-2-70b": 68_976_648_192,
+    "llama-3-8b": 8_030_261_248,
+    "qwen2.5-14b": 14_770_033_664,
+    "smollm2-135m": 134_515_008,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_number_of_parameters(name: str) -> None:
+    """The weights add up to the number of parameters published with the model."""
+    assert MODELS[name].num_params == PUBLISHED[name]
+
+
+@pytest.mark.parametrize(("name", "gigabytes"), [("opt-13b", 25.71), ("opt-30b", 59.95), ("opt-66b", 131.4)])
+def test_weights_of_opt(name: str, gigabytes: float) -> None:
+    """16-bit weights of OPT in gigabytes."""
+    assert MODELS[name].weight_bytes(2) / 1e9 == pytest.approx(gigabytes, rel=3e-4)
+
+
+@pytest.mark.parametrize(("name", "kv"), [("opt-13b", 819_200), ("opt-30b", 1_376_256), ("opt-66b", 2_359_296)])
+def test_bytes_of_a_token(name: str, kv: int) -> None:
+    """A KV token of OPT, and half of it in hidden form."""
+    assert (MODELS[name].kv_bytes(2), MODELS[name].hidden_bytes(2)) == (kv, kv // 2)
+
+
+def test_hidden_ratios() -> None:
+    """1/2 without shared heads, 2 for Llama-3-8B, 5/2 for Qwen2.5-14B: there the hidden form is not offered."""
+    names = ("opt-13b", "llama-2-7b", "llama-3-8b", "qwen2.5-14b")
+    assert [MODELS[name].cache_ratio for name in names] == [Fraction(1, 2), Fraction(1, 2), 2, Fraction(5, 2)]
+    assert [MODELS[name].cache().offers_hidden for name in names] == [True, True, False, False]
+
+
+def test_an_unknown_name_lists_what_there_is() -> None:
+    """Every model is in the message."""
+    with pytest.raises(InputError, match=", ".join(MODELS)):
+        find_model("gpt-5")
+
+
+@pytest.mark.parametrize("kind", ["norm", "qk_norm", "positions"])
+def test_a_kind_of_part_that_is_not_known(kind: str) -> None:
+    """It is named, with those that are."""
+    with pytest.raises(InputError, match=f"{kind}: 'odd' is not known; "):
+        Architecture("mine", **{kind: "odd"})
+
+
+@pytest.mark.parametrize("module", ["engine.models.config", "engine.models.known_models"])
+def test_what_a_model_is_needs_no_torch(module: str) -> None:
+    """In an interpreter of its own; nor what reads files of weights."""
+    code = (
+        f"import sys, {module}; print(sorted({{'torch', 'gguf', 'safetensors', 'transformers'}} & sys.modules.keys()))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert found.stdout == "[]\n"
