@@ -1,23 +1,17 @@
-"""The cache's memory: one tensor for a model, in which blocks hold K and V or hidden states, and one on the host."""
+"""The cache's memory: one tensor for a model, blocks of a fixed number of bytes, and one on the host."""
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import torch
 
-from aptsched.scheduling.forms import BLOCK_SIZE, CacheForm, CacheShape
-from aptsched.support.checks import Ints
+from aptsched.scheduling.forms import BLOCK_SIZE, CacheShape
 from engine.models.config import ModelConfig
+from engine.runner.scratch import Scratch
 from engine.state.batch import Copies
 
 
 class CacheStorage:
-    """Blocks of a fixed number of bytes, the same for every layer and form.
-
-    A KV block holds, token by token, K and then V of all heads; a hidden block holds the inputs of the K and V
-    projections of floor(block_size / ratio) tokens, and what is left of it stays unused.
+    """Blocks of a fixed number of bytes, the same for every layer and form; what lies in them the forms know.
 
     Parameters
     ----------
@@ -29,6 +23,14 @@ class CacheStorage:
     num_host_blocks : int
         Blocks on the host, to which others are swapped. With CUDA their memory is pinned, so that copies run at the
         speed of the bus; without, it is taken as it is used.
+
+    Attributes
+    ----------
+    row : int
+        Values of K and V of a token, 2 * num_kv_heads * head_dim.
+    blocks : tensor, [num_layers, num_blocks, block_size * row]
+    scratch : Scratch
+        Rows of K and V that are read.
     """
 
     def __init__(
@@ -40,49 +42,26 @@ class CacheStorage:
         block_size: int = BLOCK_SIZE,
         num_host_blocks: int = 0,
     ) -> None:
-        self.shape = CacheShape(config.cache_ratio, block_size)
+        self.shape, self.block_size = CacheShape(config.cache_ratio, block_size), block_size
         self.row = 2 * config.num_kv_heads * config.head_dim
-        self.hidden_size = config.hidden_size
-        self.num_blocks = num_blocks
         # Zeros, not whatever was there: rows beyond a request's last token are read and weighted by 0.
         self.blocks = torch.zeros(config.num_layers, num_blocks, block_size * self.row, dtype=dtype, device=device)
-        self.kv_rows = self.blocks.view(config.num_layers, -1, self.row)  # [num_layers, num_blocks block_size, row]
-        # Hidden states need not divide a block; pieces of this many values divide both.
-        self.piece = math.gcd(block_size * self.row, self.hidden_size)
-        self.pieces = self.blocks.view(config.num_layers, -1, self.piece)
         size = (num_host_blocks, config.num_layers, block_size * self.row)
         self.host = torch.empty(size, dtype=dtype, pin_memory=device.type == "cuda" and num_host_blocks > 0)
+        self.scratch = Scratch(self.row, dtype, device)
 
     @property
     def num_bytes(self) -> int:
         """Bytes of all blocks, without those on the host."""
         return self.blocks.numel() * self.blocks.element_size()
 
-    def slots(self, table: Ints, owner: Ints, positions: Ints) -> Ints:
-        """Rows of `kv_rows`, [t], of tokens at these positions, [t], of owners, [t], that are rows of a block table."""
-        size = self.shape.block_size
-        found: Ints = table[owner, positions // size] * size + positions % size
-        return found
+    def clear(self, blocks: torch.Tensor, layer: int | slice = slice(None)) -> None:
+        """Makes blocks zeros, in one layer or in all.
 
-    def piece_indices(self, table: Ints, owner: Ints, positions: Ints) -> Ints:
-        """Rows of `pieces` of hidden states, [t * pieces of each], of tokens as in `slots`."""
-        held = self.shape.tokens_per_block(CacheForm.HIDDEN)
-        each, in_block = self.hidden_size // self.piece, self.shape.block_size * self.row // self.piece
-        first = table[owner, positions // held] * in_block + positions % held * each
-        indices: Ints = (first[:, None] + np.arange(each)).ravel()
-        return indices
-
-    def write_kv(self, layer: int, slots: torch.Tensor, kv: torch.Tensor) -> None:
-        """Stores K and V, [t, 2, num_kv_heads, head_dim]."""
-        self.kv_rows[layer].index_copy_(0, slots, kv.flatten(1))
-
-    def write_hidden(self, layer: int, pieces: torch.Tensor, hidden: torch.Tensor) -> None:
-        """Stores hidden states, [t, hidden]."""
-        self.pieces[layer].index_copy_(0, pieces, hidden.reshape(-1, self.piece))
-
-    def read_hidden(self, layer: int, pieces: torch.Tensor) -> torch.Tensor:
-        """Hidden states, [t, hidden]."""
-        return self.pieces[layer].index_select(0, pieces).view(-1, self.hidden_size)
+        What one form wrote may be no finite number to another; so a block that is not filled at once is cleared before
+        its first token is written.
+        """
+        self.blocks[layer].index_fill_(-2, blocks, 0)
 
     def swap_out(self, copies: Copies) -> None:
         """Copies blocks to the host."""

@@ -1,22 +1,21 @@
-"""How one iteration's tokens are laid out: which stand together, where each is written and what it reads."""
+"""How one iteration's tokens are laid out: which stand together, how each is written and what it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from aptsched.scheduling.forms import CacheForm
-from aptsched.support.checks import Bools, Ints
+from aptsched.support.checks import Ints
 from engine.runner.cache_storage import CacheStorage
+from engine.runner.forms.form_blocks import FormBlocks, Read, Write, on_device
 from engine.state.batch import Batch
 
 GROUP_BYTES = 16 * 2**20  # of K and V that a group of requests reads in a layer
 PADDING_BYTES = 2**19  # that a group may read beyond its requests' tokens: about what one group more costs
-Tensor = Callable[[Ints | Bools], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +26,17 @@ class Prefill:
     ----------
     tokens : slice
         Of the iteration's.
+    as_read : function
+        Their K and V as they are in the cache, `FormBlocks.as_read`.
     """
 
     tokens: slice
+    as_read: Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Requests with the same number of new tokens, which attend to all that is cached.
+    """Requests in one form and with the same number of new tokens, which attend to all that is cached.
 
     Attributes
     ----------
@@ -44,10 +46,8 @@ class Group:
         Requests, new tokens of each, and tokens read of each, padding included.
     visible : bool tensor, [size, 1, num_new, length]
         Which tokens each new token attends to.
-    blocks : int tensor, [size * blocks of each]; KV form alone
-    pieces, positions, rows : int tensor; hidden form alone
-        Where the hidden states are, at which positions, and to which of the [size * length] rows their K and V go;
-        rows is None where that is in order.
+    read : function
+        Their K and V in a layer.
     """
 
     tokens: slice
@@ -55,10 +55,25 @@ class Group:
     num_new: int
     length: int
     visible: torch.Tensor
-    blocks: torch.Tensor | None = None
-    pieces: torch.Tensor | None = None
-    positions: torch.Tensor | None = None
-    rows: torch.Tensor | None = None
+    read: Read
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """New tokens that are written in one form.
+
+    Attributes
+    ----------
+    form : FormBlocks
+    tokens : int tensor or None
+        Which of the iteration's; None where they are all.
+    write : function
+        In a layer, what the form stores of them.
+    """
+
+    form: FormBlocks
+    tokens: torch.Tensor | None
+    write: Write
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +87,10 @@ class Layout:
     token_ids, positions : int tensor, [T]
     last : int tensor
         Tokens that yield the next token of their request.
-    kv_tokens, hidden_tokens : int tensor or None
-        Which tokens are written in that form; None where all are.
-    slots, pieces : int tensor
-        Where they are written.
+    begun : int tensor
+        Blocks that get their first token and are not filled.
+    written : tuple of Written
+        All tokens, by form.
     segments : tuple of Prefill and Group
         All tokens, each in one.
     """
@@ -84,57 +99,72 @@ class Layout:
     token_ids: torch.Tensor
     positions: torch.Tensor
     last: torch.Tensor
-    kv_tokens: torch.Tensor | None
-    hidden_tokens: torch.Tensor | None
-    slots: torch.Tensor
-    pieces: torch.Tensor
+    begun: torch.Tensor
+    written: tuple[Written, ...]
     segments: tuple[Prefill | Group, ...]
 
 
-def lay_out(batch: Batch, storage: CacheStorage) -> Layout:
+def lay_out(batch: Batch, storage: CacheStorage, forms: Mapping[int, FormBlocks]) -> Layout:
     """The layout of a batch: whole prefills, then chunks, then decodes by form and length."""
     stop = batch.start + batch.num_tokens
     kind = np.where(batch.start == 0, 0, np.where(batch.num_tokens > 1, 1, 2))
     entries = np.lexsort((-stop, batch.form, kind))
-    start, count, form = batch.start[entries], batch.num_tokens[entries], batch.form[entries]
-    ends = count.cumsum()
-    owner = np.repeat(np.arange(len(entries)), count)
-    positions = np.arange(len(owner)) - (ends - count)[owner] + start[owner]
-    table = batch.block_table[entries]
-    hidden = form[owner] == CacheForm.HIDDEN
-    device = storage.blocks.device
+    rows = _Rows(storage, forms, *(a[entries] for a in (batch.start, batch.num_tokens, batch.form, batch.block_table)))
     ids = np.concatenate([batch.requests[i].token_ids(int(batch.start[i]), int(stop[i])) for i in entries.tolist()])
-
-    def tensor(array: Ints | Bools) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
-
-    builder = _Segments(storage, tensor, start, count, form, ends, table)
     return Layout(
         entries=entries,
-        token_ids=tensor(ids),
-        positions=tensor(positions),
-        last=tensor((ends - 1)[batch.samples[entries]]),
-        kv_tokens=tensor(np.flatnonzero(~hidden)) if hidden.any() else None,
-        hidden_tokens=None if hidden.all() else tensor(np.flatnonzero(hidden)),
-        slots=tensor(storage.slots(table, owner[~hidden], positions[~hidden])),
-        pieces=tensor(storage.piece_indices(table, owner[hidden], positions[hidden])),
-        segments=builder.segments(kind[entries]),
+        token_ids=rows.tensor(ids),
+        positions=rows.tensor(rows.positions),
+        last=rows.tensor((rows.ends - 1)[batch.samples[entries]]),
+        begun=rows.tensor(rows.begun()),
+        written=rows.written(),
+        segments=rows.segments(kind[entries]),
     )
 
 
-class _Segments:
-    """Makes the segments of entries in their order."""
+class _Rows:
+    """The entries in the order of their tokens: first token, new tokens, form and blocks of each."""
 
     def __init__(
-        self, storage: CacheStorage, tensor: Tensor, start: Ints, count: Ints, form: Ints, ends: Ints, table: Ints
+        self,
+        storage: CacheStorage,
+        forms: Mapping[int, FormBlocks],
+        start: Ints,
+        count: Ints,
+        form: Ints,
+        table: Ints,
     ) -> None:
-        self.storage, self.tensor = storage, tensor
-        self.start, self.count, self.form, self.ends, self.table = start, count, form, ends, table
+        self.forms, self.start, self.count, self.form, self.table = forms, start, count, form, table
+        self.row_bytes, self.device = storage.row * storage.blocks.element_size(), storage.blocks.device
+        self.stop, self.ends = start + count, count.cumsum()
+        self.owner = np.repeat(np.arange(len(start)), count)
+        self.positions = np.arange(len(self.owner)) - (self.ends - count)[self.owner] + start[self.owner]
+
+    def tensor(self, array: Ints) -> torch.Tensor:
+        return on_device(array, self.device)
+
+    def begun(self) -> Ints:
+        """The last block of each entry, where its first token is a new one and it has room for more."""
+        held = np.array([self.forms[form].tokens_per_block for form in self.form.tolist()])
+        last = (self.stop - 1) // held
+        begun = (last * held >= self.start) & (self.stop % held > 0)
+        blocks: Ints = self.table[begun, last[begun]]
+        return blocks
+
+    def written(self) -> tuple[Written, ...]:
+        """How the new tokens of each form are written."""
+        found, form = [], self.form[self.owner]
+        for each in sorted(set(self.form.tolist())):
+            ours = np.flatnonzero(form == each)
+            tokens = None if len(ours) == len(form) else self.tensor(ours)
+            write = self.forms[each].writer(self.table, self.owner[ours], self.positions[ours])
+            found.append(Written(self.forms[each], tokens, write))
+        return tuple(found)
 
     def segments(self, kind: Ints) -> tuple[Prefill | Group, ...]:
         """All segments; kind is 0 for whole prefills, 1 for chunks, 2 for decodes, in this order."""
         first_chunk, first_decode = np.searchsorted(kind, (1, 2)).tolist()
-        prefills = [Prefill(self._tokens(i, i + 1)) for i in range(first_chunk)]
+        prefills = [Prefill(self._tokens(i, i + 1), self.forms[self.form[i]].as_read) for i in range(first_chunk)]
         chunks = [self._group(i, i + 1) for i in range(first_chunk, first_decode)]
         cuts = self._cuts(first_decode)
         decodes = [self._group(a, b) for a, b in pairwise(cuts)]
@@ -142,13 +172,12 @@ class _Segments:
 
     def _cuts(self, first: int) -> list[int]:
         """Where groups of decodes begin, and the end: by form, little padding, and not too much at once."""
-        row_bytes = self.storage.row * self.storage.blocks.element_size()
-        lengths, forms = (self.start + self.count).tolist(), self.form.tolist()
+        lengths, forms = self.stop.tolist(), self.form.tolist()
         cuts, padding = [first], 0
         for i in range(first, len(lengths)):
             head = cuts[-1]
-            padding += (lengths[head] - lengths[i]) * row_bytes
-            too_much = (i + 1 - head) * lengths[head] * row_bytes > GROUP_BYTES
+            padding += (lengths[head] - lengths[i]) * self.row_bytes
+            too_much = (i + 1 - head) * self.forms[forms[head]].length(lengths[head]) * self.row_bytes > GROUP_BYTES
             if i > head and (forms[i] != forms[head] or padding > PADDING_BYTES or too_much):
                 cuts.append(i)
                 padding = 0
@@ -159,24 +188,17 @@ class _Segments:
 
     def _group(self, first: int, end: int) -> Group:
         """One group of the entries from `first` to `end`."""
-        stop = (self.start + self.count)[first:end]
-        num_new, size = int(self.count[first]), end - first
-        if self.form[first] == CacheForm.KV:
-            block_size = self.storage.shape.block_size
-            num_blocks = -(-int(stop.max()) // block_size)
-            length = num_blocks * block_size
-            of_kv = {"blocks": self.tensor(np.maximum(self.table[first:end, :num_blocks], 0).ravel())}
-            return Group(self._tokens(first, end), size, num_new, length, self._visible(first, end, length), **of_kv)
-        length = int(stop.max())
-        owner = np.repeat(np.arange(size), stop)
-        positions = np.arange(len(owner)) - (stop.cumsum() - stop)[owner]
-        of_hidden = {
-            "pieces": self.tensor(self.storage.piece_indices(self.table[first:end], owner, positions)),
-            "positions": self.tensor(positions),
-            "rows": None if len(owner) == size * length else self.tensor(owner * length + positions),
-        }
-        return Group(self._tokens(first, end), size, num_new, length, self._visible(first, end, length), **of_hidden)
+        form, stop = self.forms[self.form[first]], self.stop[first:end]
+        length = form.length(int(stop.max()))
+        return Group(
+            tokens=self._tokens(first, end),
+            size=end - first,
+            num_new=int(self.count[first]),
+            length=length,
+            visible=self._visible(first, end, length),
+            read=form.reader(self.table[first:end], stop),
+        )
 
     def _visible(self, first: int, end: int, length: int) -> torch.Tensor:
         until = self.start[first:end, None] + np.arange(int(self.count[first]))  # the position of each new token
-        return self.tensor((np.arange(length) <= until[:, :, None])[:, None])
+        return on_device((np.arange(length) <= until[:, :, None])[:, None], self.device)

@@ -13,6 +13,7 @@ from aptsched.support.errors import InputError
 from engine.models.decoder import Decoder
 from engine.runner.attention import PagedAttention
 from engine.runner.cache_storage import CacheStorage
+from engine.runner.forms.table import FORM_BLOCKS
 from engine.runner.layout import lay_out
 from engine.runner.sampler import sample
 from engine.state.batch import Batch, Step
@@ -50,7 +51,8 @@ class TorchExecutor:
             reason = str(error).splitlines()[0]
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
             raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
-        self.attention = PagedAttention(decoder, self.storage)
+        self.forms = {int(form): make(decoder, self.storage) for form, make in FORM_BLOCKS.items()}
+        self.attention = PagedAttention(decoder.config, self.storage, self.forms)
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> Step:
@@ -70,10 +72,10 @@ class TorchExecutor:
         self.storage.swap_out(batch.swap_out)
         self.storage.swap_in(batch.swap_in)
         for conversion in batch.conversions:
-            self.attention.promote(conversion)
+            self.attention.convert(conversion)
         if not len(batch.requests):
             return np.empty(0, np.int64), torch.empty(0, self.decoder.config.vocab_size)
-        layout = lay_out(batch, self.storage)
+        layout = lay_out(batch, self.storage, self.forms)
         self.attention.begin(layout)
         x = self.decoder.forward(layout.token_ids, layout.positions, self.attention)
         return layout.entries[batch.samples[layout.entries]], self.decoder.logits(x.index_select(0, layout.last))

@@ -1,0 +1,61 @@
+"""K and V as the model computes them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from aptsched.support.checks import Ints
+from engine.models.decoder import Decoder
+from engine.runner.cache_storage import CacheStorage
+from engine.runner.forms.form_blocks import Read, Write, on_device, padded_table
+
+
+class KVBlocks:
+    """A block holds, token by token, K and then V of all heads, in the model's dtype.
+
+    In each layer it is [block_size, 2, num_kv_heads, head_dim], without a gap; so all blocks together are
+    [num_blocks * block_size, row] with row = 2 * num_kv_heads * head_dim values, and a token is one row of it.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    storage : CacheStorage
+    """
+
+    def __init__(self, decoder: Decoder, storage: CacheStorage) -> None:
+        self.storage, self.tokens_per_block = storage, storage.block_size
+        self.token_shape = (2, decoder.config.num_kv_heads, decoder.config.head_dim)
+        self.rows = storage.blocks.view(len(storage.blocks), -1, storage.row)
+
+    def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+        """K and V."""
+        return kv
+
+    def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
+        """By the row of each token."""
+        held = self.tokens_per_block
+        rows = table[owner, positions // held] * held + positions % held
+        return partial(self._write, on_device(rows, self.rows.device))
+
+    def _write(self, rows: torch.Tensor, layer: int, kv: torch.Tensor) -> None:
+        self.rows[layer].index_copy_(0, rows, kv.flatten(1))
+
+    def length(self, num_tokens: int) -> int:
+        """Whole blocks."""
+        return -(-num_tokens // self.tokens_per_block) * self.tokens_per_block
+
+    def reader(self, table: Ints, num_tokens: Ints) -> Read:
+        """Block by block."""
+        length = self.length(int(num_tokens.max()))
+        blocks = padded_table(table, length // self.tokens_per_block).ravel()
+        return partial(self._read, on_device(blocks, self.rows.device), (len(table), length, *self.token_shape))
+
+    def _read(self, blocks: torch.Tensor, shape: tuple[int, ...], layer: int) -> torch.Tensor:
+        found = self.storage.scratch.rows(len(blocks) * self.tokens_per_block).view(len(blocks), -1)
+        return torch.index_select(self.storage.blocks[layer], 0, blocks, out=found).view(shape)
+
+    def as_read(self, kv: torch.Tensor) -> torch.Tensor:
+        """The same: nothing is lost."""
+        return kv

@@ -1,0 +1,25 @@
+"""Memory that an iteration reads into, one group of requests after the other."""
+
+from __future__ import annotations
+
+import torch
+
+
+class Scratch:
+    """Rows of so many values, as many as were ever asked for at once; all finite, as long as what goes there is.
+
+    Parameters
+    ----------
+    row : int
+        Values.
+    dtype, device
+    """
+
+    def __init__(self, row: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.all_rows = torch.zeros(0, row, dtype=dtype, device=device)
+
+    def rows(self, count: int) -> torch.Tensor:
+        """The first rows, [count, row], with whatever they were given last."""
+        if count > len(self.all_rows):
+            self.all_rows = self.all_rows.new_zeros(count, self.all_rows.shape[1])
+        return self.all_rows[:count]
