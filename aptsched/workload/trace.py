@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from aptsched.support import checks
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.errors import InputError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Trace:
     """Requests in order of arrival.
 
@@ -45,20 +46,28 @@ class Trace:
     num_dropped: int = 0
     notices: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        shape = checks.floats("prompt_tokens", self.prompt_tokens, ndim=1).shape
+    def __init__(
+        self,
+        arrived_at_s: npt.ArrayLike | None,
+        prompt_tokens: npt.ArrayLike,
+        output_tokens: npt.ArrayLike,
+        num_dropped: int = 0,
+        notices: tuple[str, ...] = (),
+    ) -> None:
+        shape = checks.floats("prompt_tokens", prompt_tokens, ndim=1).shape
         columns: dict[str, Floats | Ints] = {
-            "prompt_tokens": checks.counts("prompt_tokens", self.prompt_tokens, shape),
-            "output_tokens": checks.counts("output_tokens", self.output_tokens, shape),
+            "prompt_tokens": checks.counts("prompt_tokens", prompt_tokens, shape),
+            "output_tokens": checks.counts("output_tokens", output_tokens, shape),
         }
         empty = np.flatnonzero(columns["prompt_tokens"] == 0)
         if empty.size:
             raise InputError(f"prompt_tokens[{empty[0]}]: 0 is not accepted; whole numbers from 1 to 2**32 are")
-        if self.arrived_at_s is not None:
-            columns["arrived_at_s"] = _arrivals(self.arrived_at_s, shape)
+        if arrived_at_s is not None:
+            columns["arrived_at_s"] = _arrivals(arrived_at_s, shape)
             columns = _sorted(columns)
-        for name, column in columns.items():
-            object.__setattr__(self, name, column)
+        rest = {"arrived_at_s": None, "num_dropped": num_dropped, "notices": notices}
+        for name, field in (rest | columns).items():
+            object.__setattr__(self, name, field)
 
     def __len__(self) -> int:
         """Number of requests, r."""
@@ -81,7 +90,7 @@ class Trace:
         return float(self.arrived_at_s[-1])
 
 
-def _arrivals(given: Floats, shape: tuple[int, ...]) -> Floats:
+def _arrivals(given: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
     arrived = checks.floats("arrived_at_s", given, ndim=1)
     if arrived.shape != shape:
         raise InputError(f"arrived_at_s: shape {list(arrived.shape)} does not match; {list(shape)} is needed")

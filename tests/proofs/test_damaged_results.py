@@ -203,7 +203,7 @@ def test_entries_of_any_kind_are_one_finding(run: Path, field: str) -> None:
     given = results.document(run)
     first, *others = given[field]
     names = first.keys() - {"jain", "num_beyond_context", "sha256"}  # of simulations alone, and written anew
-    entries = [7, None, {}, [], *({k: v for k, v in first.items() if k != name} for name in sorted(names))]
+    entries: list[Any] = [7, None, {}, [], *({k: v for k, v in first.items() if k != name} for name in sorted(names))]
     for entry in entries:
         results.seal(run, given | {field: [entry, *others]})
         reasons = results.failures(run)

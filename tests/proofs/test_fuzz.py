@@ -46,14 +46,15 @@ def test_the_enumeration_is_that_of_one_instance_at_a_time() -> None:
 
 def test_the_instances_are_of_all_sorts() -> None:
     """Each number of limits, required requests that fit and that do not, misfits, ties, forms without weight."""
-    seen, rng = set(), np.random.default_rng(4)
+    seen: set[tuple[object, ...]] = set()
+    rng = np.random.default_rng(4)
     for _ in range(200):
         batch = random_batch(rng, 20)
         optima = enumeration.enumerate_all(batch)
         seen |= {("limits", int(number)) for number in optima.num_limits}
         seen |= {("forms", batch.values.shape[2]), ("requests", batch.values.shape[1])}
         seen |= {("feasible", bool(ok), batch.required is not None) for ok in optima.feasible}
-        seen |= {("misfit", bool(some)) for some in (batch.weights > batch.capacity[:, None, None]).any(axis=(1, 2))}
+        seen |= {("misfit", bool(some)) for some in np.any(batch.weights > batch.capacity[:, None, None], axis=(1, 2))}
         seen |= {("weightless", bool((batch.weights == 0).any())), ("worthless", bool((batch.values <= 0).any()))}
     assert {("limits", number) for number in range(4)} <= seen
     assert {("forms", number) for number in (1, 2, 3)} | {("requests", number) for number in range(1, 6)} <= seen

@@ -50,7 +50,7 @@ def test_3_the_factor_2_is_tight(m: int, fill: bool) -> None:
     """One request of 2 s in a block, two of m s in m blocks, and 2 m blocks: m + 2 s of 2 m s."""
     problem = BatchProblem([[2.0], [float(m)], [float(m)]], [[1], [m], [m]], 2 * m)
     achieved = exact_objective(problem, greedy(problem, fill=fill).form)
-    assert (achieved, optimum(problem)) == (m + 2, 2 * m)
+    assert achieved == m + 2 and optimum(problem) == 2 * m
     assert optimum(problem) / achieved == 2 - Fraction(4, m + 2)
 
 
@@ -97,7 +97,7 @@ def test_7e_in_whole_blocks_the_printed_order_loses_the_factor_2() -> None:
     """All fit alone, and even the fallback is right: 12 of 25 s, for half a block counts as one."""
     pending, blocks, capacity = [3, 3, 3, 3, 11, 11], [1, 1, 1, 1, 4, 4], 5
     worth, left_out = prefix(printed_steps(pending, blocks, Fraction(0), whole=True), capacity)
-    assert left_out is not None and (worth, left_out[0]) == (12, 11)
+    assert left_out is not None and worth == 12 and left_out[0] == 11
     problem = BatchProblem.hybrid(pending, blocks, capacity, 0.0)
     assert optimum(problem) == 25 > 2 * 12
     assert guarantee_kept(problem, exact_objective(problem, greedy(problem, fill=False).form), optimum(problem))

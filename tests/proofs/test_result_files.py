@@ -239,7 +239,7 @@ def test_any_mutation_of_real_results_has_a_verdict(gap: Path, run: Path, data: 
     at = path[: data.draw(st.integers(0, len(path)))]
     part = given
     for key in at:
-        part = part[key]  # type: ignore[index]
+        part = part[key]
     new = data.draw(st.sampled_from(OTHERS) | st.sampled_from(list(mutations(value))) if at == path else JSON)
     text = json.dumps(results.replaced(given, at, new))
     with files_in("results.json", text.encode()) as beside:

@@ -75,8 +75,8 @@ def test_6_reduction_discards_nothing_better() -> None:
 
 def _loss(problem: BatchProblem, i: int, form: int, price: Fraction) -> Fraction:
     fits = problem.weights[i] <= problem.capacity
-    reduced = [
+    reduced: list[Fraction] = [
         Fraction(v) - price * w for v, w in zip(problem.values[i].tolist(), problem.weights[i].tolist(), strict=True)
     ]
     best = max([Fraction(0), *(r for r, fit in zip(reduced, fits.tolist(), strict=True) if fit)])
-    return best - (reduced[form - 1] if form else 0)
+    return best - (reduced[form - 1] if form else Fraction(0))

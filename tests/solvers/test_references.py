@@ -21,6 +21,7 @@ from references import (
 )
 from solvers import cpsat, lp, mathopt, milp, pulp
 from solvers.program import answer, duals, formulation, reduction
+from solvers.program.packages import package
 from solvers.solution import Solution, Status
 from strategies import singular_problems, sweep_problem
 
@@ -215,7 +216,7 @@ def test_restart_on_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(left: formulation.Formulation, start: duals.LinearOptimum, seconds: float) -> answer.Finding:
         asked.append(left.num_columns)
-        finding = milp._run(duals.package("scipy.optimize"), left, start, seconds)
+        finding = milp._run(package("scipy.optimize"), left, start, seconds)
         return finding if len(asked) > 1 else dataclasses.replace(finding, proved=False)
 
     solution = answer.answer(run, problem, 60)

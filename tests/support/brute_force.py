@@ -1,6 +1,6 @@
 """The exact optimum of small problems by enumeration, and exact checks of any answer. Nothing here rounds.
 
-Test modules import it by name: pytest runs with `--import-mode=importlib` and `pythonpath = ["tests"]`.
+Test modules import it by name: pytest runs with `--import-mode=importlib` and `pythonpath = ["tests/support"]`.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _argmax(values: npt.NDArray[np.float64], allowed: npt.NDArray[np.int64]) -> 
     close = allowed[about >= about.max() - 2 * error]
     options = _options(np.array(exact, object))
     picks = np.unravel_index(close, (options.shape[1],) * len(options))
-    sums: npt.NDArray[Any] = sum(option[pick] for option, pick in zip(options, picks, strict=True))  # type: ignore[assignment]
+    sums: npt.NDArray[Any] = sum(option[pick] for option, pick in zip(options, picks, strict=True))
     return int(close[int(np.argmax(sums))])
 
 

@@ -147,8 +147,8 @@ def _unfused(config: ModelConfig, weights: Weights) -> Iterator[tuple[str, torch
 
 
 def _parts(prefix: str, names: list[str], fused: Linear, rows: list[int]) -> Iterator[tuple[str, torch.Tensor]]:
-    biases = [None] * len(names) if fused.bias is None else fused.bias.split(rows)
-    for name, weight, bias in zip(names, fused.weight.split(rows), biases, strict=True):
+    biases = [None] * len(names) if fused.bias is None else torch.split(fused.bias, rows)
+    for name, weight, bias in zip(names, torch.split(fused.weight, rows), biases, strict=True):
         yield from _named(prefix + name, Linear(weight, bias))
 
 

@@ -24,6 +24,7 @@ def expected_tokens(request: Request, max_context: int, eos_token_ids: Iterable[
     """The whole output of a request that is served alone."""
     params = request.params
     stop = {*params.stop_token_ids, *(() if params.ignore_eos else eos_token_ids)}
+    assert request.prompt_token_ids is not None
     tokens = request.prompt_token_ids.tolist()
     output: list[int] = []
     while len(output) < params.max_tokens and len(tokens) + len(output) < max_context and not stop & set(output):
@@ -97,4 +98,5 @@ class HashExecutor:
         assert (self.owner[block, offset] == request.request_id).all(), f"request {request.request_id}: overwritten"
         assert (self.position[block, offset] == np.arange(stop)).all(), f"request {request.request_id}: misplaced"
         assert (self.token[block, offset] == request.token_ids(0, stop)).all(), f"request {request.request_id}: tokens"
-        return self.token[block, offset]
+        tokens: np.ndarray = self.token[block, offset]
+        return tokens

@@ -24,15 +24,16 @@ def plain_logits(config: ModelConfig, weights: Weights, token_ids: list[int]) ->
 
 def attention(config: ModelConfig, layer: Layer, x: torch.Tensor) -> torch.Tensor:
     """What each head reads of the tokens before, [n, num_heads * head_dim]."""
-    heads = linear(layer.qkv, x).unflatten(-1, (-1, config.head_dim)).transpose(0, 1)  # [heads, n, head_dim]
-    q, k, v = heads.split([config.num_heads, config.num_kv_heads, config.num_kv_heads])
+    heads = linear(layer.qkv, x).view(len(x), -1, config.head_dim).transpose(0, 1)  # [heads, n, head_dim]
+    q, k, v = torch.split(heads, [config.num_heads, config.num_kv_heads, config.num_kv_heads])
     if config.architecture == architecture.LLAMA:
         q, k = rotated(config, q), rotated(config, k)
     group = config.num_heads // config.num_kv_heads
     scores = q @ k.repeat_interleave(group, 0).transpose(1, 2) / config.head_dim**0.5  # [heads, n, n]
     later = torch.ones(scores.shape[1:], dtype=torch.bool, device=x.device).triu(1)
     share = scores.masked_fill(later, float("-inf")).softmax(-1)
-    return (share @ v.repeat_interleave(group, 0)).transpose(0, 1).flatten(1)
+    read: torch.Tensor = (share @ v.repeat_interleave(group, 0)).transpose(0, 1).flatten(1)
+    return read
 
 
 def rotated(config: ModelConfig, heads: torch.Tensor) -> torch.Tensor:

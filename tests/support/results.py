@@ -85,7 +85,7 @@ def replaced(value: Any, path: Path_, new: Any) -> Any:
     """A copy of the document with another value there."""
     if not path:
         return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
     copy[path[0]] = replaced(value[path[0]], path[1:], new)
     return copy
 

@@ -1,6 +1,6 @@
 """Small random problems: Hypothesis strategies, which shrink, and a seeded sweep, which is the same everywhere.
 
-Test modules import it by name: pytest runs with `--import-mode=importlib` and `pythonpath = ["tests"]`.
+Test modules import it by name: pytest runs with `--import-mode=importlib` and `pythonpath = ["tests/support"]`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from aptsched.support.checks import MAX_COUNT
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+N = TypeVar("N", int, float)
 Kind = Callable[[np.random.Generator, int, int], tuple[Floats, Ints]]
 
 SWEEP_SEED = 20250617
@@ -103,7 +105,7 @@ def _serving(rng: np.random.Generator, n: int, k: int) -> tuple[Floats, Ints]:
 def _correlated(rng: np.random.Generator, n: int, k: int) -> tuple[Floats, Ints]:
     """Value = weight + constant; with a constant of 0, all of one efficiency."""
     weights = rng.integers(1, 50, (n, k))
-    return weights + float(rng.choice([0, 1, 10])), weights
+    return weights + np.float64(rng.choice([0, 1, 10])), weights
 
 
 def _huge_and_tiny(rng: np.random.Generator, n: int, k: int) -> tuple[Floats, Ints]:
@@ -150,7 +152,7 @@ small_values = st.integers(0, 6).map(float)
 dyadic_values = st.integers(-64, 640).map(lambda v: v / 64)
 any_values = st.floats(-1e3, 1e6, allow_subnormal=False)
 extreme_values = st.sampled_from([0.0, 1e-280, 1e-12, 1 / 3, 1.0, 1.0 + 2**-52, 3.0, 2.0**53, 1e16, 1e280])
-small_weights = st.integers(0, 8)
+small_weights: st.SearchStrategy[int] = st.integers(0, 8)
 any_weights = st.integers(0, MAX_COUNT) | small_weights
 
 
@@ -196,5 +198,5 @@ def hybrid_problems(draw: st.DrawFn) -> BatchProblem:
     )
 
 
-def _table(n: int, k: int, entries: st.SearchStrategy[float]) -> st.SearchStrategy[list[list[float]]]:
+def _table(n: int, k: int, entries: st.SearchStrategy[N]) -> st.SearchStrategy[list[list[N]]]:
     return st.lists(st.lists(entries, min_size=k, max_size=k), min_size=n, max_size=n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ OPT = {"model_type": "opt", "ffn_dim": 48, "eos_token_id": None, **SIZES}
 LLAMA = {"model_type": "llama", "intermediate_size": 48, "eos_token_id": None, "num_key_value_heads": 1, **SIZES}
 
 
-def save_model(directory: Path, config: dict[str, object], chat: bool = False, tokenizer: bool = True) -> str:
+def save_model(directory: Path, config: Mapping[str, object], chat: bool = False, tokenizer: bool = True) -> str:
     """Random weights; hidden states of OPT take half of K and V, those of this Llama twice as much."""
     directory.mkdir()
     (directory / "config.json").write_text(json.dumps(config))
@@ -35,7 +36,7 @@ def save_model(directory: Path, config: dict[str, object], chat: bool = False, t
     )
     tensors = {
         name if name == "lm_head.weight" else prefix + name: 0.2 * torch.randn(shape, generator=generator)
-        for name, shape in tensor_shapes(from_hf(config)).items()
+        for name, shape in tensor_shapes(from_hf(dict(config))).items()
     }
     save_file(tensors, directory / "model.safetensors")
     if tokenizer:

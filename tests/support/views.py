@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isnan
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +86,7 @@ def view_of(
     )
 
 
-def running(num_prompt_tokens: int, num_output_tokens: int = 1, form: CacheForm = CacheForm.KV, **more: float) -> Seen:
+def running(num_prompt_tokens: int, num_output_tokens: int = 1, form: CacheForm = CacheForm.KV, **more: Any) -> Seen:
     """A request that decodes; its last token came just now, at 10 s, unless said otherwise."""
     cached = num_prompt_tokens + num_output_tokens - 1
     return Seen(num_prompt_tokens, num_output_tokens, cached, form, **{"last_token_at_s": 10.0, **more})

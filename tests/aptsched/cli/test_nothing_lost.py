@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aptsched.support import files
+from aptsched.support.errors import InputError
 from commands import call
 from tiny_model import LLAMA, save_model
 
@@ -39,7 +40,7 @@ def test_a_directory_that_fails_after_the_work_loses_nothing(
     """A full disk, or a directory that has gone: the table is printed, then one line, with exit code 2."""
 
     def full(path: str | os.PathLike[str], content: str | bytes) -> None:
-        raise files.InputError(f"{path}: cannot be written (No space left on device); a path to a new file is accepted")
+        raise InputError(f"{path}: cannot be written (No space left on device); a path to a new file is accepted")
 
     monkeypatch.setattr(files, "write", full)
     assert call(command, *COMMANDS[command], "--out", "study", *(["--json"] if as_json else [])) == 2

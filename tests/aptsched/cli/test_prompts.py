@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -20,6 +21,9 @@ from aptsched.cli import prompts
 from aptsched.support.errors import InputError
 from commands import call
 from tiny_model import LLAMA, save_model
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 OPTIONS = ["--max-tokens", "4", "--threads", "1", "--cache-mem", "1MiB"]
 
@@ -35,9 +39,10 @@ class Bytes(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        buffer[:] = b"a" * len(buffer)
-        return len(buffer)
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        view[:] = b"a" * len(view)
+        return len(view)
 
 
 def stdin(data: bytes) -> io.TextIOWrapper:

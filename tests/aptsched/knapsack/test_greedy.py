@@ -233,8 +233,9 @@ def test_limits_left_out_are_never_exceeded(problem: BatchProblem) -> None:
         return
     offered = [[0, *(np.flatnonzero(gain > 0) + 1).tolist()] for gain in residual.gain.T]
     uses = (residual.tokens, residual.seqs)
-    free = [None, None]
+    free: list[int | None] = [None, None]
     if problem.max_tokens is not None:
+        assert problem.num_tokens is not None
         held = 0 if problem.required is None else int(problem.num_tokens[problem.required].sum())
         free[0] = problem.max_tokens - held
     if problem.max_seqs is not None:

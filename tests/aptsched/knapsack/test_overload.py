@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import given
 
 from aptsched import BatchProblem
@@ -33,7 +34,7 @@ def test_overload_by_hand() -> None:
 def test_no_overload_without_required_requests() -> None:
     """Serving nobody always fits."""
     assert overload(replace(CROWDED, required=None)) is None
-    assert overload(replace(CROWDED, required=[False] * 3, capacity=0, max_tokens=0, max_seqs=0)) is None
+    assert overload(replace(CROWDED, required=np.zeros(3, bool), capacity=0, max_tokens=0, max_seqs=0)) is None
 
 
 def test_no_overload_where_the_lightest_forms_just_fit() -> None:

@@ -99,7 +99,7 @@ def test_is_never_better_than_the_optimum() -> None:
 )
 def test_rejects_all_but_definition_1(changes: dict[str, Any]) -> None:
     """Other numbers of forms, other ratios, side constraints and required requests are no input of Algorithm 1."""
-    fields = {"values": HYBRID.values, "weights": HYBRID.weights, "capacity": HYBRID.capacity}
+    fields: dict[str, Any] = {"values": HYBRID.values, "weights": HYBRID.weights, "capacity": HYBRID.capacity}
     problem = BatchProblem(**fields | changes)
     with pytest.raises(InputError) as error:
         greedy(problem, printed=True)

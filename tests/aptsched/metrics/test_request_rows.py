@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aptsched.metrics.latencies import latencies
-from aptsched.metrics.request_rows import COLUMNS, COUNTS, FLAGS, HEADER, MEASURED, as_csv, rows
+from aptsched.metrics.request_rows import COLUMNS, FLAGS, HEADER, MEASURED, as_csv, rows
+from aptsched.metrics.service import COUNTS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from aptsched.support.errors import InputError
 

@@ -42,7 +42,8 @@ policies = st.builds(
 
 def admitted(view: View, plan: Plan) -> list[int]:
     """Rows of the plan that waited."""
-    return plan.request[~view.running[plan.request]].tolist()
+    waiting: list[int] = plan.request[~view.running[plan.request]].tolist()
+    return waiting
 
 
 def with_memory(view: View, num_blocks: int) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -51,7 +52,7 @@ def test_every_field_comes_back(seed: int, n: int) -> None:
     """Rows of each field, drawn, are those of the same requests in the view."""
     rng = np.random.default_rng(seed)
     order: Ints = rng.permutation(n)
-    drawn = {name: rng.permutation(n)[: rng.integers(n + 1)] for name in ROWS}
+    drawn: dict[str, Any] = {name: rng.permutation(n)[: rng.integers(n + 1)] for name in ROWS}
     plan = decide_in_order(Says(Plan(**drawn)), view_of([Seen(10)] * n), order)
     assert all(getattr(plan, name).tolist() == order[drawn[name]].tolist() for name in ROWS)
 

@@ -70,7 +70,7 @@ def test_digest_is_the_documented_one() -> None:
 
 def test_digest_depends_on_every_field() -> None:
     """Any change of the content is another digest."""
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"values": [[3.0, 2.5], [2.0, 1.75], [1.0, np.nextafter(0.75, 1)]]},
         {"weights": [[6, 3], [4, 2], [3, 1]]},
         {"capacity": 8},

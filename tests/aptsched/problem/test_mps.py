@@ -29,7 +29,7 @@ def by_highs(path: Path) -> float | None:
     if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
         return None
     assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
-    return -highs.getInfo().objective_function_value
+    return -float(highs.getInfo().objective_function_value)
 
 
 def by_scip(path: Path) -> float | None:
@@ -42,7 +42,7 @@ def by_scip(path: Path) -> float | None:
     if status == model_builder.SolveStatus.INFEASIBLE:
         return None
     assert status == model_builder.SolveStatus.OPTIMAL
-    return -solver.objective_value
+    return -float(solver.objective_value)
 
 
 def by_cbc(path: Path) -> float | None:

@@ -36,7 +36,8 @@ def test_fields_become_arrays_of_fixed_types() -> None:
     problem = full()
     assert [getattr(problem, name).dtype for name in ARRAYS] == [np.float64, np.int64, np.int64, np.bool_]
     assert (problem.num_requests, problem.num_forms) == (2, 2)
-    with_numpy_limits = replace(problem, capacity=np.int64(5), max_tokens=np.int32(9), max_seqs=np.uint8(2))
+    limits: dict[str, Any] = {"capacity": np.int64(5), "max_tokens": np.int32(9), "max_seqs": np.uint8(2)}
+    with_numpy_limits = replace(problem, **limits)
     assert [type(limit) for limit in (with_numpy_limits.capacity, with_numpy_limits.max_seqs)] == [int, int]
 
 

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched import BatchProblem, Multipliers, Selection, greedy
+from aptsched.cli.policies import named_policies
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.certificate_check import certifies_itself, check_certificate
 from aptsched.scheduling.plan import Plan, Policy
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.view import View
-from solvers import core
 from views import Seen, running, view_of, views
 
 FORMS = ("hybrid", "kv", "hidden")
@@ -79,12 +79,12 @@ def other_problem(plan: Plan) -> Plan:
     return replace(plan, selection=greedy(other))
 
 
-NOT_NUMBERS = [math.nan, math.inf, -math.inf, None, "1", True, 1j, np.zeros(3), 10**400]
+NOT_NUMBERS: list[Any] = [math.nan, math.inf, -math.inf, None, "1", True, 1j, np.zeros(3), 10**400]
 WRONG = [
     *(of_selection(**{name: value}) for name in ("objective_s", "bound_s") for value in NOT_NUMBERS),
     *(of_selection(multipliers=Multipliers(**{f"per_{unit}_s": value}))
       for unit in ("block", "token", "seq") for value in [*NOT_NUMBERS[:3], -1e-9, "0", None]),
-    *(of_selection(multipliers=value) for value in (None, {}, (0.0, 0.0, 0.0))),
+    *(of_selection(multipliers=value) for value in (None, {"per_block_s": 0.0}, (0.0, 0.0, 0.0))),
     *(of_selection(**{name: value}) for name in ("num_blocks", "num_tokens") for value in (0, 10**6, 1.0, None, "x")),
     of_selection(objective_s=1.0), of_selection(bound_s=0.0), of_selection(bound_s=-1.0),
     *(of_form(change) for change in (lambda f: f[:-1], lambda f: np.append(f, 1), lambda f: f * 0, lambda f: f + 5,
@@ -148,7 +148,7 @@ def certified(problem: BatchProblem) -> Selection:
     ("policy", "ours"),
     [
         (AptServe(), True),
-        (AptServe(select=core.solve), True),
+        (named_policies(["aptserve:select=core"])[0].make(), True),
         (FCFS(), True),
         (Mine(), False),
         (AptServe(select=certified), False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_arrivals_are_finite_and_in_order(num_requests: int, rate_per_s: float, 
         ({"cv": "x"}, "cv: entries of type <U1 are not accepted; numbers are"),
     ],
 )
-def test_bad_parameters(changed: dict[str, object], message: str) -> None:
+def test_bad_parameters(changed: dict[str, Any], message: str) -> None:
     """A parameter out of range is refused with its name, value and what is accepted."""
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        gamma_arrivals(**{"num_requests": 3, "rate_per_s": 1.0, "cv": 1.0, **changed}, rng=np.random.default_rng(0))
+        gamma_arrivals(rng=np.random.default_rng(0), **{"num_requests": 3, "rate_per_s": 1.0, "cv": 1.0, **changed})

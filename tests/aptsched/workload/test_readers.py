@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aptsched.workload import Trace, read_trace
+from traces import arrivals
 
+Read = Callable[..., Trace]  # of a file's content and name
 TRACES = Path(__file__).resolve().parents[4] / "shared" / "traces"
 
 OURS = "arrived_at_s,prompt_tokens,output_tokens\n5.5,10,1\n6.25,20,2\n"
@@ -47,7 +50,7 @@ TIMED_TRACE = lines(request(0.5, 100, 7), request(2.25, 33, 3))
 
 
 @pytest.fixture
-def read(tmp_path: Path):
+def read(tmp_path: Path) -> Read:
     def written(content: str | bytes, name: str = "trace.dat") -> Trace:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -71,16 +74,16 @@ def read(tmp_path: Path):
 )
 @pytest.mark.parametrize("name", ["trace.csv", "trace.jsonl", "no_suffix"])
 def test_the_format_is_recognised_from_the_content(
-    read, content: str, arrived: list[float], prompts: list[int], outputs: list[int], name: str
+    read: Read, content: str, arrived: list[float], prompts: list[int], outputs: list[int], name: str
 ) -> None:
     """Each format is read, whatever the file is called, and the first arrival is at 0."""
     trace = read(content, name)
-    assert trace.arrived_at_s.tolist() == arrived
+    assert arrivals(trace).tolist() == arrived
     assert trace.prompt_tokens.tolist() == prompts
     assert trace.output_tokens.tolist() == outputs
 
 
-def test_lengths_alone(read) -> None:
+def test_lengths_alone(read: Read) -> None:
     """Our CSV may have lengths alone."""
     trace = read("output_tokens,prompt_tokens\n5,7\n")
     assert trace.arrived_at_s is None
@@ -88,7 +91,7 @@ def test_lengths_alone(read) -> None:
 
 
 @pytest.mark.parametrize("content", [OURS, AZURE_2023, BURSTGPT, MOONCAKE, TIMED_TRACE])
-def test_how_the_text_is_written_does_not_matter(read, content: str) -> None:
+def test_how_the_text_is_written_does_not_matter(read: Read, content: str) -> None:
     """A byte order mark, CRLF, blank lines and a missing last line end change nothing."""
     plain = read(content)
     for variant in (
@@ -99,37 +102,37 @@ def test_how_the_text_is_written_does_not_matter(read, content: str) -> None:
         content.rstrip("\n").encode(),
     ):
         other = read(variant)
-        assert np.array_equal(other.arrived_at_s, plain.arrived_at_s)
+        assert np.array_equal(arrivals(other), arrivals(plain))
         assert np.array_equal(other.prompt_tokens, plain.prompt_tokens)
 
 
-def test_quoted_cells_extra_columns_and_whole_floats(read) -> None:
+def test_quoted_cells_extra_columns_and_whole_floats(read: Read) -> None:
     """Cells may be quoted, other columns are ignored, names are not case-sensitive, and 12.0 is a whole number."""
     trace = read('note,"Prompt_Tokens", output_tokens,x\n"a, b","12.0", 3,\n')
     assert (trace.prompt_tokens[0], trace.output_tokens[0]) == (12, 3)
 
 
-def test_rows_are_sorted_by_arrival_and_ties_keep_their_order(read) -> None:
+def test_rows_are_sorted_by_arrival_and_ties_keep_their_order(read: Read) -> None:
     """Rows may come in any order of time."""
     trace = read("arrived_at_s,prompt_tokens,output_tokens\n3,1,1\n2,2,1\n3,3,1\n2,4,1\n")
-    assert trace.arrived_at_s.tolist() == [0, 0, 1, 1]
+    assert arrivals(trace).tolist() == [0, 0, 1, 1]
     assert trace.prompt_tokens.tolist() == [2, 4, 1, 3]
 
 
-def test_failed_burstgpt_rows_without_prompt_tokens_are_counted(read) -> None:
+def test_failed_burstgpt_rows_without_prompt_tokens_are_counted(read: Read) -> None:
     """BurstGPT's failures with 0 request tokens are left out and counted; those with a prompt are kept."""
     trace = read(BURSTGPT + "50,ChatGPT,0,0,0,API log\n")
     assert trace.prompt_tokens.tolist() == [472, 1087]
     assert trace.num_dropped == 1
 
 
-def test_azure_times_keep_their_seven_digits_and_their_zones(read) -> None:
+def test_azure_times_keep_their_seven_digits_and_their_zones(read: Read) -> None:
     """100 ns are kept apart, and a zone shifts the time; without one it is UTC."""
     header = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
     close = read(header + "2023-11-16 18:17:03.9799600,1,1\n2023-11-16 18:17:03.9799601,2,1\n")
-    assert close.arrived_at_s.tolist() == [0.0, 1e-7]
+    assert arrivals(close).tolist() == [0.0, 1e-7]
     zoned = read(header + "2024-05-10 02:00:00+02:00,1,1\n2024-05-10T00:00:01Z,2,1\n2024-05-10 00:00:02,3,1\n")
-    assert zoned.arrived_at_s.tolist() == [0.0, 1.0, 2.0]
+    assert arrivals(zoned).tolist() == [0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +154,9 @@ def test_azure_times_keep_their_seven_digits_and_their_zones(read) -> None:
         *("floats", "undecided"),
     ],
 )
-def test_milliseconds_or_seconds(read, requests: list[dict[str, object]], second: float) -> None:
+def test_milliseconds_or_seconds(read: Read, requests: list[dict[str, object]], second: float) -> None:
     """Mooncake's milliseconds, which may have fractions, and timed_trace's seconds, by tokens a hash id before all."""
-    assert read(lines(*requests)).arrived_at_s[1] == second
+    assert arrivals(read(lines(*requests)))[1] == second
 
 
 @given(
@@ -169,17 +172,17 @@ def test_hash_ids_decide_the_unit(
     path.write_text(content)
     trace = read_trace(path)
     units_per_s = 1 if size == 16 else 1000
-    assert trace.arrived_at_s.tolist() == [(time - rows[0][1]) / units_per_s for _, time in rows]
+    assert arrivals(trace).tolist() == [(time - rows[0][1]) / units_per_s for _, time in rows]
     assert trace.notices == ()
 
 
 @pytest.mark.parametrize(("second", "unit"), [(3000, "milliseconds"), (3000.0, "seconds"), (3.25, "seconds")])
-def test_a_unit_that_nothing_tells_is_said_to_be_assumed(read, second: float, unit: str) -> None:
+def test_a_unit_that_nothing_tells_is_said_to_be_assumed(read: Read, second: float, unit: str) -> None:
     """By how the numbers are written; a name with its unit leaves nothing to assume."""
     trace = read(lines(request(0, 100, None), request(second, 100, None)))
     (notice,) = trace.notices
     assert f"{unit} are assumed" in notice and "timestamp_ms" in notice
-    assert trace.arrived_at_s[1] == (second / 1000 if unit == "milliseconds" else second)
+    assert arrivals(trace)[1] == (second / 1000 if unit == "milliseconds" else second)
 
 
 @given(
@@ -195,7 +198,7 @@ def test_our_csv_round_trips(tmp_path_factory: pytest.TempPathFactory, rows: lis
     path.write_text("arrived_at_s,prompt_tokens,output_tokens\n" + written)
     trace = read_trace(path)
     rows = sorted(rows, key=lambda row: row[0])
-    assert trace.arrived_at_s.tolist() == [row[0] - rows[0][0] for row in rows]
+    assert arrivals(trace).tolist() == [row[0] - rows[0][0] for row in rows]
     assert trace.prompt_tokens.tolist() == [row[1] for row in rows]
     assert trace.output_tokens.tolist() == [row[2] for row in rows]
 
@@ -218,7 +221,7 @@ def test_real_traces(name: str, num_requests: int, prompt_mean: int, output_mean
     assert round(trace.prompt_tokens.mean()) == prompt_mean
     assert round(trace.output_tokens.mean()) == output_mean
     if trace.arrived_at_s is not None:
-        gaps = np.diff(trace.arrived_at_s)
+        gaps = np.diff(arrivals(trace))
         assert trace.arrived_at_s[0] == 0
         assert 1 / gaps.mean() == pytest.approx(2.57, abs=0.01)
         assert gaps.std() / gaps.mean() == pytest.approx(13.2, abs=0.1)

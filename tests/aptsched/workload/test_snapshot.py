@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_side_constraints() -> None:
     """With max_tokens each request adds its prompt; without, no tokens are counted."""
     problem = snapshot(LENGTHS, 4, 1.0, seeded(), max_tokens=50, max_seqs=2)
     assert (problem.max_tokens, problem.max_seqs) == (50, 2)
-    assert sorted(problem.num_tokens.tolist()) == [15, 16, 31, 32]
+    assert problem.num_tokens is not None and sorted(problem.num_tokens.tolist()) == [15, 16, 31, 32]
     assert snapshot(LENGTHS, 4, 1.0, seeded(), max_seqs=2).num_tokens is None
 
 
@@ -160,10 +161,10 @@ def test_snapshots_begin_alike_however_many_are_cut() -> None:
         ({"max_seqs": 1.5}, "max_seqs: 1.5 is not accepted; a whole number of at least 0 is"),
     ],
 )
-def test_bad_parameters(changed: dict[str, object], message: str) -> None:
+def test_bad_parameters(changed: dict[str, Any], message: str) -> None:
     """A parameter out of range is refused with its name, value and what is accepted."""
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        snapshot(**{"trace": LENGTHS, "num_requests": 2, "load": 0.5, "rng": seeded(), **changed})
+        snapshot(LENGTHS, rng=seeded(), **{"num_requests": 2, "load": 0.5, **changed})
 
 
 def test_no_snapshots_at_all_is_refused_at_once() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aptsched.support.errors import InputError
 from aptsched.workload import read_trace
+from traces import arrivals
 
 OURS = "arrived_at_s,prompt_tokens,output_tokens\n"
 BAD = "not,a,row\n"
@@ -28,7 +29,7 @@ def test_a_trace_with_arrivals_is_read_no_further_than_needed(tmp_path: Path, co
     path = tmp_path / "trace"
     path.write_text(content + BAD * 100_000)
     trace = read_trace(path, 2)
-    assert trace.arrived_at_s.tolist() == [0.0, 1.0] and trace.prompt_tokens.tolist() == [1, 2]
+    assert arrivals(trace).tolist() == [0.0, 1.0] and trace.prompt_tokens.tolist() == [1, 2]
     with pytest.raises(InputError, match="not"):
         read_trace(path, 3)
 
@@ -53,6 +54,6 @@ def test_the_first_rows_of_the_file_are_taken_and_sorted(
     trace = read_trace(path, most)
     first = times[:most]
     order = sorted(range(len(first)), key=first.__getitem__)
-    assert trace.arrived_at_s.tolist() == [first[i] - min(first) for i in order]
+    assert arrivals(trace).tolist() == [first[i] - min(first) for i in order]
     assert trace.prompt_tokens.tolist() == [i + 1 for i in order]
     assert bool(trace.notices) == (first != sorted(first))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 from aptsched.support.errors import InputError
 from aptsched.workload import Trace, read_trace
 from aptsched.workload.time_names import Kind, kind, units_per_s
+from traces import arrivals
+
+Written = Callable[..., str]  # a column and its times to the content of a file
 
 STEMS = ["timestamp", "arrived_at", "arrival_time", "arrival", "time", "ts", "created_at", "submitted_at", "start_time"]
 UNITS = {"s": 1, "sec": 1, "seconds": 1, "ms": 10**3, "millis": 10**3, "us": 10**6, "ns": 10**9}
@@ -65,23 +69,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("written", [csv_of, jsonl_of])
 @given(foreign, st.lists(st.integers(0, 10**6), min_size=1, max_size=5))
-def test_a_unit_in_the_name_is_certain(folder: Path, written, column: tuple[str, int], gaps: list[int]) -> None:
+def test_a_unit_in_the_name_is_certain(
+    folder: Path, written: Written, column: tuple[str, int], gaps: list[int]
+) -> None:
     """Arrivals are exact, also of nanoseconds since 1970, and it is said which column they are from."""
     name, units = column
     times = [1_700_000_000 * units + sum(gaps[: i + 1]) for i in range(len(gaps))]
     trace = read(folder, written(name, *times))
-    assert trace.arrived_at_s.tolist() == [(time - times[0]) / units for time in times]
+    assert arrivals(trace).tolist() == [(time - times[0]) / units for time in times]
     assert len(trace.notices) == 1 and name.strip() in trace.notices[0]
 
 
 @pytest.mark.parametrize("written", [csv_of, jsonl_of])
 @given(unitless, st.lists(st.integers(0, 10**6), min_size=1, max_size=5))
-def test_dates_and_times_are_certain(folder: Path, written, name: str, gaps: list[int]) -> None:
+def test_dates_and_times_are_certain(folder: Path, written: Written, name: str, gaps: list[int]) -> None:
     """Under any name that looks like the arrival."""
     since = [sum(gaps[: i + 1]) for i in range(len(gaps))]
     days = [(datetime(2024, 5, 10, tzinfo=UTC) + timedelta(seconds=s)).isoformat(sep=" ") for s in since]
     trace = read(folder, written(name, *days))
-    assert trace.arrived_at_s.tolist() == [s - since[0] for s in since]
+    assert arrivals(trace).tolist() == [s - since[0] for s in since]
     assert any("dates and times" in notice for notice in trace.notices)
 
 
@@ -102,7 +108,7 @@ def test_numbers_without_a_unit_are_refused_in_json_lines(folder: Path, name: st
 
 @pytest.mark.parametrize("column", NOT_ARRIVALS)
 @pytest.mark.parametrize("written", [csv_of, jsonl_of])
-def test_a_time_that_may_not_be_the_arrival_is_refused(tmp_path: Path, written, column: str) -> None:
+def test_a_time_that_may_not_be_the_arrival_is_refused(tmp_path: Path, written: Written, column: str) -> None:
     """Where there is no other: drawn arrivals would take its place."""
     with pytest.raises(InputError, match=f"column {column}: looks like a time"):
         read(tmp_path, written(column, 0, 100))
@@ -126,7 +132,7 @@ def test_our_own_column_is_certain_beside_any_other(folder: Path, names: list[st
     names = list({name.strip().lower(): name for name in names}.values())[:6]
     quoted = ",".join(f'"{name}"' for name in names)
     trace = read(folder, f"{quoted},arrived_at_s,prompt_tokens,output_tokens\n{'x,' * len(names)}10,5,1\n")
-    assert trace.arrived_at_s.tolist() == [0.0]
+    assert arrivals(trace).tolist() == [0.0]
     assert all(name.strip() in trace.notices[0] for name in names)
 
 

@@ -51,9 +51,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert measure.load(tmp_path / "calibration.json").swap_s_per_block == 0
 
 
+def at(name: str) -> Callable[[dict[str, Any]], tuple[Any, Any]]:
+    """The place of a field of the file itself."""
+    return lambda d: (d, name)
+
+
 PLACES: dict[str, Callable[[dict[str, Any]], tuple[Any, Any]]] = {
-    **{name: lambda d, name=name: (d, name) for name in ("model", "device", "dtype", "r_squared", "times", "points")},
-    "swap_s_per_block": lambda d: (d, "swap_s_per_block"),
+    **{name: at(name) for name in ("model", "device", "dtype", "r_squared", "times", "points")},
+    "swap_s_per_block": at("swap_s_per_block"),
     "fixed_s": lambda d: (d["times"], "fixed_s"),
     "rho_s_per_block": lambda d: (d["times"], "rho_s_per_block"),
     "points[3]": lambda d: (d["points"], 3),
@@ -129,7 +134,7 @@ def test_whatever_is_read_can_be_used(name: str, value: Any, tmp_path: Path) -> 
 @pytest.mark.parametrize("changes", [{"model": "opt-13b"}, {"dtype": "bf16"}, {"device": "cuda:1"}])
 def test_a_calibration_of_something_else_is_refused_or_said(changes: dict[str, str]) -> None:
     """Both are named, and the option that takes it."""
-    of = {"model": "opt-125m", "dtype": "fp32", "device": "cpu", **changes}
+    of: dict[str, Any] = {"model": "opt-125m", "dtype": "fp32", "device": "cpu", **changes}
     with pytest.raises(InputError, match=r"calibration of opt-125m in fp32 on cpu is not .* --foreign-calibration any"):
         check_run(measured(), **of)
     (said,) = check_run(measured(), **of, foreign=True)

@@ -424,25 +424,26 @@ def test_a_step_that_is_broken_off_can_be_gone_on_from(seed: int) -> None:
             raise KeyboardInterrupt
         return step
 
-    run.executor.run = breaking
     for request in run.requests:
         run.loop.add(request)
-    while run.worker.num_unfinished:
-        try:
-            run.loop.step()
-        except KeyboardInterrupt:
-            run.pool.check_integrity()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.executor, "run", breaking)
+        while run.worker.num_unfinished:
+            try:
+                run.loop.step()
+            except KeyboardInterrupt:
+                run.pool.check_integrity()
     assert all(request.output_token_ids == expected_tokens(request, 70, EOS) for request in run.requests)
 
 
-def given(plans: list[Plan]) -> Policy:
+def saying(plans: list[Plan]) -> Policy:
     """A policy that says these plans, one after the other."""
 
-    class Given:
+    class Saying:
         def decide(self, view: View) -> Plan:
             return plans.pop(0)
 
-    return Given()
+    return Saying()
 
 
 OUT, BACK = Plan(swap_out=np.array([0])), Plan(swap_in=np.array([0]))
@@ -451,7 +452,7 @@ OUT, BACK = Plan(swap_out=np.array([0])), Plan(swap_in=np.array([0]))
 def test_a_request_goes_on_after_a_swap_with_nothing_fed_again() -> None:
     """Of 30 tokens 20 are cached, go to the host and come back; the other 10 are fed, and then the decode."""
     plans = [entry(20), OUT, Plan(), BACK, entry(10), entry(1)]
-    run = make_run(given(plans), [request_of(0, 30, max_tokens=2, ignore_eos=True)], num_host_blocks=2)
+    run = make_run(saying(plans), [request_of(0, 30, max_tokens=2, ignore_eos=True)], num_host_blocks=2)
     run.loop.run(run.requests)
     check_conserved(run)
     (record,) = run.records
@@ -467,16 +468,16 @@ def test_a_request_goes_on_after_a_swap_with_nothing_fed_again() -> None:
 def test_what_was_being_swapped_when_a_step_was_broken_off_is_preempted(broken: int) -> None:
     """On its way out and on its way back: all 30 tokens are fed again."""
     plans = [entry(20), OUT, BACK, entry(30), entry(1)]
-    run = make_run(given(plans[: broken + 1] + plans[3:]), [request_of(0, 30, max_tokens=2)], num_host_blocks=2)
+    run = make_run(saying(plans[: broken + 1] + plans[3:]), [request_of(0, 30, max_tokens=2)], num_host_blocks=2)
     run.loop.add(run.requests[0])
     for _ in range(broken):
         run.loop.step()
-    whole, run.executor.run = run.executor.run, lambda batch: 1 / 0
-    with pytest.raises(ZeroDivisionError):
-        run.loop.step()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.executor, "run", lambda batch: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.loop.step()
     run.pool.check_integrity()
     assert (run.pool.free_blocks, run.pool.host.free_blocks) == (20, 2)
-    run.executor.run = whole
     while run.worker.num_unfinished:
         run.loop.step()
     (record,) = run.records
@@ -487,8 +488,8 @@ def test_what_was_being_swapped_when_a_step_was_broken_off_is_preempted(broken: 
 @pytest.mark.parametrize("end", ["preempt", "reject", "abort"])
 def test_a_copy_on_the_host_is_dropped_with_its_request(end: str) -> None:
     """Preempted, given up or aborted while it is swapped out; the host's blocks are free again."""
-    drop = Plan() if end == "abort" else Plan(**{end: np.array([0])})
-    run = make_run(given([entry(20), OUT, drop, entry(30)]), [request_of(0, 30, max_tokens=1)], num_host_blocks=2)
+    drop = {"abort": Plan(), "preempt": Plan(preempt=np.array([0])), "reject": Plan(reject=np.array([0]))}[end]
+    run = make_run(saying([entry(20), OUT, drop, entry(30)]), [request_of(0, 30, max_tokens=1)], num_host_blocks=2)
     run.loop.add(run.requests[0])
     run.loop.step()
     run.loop.step()
@@ -541,7 +542,7 @@ def test_what_can_never_be_served_is_rejected_with_the_numbers() -> None:
 def test_recomputed_is_what_was_lost_and_fed_again() -> None:
     """Of 30 tokens, 20 are cached and lost, then 15 fed again: 15 are recomputed. Lost once more, and 5 fed: 20."""
     plans = [entry(20), Plan(preempt=np.array([0])), entry(15), Plan(preempt=np.array([0])), entry(5)]
-    run = make_run(given(plans), [request_of(0, 30)])
+    run = make_run(saying(plans), [request_of(0, 30)])
     run.loop.add(run.requests[0])
     while run.worker.num_unfinished:
         if len(run.iterations) == 5:

@@ -22,7 +22,7 @@ BACKEND = built().backend
 assert isinstance(BACKEND, FastBackend)
 REFERENCE = transformers.PreTrainedTokenizerFast(tokenizer_object=BACKEND.tokenizer, **SPECIAL)
 HTML = [{"role": "user", "content": "<b>\"hi\"</b> & 'bye' é"}]
-CHAT = [
+CHAT: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief.", "name": None},
     {"role": "user", "content": "  1 + 1?  ", "z": 1, "a": [True, None, 2.5, {"é": "\n"}]},
     {"role": "assistant", "content": "", "thinking": "two", "tool_calls": [{"function": {"name": "f"}}]},

@@ -200,7 +200,7 @@ def test_all_tensors_that_do_not_fit_are_named_at_once(directory: Path) -> None:
 
 def test_a_long_list_of_faults_is_cut(directory: Path) -> None:
     """The first four are named, and how many more there are."""
-    rewrite(directory, lambda tensors: tensors.clear() or tensors.update({"model.norm.weight": torch.ones(48)}))
+    save_file({"model.norm.weight": torch.ones(48)}, directory / "model.safetensors")
     with pytest.raises(InputError, match=r"embed_tokens.weight: the tensor is missing.*; and 25 more"):
         huggingface.load(directory)
 
@@ -319,7 +319,7 @@ def test_a_model_by_its_directory(directory: Path) -> None:
         ({"device": "abacus"}, "device: 'abacus' is not available"),
     ],
 )
-def test_what_cannot_be_loaded(directory: Path, arguments: dict[str, str], message: str) -> None:
+def test_what_cannot_be_loaded(directory: Path, arguments: dict[str, Any], message: str) -> None:
     """The argument is named, with what is accepted."""
     with pytest.raises(InputError, match=message):
         load_model(**{"name_or_path": str(directory), **arguments})

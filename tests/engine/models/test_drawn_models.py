@@ -64,7 +64,7 @@ def write(directory: Path, model: Any, form: str) -> Path:
 def test_a_drawn_model_has_the_logits_of_transformers(data: st.DataObject) -> None:
     """Its twin with as many KV heads as heads too."""
     kind = data.draw(st.sampled_from(["llama", "opt"]))
-    changes = data.draw(LLAMA if kind == "llama" else OPT)
+    changes: dict[str, Any] = data.draw(LLAMA if kind == "llama" else OPT)
     forms = ["safetensors", "shards", "bin"]
     is_gguf = (
         kind == "llama"

@@ -245,7 +245,7 @@ def test_tokens_that_end_a_text_are_matched_whole_and_no_text() -> None:
 def write_with_tokens(path: Path, tokens: list[str], **ids: int) -> None:
     """A small Llama with these tokens."""
 
-    found = {"model": "llama", "tokens": tokens, "scores": [-float(i) for i in range(len(tokens))]}
+    found: dict[str, Any] = {"model": "llama", "tokens": tokens, "scores": [-float(i) for i in range(len(tokens))]}
     found |= {f"{key}_token_id": number for key, number in ids.items()}
     model = random_model("llama", num_key_value_heads=2)
     write_gguf(path, model, metadata={f"tokenizer.ggml.{key}": value for key, value in found.items()})

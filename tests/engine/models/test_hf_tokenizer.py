@@ -29,7 +29,8 @@ ADDED = {"content": "</s>", "lstrip": False, "normalized": True, "rstrip": False
 
 def whole(directory: Path, post_processor: Any = None, **settings: Any) -> Path:
     """A tokenizer.json of byte-level tokens, of which two are special, and the other files of settings."""
-    backend = Backend(models.BPE({token: i for i, token in enumerate(TOKENS)}, [tuple(m.split(" ")) for m in MERGES]))
+    merges = [(left, right) for left, right in map(str.split, MERGES)]
+    backend = Backend(models.BPE({token: i for i, token in enumerate(TOKENS)}, merges))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     if post_processor is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -57,8 +58,9 @@ def test_an_unknown_name_lists_what_there_is() -> None:
 @pytest.mark.parametrize("kind", ["norm", "qk_norm", "positions"])
 def test_a_kind_of_part_that_is_not_known(kind: str) -> None:
     """It is named, with those that are."""
+    kinds: dict[str, Any] = {kind: "odd"}
     with pytest.raises(InputError, match=f"{kind}: 'odd' is not known; "):
-        Architecture("mine", **{kind: "odd"})
+        Architecture("mine", **kinds)
 
 
 @pytest.mark.parametrize("module", ["engine.models.config", "engine.models.known_models"])

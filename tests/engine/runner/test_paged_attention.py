@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +21,21 @@ from plain_model import plain_logits
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here"))]
 NUM_BLOCKS, NUM_HOST_BLOCKS, NUM_REQUESTS, LENGTH = 60, 20, 7, 70
-SIZES = {"vocab_size": 128, "num_layers": 3, "intermediate_size": 96, "max_positions": 128, "norm_eps": 1e-5}
-OPT = {"architecture": architecture.OPT, "activation": "relu", "attention_bias": True, "mlp_bias": True, "tied": True}
-LLAMA = {"architecture": architecture.LLAMA, "activation": "silu"}
+SIZES: dict[str, Any] = {
+    "vocab_size": 128,
+    "num_layers": 3,
+    "intermediate_size": 96,
+    "max_positions": 128,
+    "norm_eps": 1e-5,
+}
+OPT: dict[str, Any] = {
+    "architecture": architecture.OPT,
+    "activation": "relu",
+    "attention_bias": True,
+    "mlp_bias": True,
+    "tied": True,
+}
+LLAMA: dict[str, Any] = {"architecture": architecture.LLAMA, "activation": "silu"}
 MODELS = {
     "opt, ratio 1/2": ModelConfig(**SIZES, **OPT, hidden_size=48, num_heads=4, num_kv_heads=4, head_dim=12),
     "llama MHA, ratio 1/3": ModelConfig(**SIZES, **LLAMA, hidden_size=32, num_heads=4, num_kv_heads=4, head_dim=12),
@@ -62,9 +75,9 @@ class Feeder:
 
     def step(self) -> tuple[int, float]:
         """Runs one random batch; how many rows of logits it had, and their largest error over what is allowed."""
-        out = joined([found for text in self.texts if (found := self.swap_out(text))])
-        back = joined([found for text in self.texts if (found := self.swap_in(text))])
-        promotions = [found for text in self.texts if (found := self.promotion(text))]
+        out = joined([copies for text in self.texts if (copies := self.swap_out(text))])
+        back = joined([copies for text in self.texts if (copies := self.swap_in(text))])
+        promotions = [promoted for text in self.texts if (promoted := self.promotion(text))]
         entries = [found for i in self.rng.permutation(NUM_REQUESTS) if (found := self.entry(self.texts[i]))]
         if not entries:
             return 0, 0.0

@@ -81,7 +81,8 @@ def generated(peer: Any, prompt: list[int], count: int) -> list[int]:
         made = peer.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False, eos_token_id=None
         )
-    return made[0, len(prompt) :].tolist()
+    token_ids: list[int] = made[0, len(prompt) :].tolist()
+    return token_ids
 
 
 def too_close(peer: Any, prompt: list[int], tokens: list[int]) -> int:
@@ -105,8 +106,7 @@ def test_random_plans_give_the_tokens_of_transformers(
     rng = np.random.default_rng(seed)
     model, peer = pairs[name]
     num_blocks = data.draw(st.integers(7, 14), "num_blocks")
-    limits = {"max_tokens": 64, "max_seqs": 6}
-    engine = Engine(model, RandomPolicy(rng), num_blocks=num_blocks, num_host_blocks=10, **limits)
+    engine = Engine(model, RandomPolicy(rng), num_blocks=num_blocks, num_host_blocks=10, max_tokens=64, max_seqs=6)
     sizes = rng.integers(1, 50, 6).tolist()
     prompts = [rng.integers(0, SIZES["vocab_size"], size).tolist() for size in sizes]
     tokens, close = compare(engine, peer, prompts, rng.integers(1, 24, 6).tolist())

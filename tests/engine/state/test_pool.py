@@ -176,8 +176,8 @@ class Pool(RuleBasedStateMachine):
         assert [made.request.request_id for made in batch.conversions] == converted
         for made in batch.conversions:
             source, target = made.source_blocks, made.target_blocks
-            kept = min(len(source), len(target))
-            assert source[:kept].tolist() == target[:kept].tolist()
+            shared = min(len(source), len(target))
+            assert source[:shared].tolist() == target[:shared].tolist()
             assert len(source) == self.plain.blocks(made.num_cached, made.source)
             assert len(target) == self.plain.blocks(made.num_cached, made.target)
         over = self.table.add_tokens(applied.row[batch.samples], 1.0)
@@ -219,6 +219,11 @@ class Pool(RuleBasedStateMachine):
         assert self.pool.cache.offers_hidden or CacheForm.HIDDEN not in view.form
 
 
+def changed(plan: Plan, **fields: Any) -> Plan:
+    """The plan with other fields, of any type."""
+    return replace(plan, **fields)
+
+
 def breaks(plan: Plan, view: View) -> list[Plan]:
     """Plans, each with one thing wrong."""
     n, served = len(view.request_id), len(plan.request)
@@ -226,9 +231,10 @@ def breaks(plan: Plan, view: View) -> list[Plan]:
     waiting, running = np.flatnonzero(~view.running)[:1], np.flatnonzero(view.running)[:1]
     not_hidden = np.flatnonzero(view.form != CacheForm.HIDDEN)[:1]
     not_away, away = np.flatnonzero(view.num_swapped == 0)[:1], np.flatnonzero(view.num_swapped > 0)[:1]
-    broken = [replace(plan, **{name: np.append(getattr(plan, name), bad)}) for name in ROWS[1:] for bad in (n, -1)]
+    broken = [changed(plan, **{name: np.append(getattr(plan, name), bad)}) for name in ROWS[1:] for bad in (n, -1)]
     broken += [Plan(reject=row, preempt=row), replace(plan, preempt=np.zeros((1, 1), np.int64))]
-    broken += [Plan(request=bad, num_tokens=one, form=one) for bad in (row - 1, row + n, row.astype(np.int32))]
+    broken += [Plan(request=bad, num_tokens=one, form=one) for bad in (row - 1, row + n)]
+    broken += [changed(Plan(num_tokens=one, form=one), request=row.astype(np.int32))]
     broken += [Plan(request=row, num_tokens=count * one, form=one) for count in (0, -1, 10**6)]
     broken += [Plan(request=row, num_tokens=one, form=form * one) for form in (-1, 0, 3)]
     broken += [Plan(preempt=bad) for bad in [np.setdiff1d(waiting, away)] if len(bad)]
@@ -247,7 +253,10 @@ def breaks(plan: Plan, view: View) -> list[Plan]:
     if served:
         broken += [replace(plan, reject=plan.request[:1]), replace(plan, num_tokens=plan.num_tokens.astype(float))]
         broken += [replace(plan, form=plan.form[1:]), replace(plan, num_tokens=np.append(plan.num_tokens, 1))]
-        broken.append(Plan(*(np.append(given, given[:1]) for given in (plan.request, plan.num_tokens, plan.form))))
+        request, num_tokens, form = (
+            np.append(given, given[:1]) for given in (plan.request, plan.num_tokens, plan.form)
+        )
+        broken.append(Plan(request, num_tokens, form))
     return broken
 
 
@@ -278,7 +287,8 @@ def four(
 def entries(*rows: tuple[int, int, int], **before: list[int]) -> Plan:
     """A plan of (row, tokens, form), and what is before."""
     request, num_tokens, form = np.array(rows, np.int64).reshape(-1, 3).T.copy()
-    return Plan(request, num_tokens, form, **{name: np.array(given, np.int64) for name, given in before.items()})
+    rows_before = {name: np.array(given, np.int64) for name, given in before.items()}
+    return changed(Plan(request, num_tokens, form), **rows_before)
 
 
 def test_a_promotion_needs_the_difference_alone() -> None:
@@ -380,7 +390,7 @@ def test_blocks_swapped_out_are_there_for_the_entries_of_the_same_plan() -> None
         (entries((1, 1, 1), reject=[1]), "reject: request 101 is served in the same plan; others are accepted"),
         (entries((1, 31, 1), (2, 33, 1)), "num_tokens: 64 in all is not accepted; up to 60 an iteration are"),
         (entries((1, 1, 1), (2, 1, 1), (3, 1, 1)), "request: 3 entries are not accepted; up to 2 an iteration are"),
-        (replace(entries((1, 1, 1)), form=[1]), "form: list is not accepted; an int64 array with one axis is"),
+        (changed(entries((1, 1, 1)), form=[1]), "form: list is not accepted; an int64 array with one axis is"),
         (None, "plan: NoneType is not accepted; a Plan is"),
     ],
 )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aptsched.scheduling.record import SLO
+from aptsched.support import files
 from aptsched.support.errors import InputError
-from aptsched.workload import readers
 from engine.study.arrival_source import LENGTHS_ALONE, ArrivalSource, traces
 from engine.study.replay import Replay
 from engine.study.simulated_replays import simulated_replays
@@ -39,7 +43,7 @@ def timed(folder: Path, num_rows: int, more: str = "") -> str:
     return str(path)
 
 
-def replays(trace: str, *rates_per_s: float, duration_s: float | None = None, **options: int) -> list[Replay]:
+def replays(trace: str, *rates_per_s: float, duration_s: float | None = None, **options: Any) -> list[Replay]:
     return simulated_replays(ArrivalSource(trace, **options), rates_per_s, SLO(), duration_s)
 
 
@@ -102,9 +106,14 @@ def test_a_file_is_read_once(
     """However many requests it takes, and at every rate."""
     path = tmp_path / "trace.csv"
     path.write_text(content)
-    num_read = []
-    original = readers.files.reading
-    monkeypatch.setattr(readers.files, "reading", lambda name: num_read.append(name) or original(name))
+    num_read: list[str] = []
+    original = files.reading
+
+    def counted(path: str | os.PathLike[str]) -> AbstractContextManager[io.BufferedReader[Any]]:
+        num_read.append(str(path))
+        return original(path)
+
+    monkeypatch.setattr(files, "reading", counted)
     replays(str(path), 100.0, 200.0, duration_s=duration_s)
     assert num_read == [str(path)]
 
@@ -144,9 +153,9 @@ def test_each_rate_that_ends_early_is_in_the_one_notice(folder: Path) -> None:
 )
 @pytest.mark.parametrize("is_file", [True, False])
 def test_more_requests_than_can_be_held_are_refused(
-    folder: Path, is_file: bool, rates: list[float], duration_s: float | None, options: dict[str, int], message: str
+    folder: Path, is_file: bool, rates: list[float], duration_s: float | None, options: dict[str, Any], message: str
 ) -> None:
     """Before they are made."""
-    given = {"trace": lengths_of(folder, 3)} if is_file else {"workload": "sharegpt"}
+    given: dict[str, Any] = {"trace": lengths_of(folder, 3)} if is_file else {"workload": "sharegpt"}
     with pytest.raises(InputError, match=message):
         simulated_replays(ArrivalSource(**given, **options), rates, SLO(), duration_s)

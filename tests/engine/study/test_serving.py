@@ -53,6 +53,20 @@ def requests(**options: int) -> Replay:
     return replay(TRACE, SLO(0.5, 0.1), 100.0, seed=3, vocab_size=VOCABULARY, **options)
 
 
+def served(policies: list[NamedPolicy]) -> list[ServedRun]:
+    """Of each policy on the same requests; none has failed."""
+    runs = list(serve_all(policies, [requests()], server()))
+    whole = [run for run in runs if isinstance(run, ServedRun)]
+    assert len(whole) == len(runs)
+    return whole
+
+
+def prompts(replay: Replay) -> list[list[int]]:
+    """Token ids of each request's prompt."""
+    ids = [request.prompt_token_ids for request in replay.requests()]
+    return [of_request.tolist() for of_request in ids if of_request is not None]
+
+
 class Failing:
     """First come, first served, up to a decision in which something else happens."""
 
@@ -77,7 +91,7 @@ def failing(what: Plan | BaseException) -> NamedPolicy:
 
 def test_every_policy_serves_the_same_requests() -> None:
     """Number, arrival, prompt and output of each, whatever order they end in."""
-    runs = list(serve_all(POLICIES, [requests()], server()))
+    runs = served(POLICIES)
     assert [run.policy for run in runs] == ["fcfs", "aptserve"] and all(run.complete for run in runs)
     first, second = (
         [(r.request_id, r.arrived_at_s, r.num_prompt_tokens, len(r.token_at_s)) for r in run.records] for run in runs
@@ -88,8 +102,8 @@ def test_every_policy_serves_the_same_requests() -> None:
 
 def test_prompts_depend_on_seed_and_number_alone() -> None:
     """Twice the same, other ones for another seed, and the same where others are clipped."""
-    one, again = ([r.prompt_token_ids.tolist() for r in requests().requests()] for _ in range(2))
-    other = [r.prompt_token_ids.tolist() for r in dataclasses.replace(requests(), seed=4).requests()]
+    one, again = (prompts(requests()) for _ in range(2))
+    other = prompts(dataclasses.replace(requests(), seed=4))
     assert one == again != other
     assert [max(prompt) < VOCABULARY for prompt in one] == [True] * 30
 
@@ -190,7 +204,7 @@ def test_an_illegal_plan_is_one_message_and_leaves_no_file(tmp_path: Path) -> No
 def test_ctrl_c_ends_the_study_with_what_is_done() -> None:
     """The run that it ends has a record for every request; no run follows."""
     policies = [POLICIES[0], failing(KeyboardInterrupt()), POLICIES[1]]
-    runs = list(serve_all(policies, [requests()], server()))
+    runs = served(policies)
     assert [(run.policy, run.complete) for run in runs] == [("fcfs", True), ("failing", False)]
     outcomes = {record.outcome for record in runs[1].records}
     assert len(runs[1].records) == 30 and Outcome.UNFINISHED in outcomes
@@ -214,7 +228,7 @@ def test_what_is_counted_after_ctrl_c_is_what_had_ended() -> None:
 
 def test_a_prompt_that_never_fits_is_rejected_and_the_others_go_on() -> None:
     """With the numbers."""
-    trace = dataclasses.replace(TRACE, prompt_tokens=[2000, *TRACE.prompt_tokens[1:]])
+    trace = dataclasses.replace(TRACE, prompt_tokens=np.array([2000, *TRACE.prompt_tokens[1:]]))
     run = serve(POLICIES[1], replay(trace, SLO(), 1.0, vocab_size=VOCABULARY), server())
     assert run.records[0].outcome is Outcome.REJECTED and "2000" in run.records[0].reason
     assert {record.outcome for record in run.records[1:]} == {Outcome.FINISHED}

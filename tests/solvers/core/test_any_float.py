@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,8 @@ def test_exact_where_a_large_value_hides_the_others() -> None:
 def test_powers_of_two_change_nothing(exponent: int) -> None:
     """The same instance in units of any size has the same answer, as long as its values are core."""
     values = np.array([[9.0, 8.0], [7.0, 5.0], [6.0, 3.0], [4.0, 3.0]])
-    weights, limits = [[6, 3], [5, 3], [4, 2], [4, 2]], {"num_tokens": [5, 6, 7, 8], "max_tokens": 19, "max_seqs": 3}
+    weights: Any = [[6, 3], [5, 3], [4, 2], [4, 2]]
+    limits: dict[str, Any] = {"num_tokens": [5, 6, 7, 8], "max_tokens": 19, "max_seqs": 3}
     expected = core.solve(BatchProblem(values, weights, 9, **limits)).objective_s
     problem = BatchProblem(np.ldexp(values, exponent), weights, 9, **limits)
     solution = core.solve(problem)

@@ -86,7 +86,8 @@ def test_an_infeasible_answer_has_its_overload_and_nothing_else() -> None:
     """No number stands where there is no selection."""
     (record,) = only([method("none", None)])
     assert (record.status, record.overload) == ("infeasible", (3, 0, 1))
-    assert record.objective_s is record.bound_s is record.certified_gap is record.form is record.multipliers is None
+    assert record.objective_s is None and record.bound_s is None and record.certified_gap is None
+    assert record.form is None and record.multipliers is None
 
 
 def test_an_answer_that_breaks_a_limit_counts_for_nothing() -> None:
