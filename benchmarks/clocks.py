@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aptsched.cli.policies import named_policies
+from aptsched.cli.policies import answers
 from aptsched.metrics.service import summarise
 from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
@@ -39,6 +39,7 @@ from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import by_profile
 from engine.study import real_model
 from engine.study.arrival_source import ArrivalSource
+from engine.study.named_policies import named_policies
 from engine.study.replay import Replay
 from engine.study.serving import NamedPolicy, ServedRun, Server, serve
 from engine.study.simulated_replays import simulated_replays
@@ -147,7 +148,7 @@ def main() -> None:
     measured = [measure.load(options.calibration) if options.calibration else real_model.calibrated(model)]
     blocks = cache_memory.num_blocks(model, options.cache_mem)
     server = real_model.live_server(model, blocks, Limits(), measured[0].times)
-    policies = named_policies(options.policies)
+    policies = named_policies(options.policies, answers())
     rates = options.rates or [
         share * knee(options, policies[0], computed_server(server, measured[0])) for share in SHARES
     ]

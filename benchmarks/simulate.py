@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aptsched.cli.policies import named_policies
+from aptsched.cli.policies import answers
 from aptsched.metrics.service import summarise
 from aptsched.policies.oracle import TrueLengths
 from aptsched.scheduling.record import SLO
@@ -32,6 +32,7 @@ from engine.loop.limits import Limits
 from engine.models.known_models import find_model
 from engine.simulator.gpus import find_gpu
 from engine.study.arrival_source import ArrivalSource
+from engine.study.named_policies import named_policies
 from engine.study.replay import Replay
 from engine.study.serving import Server, serve
 from engine.study.simulated_replays import simulated_replays
@@ -44,7 +45,7 @@ RATE_PER_S = 3.0
 def measured(name: str, replay: Replay, server: Server) -> Row:
     """One run: its size, and what it takes."""
     oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
-    (policy,) = named_policies([name], oracle)
+    (policy,) = named_policies(name, answers(), oracle)
     wall, cpu = time.perf_counter(), time.process_time()
     run = serve(policy, replay, server)
     cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall

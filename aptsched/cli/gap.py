@@ -19,9 +19,7 @@ from aptsched.cli.instance_options import (
     Seed,
     TraceFile,
     Workload,
-    numbers,
     seconds,
-    several,
     source,
 )
 from aptsched.cli.unwritten import postponed, raise_first
@@ -89,6 +87,7 @@ def gap(
     """  # noqa: D301  # typer keeps the line breaks of a paragraph that begins with a backspace
     options = dict(locals())
     with interrupts.deferred(NOTICE) as interrupted:
+        from aptsched.support.several import numbers, several
         from solvers.methods import find_method
         from solvers.study import backlog
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import typer
 from aptsched.support.errors import InputError
@@ -12,8 +11,6 @@ from aptsched.support.shown import shown
 
 if TYPE_CHECKING:
     from solvers.study.backlog import SnapshotSource
-
-Number = TypeVar("Number", int, float)
 
 TraceFile = Annotated[
     str | None,
@@ -88,29 +85,6 @@ def check_foreign(foreign: bool, file: str | None) -> None:
     """`--foreign-calibration` is about a calibration."""
     if foreign and file in (None, "fits", "roofline"):
         raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
-
-
-def several(field: str, given: Sequence[str]) -> list[str]:
-    """Several values, also with commas between them; text that files of results can hold."""
-    for text in given:
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InputError(f"{field}: {shown(text)} is not accepted; UTF-8 text is")
-    parts = [part.strip() for text in given for part in text.split(",") if part.strip()]
-    if not parts:
-        raise InputError(f"{field}: nothing is given; at least one is needed")
-    return parts
-
-
-def numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Number]:
-    """Several numbers, each once."""
-    numbers = []
-    for text in several(field, given):
-        try:
-            numbers.append(kind(text))
-        except ValueError as error:
-            accepted = "whole numbers are" if kind is int else "numbers are"
-            raise InputError(f"{field}: {shown(text)} is not accepted; {accepted}") from error
-    return list(dict.fromkeys(numbers))
 
 
 def certificates(kind: str | None, out: str | None) -> str:

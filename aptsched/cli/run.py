@@ -17,7 +17,6 @@ from aptsched.cli.instance_options import (
     TraceFile,
     Workload,
     check_foreign,
-    numbers,
 )
 from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import (
@@ -38,7 +37,7 @@ from aptsched.cli.model_options import (
     measure,
     require_torch,
 )
-from aptsched.cli.policies import PolicyCommand, named_policies
+from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.run_progress import RunProgress
 from aptsched.cli.study import Study
 from aptsched.cli.unwritten import postponed
@@ -131,10 +130,11 @@ def _run(options: dict[str, Any]) -> int:
     from aptsched.report.document import prepare
     from engine.loop.limits import Limits
     from engine.study import run_files
+    from engine.study.named_policies import named_policies
     from engine.study.replay import context_notices
     from engine.study.serving import unused_forms
 
-    policies = named_policies(options["policy"])
+    policies = named_policies(options["policy"], answers())
     replays = _replays(options)
     limits = Limits(options["max_tokens"], options["max_seqs"])
     check_memory(options["cache_mem"], options["num_blocks"], options["swap_space"])
@@ -163,6 +163,7 @@ def _run(options: dict[str, Any]) -> int:
 def _replays(options: dict[str, Any]) -> list[Replay]:
     """The requests at each rate, still without tokens, which are the model's."""
     from aptsched.scheduling.record import SLO
+    from aptsched.support.several import numbers
     from engine.study.arrival_source import ArrivalSource, traces
     from engine.study.replay import replay
 

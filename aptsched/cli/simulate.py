@@ -17,11 +17,10 @@ from aptsched.cli.instance_options import (
     TraceFile,
     Workload,
     check_foreign,
-    numbers,
 )
 from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import MaxSeqs, MaxTokens
-from aptsched.cli.policies import PolicyCommand, named_policies
+from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.study import Study
 from aptsched.cli.unwritten import postponed
 from aptsched.support.errors import InputError
@@ -158,6 +157,7 @@ def _simulate(options: dict[str, Any]) -> int:
 def _replays(options: dict[str, Any]) -> list[Replay]:
     """The requests at each rate."""
     from aptsched.scheduling.record import SLO
+    from aptsched.support.several import numbers
     from engine.study.arrival_source import ArrivalSource
     from engine.study.simulated_replays import simulated_replays
 
@@ -177,12 +177,13 @@ def _tasks(options: dict[str, Any], replays: list[Replay], server: Server, direc
 
     from aptsched.policies.oracle import TrueLengths
     from engine.study import run_files
+    from engine.study.named_policies import named_policies
     from engine.study.parallel import Task
 
     tasks = []
     for replay in replays:
         oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
-        for policy in named_policies(options["policy"], oracle):
+        for policy in named_policies(options["policy"], answers(), oracle):
             kind = options["certificates"]
             path = directory and run_files.certificates_path(directory, policy.name, replay, replays, kind)
             tasks.append(Task(policy, replay, server, path))

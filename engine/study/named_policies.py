@@ -1,0 +1,91 @@
+"""The policies of a study: by name, from a file, or classes and objects of one's own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from aptsched.policies.composition import Select
+from aptsched.policies.named import load_policy
+from aptsched.policies.oracle import TrueLengths
+from aptsched.scheduling.plan import Policy
+from aptsched.support.errors import InputError
+from aptsched.support.own_code import OWN, blamed
+from aptsched.support.several import parts
+from aptsched.support.shown import shown
+from engine.study.own_policy import OwnPolicy
+from engine.study.serving import NamedPolicy
+
+OnePolicy = str | Policy | type[Policy]
+Policies = OnePolicy | Iterable[OnePolicy] | Mapping[str, OnePolicy]
+
+
+def by_name(given: Policies) -> dict[str, OnePolicy]:
+    """The policies that are given, each by its name.
+
+    Parameters
+    ----------
+    given : text, class or object, several of them, or a mapping to them from names
+        Text is as `load_policy` accepts it, several with commas between them. A class is made without arguments for
+        each run, of an object each run gets a copy; without a mapping both are named after the class.
+
+    Raises
+    ------
+    InputError
+        There is none, a name is not accepted, two have the same one, or something does not decide.
+    """
+    named: dict[str, OnePolicy] = {}
+    for name, policy in given.items() if isinstance(given, Mapping) else _pairs(given):
+        if not isinstance(policy, str):
+            _check(name, policy, taken=name in named)
+        named[name] = policy
+    if not named:
+        raise InputError("policy: nothing is given; at least one is needed")
+    return named
+
+
+def _pairs(given: OnePolicy | Iterable[OnePolicy]) -> Iterable[tuple[str, OnePolicy]]:
+    several = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    for policy in several:
+        if isinstance(policy, str):
+            yield from ((part, part) for part in parts("policy", policy))
+        else:
+            yield (policy if isinstance(policy, type) else type(policy)).__name__, policy
+
+
+def _check(name: str, policy: object, taken: bool) -> None:
+    """Raises InputError unless a class or an object can go by that name."""
+    if parts("policy", name) != [name]:
+        raise InputError(f"policy: the name {shown(name)} is not accepted; text without commas is")
+    if taken:
+        raise InputError(f"policy: two are named {shown(name)}; a mapping to them from names that differ is accepted")
+    if not callable(getattr(policy, "decide", None)):
+        raise InputError(f"policy: {shown(name)} does not decide; what has `decide(view) -> Plan` is accepted")
+
+
+def named_policies(
+    given: Policies, select: Mapping[str, Select] | None = None, oracle: TrueLengths | None = None
+) -> list[NamedPolicy]:
+    """The policies of a study; each is made once here, to see whether it can be.
+
+    Parameters
+    ----------
+    given : as in `by_name`
+    select, oracle : optional
+        As in `load_policy`: only with an oracle there are policies that need one.
+    """
+    policies = [
+        NamedPolicy(name, partial(_make, name, policy, select, oracle)) for name, policy in by_name(given).items()
+    ]
+    for policy in policies:
+        policy.make()
+    return policies
+
+
+def _make(name: str, given: OnePolicy, select: Mapping[str, Select] | None, oracle: TrueLengths | None) -> Policy:
+    if isinstance(given, str):
+        policy = load_policy(given, select, oracle)
+        return OwnPolicy(name, policy) if OWN.fullmatch(given) else policy
+    with blamed("policy", name):
+        return OwnPolicy(name, given() if isinstance(given, type) else copy.deepcopy(given))
