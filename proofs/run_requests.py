@@ -10,7 +10,8 @@ import numpy as np
 from aptsched.metrics.latencies import Latencies, Measured, held_against
 from aptsched.metrics.percentile import rank
 from aptsched.metrics.request_rows import FLAGS
-from aptsched.metrics.service import COUNTS, Metrics, of_latencies
+from aptsched.metrics.service import Metrics, of_latencies
+from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import SLO, Outcome
 from aptsched.support.checks import Floats
 from aptsched.support.shown import shown

@@ -11,17 +11,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from aptsched.metrics.latencies import latencies
-from aptsched.metrics.service import COUNTS
+from aptsched.scheduling.columns import COUNTS, IdentityColumns, dtypes
 from aptsched.scheduling.record import RequestRecord
 from aptsched.support.errors import InputError
 
 RUN = ("policy", "rate_per_s")
-RECORD = ("request_id", "arrived_at_s", "num_prompt_tokens")
+IDENTITY = dtypes(IdentityColumns)
+PLAIN: dict[type[np.generic], Callable[[Any], Any]] = {np.int64: int, np.float64: float}
 MEASURED = ("ttft_s", "p99_tbt_s", "max_tbt_s", "last_token_at_s", "latency_s", "num_tokens")
 FLAGS = ("attained_ttft", "attained_tbt", "attained_max_tbt", "starved")
-COLUMNS = (*RUN, *RECORD, "outcome", *MEASURED, *FLAGS, *COUNTS, "reason")
+COLUMNS = (*RUN, *IDENTITY, "outcome", *MEASURED, *FLAGS, *COUNTS, "reason")
 HEADER = ",".join(COLUMNS) + "\n"
+WHOLE = tuple(name for name, dtype in IDENTITY.items() if dtype is np.int64)
 QUOTE = '"'
 DIGITS = 15  # of a whole number, at most
 
@@ -33,9 +37,9 @@ def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord]]]) -> str:
         each = latencies(records)
         columns = [getattr(each, name).tolist() for name in (*MEASURED, *FLAGS)]
         for record, *values in zip(records, *columns, strict=True):
-            given = (policy, float(rate_per_s), record.request_id, float(record.arrived_at_s), record.num_prompt_tokens)
+            identity = (PLAIN[dtype](getattr(record, name)) for name, dtype in IDENTITY.items())
             counts = (getattr(record, name) for name in COUNTS)
-            cells = (*given, record.outcome.value, *values, *counts, record.reason)
+            cells = (policy, float(rate_per_s), *identity, record.outcome.value, *values, *counts, record.reason)
             lines.append(",".join(_quoted(_cell(cell)) for cell in cells) + "\n")
     return "".join(lines)
 
@@ -115,6 +119,6 @@ def _quoted(cell: str) -> str:
 Kind = tuple[Callable[[str], Any], str]
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("policy", "outcome", "reason"), (str, "text")),
-    **dict.fromkeys(("request_id", "num_prompt_tokens", "num_tokens", *COUNTS), (_whole, "a whole number")),
+    **dict.fromkeys((*WHOLE, "num_tokens", *COUNTS), (_whole, "a whole number")),
     **dict.fromkeys(FLAGS, (_flag, "0 or 1")),
 }

@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from aptsched.metrics.latencies import Latencies, latencies
 from aptsched.metrics.percentile import percentile
+from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support import checks
 from aptsched.support.checks import Bools, Floats
 from aptsched.support.errors import InputError
 
 LEVELS = (0.6, 0.9)  # shares of requests within both objectives for which the highest rate is sought
-COUNTS = ("num_preemptions", "num_promotions", "num_swap_outs", "num_recomputed_tokens")
 
 
 @dataclass(frozen=True)

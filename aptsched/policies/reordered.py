@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import replace
 
 from aptsched.scheduling.plan import ROWS, Plan, Policy
-from aptsched.scheduling.view import View
+from aptsched.scheduling.view import VIEW_COLUMNS, View
 from aptsched.support.checks import Ints
 
 
 def decide_in_order(policy: Policy, view: View, order: Ints) -> Plan:
     """The policy's plan, with its rows those of the view, when it sees the rows in this order, [n]."""
-    columns: dict[str, Any] = {field.name: getattr(view, field.name) for field in fields(view)}
-    moved: dict[str, Any] = {name: column[order] for name, column in columns.items() if isinstance(column, np.ndarray)}
-    plan = policy.decide(replace(view, **moved))
-    rows: dict[str, Any] = {name: order[getattr(plan, name)] for name in ROWS}
-    return replace(plan, **rows)
+    plan = policy.decide(replace(view, **{name: getattr(view, name)[order] for name in VIEW_COLUMNS}))
+    return replace(plan, **{name: order[getattr(plan, name)] for name in ROWS})

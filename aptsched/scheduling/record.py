@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from aptsched.scheduling.columns import CountColumns, IdentityColumns
 from aptsched.support import checks
 
 
@@ -30,33 +31,20 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class RequestRecord:
-    """What became of a request: all that the metrics need.
+class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
+    """What became of a request: all that the metrics need, which request it is and its counts among it.
 
     Attributes
     ----------
-    request_id : int
-    arrived_at_s : float
-    num_prompt_tokens : int
     slo : SLO
     token_at_s : tuple of float
         When each output token came, in seconds on the same clock as the arrival.
     outcome : Outcome
     reason : str
         Why it was rejected or is unfinished; empty otherwise.
-    num_preemptions, num_promotions, num_swap_outs, num_recomputed_tokens : int
-        A promotion is any conversion of the cache in place. A swap-out copies it to the host. Recomputed is what was
-        cached, thrown away by a preemption, and fed again.
     """
 
-    request_id: int
-    arrived_at_s: float
-    num_prompt_tokens: int
     slo: SLO
     token_at_s: tuple[float, ...]
     outcome: Outcome
     reason: str = ""
-    num_preemptions: int = 0
-    num_promotions: int = 0
-    num_swap_outs: int = 0
-    num_recomputed_tokens: int = 0

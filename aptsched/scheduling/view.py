@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from aptsched.scheduling.columns import ObservedColumns, PoolColumns, dtypes, meanings
 from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.lazy import lazy
+from aptsched.support.quick_init import quick_init
 
 Array = TypeVar("Array", Ints, Floats, Bools)
 
+VIEW_COLUMNS = tuple(dtypes(ObservedColumns, PoolColumns))
 
-@dataclass(eq=False)
-class View:
-    """The unfinished requests, in order of arrival, and what is free; arrays are read-only.
+
+@quick_init
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View(ObservedColumns, PoolColumns):
+    """The unfinished requests, and what is free for them.
+
+    What is known of the requests are columns, read by name: `view.num_tokens` is an array of n numbers, one for each
+    unfinished request in order of arrival, and position i is the same request in all of them. Their type is int64,
+    float64 or bool. They are copies and read-only. `help(View)` lists them; a new one is a line in
+    `aptsched/scheduling/columns.py`.
 
     Attributes
     ----------
     now_s : float
-    request_id : int array, [n]
-    arrived_at_s : float array, [n]
-    pending_since_s : float array, [n]
-        When the newest token came, or before the first one the request: since then it waits for its next token
-        (Apt-Serve, section 4.2).
-    slo_ttft_s, slo_tbt_s : float array, [n]
-    objective_s : float array, [n]
-        Of the next token, in seconds: for the first one TTFT, later TBT.
-    missed_slo : bool array, [n]
-        Whether a token so far came later than its objective.
-    num_prompt_tokens : int array, [n]
-    num_tokens : int array, [n]
-        Prompt and output so far: all of them are in the cache after the iteration that yields the next token.
-    num_cached : int array, [n]
-        Tokens in the cache, or in its copy on the host; below num_tokens.
-    form : int array, [n]
-        `CacheForm` of the tokens cached: 0 where none are.
-    num_held : int array, [n]
-        Blocks held in the pool.
-    num_swapped : int array, [n]
-        Blocks held on the host, by requests that are swapped out; these hold none in the pool.
+        In seconds on the clock of the loop.
     free_blocks, num_blocks : int
         Of the pool.
     free_host_blocks, num_host_blocks : int
@@ -53,19 +43,6 @@ class View:
     """
 
     now_s: float
-    request_id: Ints
-    arrived_at_s: Floats
-    pending_since_s: Floats
-    slo_ttft_s: Floats
-    slo_tbt_s: Floats
-    objective_s: Floats
-    missed_slo: Bools
-    num_prompt_tokens: Ints
-    num_tokens: Ints
-    num_cached: Ints
-    form: Ints
-    num_held: Ints
-    num_swapped: Ints
     free_blocks: int
     num_blocks: int
     free_host_blocks: int
@@ -84,6 +61,28 @@ class View:
     def num_remaining(self) -> Ints:
         """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
         return _read_only(self.num_tokens - self.num_cached)
+
+    if not TYPE_CHECKING:  # mypy knows the columns, and would take any name for one
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Called for names that are not there.
+
+            Raises
+            ------
+            AttributeError
+                Lists the columns that there are.
+            """
+            raise AttributeError(f"a view has no {name!r}; its columns are {', '.join(VIEW_COLUMNS)}")
+
+
+View.__doc__ = "\n".join(
+    [
+        f"{View.__doc__}",
+        "    Columns",
+        "    -------",
+        *(f"    {name}\n        {meaning}" for name, meaning in meanings(ObservedColumns, PoolColumns).items()),
+    ]
+)
 
 
 def _read_only(array: Array) -> Array:

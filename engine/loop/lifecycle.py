@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
@@ -16,6 +17,7 @@ from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.request_table import RequestTable
 
+NONE_YET = dict.fromkeys(COUNTS, 0)
 End = tuple[Outcome, str]  # and the reason
 
 
@@ -96,6 +98,7 @@ class RequestBook:
     def end(self, rows: Ints, ends: Iterable[End]) -> None:
         """Makes the records of requests that end, and takes their blocks back; they keep their rows for now."""
         if len(rows):
+            self.table.count_recomputed(rows, self.pool.num_cached[self.table.slot[rows]])
             self._ended += [self._record_of_row(row, *end) for row, end in zip(rows.tolist(), ends, strict=True)]
             self._leaving.append(rows)
             self.pool.release(rows, self.table)
@@ -138,21 +141,12 @@ class RequestBook:
             self._handing_over = False
 
     def _record_of_row(self, row: int, outcome: Outcome, reason: str) -> RequestRecord:
-        table = self.table
-        missing = table.most_lost_tokens[row] - self.pool.num_cached[table.slot[row]]  # lost, and not fed again yet
-        return record_of(
-            table.request[row],
-            outcome,
-            reason,
-            num_preemptions=int(table.num_preemptions[row]),
-            num_promotions=int(table.num_promotions[row]),
-            num_swap_outs=int(table.num_swap_outs[row]),
-            num_recomputed_tokens=int(table.num_lost_tokens[row] - max(missing, 0)),
-        )
+        counts = {name: int(getattr(self.table, name)[row]) for name in COUNTS}
+        return record_of(self.table.request[row], outcome, reason, counts)
 
 
-def record_of(request: Request, outcome: Outcome, reason: str, **counts: int) -> RequestRecord:
-    """The record of a request that ends; counts other than 0 are named as in `RequestRecord`."""
+def record_of(request: Request, outcome: Outcome, reason: str, counts: Mapping[str, int] = NONE_YET) -> RequestRecord:
+    """The record of a request that ends, with its `COUNTS`."""
     return RequestRecord(
         request_id=request.request_id,
         arrived_at_s=request.arrived_at_s,

@@ -8,91 +8,44 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aptsched.support.checks import Bools, Floats, Ints
+from aptsched.scheduling.columns import InternalColumns, ObservedColumns, dtypes
+from aptsched.support.checks import Bools, Ints
 from aptsched.support.flags import any_of
 from engine.state.request import Request
 
-Objects = npt.NDArray[np.object_]
-
 FIRST_ROWS = 64  # doubled whenever they run out
-FLOATS = ("arrived_at_s", "pending_since_s", "slo_ttft_s", "slo_tbt_s", "objective_s")
-INTS = (
-    "request_id",
-    "num_prompt_tokens",
-    "num_tokens",
-    "end_tokens",
-    "slot",
-    "num_preemptions",
-    "num_promotions",
-    "num_swap_outs",
-    "num_lost_tokens",
-    "most_lost_tokens",
-)
-GROUPS: tuple[tuple[type[np.generic], tuple[str, ...]], ...] = (
-    (np.object_, ("request", "stop_token_ids")),
-    (np.bool_, ("missed_slo",)),
-    (np.float64, FLOATS),
-    (np.int64, INTS),
-)
+SEEN = dtypes(ObservedColumns)
+COLUMNS = SEEN | dtypes(InternalColumns)  # by name; those that policies see come first
+TYPES = {dtype: [name for name, its in COLUMNS.items() if its is dtype] for dtype in COLUMNS.values()}
 
 
-class RequestTable:
+class RequestTable(ObservedColumns, InternalColumns):
     """One row for each unfinished request, in order of arrival; those that end are removed, and later ones move up.
+
+    Its columns are those of `aptsched/scheduling/columns.py`. They are written into, and longer than there are rows.
 
     Attributes
     ----------
     num_rows : int
-        n; the columns are longer.
-    request : array of Request
-    stop_token_ids : array of frozenset
-    request_id, num_prompt_tokens, num_tokens, missed_slo
-        As in `View`, like those of `FLOATS`.
-    end_tokens : int array
-        Prompt and output at which the request is over.
-    slot : int array
-        In the block pool; 0 where nothing is cached.
-    num_preemptions, num_promotions, num_swap_outs : int array
-    num_lost_tokens, most_lost_tokens : int array
-        Tokens cached when preempted: of all times, and of the time with most.
     """
-
-    request: Objects
-    stop_token_ids: Objects
-    request_id: Ints
-    arrived_at_s: Floats
-    pending_since_s: Floats
-    slo_ttft_s: Floats
-    slo_tbt_s: Floats
-    objective_s: Floats
-    missed_slo: Bools
-    num_prompt_tokens: Ints
-    num_tokens: Ints
-    end_tokens: Ints
-    slot: Ints
-    num_preemptions: Ints
-    num_promotions: Ints
-    num_swap_outs: Ints
-    num_lost_tokens: Ints
-    most_lost_tokens: Ints
 
     def __init__(self) -> None:
         self.num_rows = 0
-        self._name([np.zeros((len(names), FIRST_ROWS), dtype) for dtype, names in GROUPS])
+        self._hold([np.zeros((len(names), FIRST_ROWS), dtype) for dtype, names in TYPES.items()])
 
-    def _name(self, groups: list[npt.NDArray[Any]]) -> None:
+    def _hold(self, groups: list[npt.NDArray[Any]]) -> None:
         """Columns of a type lie in one array, [columns, rows], and each is an attribute."""
-        self._groups = groups
-        for group, (_, names) in zip(groups, GROUPS, strict=True):
-            for name, column in zip(names, group, strict=True):
-                setattr(self, name, column)
+        self._groups, self._seen = groups, []
+        for group, names in zip(groups, TYPES.values(), strict=True):
+            self.__dict__.update(zip(names, group, strict=True))
+            if seen := [name for name in names if name in SEEN]:
+                self._seen.append((seen, group[: len(seen)]))
 
     def add(self, request: Request, end_tokens: int, stop_token_ids: frozenset[int]) -> None:
         """A new last row."""
         row = self.num_rows
         if row == len(self.request):
-            self._name([np.concatenate([group, np.zeros_like(group)], axis=1) for group in self._groups])
-        for group in self._groups:
-            group[:, row] = 0
+            self._hold([np.concatenate([group, np.zeros_like(group)], axis=1) for group in self._groups])
         self.request[row] = request
         self.stop_token_ids[row] = stop_token_ids
         self.request_id[row] = request.request_id
@@ -103,13 +56,15 @@ class RequestTable:
         self.end_tokens[row] = end_tokens
         self.num_rows += 1
 
-    def observed(self) -> tuple[Bools, Floats, Ints]:
-        """Read-only copies: `missed_slo`, [n]; `FLOATS`, [5, n]; `request_id`, prompt and all tokens, [3, n]."""
-        n = self.num_rows
-        copies = self.missed_slo[:n].copy(), self._groups[2][:, :n].copy(), self._groups[3][:3, :n].copy()
-        for copy in copies:
+    def observed(self) -> dict[str, npt.NDArray[Any]]:
+        """Read-only copies of the columns that policies see, [n] each, by name; a type is copied at once."""
+        columns: dict[str, npt.NDArray[Any]] = {}
+        for names, group in self._seen:
+            copy = group[:, : self.num_rows].copy()
             copy.setflags(write=False)
-        return copies
+            for row, name in enumerate(names):
+                columns[name] = copy[row]
+        return columns
 
     @property
     def num_waiting(self) -> int:
@@ -126,7 +81,8 @@ class RequestTable:
         for moved, (start, stop) in enumerate(pairwise([*starts, n])):
             for group in self._groups:
                 group[:, start - moved : stop - moved - 1] = group[:, start + 1 : stop]
-        self._groups[0][:, self.num_rows : n] = 0  # nothing keeps them alive
+        for group in self._groups:
+            group[:, self.num_rows : n] = 0  # as new rows are to be; and nothing keeps a request alive
 
     def row_of(self, request_id: int) -> int | None:
         """The row of a request; None where it is not among the unfinished."""
@@ -147,7 +103,11 @@ class RequestTable:
         return over
 
     def count_preemptions(self, rows: Ints, num_cached: Ints) -> None:
-        """Counts one more preemption of each row, which loses so many tokens."""
+        """Counts one more preemption of each row, whose cache of so many tokens is about to be thrown away."""
         self.num_preemptions[rows] += 1
-        self.num_lost_tokens[rows] += num_cached
+        self.count_recomputed(rows, num_cached)
         self.most_lost_tokens[rows] = np.maximum(self.most_lost_tokens[rows], num_cached)
+
+    def count_recomputed(self, rows: Ints, num_cached: Ints) -> None:
+        """Counts those of the tokens cached that had been cached before a preemption; once, when the cache goes."""
+        self.num_recomputed_tokens[rows] += np.minimum(self.most_lost_tokens[rows], num_cached)

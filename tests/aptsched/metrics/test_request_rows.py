@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aptsched.metrics.latencies import latencies
 from aptsched.metrics.request_rows import COLUMNS, FLAGS, HEADER, MEASURED, as_csv, rows
-from aptsched.metrics.service import COUNTS
+from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from aptsched.support.errors import InputError
 
@@ -32,7 +32,7 @@ def records(draw: st.DrawFn) -> list[RequestRecord]:
             token_at_s=tuple(sorted(draw(st.lists(TIMES, max_size=4)))),
             outcome=draw(st.sampled_from(Outcome)),
             reason=draw(TEXTS),
-            num_preemptions=draw(st.integers(0, 9)),
+            **{name: draw(st.integers(0, 9)) for name in COUNTS},
         )
         for i in range(draw(st.integers(0, 5)))
     ]
@@ -56,7 +56,7 @@ def test_what_is_written_is_read_back(policy: str, rate_per_s: float, given: lis
             assert row[name] == known(getattr(each, name).tolist()[i])
 
 
-RECORD = RequestRecord(0, 1.5, 7, SLO(), (2.0, 2.25), Outcome.FINISHED)
+RECORD = RequestRecord(0, 1.5, 7, SLO(), (2.0, 2.25), Outcome.FINISHED, "", **dict.fromkeys(COUNTS, 3))
 LINE = as_csv([("fcfs", 2.0, [RECORD])]).splitlines()[1]
 
 

@@ -1,0 +1,31 @@
+"""Frozen dataclasses that are made as fast as others.
+
+`dataclass(frozen=True)` sets each field by a call of `object.__setattr__`, which makes an object of 22 fields in 2.2 us
+where 0.9 us do, and every iteration makes several.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+Frozen = TypeVar("Frozen")
+
+
+def quick_init(cls: type[Frozen]) -> type[Frozen]:
+    """Gives a frozen dataclass an `__init__` with the same arguments, which writes into the instance's `__dict__`.
+
+    A default factory is called once, here: what it makes is shared. There is no `__post_init__`.
+    """
+    scope: dict[str, Any] = {}
+    arguments: dict[bool, list[str]] = {False: ["self"], True: []}  # by whether they are given by name only
+    lines = ["    values = self.__dict__"]
+    for each in fields(cls):  # type: ignore[arg-type]
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        scope[f"default_{each.name}"] = default
+        arguments[bool(each.kw_only)].append(each.name if default is MISSING else f"{each.name}=default_{each.name}")
+        lines.append(f"    values[{each.name!r}] = {each.name}")
+    listed = ", ".join([*arguments[False], *(["*"] if arguments[True] else []), *arguments[True]])
+    exec("\n".join([f"def __init__({listed}):", *lines]), scope)
+    setattr(cls, "__init__", scope["__init__"])  # noqa: B010, as mypy refuses an assignment
+    return cls
