@@ -11,9 +11,10 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
+from aptsched.support.quick_init import quick_init
 
 _NOTHING = np.empty(0, np.int64)
-_ROWS = {"rows": True}  # metadata of the fields that hold rows of the view
+ViewRows = Ints  # positions of requests in the view; the fields of a plan that have this type are `ROWS`
 
 
 def nothing() -> Ints:
@@ -21,7 +22,8 @@ def nothing() -> Ints:
     return _NOTHING
 
 
-@dataclass(eq=False)
+@quick_init
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Entries of the iteration and what happens before it; positions are rows of the view.
 
@@ -62,21 +64,21 @@ class Plan:
         Row of each request of the problem, [n]: the selection serves candidates[i] in form selection.form[i].
     """
 
-    request: Ints = field(default_factory=nothing, metadata=_ROWS)
+    request: ViewRows = field(default_factory=nothing)
     num_tokens: Ints = field(default_factory=nothing)
     form: Ints = field(default_factory=nothing)
-    preempt: Ints = field(default_factory=nothing, metadata=_ROWS)
-    swap_out: Ints = field(default_factory=nothing, metadata=_ROWS)
-    swap_in: Ints = field(default_factory=nothing, metadata=_ROWS)
-    convert: Ints = field(default_factory=nothing, metadata=_ROWS)
+    preempt: ViewRows = field(default_factory=nothing)
+    swap_out: ViewRows = field(default_factory=nothing)
+    swap_in: ViewRows = field(default_factory=nothing)
+    convert: ViewRows = field(default_factory=nothing)
     convert_to: Ints = field(default_factory=nothing)
-    reject: Ints = field(default_factory=nothing, metadata=_ROWS)
+    reject: ViewRows = field(default_factory=nothing)
     problem: BatchProblem | None = None
     selection: Selection | None = None
-    candidates: Ints = field(default_factory=nothing, metadata=_ROWS)
+    candidates: ViewRows = field(default_factory=nothing)
 
 
-ROWS = tuple(column.name for column in fields(Plan) if "rows" in column.metadata)  # the fields that hold rows
+ROWS = tuple(each.name for each in fields(Plan) if each.type == "ViewRows")
 
 
 class Policy(Protocol):

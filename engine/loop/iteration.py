@@ -10,11 +10,13 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
 from aptsched.scheduling.plan import Plan
 from aptsched.support.flags import all_of, count_of
+from aptsched.support.quick_init import quick_init
 from engine.state.pool import Applied, BlockPool
 from engine.state.request_table import RequestTable
 
 
-@dataclass(eq=False)
+@quick_init
+@dataclass(frozen=True, eq=False)
 class Iteration:
     """An iteration, idle ones included.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from itertools import compress
 from time import perf_counter
@@ -178,14 +179,14 @@ class Worker:
         assert self._begun is not None, "an iteration is begun before it is finished"
         begun, self._begun = self._begun, None
         try:
-            self._give_tokens(*begun)
+            iteration = self._give_tokens(*begun)
         finally:
             self._settle()
             self.book.hand_over()
         self._num_iterations += 1
         if self.on_iteration is not None:
-            self.on_iteration(begun[0])
-        return begun[0]
+            self.on_iteration(iteration)
+        return iteration
 
     def _at_rest(self, change: Callable[[], None]) -> None:
         if self._busy:
@@ -252,8 +253,8 @@ class Worker:
             raise
         return step
 
-    def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> None:
-        """Adds the tokens to their requests, and ends those that are over."""
+    def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> Iteration:
+        """Adds the tokens to their requests, and ends those that are over. Returns what it was."""
         started = perf_counter()
         rows, requests, samples = applied.row, applied.batch.requests, applied.batch.samples
         token_ids = step.token_ids.tolist()
@@ -265,7 +266,9 @@ class Worker:
             self.book.end(over, map(self.book.end_of, over.tolist()))
         self.book.remove_ended()
         if self.scheduling is None:
-            iteration.scheduling_s += perf_counter() - started
+            scheduling_s = iteration.scheduling_s + perf_counter() - started
+            iteration = replace(iteration, scheduling_s=scheduling_s)
         if self.on_token is not None:
             for request, token_id in zip(requests, token_ids, strict=True):
                 self.on_token(request, token_id, iteration.end_s)
+        return iteration

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from aptsched.support.checks import Bools, Ints
+from aptsched.support.quick_init import quick_init
 from engine.state.request import Request
 
 
@@ -53,7 +54,8 @@ class Copies:
 NO_COPIES = Copies(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
-@dataclass(eq=False)
+@quick_init
+@dataclass(frozen=True, eq=False)
 class Batch:
     """One iteration, with all blocks allocated.
 
@@ -93,7 +95,7 @@ class Batch:
         return len(self.swap_out.source) + len(self.swap_in.source)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Step:
     """What an iteration gave.
 

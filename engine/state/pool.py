@@ -18,7 +18,7 @@ FIRST_SLOTS = 64  # doubled whenever they run out
 NO_SLOT = 0  # of a request that has no cache; its counts stay 0
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Applied:
     """What a plan came to.
 
