@@ -16,6 +16,7 @@ from engine.state.request import Request
 
 IDLE_S = 0.01  # until a policy under which nothing ran is asked again
 MAX_IDLE = 1000  # such decisions in a row, with nothing to arrive, before the rest is given up
+STUCK = f"nothing ran in {MAX_IDLE} decisions in a row"  # why requests are unfinished then
 
 
 class Loop:
@@ -116,7 +117,7 @@ class Loop:
             if self.worker.num_unfinished:
                 num_idle = num_idle + 1 if wait_until_s == np.inf else 0
                 if num_idle == MAX_IDLE:
-                    return f"nothing ran in {MAX_IDLE} decisions in a row"
+                    return STUCK
                 wait_until_s = min(wait_until_s, self.clock.now_s() + IDLE_S)
             if wait_until_s < np.inf:
                 with self.worker.hold:

@@ -105,6 +105,21 @@ class Worker:
         """Requests that wait or run."""
         return self.table.num_rows
 
+    @property
+    def num_unfinished_tokens(self) -> int:
+        """Tokens of the unfinished requests, prompt and output so far."""
+        return int(self.table.num_tokens[: self.num_unfinished].sum())
+
+    @property
+    def num_queued_tokens(self) -> int:
+        """Tokens to be fed until each unfinished request has its next one, those of an iteration under way not."""
+        return self.num_unfinished_tokens - int(self.pool.num_cached[self.table.slot[: self.num_unfinished]].sum())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an iteration is under way."""
+        return self._busy
+
     def add(self, request: Request) -> None:
         """A request that has arrived; what can never be served is rejected at once.
 

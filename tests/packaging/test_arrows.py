@@ -15,7 +15,7 @@ ROOT = Path(aptsched.__file__).parents[1]  # of the checkout, or where the wheel
 ROOMS = {
     "aptsched": ("support", "problem", "knapsack", "scheduling", "policies", "workload", "metrics", "report"),
     "solvers": ("core", "program", "study"),
-    "engine": ("state", "loop", "models", "runner", "session", "calibration", "simulator", "study"),
+    "engine": ("state", "loop", "cluster", "models", "runner", "session", "calibration", "simulator", "study"),
     "proofs": (),
 }
 OTHERS = {"aptsched": (), "solvers": ("aptsched",), "engine": ("aptsched",), "proofs": ("aptsched", "solvers")}
@@ -28,6 +28,7 @@ ALONE = {  # rooms that look into fewer than all before them
     "aptsched.report": {"support"},
     "engine.models": set[str](),
     "engine.loop": {"state"},
+    "engine.cluster": {"state", "loop"},
     "engine.calibration": {"state", "models"},
     "engine.simulator": {"state", "models", "calibration"},
 }

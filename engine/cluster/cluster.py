@@ -1,0 +1,194 @@
+"""Several workers on one computed clock, by events: a request arrives, a worker is ready."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from aptsched.support.errors import InputError
+from engine.cluster.router import Router
+from engine.loop.accounted import accounted
+from engine.loop.arrivals import Arrivals
+from engine.loop.loop import IDLE_S, MAX_IDLE, STUCK
+from engine.loop.worker import Worker
+from engine.state.request import Request
+
+
+@dataclass(eq=False)
+class _Turn:
+    """When it is a worker's turn.
+
+    Attributes
+    ----------
+    number : int
+        Of the worker, from 0 on.
+    worker : Worker
+    due_s : float
+        When its iteration ends or, where nothing ran, its policy is asked again; infinite where it waits for requests.
+    is_woken : bool
+        Whether a request has come since it decided last.
+    num_idle : int
+        Decisions in a row under which nothing ran, since the last request arrived.
+    """
+
+    number: int
+    worker: Worker
+    due_s: float = math.inf
+    is_woken: bool = False
+    num_idle: int = 0
+
+
+class Cluster:
+    """Workers on one computed clock, which starts at 0; a router sends each request to one of them as it arrives.
+
+    The earliest event comes first. Of those at the same time iterations end first, then requests arrive, then workers
+    that are ready decide, each in the order of the workers: equal requests give equal records. With one worker it gives
+    the records that `Loop` gives.
+
+    Parameters
+    ----------
+    workers : sequence of Worker
+        Each once, with an executor and a pool of its own, on computed time; a policy object of its own where it
+        remembers anything.
+    router : Router
+
+    Attributes
+    ----------
+    now_s : float
+        The time.
+
+    Raises
+    ------
+    InputError
+        There is no worker, one is there twice, or the time of one is real.
+    """
+
+    def __init__(self, workers: Sequence[Worker], router: Router) -> None:
+        self.workers, self.router, self.now_s = tuple(workers), router, 0.0
+        if not workers or len(set(workers)) < len(workers):
+            given = "one is there twice" if workers else "none is there"
+            raise InputError(f"workers: {given}; at least one, and each once, is accepted")
+        if any(worker.scheduling is None for worker in workers):
+            raise InputError("workers: the time of one is real; workers with a scheduling time are accepted")
+        self._turns = {worker: _Turn(number, worker) for number, worker in enumerate(workers)}
+        self._events: list[tuple[float, int]] = []  # a heap; out of date where the turn is due at another time
+        self._ready: set[Worker] = set()  # to decide now
+
+    def run(self, requests: Iterable[Request]) -> str:
+        """Serves requests as they arrive, until all have ended, as `Loop.run` does: each has one record, at its worker.
+
+        What has not been routed when the run is broken off has its record from the first worker. A worker under whose
+        policy nothing has run in `MAX_IDLE` decisions in a row is not asked any more; the others go on.
+
+        Parameters
+        ----------
+        requests : iterable of Request
+            In order of arrival; taken one by one.
+
+        Returns
+        -------
+        str
+            Why the rest is unfinished; empty where all have ended.
+
+        Raises
+        ------
+        InputError
+            A request as in `Worker.add`, a plan that is not legal, or an answer of the router that is no worker.
+        KeyboardInterrupt
+            Ctrl-C, with all records handed over.
+        """
+        try:
+            return accounted(self._serve, self.workers, requests)
+        finally:
+            self._events.clear()
+            for turn in self._turns.values():
+                turn.due_s, turn.num_idle = math.inf, 0
+
+    def add(self, request: Request) -> None:
+        """A request that has arrived by now, from a callback: routed as the others are, and unfinished while closing.
+
+        Raises
+        ------
+        InputError
+            As in `run`; or it arrives later than now. It has no record then.
+        """
+        if request.arrived_at_s > self.now_s:
+            accepted = f"up to {self.now_s}, the time of the cluster, is"
+            raise InputError(
+                f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; {accepted}"
+            )
+        if self.workers[0].closing is None:
+            self._route(request)
+        else:
+            self.workers[0].add(request)
+
+    def _serve(self, arrivals: Arrivals) -> str:
+        """Event by event; returns why requests are left where no event is."""
+        while (next_s := self._next_s(arrivals)) < math.inf:
+            self.now_s = max(self.now_s, next_s)
+            for turn in self._due():
+                if turn.worker.is_busy:
+                    self._finish(turn, arrivals)
+                else:
+                    self._ready.add(turn.worker)
+            for request in arrivals.until(self.now_s):
+                self._route(request)
+            ready, self._ready = self._ready, set()
+            for worker in sorted(ready, key=lambda worker: self._turns[worker].number):
+                self._begin(worker)
+        return STUCK if any(worker.num_unfinished for worker in self.workers) else ""
+
+    def _next_s(self, arrivals: Arrivals) -> float:
+        if self._ready:  # as a callback has just added
+            return self.now_s
+        return min(arrivals.next_s, self._events[0][0] if self._events else math.inf)
+
+    def _due(self) -> list[_Turn]:
+        """Takes the turns that have come by now."""
+        turns = tuple(self._turns.values())
+        due = []
+        while self._events and self._events[0][0] <= self.now_s:
+            due_s, number = heappop(self._events)
+            if turns[number].due_s == due_s:
+                turns[number].due_s = math.inf
+                due.append(turns[number])
+        return due
+
+    def _wait(self, turn: _Turn, due_s: float) -> None:
+        turn.due_s = due_s
+        heappush(self._events, (due_s, turn.number))
+
+    def _route(self, request: Request) -> None:
+        """Adds a request to the worker that the router says; one that is idle decides anew."""
+        worker = self.workers[0]
+        with worker.hold:
+            worker = self.router.route(request, self.workers)
+        if not any(worker is known for known in self.workers):
+            raise InputError(f"router: {type(worker).__name__} is not accepted; one of the workers is")
+        for other in self.workers:
+            if other.table.row_of(request.request_id) is not None:
+                worker = other  # which refuses it: numbers of unfinished requests tell them apart
+        worker.add(request)
+        self._turns[worker].is_woken = True
+        if not worker.is_busy:
+            self._ready.add(worker)
+
+    def _begin(self, worker: Worker) -> None:
+        """An iteration of a worker that has anything to do."""
+        if worker.num_unfinished and not worker.is_busy:
+            turn = self._turns[worker]
+            turn.is_woken = False
+            self._wait(turn, worker.begin(self.now_s))
+
+    def _finish(self, turn: _Turn, arrivals: Arrivals) -> None:
+        """The end of a worker's iteration: it decides anew, at once or, where nothing ran, after a while."""
+        iteration = turn.worker.finish()
+        if turn.is_woken or not iteration.is_idle:
+            turn.num_idle = 0
+            self._ready.add(turn.worker)
+        elif turn.worker.num_unfinished:
+            turn.num_idle = turn.num_idle + 1 if arrivals.next_s == math.inf else 0
+            if turn.num_idle < MAX_IDLE:
+                self._wait(turn, self.now_s + IDLE_S)

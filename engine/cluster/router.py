@@ -1,0 +1,49 @@
+"""Which worker an arriving request goes to, by what can be observed of the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from engine.loop.worker import Worker
+from engine.state.request import Request
+
+
+class Router(Protocol):
+    """Sends requests to workers, by what a server can know of both.
+
+    A limit on a request's output is the client's; in a replay it is the true length, at which no router looks.
+    """
+
+    def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
+        """One of the workers, for a request that has just arrived."""
+        ...
+
+
+class RoundRobin:
+    """Each worker in turn. It remembers whose turn it is: make a new one for each run."""
+
+    def __init__(self) -> None:
+        self._num_routed = 0
+
+    def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
+        """The worker after the one that the last request went to."""
+        worker = workers[self._num_routed % len(workers)]
+        self._num_routed += 1
+        return worker
+
+
+class LeastLoaded:
+    """The worker whose unfinished requests have the fewest tokens, prompt and output so far."""
+
+    def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
+        """The first of the least loaded."""
+        return min(workers, key=lambda worker: worker.num_unfinished_tokens)
+
+
+class ShortestQueue:
+    """The worker with the fewest tokens still to be fed; among equals, the one with the most free blocks."""
+
+    def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
+        """The first of the shortest queues."""
+        return min(workers, key=lambda worker: (worker.num_queued_tokens, -worker.pool.free_blocks))
