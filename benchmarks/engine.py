@@ -31,6 +31,8 @@ from aptsched.workload import generate
 from benchmarks.tables import Row, show
 from engine.calibration.measure import uniform_batch
 from engine.loop.iteration import Iteration
+from engine.loop.loop import Loop
+from engine.loop.worker import Worker
 from engine.models import architecture
 from engine.models.checkpoint import DTYPES
 from engine.models.config import ModelConfig
@@ -40,6 +42,7 @@ from engine.models.random_weights import random_weights
 from engine.runner.torch_executor import TorchExecutor
 from engine.session.engine import Engine
 from engine.state.batch import Batch
+from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 
@@ -146,17 +149,15 @@ def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:
     """What view, decision, plan and record take of an iteration with 256 running and 1,600 waiting requests."""
     rows = []
     for name, policy in (("fcfs", FCFS()), ("aptserve", AptServe())):
-        engine = Engine(Model("opt-125m", decoder), policy, num_blocks=256 * 7, max_seqs=256)
+        executor, found = TorchExecutor(decoder, 256 * 7), list[Iteration]()
+        pool = BlockPool(256 * 7, executor.storage.shape)
+        loop = Loop(Worker(policy, pool, executor, lambda record: None, on_iteration=found.append))
         lengths = generate("sharegpt", 1856, rng)
         for i, count in enumerate(np.minimum(lengths.prompt_tokens, 64).tolist()):
             params = SamplingParams(max_tokens=1000, ignore_eos=True)
-            engine.loop.add(
-                Request(i, 0.0, count, params, prompt_token_ids=rng.integers(4, 50_000, count).astype(np.int64))
-            )
-        found: list[Iteration] = []
-        engine.loop.worker.on_iteration = found.append
+            loop.add(Request(i, 0.0, count, params, prompt_token_ids=rng.integers(4, 50_000, count).astype(np.int64)))
         while sum(step.num_decode_tokens >= 128 for step in found) < 12:
-            engine.loop.step()
+            loop.step()
         measured = [step for step in found if step.num_decode_tokens >= 128]
         rows.append(
             {

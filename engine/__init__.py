@@ -16,14 +16,16 @@ __all__ = ["Completion", "Engine", "Model", "SamplingParams", "load_model"]
 
 if TYPE_CHECKING:
     from engine.models.model import Model, load_model
-    from engine.session.engine import Completion, Engine
+    from engine.session.completion import Completion
+    from engine.session.engine import Engine
     from engine.state.sampling_params import SamplingParams
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
             "engine.models.model": ("Model", "load_model"),
-            "engine.session.engine": ("Completion", "Engine"),
+            "engine.session.completion": ("Completion",),
+            "engine.session.engine": ("Engine",),
             "engine.state.sampling_params": ("SamplingParams",),
         },
     )

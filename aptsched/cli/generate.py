@@ -28,7 +28,8 @@ from aptsched.support.shown import shown
 if TYPE_CHECKING:
     from engine.models.model import Model
     from engine.models.tokenizer import Tokenizer
-    from engine.session.engine import Completion, Engine
+    from engine.session.completion import Completion
+    from engine.session.engine import Engine
     from engine.state.sampling_params import SamplingParams
 
 SCHEMA, VERSION = "aptsched.completions", 1

@@ -109,11 +109,11 @@ class RequestBook:
             rows, self._leaving = np.concatenate(self._leaving), []
             self.table.remove(rows)
 
-    def abort(self, request_id: int) -> None:
+    def end_one(self, request_id: int, outcome: Outcome) -> None:
         """Ends and removes a request; if it is not there, nothing."""
         row = self.table.row_of(request_id)
         if row is not None:
-            self.end(np.array([row]), [(Outcome.ABORTED, "")])
+            self.end(np.array([row]), [(outcome, "")])
             self.remove_ended()
 
     def close(self, reason: str) -> None:

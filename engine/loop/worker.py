@@ -145,7 +145,11 @@ class Worker:
 
     def abort(self, request_id: int) -> None:
         """Ends a request, at once or at the end of the iteration; if it is not there, nothing."""
-        self._at_rest(partial(self.book.abort, request_id))
+        self._at_rest(partial(self.book.end_one, request_id, Outcome.ABORTED))
+
+    def stop(self, request_id: int) -> None:
+        """The same for a request that is finished, as by a stop string that its text has."""
+        self._at_rest(partial(self.book.end_one, request_id, Outcome.FINISHED))
 
     def close(self, reason: str) -> None:
         """Ends all requests that are there as unfinished, at once or at the end of the iteration."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aptsched.support.checks import MAX_COUNT
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
+
+MAX_STOPS, MAX_STOP_CHARS = 16, 256  # stop strings of a request, and characters of each
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class SamplingParams:
         Tokens that end the request; the stop token is the last one of the output.
     ignore_eos : bool
         Go on after the model's end-of-text token, up to max_tokens.
+    stop : str or sequence of str
+        Texts that end the request, up to 16 of up to 256 characters each: the output is cut before the first of them.
+        Kept as a tuple.
     """
 
     max_tokens: int = 16
@@ -41,6 +47,7 @@ class SamplingParams:
     seed: int = 0
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
+    stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _check("max_tokens", self.max_tokens, 1, MAX_COUNT, "a whole number from 1 to 2**32")
@@ -50,6 +57,7 @@ class SamplingParams:
             raise InputError(f"temperature: {shown(self.temperature)} is not accepted; a number of at least 0 is")
         if not 0 < self.top_p <= 1:
             raise InputError(f"top_p: {shown(self.top_p)} is not accepted; a share above 0 and up to 1 is")
+        object.__setattr__(self, "stop", _stop_strings(self.stop))
 
 
 def _check(name: str, value: int, least: int, most: float, accepted: str) -> None:
@@ -59,3 +67,15 @@ def _check(name: str, value: int, least: int, most: float, accepted: str) -> Non
         good = False
     if not good:
         raise InputError(f"{name}: {shown(value)} is not accepted; {accepted} is")
+
+
+def _stop_strings(stop: object) -> tuple[str, ...]:
+    given = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, Iterable) else None
+    if given is None:
+        raise InputError(f"stop: {shown(stop)} is not accepted; a text or several are")
+    if len(given) > MAX_STOPS:
+        raise InputError(f"stop: {len(given)} texts are not accepted; up to {MAX_STOPS} are")
+    for text in given:
+        if not isinstance(text, str) or not 1 <= len(text) <= MAX_STOP_CHARS:
+            raise InputError(f"stop: {shown(text)} is not accepted; a text of 1 to {MAX_STOP_CHARS} characters is")
+    return given

@@ -126,7 +126,7 @@ def test_a_bad_prompt_is_named(prompt: list[int] | str, named: str) -> None:
     engine = Engine(model(), num_blocks=20)
     with pytest.raises(InputError, match=named):
         engine.generate([[5], prompt])
-    assert engine.loop.worker.num_unfinished == 0
+    assert engine.session.worker.num_unfinished == 0
     assert len(engine.generate([[5]])[0].token_ids) > 0
 
 
@@ -146,7 +146,7 @@ def test_a_prompt_that_is_not_utf8_is_refused(prompt: str) -> None:
     for call in (lambda: engine.generate([[5], prompt]), lambda: list(engine.stream(prompt))):
         with pytest.raises(InputError, match=r"prompt: character \d, .* is not Unicode text"):
             call()
-    assert engine.loop.worker.num_unfinished == 0
+    assert engine.session.worker.num_unfinished == 0
     assert len(engine.generate([[5]])[0].token_ids) > 0
 
 

@@ -1,0 +1,126 @@
+"""A request of a session, as who has added it holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from engine.session.completion import Completion, FinishReason, completion_of
+from engine.session.output import Output, news
+from engine.session.vocabulary import Vocabulary
+
+
+class Generation:
+    """A request of a session: its text as it comes, and what comes of it.
+
+    It is wanted as long as somebody holds it: let go of, the request is aborted, and nothing of it is kept. It may be
+    used from any thread, but not waited for in the session's own, where policies decide.
+
+    Parameters
+    ----------
+    output : Output
+    vocabulary : Vocabulary
+    abort : callable
+        Asks the session to end the request of that number; it does not wait.
+    check_can_wait : callable
+        Raises InputError in the session's own thread.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        vocabulary: Vocabulary,
+        abort: Callable[[int], None],
+        check_can_wait: Callable[[], None],
+    ) -> None:
+        self._output, self._vocabulary = output, vocabulary
+        self._abort, self._check_can_wait = abort, check_can_wait
+        self._completion: Completion | None = None
+
+    @property
+    def request_id(self) -> int:
+        """Its number; the session has no other of that number."""
+        return self._output.request.request_id
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._output.end is not None
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """As in `Completion`; None as long as it goes on. Errors as in `result`."""
+        return self.result().finish_reason if self.is_over else None
+
+    def __iter__(self) -> Iterator[str]:
+        """See `stream`."""
+        return self.stream()
+
+    def stream(self) -> Generator[str, None, Completion]:
+        """The text from its beginning, piece by piece as its tokens come; nothing of a stop string is in it.
+
+        The generator returns the `Completion`. Who closes it, or lets go of it, aborts the request.
+
+        Raises
+        ------
+        InputError
+            The model has no tokenizer, or this is the session's own thread.
+        BaseException
+            What ended the session, after the text that came before.
+        """
+        token_ids, num_read = self._output.request.output_token_ids, 0
+        text = self._vocabulary.output_text(self._output.request.params.stop)
+        try:
+            self._check_can_wait()
+            for is_over in news([self._output]):
+                new = token_ids[num_read:]
+                num_read += len(new)
+                if piece := "".join(map(text.push, new)):
+                    yield piece
+                if is_over and (rest := text.finish()):
+                    yield rest
+            return self.result()
+        finally:
+            self.abort()
+
+    def result(self, timeout_s: float | None = None) -> Completion:
+        """Waits until it has ended, and says what came of it.
+
+        Raises
+        ------
+        TimeoutError
+            It has not ended within the time.
+        InputError
+            This is the session's own thread.
+        BaseException
+            What ended the session.
+        """
+        if not self.is_over:
+            self._check_can_wait()
+            for _ in news([self._output], True, timeout_s):
+                pass
+        end = self._output.end
+        if isinstance(end, BaseException):
+            raise end
+        if self._completion is None:
+            assert end is not None, "it is over"
+            self._completion = completion_of(self._output.request, end, self._vocabulary)
+        return self._completion
+
+    def abort(self) -> None:
+        """Ends it where it is; if it is over, nothing. It does not wait: `result` says what came until then."""
+        if not self.is_over:
+            self._abort(self.request_id)
+
+    def __del__(self) -> None:
+        """Nobody can ask for it any more."""
+        self.abort()
+
+
+def count_tokens(generations: Sequence[Generation], progress: Callable[[int], None]) -> None:
+    """Waits for all, and calls `progress` with how many tokens they have together, once for each that comes."""
+    outputs, num_told = [generation._output for generation in generations], 0
+    for _ in news(outputs):
+        num_tokens = sum(len(output.request.output_token_ids) for output in outputs)
+        for count in range(num_told + 1, num_tokens + 1):
+            progress(count)
+        num_told = num_tokens

@@ -1,0 +1,175 @@
+"""A live engine that any number of threads use at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.record import SLO
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
+from engine.loop.limits import Limits
+from engine.loop.worker import Worker
+from engine.session.completion import Completion
+from engine.session.driver import Driver
+from engine.session.generation import Generation
+from engine.session.output import Output
+from engine.session.vocabulary import Prompt, Vocabulary
+from engine.state.batch import Executor
+from engine.state.pool import BlockPool
+from engine.state.request import Request
+from engine.state.sampling_params import SamplingParams
+
+
+class Session:
+    """Serves requests that come and go at any time, from any thread, and gives each its text as it comes.
+
+    What a server does for a request::
+
+        with Engine(load_model("smollm2"), AptServe(), max_iteration_s=0.1).session as session:
+            generation = session.add("Once upon a time", SamplingParams(max_tokens=200, stop=["The end"]))
+            try:
+                for piece in generation:
+                    send(piece)
+            except ConnectionError:
+                generation.abort()
+            send_last(generation.finish_reason)
+
+    Parameters
+    ----------
+    policy : Policy
+    pool : BlockPool
+        With all blocks free; the executor has the storage.
+    executor : Executor
+    vocabulary : Vocabulary
+    limits : Limits, optional
+    times : IterationTime, optional
+        What the policy may believe about iterations.
+
+    Notes
+    -----
+    A thread of the session's own serves all requests while there are any. It ends when there are none: a session that
+    nobody uses costs nothing, and need not be closed. Only `result`, streams and `close` wait; an abort takes effect
+    at the end of the iteration that runs. What the policy or the executor raises ends the session: it is raised to all
+    who wait for a request, and from then on `add` says so.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        pool: BlockPool,
+        executor: Executor,
+        vocabulary: Vocabulary,
+        *,
+        limits: Limits | None = None,
+        times: IterationTime | None = None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._driver = Driver(policy, pool, executor, vocabulary.eos_token_ids, limits, times)
+        self._ids = itertools.count()
+        self._generations: WeakValueDictionary[int, Generation] = WeakValueDictionary()
+
+    @property
+    def worker(self) -> Worker:
+        """What serves the requests; the session's thread alone may change anything there."""
+        return self._driver.worker
+
+    def add(self, prompt: Prompt, params: SamplingParams | None = None, *, slo: SLO | None = None) -> Generation:
+        """A request, whose text comes from now on. Hold what is returned: let go of, the request is aborted.
+
+        A prompt that can never be served, being too long, is added and rejected: its `Completion` says why.
+
+        Parameters
+        ----------
+        prompt : str or sequence of token ids
+        params : SamplingParams, optional
+        slo : SLO, optional
+            Objectives that the policy sees.
+
+        Raises
+        ------
+        InputError
+            A prompt that is empty, is not Unicode, or has tokens that the model does not know; a text or stop strings
+            where there is no tokenizer. The session is closed, or has ended by an error.
+        """
+        return self.add_all([prompt], params, slo=slo)[0]
+
+    def add_all(
+        self,
+        prompts: Sequence[Prompt],
+        params: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        slo: SLO | None = None,
+    ) -> list[Generation]:
+        """Requests that come together, with the same parameters or each with its own; if one is wrong, none is added.
+
+        Errors as in `add`.
+        """
+        same = SamplingParams() if params is None else params
+        each = list(same) if isinstance(same, Sequence) else [same] * len(prompts)
+        if len(each) != len(prompts):
+            raise InputError(f"params: {len(each)} are not accepted; one, or one for each of {len(prompts)} prompts is")
+        objectives = SLO() if slo is None else slo
+        outputs = [self._output(prompt, own, objectives) for prompt, own in zip(prompts, each, strict=True)]
+        driver = self._driver
+        generations = [
+            Generation(output, self.vocabulary, driver.ask_to_abort, driver.check_can_wait) for output in outputs
+        ]
+        driver.submit(outputs)
+        self._generations.update({generation.request_id: generation for generation in generations})
+        return generations
+
+    def stream(self, request_id: int) -> Iterator[str]:
+        """The text of a request piece by piece; see `Generation.stream`."""
+        return self._generation(request_id).stream()
+
+    def result(self, request_id: int, timeout_s: float | None = None) -> Completion:
+        """What came of a request, once it has ended; see `Generation.result`."""
+        return self._generation(request_id).result(timeout_s)
+
+    def abort(self, request_id: int) -> None:
+        """Ends a request; if it is over, or nobody holds it, nothing."""
+        if (generation := self._generations.get(request_id)) is not None:
+            generation.abort()
+
+    def close(self) -> None:
+        """Ends all requests after the iteration that runs, and waits for that; from then on none is added.
+
+        Called again it does nothing more. Where a policy decides it does not wait.
+        """
+        self._driver.close()
+
+    def __enter__(self) -> Session:
+        """To be closed in the end."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """See `close`."""
+        self.close()
+
+    def _output(self, prompt: Prompt, params: SamplingParams, slo: SLO) -> Output:
+        for name, given, kind in (("params", params, SamplingParams), ("slo", slo, SLO)):
+            if not isinstance(given, kind):
+                raise InputError(f"{name}: {shown(given)} is not accepted; {kind.__name__} is")
+        token_ids = self.vocabulary.token_ids(prompt)
+        request = Request(
+            request_id=next(self._ids),
+            arrived_at_s=self._driver.clock.now_s(),
+            num_prompt_tokens=len(token_ids),
+            params=params,
+            slo=slo,
+            prompt_token_ids=np.array(token_ids),
+        )
+        return Output(request, self.vocabulary.output_text(params.stop) if params.stop else None)
+
+    def _generation(self, request_id: int) -> Generation:
+        generation = self._generations.get(request_id)
+        if generation is None:
+            accepted = "that of a generation which somebody holds is"
+            raise InputError(f"request_id: {shown(request_id)} is not accepted; {accepted}")
+        return generation
