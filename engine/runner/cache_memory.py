@@ -33,19 +33,22 @@ def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE)
 def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_seqs: int) -> int:
     """Bytes that an iteration needs at most beside weights and cache.
 
-    Activations of `max_tokens` tokens (the residual, its norm, q, K and V, what attention gives, and what is added), an
-    MLP of `MLP_ROWS` of them, K and V that a group of decodes reads, hidden states and what is rebuilt from them, or
-    those of the longest request, and the logits of `max_seqs` requests, which sampling also holds in float64. In fp32
-    also the kernels of all products (`engine.models.matmul`), once every number of rows has been met, on a CPU alone.
+    Activations of `max_tokens` tokens (the residual, its norm, q, K and V, what attention gives, and what is added); an
+    MLP of `MLP_ROWS` of them, or their K and V while they are quantised; of a group of decodes or of the longest
+    request, in whole blocks, K and V that are read, hidden states and what is rebuilt from them, and quantised values;
+    and the logits of `max_seqs` requests, which sampling also holds in float64. In fp32 also the kernels of all
+    products (`engine.models.matmul`), once every number of rows has been met, on a CPU alone.
     """
     heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
     each = torch.empty((), dtype=dtype).element_size()
     activations = max_tokens * (4 * config.hidden_size + 2 * heads + kv)
     gated = 2 if config.architecture.is_gated else 1
-    mlp = min(max_tokens, MLP_ROWS) * (2 * config.hidden_size + 2 * gated * config.intermediate_size)
-    rows = max(GROUP_BYTES // (kv * each), config.max_positions)
-    context = rows * (2 * kv + config.hidden_size)
-    scratch = each * (activations + mlp + context) + max_seqs * config.vocab_size * (each + 8)
+    mlp = each * (2 * config.hidden_size + 2 * gated * config.intermediate_size)
+    quantised = kv * (2 * max(4, each) + 1)  # two copies in fp32 at least, and 8 bits
+    at_once = min(max_tokens, MLP_ROWS) * max(mlp, quantised)
+    rows = max(GROUP_BYTES // (kv * each), config.max_positions) + BLOCK_SIZE * each  # most tokens of a block
+    context = rows * (each * (2 * kv + config.hidden_size) + kv + 4 * config.num_kv_heads)
+    scratch = each * activations + at_once + context + max_seqs * config.vocab_size * (each + 8)
     return scratch + (kernel_bytes(max_tokens, max_seqs) if dtype == torch.float32 else 0)
 
 

@@ -38,9 +38,19 @@ def attention(config: ModelConfig, layer: Layer, x: torch.Tensor) -> torch.Tenso
 
 def rotated(config: ModelConfig, heads: torch.Tensor) -> torch.Tensor:
     """Heads turned by their position, [heads, n, head_dim]."""
-    positions = torch.arange(heads.shape[1], device=heads.device, dtype=torch.float32)
-    angles = positions[:, None] * inverse_frequencies(config, heads.device)  # [n, head_dim / 2]
-    cos, sin = angles.cos().to(heads.dtype), angles.sin().to(heads.dtype)
+    cos, sin = angles(config, heads.shape[1], heads.device)
+    return turned(heads, cos.to(heads.dtype), sin.to(heads.dtype))
+
+
+def angles(config: ModelConfig, num_positions: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines of the angles at positions from 0 on, [num_positions, head_dim / 2], float32."""
+    positions = torch.arange(num_positions, device=device, dtype=torch.float32)
+    found = positions[:, None] * inverse_frequencies(config, device)
+    return found.cos(), found.sin()
+
+
+def turned(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Heads, [heads, n, head_dim], turned by angles with these cosines and sines, [n, head_dim / 2]."""
     first, second = heads.chunk(2, -1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
