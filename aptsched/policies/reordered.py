@@ -10,6 +10,9 @@ from aptsched.support.checks import Ints
 
 
 def decide_in_order(policy: Policy, view: View, order: Ints) -> Plan:
-    """The policy's plan, with its rows those of the view, when it sees the rows in this order, [n]."""
+    """The policy's plan, with its rows those of the view, when it sees the rows in this order, [n].
+
+    Nothing is kept: where the policy is an `Observer`, who asks here passes `on_record` on to it.
+    """
     plan = policy.decide(replace(view, **{name: getattr(view, name)[order] for name in VIEW_COLUMNS}))
     return replace(plan, **{name: order[getattr(plan, name)] for name in ROWS})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
+from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
 from aptsched.support.quick_init import quick_init
 
 _NOTHING = np.empty(0, np.int64)
@@ -32,7 +35,8 @@ class Plan:
     the host is left out, never over-committed: who cannot be swapped out keeps its blocks, who cannot be swapped in is
     not converted and does not run, and a conversion that does not fit leaves its request in the form it has, and its
     entry runs so. A row that is rejected or swapped out is in no other array, one that is preempted is not converted or
-    swapped in. All arrays are int64.
+    swapped in. A running request that is in no array is held for the iteration: it keeps its cache and is not fed. All
+    arrays are int64.
 
     Attributes
     ----------
@@ -58,6 +62,9 @@ class Plan:
         offers, as KV of hidden states.
     reject : int array
         Rows that are given up.
+    reject_reasons : sequence of str
+        Why, a text for each of them, for their records: one line of up to 300 characters. Where it is empty, or there
+        are none at all, the record says what the request needs and what there is.
     problem, selection : BatchProblem, Selection, optional
         The decision as a batch-composition problem, its forms in the order of `CacheForm`, and its certified answer.
     candidates : int array
@@ -73,6 +80,7 @@ class Plan:
     convert: ViewRows = field(default_factory=nothing)
     convert_to: Ints = field(default_factory=nothing)
     reject: ViewRows = field(default_factory=nothing)
+    reject_reasons: Sequence[str] = ()
     problem: BatchProblem | None = None
     selection: Selection | None = None
     candidates: ViewRows = field(default_factory=nothing)
@@ -82,8 +90,34 @@ ROWS = tuple(each.name for each in fields(Plan) if each.type == "ViewRows")
 
 
 class Policy(Protocol):
-    """Composes the next batch."""
+    """Composes the next batch. It may be an `Observer` too."""
 
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         ...
+
+
+class Observer(Protocol):
+    """What a policy may have beside `decide`, to learn from the requests that have ended."""
+
+    def on_record(self, record: RequestRecord) -> object:
+        """Told once of each request, after it has ended and before the next decision.
+
+        Its true length, `record.num_output_tokens`, is known from then on. The outcome says how it ended: finished,
+        aborted, rejected, also where no policy ever saw it, or unfinished as the run was broken off.
+        """
+        ...
+
+
+def observer_of(policy: Policy) -> Callable[[RequestRecord], object] | None:
+    """What tells a policy of requests that have ended; None where it does not ask for that.
+
+    Raises
+    ------
+    InputError
+        Its `on_record` cannot be called.
+    """
+    told: Callable[[RequestRecord], object] | None = getattr(policy, "on_record", None)
+    if told is not None and not callable(told):
+        raise InputError(f"policy: on_record of type {type(told).__name__} is not accepted; a method is")
+    return told

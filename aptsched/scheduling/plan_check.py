@@ -8,11 +8,13 @@ from aptsched.scheduling.forms import HIDDEN, KV, NONE, CacheForm
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Bools, Ints
-from aptsched.support.errors import InputError
+from aptsched.support.errors import MOST_SHOWN, InputError
 from aptsched.support.flags import all_of, any_of, count_of
+from aptsched.support.shown import shown
 
 INT64 = np.dtype(np.int64)
 NOTHING = nothing()
+NO_REASONS = ()
 
 
 class PlanError(InputError):
@@ -27,7 +29,7 @@ def check_plan(plan: Plan, view: View) -> None:
     PlanError
         A row that is not there, or twice; a request that is both given up and served, or that runs without its blocks
         in the pool; a form or a number of tokens that is not open to it; more tokens or sequences than an iteration
-        may have.
+        may have; reasons that are not one for each rejection.
     """
     if not isinstance(plan, Plan):
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
@@ -46,6 +48,8 @@ def check_plan(plan: Plan, view: View) -> None:
     if len(plan.preempt) or len(plan.convert) or len(plan.convert_to) or len(plan.reject):
         form, num_remaining = _before_entries(plan, view)
     _check_entries(plan, view, form, num_remaining)
+    if plan.reject_reasons is not NO_REASONS:
+        _check_reasons(plan)
 
 
 def _check_rows(name: str, rows: Ints, view: View) -> None:
@@ -168,3 +172,17 @@ def _accepted_forms(own: int, offers_hidden: bool) -> str:
     if own != NONE:
         return f"{own}, the form it is in by then, is"
     return "1 (KV) or 2 (hidden) is" if offers_hidden else "1 (KV) is: hidden states take no less here"
+
+
+def _check_reasons(plan: Plan) -> None:
+    """One for each rejected row, each a text that a record can show on one line."""
+    reasons, num_rejected = plan.reject_reasons, len(plan.reject)
+    if not isinstance(reasons, list | tuple):
+        raise PlanError(f"reject_reasons: {type(reasons).__name__} is not accepted; a list of texts is")
+    if len(reasons) not in (0, num_rejected):
+        accepted = f"none, or {num_rejected}, one for each row, are"
+        raise PlanError(f"reject_reasons: {len(reasons)} are not accepted; {accepted}")
+    for reason in reasons:
+        if not isinstance(reason, str) or len(reason) > MOST_SHOWN or not reason.isprintable():
+            accepted = f"a text of up to {MOST_SHOWN} characters on one line is"
+            raise PlanError(f"reject_reasons: {shown(reason)} is not accepted; {accepted}")

@@ -48,3 +48,8 @@ class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
     token_at_s: tuple[float, ...]
     outcome: Outcome
     reason: str = ""
+
+    @property
+    def num_output_tokens(self) -> int:
+        """Its tokens so far: the true length of the output where it is finished."""
+        return len(self.token_at_s)

@@ -13,7 +13,7 @@ import numpy as np
 
 from aptsched.scheduling.certificate_check import certifies_itself, check_certificate
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Plan, Policy
+from aptsched.scheduling.plan import Plan, Policy, observer_of
 from aptsched.scheduling.plan_check import check_plan
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import View
@@ -46,7 +46,7 @@ class Worker:
         With all blocks free; the executor has the storage.
     executor : Executor
     on_record : callable
-        Gets the record of each request when it ends, exactly once.
+        Gets the record of each request when it ends, exactly once, before the policy if that is an `Observer`.
     scheduling : SchedulingTime, optional
         On a computed clock, what scheduling takes: an iteration lasts for that and what the executor says. Without it
         time is real: an iteration lasts for what passed from the view until the executor was done.
@@ -90,7 +90,9 @@ class Worker:
         self.policy, self.pool, self.executor, self.scheduling = policy, pool, executor, scheduling
         self.limits, self.times = limits or Limits(), times or IterationTime()
         self.on_iteration, self.on_token = on_iteration, on_token
-        self.book = RequestBook(pool, self.limits, eos_token_ids, on_record)
+        self._on_record, self._observer = on_record, observer_of(policy)
+        receiver = on_record if self._observer is None else self._on_observed_record
+        self.book = RequestBook(pool, self.limits, eos_token_ids, receiver)
         self.table = self.book.table
         self.hold = interrupts.Hold()
         self.closing: str | None = None
@@ -207,6 +209,13 @@ class Worker:
             self.on_iteration(iteration)
         return iteration
 
+    def _on_observed_record(self, record: RequestRecord) -> None:
+        """The receiver comes first: a record is handed over, whatever the policy raises when it is told."""
+        assert self._observer is not None
+        self._on_record(record)
+        with self.hold:
+            self._observer(record)
+
     def _at_rest(self, change: Callable[[], None]) -> None:
         if self._busy:
             self._changes.append(change)
@@ -244,8 +253,10 @@ class Worker:
     def _apply(self, plan: Plan, view: View) -> Applied:
         """Carries out the plan; rejected requests have their record, and keep their rows for now."""
         if len(plan.reject):
+            reasons = plan.reject_reasons or [""] * len(plan.reject)
             numbers = [need(num_tokens, self.pool) for num_tokens in view.num_tokens[plan.reject].tolist()]
-            self.book.end(plan.reject, [(Outcome.REJECTED, f"given up by the policy: {text}") for text in numbers])
+            why = [f"given up by the policy: {own or usual}" for own, usual in zip(reasons, numbers, strict=True)]
+            self.book.end(plan.reject, [(Outcome.REJECTED, reason) for reason in why])
         if len(plan.preempt):
             self.table.count_preemptions(plan.preempt, view.num_cached[plan.preempt])
         applied = self.pool.apply(plan, self.table)

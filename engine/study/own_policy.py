@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 
-from aptsched.scheduling.plan import Plan, Policy
+from aptsched.scheduling.plan import Plan, Policy, observer_of
+from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.own_code import blamed
 
 
 class OwnPolicy:
-    """Decides as the policy does.
+    """Decides as the policy does, and passes on to it what it may be told.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class OwnPolicy:
     """
 
     def __init__(self, name: str, policy: Policy) -> None:
-        self._name, self._policy = name, policy
+        self._name, self._policy, self._observer = name, policy, observer_of(policy)
         code = getattr(getattr(policy.decide, "__func__", policy.decide), "__code__", None)
         self.place = "" if code is None else f" (decided at {code.co_filename}, line {code.co_firstlineno})"
 
@@ -36,3 +37,9 @@ class OwnPolicy:
         if inspect.iscoroutine(plan):
             plan.close()  # which is no plan either; Python would say so a second time
         return plan
+
+    def on_record(self, record: RequestRecord) -> None:
+        """Tells the policy of a request that has ended, if it asks for that."""
+        if self._observer is not None:
+            with blamed("policy", self._name):
+                self._observer(record)
