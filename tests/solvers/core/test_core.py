@@ -18,6 +18,7 @@ from brute_force import check_selection, enumerate_all
 from solvers import core
 from solvers.solution import Solution, Status
 from strategies import hybrid_problems, problems, singular_problems, sweep_chunks, sweep_problem
+from variants import permuted
 
 
 def check_core(
@@ -139,13 +140,7 @@ def test_order_does_not_matter(problem: BatchProblem, data: st.DataObject) -> No
     """The optimum is the same in any order of the requests."""
     assume(enumerate_all(problem).optimum is not None)
     order = np.array(data.draw(st.permutations(range(problem.num_requests))))
-    shuffled = replace(
-        problem,
-        values=problem.values[order],
-        weights=problem.weights[order],
-        num_tokens=None if problem.num_tokens is None else problem.num_tokens[order],
-        required=None if problem.required is None else problem.required[order],
-    )
+    shuffled = permuted(problem, order)
     assert abs(core.solve(problem).objective_s - core.solve(shuffled).objective_s) <= _tolerance(problem)
 
 

@@ -1,0 +1,91 @@
+"""The optimum in whole numbers, held against enumeration in fractions where floats cannot tell selections apart."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from aptsched import BatchProblem
+from aptsched.knapsack.greedy import rounded
+from aptsched.knapsack.relaxation import relax
+from aptsched.knapsack.residual import Residual, reduce
+from aptsched.support.checks import Ints
+from brute_force import enumerate_all, exact_objective
+from solvers.core.alternatives import Pricing
+from solvers.core.budget import Budget
+from solvers.core.whole_numbers import PER_SECOND, best_exactly, exact_worth
+from strategies import problems
+
+# Sums of these differ by less than a float of their size can say.
+HARD = [1.0, 1.0 + 2**-52, 1.0 + 2**-51, 2.0**-53, 2.0**-60, 3.0, 2.0**53, 2.0**53 + 2, 5e-324]
+
+
+@st.composite
+def hard_problems(draw: st.DrawFn) -> BatchProblem:
+    """One or two forms whose values need more bits than a float has, and one or two limits."""
+    k, n = draw(st.integers(1, 2)), draw(st.integers(2, 6))
+    values = draw(st.lists(st.lists(st.sampled_from(HARD), min_size=k, max_size=k), min_size=n, max_size=n))
+    weights = draw(st.lists(st.lists(st.integers(1, 4), min_size=k, max_size=k), min_size=n, max_size=n))
+    max_seqs = draw(st.none() | st.integers(1, n))
+    return BatchProblem(values, weights, draw(st.integers(1, 3 * n)), max_seqs=max_seqs)
+
+
+def solve(problem: BatchProblem, budget: Budget | None = None) -> tuple[Residual, Ints, bool]:
+    """From the greedy's answer, at the multipliers of the LP."""
+    residual = reduce(problem)
+    relaxation = relax(residual)
+    pricing = Pricing(residual, relaxation, np.flatnonzero(np.isfinite(residual.limits)))
+    incumbent = rounded(residual, relaxation, fill=True)
+    return residual, *best_exactly(problem, residual, pricing, incumbent, budget or Budget(None, None))
+
+
+@settings(max_examples=150)
+@given(hard_problems())
+def test_the_optimum_is_exact(problem: BatchProblem) -> None:
+    """To the last bit of a subnormal second."""
+    residual, option, found = solve(problem)
+    assert found
+    assert exact_objective(problem, residual.forms(option)) == enumerate_all(problem).optimum
+
+
+@settings(max_examples=200)
+@given(problems())
+def test_so_it_is_of_any_small_problem(problem: BatchProblem) -> None:
+    """With required requests and all limits."""
+    best = enumerate_all(problem)
+    assume(best.optimum is not None)
+    residual, option, found = solve(problem)
+    assert found
+    assert exact_objective(problem, residual.forms(option)) == best.optimum
+
+
+def test_two_sums_that_are_equal_as_floats() -> None:
+    """2**53 + 1 is no float: of the pair the one with a second more is the better, whichever comes first."""
+    for small in ([1.0, 2.0**-60], [2.0**-60, 1.0]):
+        problem = BatchProblem([[2.0**53], [small[0]], [small[1]]], [[1]] * 3, 2)
+        residual, option, _ = solve(problem)
+        served = np.flatnonzero(residual.forms(option))
+        assert {float(problem.values[i, 0]) for i in served} == {2.0**53, 1.0}
+
+
+@given(problems(), st.data())
+def test_the_worth_is_counted_in_the_smallest_seconds(problem: BatchProblem, data: st.DataObject) -> None:
+    """Exactly, of any forms."""
+    k, n = problem.num_forms, problem.num_requests
+    form = np.array(data.draw(st.lists(st.integers(0, k), min_size=n, max_size=n)))
+    assert Fraction(exact_worth(problem, form), PER_SECOND) == exact_objective(problem, form)
+
+
+@pytest.mark.parametrize("max_work", [0])
+def test_a_budget_that_is_spent_keeps_the_incumbent(max_work: int) -> None:
+    """And says that the optimum was not found."""
+    budget = Budget(None, max_work)
+    assert not budget.spend(1)
+    problem = BatchProblem([[3.0], [2.0 + 2**-51], [2.0]], [[3], [2], [2]], 4)
+    residual, option, found = solve(problem, budget)
+    assert not found
+    assert exact_objective(problem, residual.forms(option)) <= Fraction(2.0 + 2**-51) + 2
