@@ -12,13 +12,25 @@ import os
 
 from aptsched.support.exports import TYPE_CHECKING, lazily
 
-__all__ = ["Completion", "Engine", "Model", "SamplingParams", "load_model"]
+__all__ = [
+    "Completion",
+    "Engine",
+    "Model",
+    "SamplingParams",
+    "ServingStudy",
+    "SimulateOptions",
+    "load_model",
+    "simulate",
+]
 
 if TYPE_CHECKING:
     from engine.models.model import Model, load_model
     from engine.session.completion import Completion
     from engine.session.engine import Engine
     from engine.state.sampling_params import SamplingParams
+    from engine.study.serving_study import ServingStudy
+    from engine.study.simulate import simulate
+    from engine.study.simulate_options import SimulateOptions
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -27,6 +39,9 @@ else:
             "engine.session.completion": ("Completion",),
             "engine.session.engine": ("Engine",),
             "engine.state.sampling_params": ("SamplingParams",),
+            "engine.study.serving_study": ("ServingStudy",),
+            "engine.study.simulate": ("simulate",),
+            "engine.study.simulate_options": ("SimulateOptions",),
         },
     )
 

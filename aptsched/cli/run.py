@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,15 +40,14 @@ from aptsched.cli.model_options import (
 )
 from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.run_progress import RunProgress
-from aptsched.cli.study import Study
-from aptsched.cli.unwritten import postponed
+from aptsched.cli.study import ended
 from aptsched.support import interrupts
 
 if TYPE_CHECKING:
     from aptsched.scheduling.iteration_time import IterationTime
     from engine.calibration.measure import Calibration
     from engine.study.replay import Replay
-    from engine.study.serving import NamedPolicy, ServedRun, Server
+    from engine.study.serving import NamedPolicy, Server
 
 POLICIES = ["fcfs,aptserve"]
 
@@ -209,44 +209,29 @@ def _study(
     broken: Mapping[str, str],
 ) -> int:
     """All runs but of broken policies, and what is written and printed of them; `notices` are those of the command."""
-    from aptsched.report.document import as_json, sealed
     from engine.study import run_files, serving
     from engine.study.serving import FailedRun
+    from engine.study.serving_study import ServingStudy, collected
 
     def certificates(policy: str, replay: Replay) -> Path | None:
         return directory and run_files.certificates_path(directory, policy, replay, replays, options["certificates"])
 
     working = [policy for policy in policies if policy.name not in broken]
-    results, progress = Study(len(policies) * len(replays)), RunProgress(len(working) * len(replays))
-    try:
-        results.failed += [FailedRun(name, each.rate_per_s, why) for each in replays for name, why in broken.items()]
-        results.collect(serving.serve_all(working, replays, server, certificates, progress))
-    finally:  # whatever ends it, what is done is kept
-        progress.end()
-        runs = results.runs
-        document = run_files.document(runs, replays, options, setup, results.complete, notices, results.failed)
-        if directory is not None and runs:
-            measured_first = options["calibration"] is None and options["rho"] is None
-            beside = ["calibration.json"] if measured_first else []
-            with postponed(results.unwritten):
-                document = run_files.write(directory, document, runs, beside)
-    if options["as_json"]:
-        print(as_json(sealed(document)), end="")
-    elif runs:
-        _show(runs, replays, document["notices"])
-    return results.exit_code()
-
-
-def _show(runs: list[ServedRun], replays: list[Replay], notices: Sequence[str]) -> None:
-    from aptsched.report import table
-    from engine.study import run_table
-
-    tables = [
-        (run_table.LATENCY, run_table.latency_sections(runs)),
-        (run_table.ENGINE, run_table.engine_sections(runs)),
-        (run_table.RATES, run_table.rate_sections(runs)),
-    ]
-    shown = [(columns, sections) for columns, sections in tables if sections]
-    for columns, sections in shown:
-        last = sections is shown[-1][1]
-        table.show(columns, sections, run_table.notes(runs, replays[0], notices) if last else [], sys.stdout)
+    with contextlib.closing(RunProgress(len(working) * len(replays))) as progress:
+        runs, failed, error = collected(serving.serve_all(working, replays, server, certificates, progress))
+    unserved = [FailedRun(name, each.rate_per_s, why) for each in replays for name, why in broken.items()]
+    measured_first = options["calibration"] is None and options["rho"] is None
+    study = ServingStudy(
+        runs=tuple(runs),
+        failed=(*unserved, *failed),
+        replays=tuple(replays),
+        server=server,
+        num_planned=len(policies) * len(replays),
+        options=options,
+        setup=setup,
+        notices=tuple(notices),
+        directory=directory,
+        beside=("calibration.json",) if directory is not None and measured_first else (),
+        error=error,
+    )
+    return ended(study, directory is not None, options["as_json"])

@@ -28,7 +28,7 @@ class RunProgress:
         """So many requests of this run have ended; 0 when it begins."""
         count = len(replay)
         if num_ended == 0:
-            self.end()
+            self.close()
             self._num_begun += 1
             which = f"run {self._num_begun} of {self._num_planned}"
             say_now(f"{policy}: {count} requests, which arrive over {replay.last_arrival_s:.3g} s ({which})")
@@ -36,7 +36,7 @@ class RunProgress:
         elif self._line is not None:
             self._line.tell(num_ended)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Leaves nothing of the line that counts."""
         if self._line is not None:
             self._line.close()

@@ -1,69 +1,69 @@
-"""The end of a serving study: the runs that were served, those that failed, and those that Ctrl-C left out."""
+"""What the commands of studies share: their options, and the end of a serving study."""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from aptsched.cli.base import typer
+from aptsched.cli.unwritten import postponed
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
-    from engine.study.serving import FailedRun, ServedRun
+    from engine.study.serving_study import ServingStudy
+
+Options = TypeVar("Options")
 
 
-@dataclass
-class Study:
-    """What came of the runs that were planned."""
+def options_of(context: typer.Context, kind: type[Options], **others: Any) -> Options:
+    """The options of the command as a frozen dataclass, by the names that both have, and others."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    given = {name: value for name, value in context.params.items() if name in names}
+    return kind(**{**given, **others})
 
-    num_planned: int
-    runs: list[ServedRun] = field(default_factory=list)
-    failed: list[FailedRun] = field(default_factory=list)
-    unwritten: list[InputError] = field(default_factory=list)
 
-    @property
-    def complete(self) -> bool:
-        """Whether all were served to their end."""
-        return self._num_done == self.num_planned
+def ended(study: ServingStudy, is_written: bool, as_json: bool) -> int:
+    """Write and print a study, and say last what went wrong; the exit code of the command.
 
-    @property
-    def _num_done(self) -> int:
-        return sum(run.complete for run in self.runs)
+    Raises
+    ------
+    InputError
+        Runs failed, and why, or files could not be written; all others were served.
+    """
+    from aptsched.report.document import as_json as written
 
-    def collect(self, results: Iterable[ServedRun | FailedRun]) -> None:
-        """Takes runs as they come, until Ctrl-C."""
-        from engine.study.serving import ServedRun
+    unwritten: list[InputError] = []
+    document = study.document
+    if is_written and study.runs:
+        assert study.directory is not None
+        with postponed(unwritten):
+            document = study.write(study.directory)
+    if as_json:
+        print(written(document), end="")
+    else:
+        study.show(sys.stdout)
+    if study.error is not None:
+        raise study.error
+    return _exit_code(study, unwritten)
 
-        with contextlib.suppress(KeyboardInterrupt):
-            for result in results:
-                if isinstance(result, ServedRun):
-                    self.runs.append(result)
-                else:
-                    self.failed.append(result)
 
-    def exit_code(self) -> int:
-        """Of the command; what Ctrl-C left out is said on stderr.
-
-        Raises
-        ------
-        InputError
-            Runs failed, and why, or files could not be written; all others were served.
-        """
-        reasons = "; ".join(self._reasons())
-        if self._num_done + len(self.failed) < self.num_planned:
-            print(f"interrupted: {self._num_done} of {self.num_planned} runs were done", file=sys.stderr)
-            if reasons:
-                print(f"failed: {reasons}", file=sys.stderr)
-            return interrupts.EXIT_CODE
+def _exit_code(study: ServingStudy, unwritten: list[InputError]) -> int:
+    """What Ctrl-C left out is said on stderr."""
+    reasons = "; ".join(_reasons(study, unwritten))
+    done = f"{study.num_done} of {study.num_planned} runs were"
+    if study.num_done + len(study.failed) < study.num_planned:
+        print(f"interrupted: {done} done", file=sys.stderr)
         if reasons:
-            others = f" ({self._num_done} of {self.num_planned} runs were served)" if self.num_planned > 1 else ""
-            raise InputError(f"{reasons}{others}")
-        return 0
+            print(f"failed: {reasons}", file=sys.stderr)
+        return interrupts.EXIT_CODE
+    if reasons:
+        raise InputError(f"{reasons} ({done} served)" if study.num_planned > 1 else reasons)
+    return 0
 
-    def _reasons(self) -> list[str]:
-        """Why runs failed, and logs or results were not written, each once."""
-        lost = [*(run.unwritten for run in self.runs), *map(str, self.unwritten)]
-        return list(dict.fromkeys(filter(None, [*(run.reason for run in self.failed), *lost])))
+
+def _reasons(study: ServingStudy, unwritten: list[InputError]) -> list[str]:
+    """Why runs failed, and logs or results were not written, each once."""
+    reasons = [*(run.reason for run in study.failed), *(run.unwritten for run in study.runs), *map(str, unwritten)]
+    return list(dict.fromkeys(filter(None, reasons)))

@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from aptsched.support import text_lines
 from aptsched.support.shown import one_line
@@ -105,24 +105,44 @@ def counting(total: int, unit: str) -> Iterator[Callable[[int], None]]:
         yield line.tell
 
 
-@contextlib.contextmanager
-def measuring(unit: str = "measurements") -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a function to call before each step, with how many are done and how many there are, and what it is.
+class Told(Protocol):
+    """Is told how far a long command is."""
 
-    Each is said where there is no terminal, too.
+    def __call__(self, num_done: int, total: int, doing: str = "") -> None:
+        """So many of a total are done, and what comes next."""
+        ...
+
+
+@contextlib.contextmanager
+def counted(unit: str, each: bool = False, say_s: float = SAY_S) -> Iterator[Told]:
+    """Yield a function to be told how many are done of how many, and what comes next.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted, in the plural.
+    each : bool
+        Whether a terminal shows each; else some of many quick ones.
+    say_s : float
+        From one line to the next where there is no terminal.
     """
     line: Progress | None = None
 
-    def begin(num_done: int, total: int, doing: str) -> None:
+    def tell(num_done: int, total: int, doing: str = "") -> None:
         nonlocal line
-        line = line or Progress(total, unit, say_s=0.0)
-        line.tell(num_done, doing, now=True)
+        line = line or Progress(total, unit, say_s=say_s)
+        line.tell(num_done, doing, now=each)
 
     try:
-        yield begin
+        yield tell
     finally:
         if line is not None:
             line.close()
+
+
+def measuring() -> contextlib.AbstractContextManager[Told]:
+    """The same for measurements, of which each is said, where there is no terminal too."""
+    return counted("measurements", each=True, say_s=0.0)
 
 
 class FileProgress:

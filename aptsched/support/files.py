@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,6 +55,14 @@ def _replace(target: Path, data: bytes) -> None:
         if target.exists():
             path.chmod(stat.S_IMODE(target.stat().st_mode))
         path.replace(target)
+
+
+def copy(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Copy the whole file or nothing, whatever its size; raises InputError as `write`."""
+    target = Path(path)
+    with beside(target) as path_beside, _named(target):
+        shutil.copyfile(source, path_beside)
+        path_beside.replace(target)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.support.errors import InputError
-from aptsched.workload import generate, ranges, read_trace
+from aptsched.workload import generate, ranges
 from aptsched.workload.arrivals import gamma_arrivals
+from aptsched.workload.given import read_given
 from aptsched.workload.synthetic import WORKLOADS
 from aptsched.workload.trace import Trace
 
@@ -28,8 +29,10 @@ class ArrivalSource:
 
     Attributes
     ----------
-    trace, workload : str or None
-        A trace file, or the name of a built-in workload: one of the two.
+    trace : str, Trace or None
+        A trace file, or the requests themselves; or instead
+    workload : str or None
+        the name of a built-in workload.
     num_requests : int or None
         Of a file with arrivals its first rows, in the file's own order; of one with lengths alone so many drawn by
         the seed, each once where there are enough. None for the caller's default, or all of a shorter file.
@@ -38,7 +41,7 @@ class ArrivalSource:
     seed : int
     """
 
-    trace: str | None = None
+    trace: str | Trace | None = None
     workload: str | None = None
     num_requests: int | None = None
     cv: float | None = None
@@ -89,7 +92,7 @@ def read_source(source: ArrivalSource, default: int | None) -> Trace:
     """The file of a source: of one with arrivals the first rows, of lengths alone all."""
     assert source.trace is not None
     wanted = source.num_requests
-    read = read_trace(source.trace, wanted or (None if default is None else default + 1))
+    read = read_given(source.trace, wanted or (None if default is None else default + 1))
     if read.arrived_at_s is None:
         return read
     if source.cv is not None:

@@ -97,7 +97,7 @@ def test_a_run_counts_under_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -
         for policy in ("fcfs", "aptserve"):
             for num_ended in range(3):
                 progress(policy, replay, num_ended)
-        progress.end()
+        progress.close()
         assert file.getvalue() == (
             f"fcfs: 5 requests, which arrive over 4 s (run 1 of 2)\n{counted}"
             f"aptserve: 5 requests, which arrive over 4 s (run 2 of 2)\n{counted}"

@@ -1,0 +1,51 @@
+"""A trace as it may be given: a file, or the requests themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from aptsched.support.errors import InputError
+from aptsched.workload.readers import read_trace
+from aptsched.workload.trace import Trace
+
+GivenTrace = str | os.PathLike[str] | Trace | Iterable[Sequence[float]]
+
+
+def path_or_trace(given: GivenTrace) -> str | Trace:
+    """A path as text; requests as a trace.
+
+    Parameters
+    ----------
+    given : path, Trace, or sequence of (prompt_tokens, output_tokens) or (arrived_at_s, prompt_tokens, output_tokens)
+
+    Raises
+    ------
+    InputError
+        Requests of other than two or three numbers each, or as `Trace` does.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return os.fspath(given)
+    if isinstance(given, Trace):
+        return given
+    try:
+        columns = list(zip(*given, strict=True))
+    except (TypeError, ValueError):
+        columns = []
+    if len(columns) not in (2, 3):
+        accepted = "a path, a Trace, or requests of 2 or 3 numbers: (arrived_at_s,) prompt_tokens, output_tokens"
+        raise InputError(f"trace: a {type(given).__name__} of something else is not accepted; {accepted}, is")
+    arrived_at_s = columns[0] if len(columns) == 3 else None
+    return Trace(arrived_at_s, *columns[-2:])  # type: ignore[arg-type]  # array-like
+
+
+def read_given(trace: str | Trace, num_requests: int | None = None) -> Trace:
+    """The trace, or what `read_trace` reads of the file: where it has arrivals, at most so many requests."""
+    if not isinstance(trace, Trace):
+        return read_trace(trace, num_requests)
+    return trace if trace.arrived_at_s is None or num_requests is None else trace.rows(slice(num_requests))
+
+
+def recorded(trace: str | Trace | None) -> str | None:
+    """How results name it: the path, or how many requests were given."""
+    return f"{len(trace)} requests" if isinstance(trace, Trace) else trace

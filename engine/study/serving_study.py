@@ -1,0 +1,190 @@
+"""A serving study that is done: its runs, and what a person and a program read of them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from aptsched.metrics import request_rows
+from aptsched.metrics.service import Metrics
+from aptsched.report import table
+from aptsched.report.document import known, prepare, sealed
+from aptsched.report.frames import chosen_frame
+from aptsched.support import files
+from aptsched.support.errors import InputError
+from aptsched.support.lazy import lazy
+from engine.simulator.cost import Cost
+from engine.study import fairness, run_files, run_table
+from engine.study.replay import Replay, beyond_context
+from engine.study.serving import FailedRun, ServedRun, Server
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ServingStudy:
+    """What policies came to on the same requests; printed, it is the tables of the command.
+
+    Attributes
+    ----------
+    runs : tuple of ServedRun
+        Policy by policy at each rate, each with its records; after Ctrl-C those that were begun.
+    failed : tuple of FailedRun
+        Runs whose policy failed, and why.
+    replays : tuple of Replay
+        The requests at each rate.
+    server : Server
+        What served them.
+    num_planned : int
+        Runs.
+    options, setup : dict
+        What was asked for and what it came to, as plain values.
+    notices : tuple of str
+        Of the options: lines beside those of the replays and the runs.
+    cost : Cost, optional
+        What iterations took, on a computed clock.
+    directory : Path, optional
+        Where the logs of decisions are.
+    beside : tuple of str
+        Other files there that belong to what is written.
+    error : Exception, optional
+        What ended the study early, where that was neither Ctrl-C nor a policy.
+    folder : object, optional
+        That directory where it is a temporary one, which goes with the last that holds it.
+    """
+
+    runs: tuple[ServedRun, ...]
+    failed: tuple[FailedRun, ...]
+    replays: tuple[Replay, ...]
+    server: Server
+    num_planned: int
+    options: dict[str, Any]
+    setup: dict[str, Any]
+    notices: tuple[str, ...] = ()
+    cost: Cost | None = None
+    directory: Path | None = None
+    beside: tuple[str, ...] = ()
+    error: Exception | None = None
+    folder: object = None
+
+    @property
+    def num_done(self) -> int:
+        """Runs that were served to their end."""
+        return sum(run.complete for run in self.runs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all were."""
+        return self.num_done == self.num_planned
+
+    @lazy
+    def document(self) -> dict[str, Any]:
+        """What `--json` prints, as docs/formats.md describes it; `write` returns the one that names its files."""
+        document = run_files.document(
+            self.runs, self.replays, self.options, self.setup, self.complete, self.notices, self.failed
+        )
+        for summary, of_run in zip(document["summary"], self._fairness, strict=False):
+            summary["jain"] = known(of_run.jain)
+        for each, replay in zip(document["replays"], self.replays if self.cost else (), strict=False):
+            each["num_beyond_context"] = beyond_context(replay, self.server.limits.max_context)
+        return sealed(document)
+
+    def write(self, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """Write the files that the command writes with `--out`: results.json, requests.csv, logs and plots.
+
+        Returns
+        -------
+        dict
+            The content of results.json.
+
+        Raises
+        ------
+        InputError
+            There is no run, matplotlib is not installed, or a file cannot be written.
+        """
+        if not self.runs:
+            raise InputError("out: no run was served; a study with one is accepted")
+        place = prepare(directory, run_files.FILES)
+        for name in self.beside if place != self.directory else ():
+            assert self.directory is not None
+            files.copy(self.directory / name, place / name)
+        return run_files.write(place, self.document, [_with_log_in(place, run) for run in self.runs], self.beside)
+
+    def to_pandas(self, table: str = "requests") -> DataFrame:
+        """The rows of requests.csv, or of each run what `document` has as its summary.
+
+        Parameters
+        ----------
+        table : "requests" or "summary"
+
+        Raises
+        ------
+        InputError
+            There is no such table, or pandas is not installed.
+        """
+        text = request_rows.as_csv((run.policy, run.rate_per_s, run.records) for run in self.runs)
+        rows = [row for _, row in request_rows.rows(text) if isinstance(row, dict)]
+        return chosen_frame({"requests": rows, "summary": self.document["summary"]}, table)
+
+    def show(self, file: TextIO) -> None:
+        """Print the tables, where there is a run."""
+        tables = [
+            (run_table.LATENCY, run_table.latency_sections(self.runs)),
+            (run_table.ENGINE, run_table.engine_sections(self.runs)),
+            (fairness.COLUMNS, fairness.sections(self.runs, self._fairness) if self.cost else []),
+            (run_table.RATES, run_table.rate_sections(self.runs)),
+        ]
+        shown = [(columns, sections) for columns, sections in tables if sections]
+        for columns, sections in shown:
+            table.show(columns, sections, self._notes() if sections is shown[-1][1] else [], file)
+
+    def __repr__(self) -> str:
+        """The tables, how many runs they are of, and what ended the study early."""
+        text = io.StringIO()
+        self.show(text)
+        early = "" if self.error is None else f" It ended early: {self.error!r}"
+        return f"{text.getvalue()}{self.num_done} of {self.num_planned} runs are complete.{early}"
+
+    @lazy
+    def _fairness(self) -> list[Metrics]:
+        """The metrics of each run with Jain's index; none but on a computed clock."""
+        return [] if self.cost is None else [fairness.fairness(run, self.replays, self.cost) for run in self.runs]
+
+    def _notes(self) -> list[str]:
+        notes = run_table.notes(self.runs, self.replays[0], self.document["notices"])
+        if self.cost is None:
+            return notes
+        pool = f"{self.server.num_blocks} blocks of {self.server.cache.block_size} tokens"
+        return [*notes, *fairness.NOTES, f"Computed with {pool}, by {self.cost.source}."]
+
+
+def collected(
+    results: Iterable[ServedRun | FailedRun],
+) -> tuple[list[ServedRun], list[FailedRun], Exception | None]:
+    """Runs as they come, those that failed, and what ended them early, where that was not Ctrl-C."""
+    runs, failed, error = list[ServedRun](), list[FailedRun](), None
+    try:
+        for result in results:
+            if isinstance(result, ServedRun):
+                runs.append(result)
+            else:
+                failed.append(result)
+    except KeyboardInterrupt:
+        pass
+    except Exception as raised:
+        error = raised
+    return runs, failed, error
+
+
+def _with_log_in(place: Path, run: ServedRun) -> ServedRun:
+    """The run with the log of its decisions in that directory, copied there unless it is there."""
+    log = run.certificates
+    if log is None or log.parent == place:
+        return run
+    files.copy(log, place / log.name)
+    return replace(run, certificates=place / log.name)

@@ -1,0 +1,116 @@
+"""The serving study on a computed clock: policies on modelled GPUs, from Python as from the command line."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from aptsched.policies.oracle import TrueLengths
+from aptsched.report.document import prepare
+from aptsched.support.errors import InputError
+from aptsched.support.keywords import called_with
+from engine.study import fairness, run_files, simulation
+from engine.study.named_policies import named_policies
+from engine.study.parallel import Task, serve_tasks
+from engine.study.replay import Replay, context_notices
+from engine.study.serving import Server, unused_forms
+from engine.study.serving_study import ServingStudy, collected
+from engine.study.simulate_options import SimulateOptions
+from engine.study.simulated_replays import simulated_replays
+
+
+@called_with(SimulateOptions)
+def simulate(options: SimulateOptions) -> ServingStudy:
+    """Serve the same requests with each policy on modelled GPUs, on a clock that is computed.
+
+    Equal seeds give equal results. Ctrl-C keeps what is done, which `complete` tells. The keywords are those of
+    `SimulateOptions`, as in `simulate(workload="sharegpt", rate=[2, 3], policy=["fcfs", Mine])`.
+
+    Returns
+    -------
+    ServingStudy
+        Printed it is the tables of `aptsched simulate`; `to_pandas()`, `document` and `write(directory)` have the rest.
+
+    Raises
+    ------
+    InputError
+        Names the option, its value and what is accepted. A policy that fails is in `failed` instead, and what else ends
+        the study after its first run is in `error`.
+    """
+    study = serve_simulated(options)
+    if study.error is not None and not study.runs:
+        raise study.error
+    return study
+
+
+def serve_simulated(options: SimulateOptions, out: str | None = None) -> ServingStudy:
+    """The study of these options.
+
+    Parameters
+    ----------
+    options : SimulateOptions
+    out : str, optional
+        The directory that it will be written to: made once the requests are there, and the logs of decisions grow in
+        it. Without it they grow in a temporary folder of the study's own.
+    """
+    setup = options.setup
+    server = simulation.simulated_server(setup, options.limits)
+    replays = _replays(options)
+    directory, folder = _directory(options, out)
+    tasks = list(_tasks(options, replays, server, directory))
+    policies = list({task.policy.name: task.policy for task in tasks}.values())
+    cost = simulation.cost_of(server)
+    notices = [*cost.notices, *unused_forms(policies, server.cache)]
+    notices += context_notices(replays, server.limits.max_context)
+    total = sum(len(task.replay) for task in tasks)
+    jobs = options.jobs or os.cpu_count() or 1
+    served = serve_tasks(tasks, jobs, lambda num_ended: options.progress(num_ended, total))
+    runs, failed, error = collected(served)
+    return ServingStudy(
+        runs=tuple(fairness.after(run, options.warmup) for run in runs),
+        failed=tuple(failed),
+        replays=tuple(replays),
+        server=server,
+        num_planned=len(tasks),
+        options=options.recorded(),
+        setup=simulation.describe(setup, server),
+        notices=tuple(notices),
+        cost=cost,
+        directory=directory,
+        error=error,
+        folder=folder,
+    )
+
+
+def _directory(options: SimulateOptions, out: str | None) -> tuple[Path | None, object]:
+    """Where logs of decisions grow, and what removes the folder where it is a temporary one."""
+    if out is not None:
+        return prepare(out, run_files.FILES), None
+    if options.certificates == "none":
+        return None, None
+    folder = tempfile.TemporaryDirectory(prefix="aptsched-", ignore_cleanup_errors=True)
+    return Path(folder.name), folder
+
+
+def _replays(options: SimulateOptions) -> list[Replay]:
+    """The requests at each rate."""
+    replays = simulated_replays(options.source, options.rates_per_s, options.slo, options.duration)
+    last_s = min(replay.last_arrival_s for replay in replays)
+    if not 0 <= options.warmup <= last_s:
+        raise InputError(f"warmup: {options.warmup} is not accepted; 0 to the last arrival, at {last_s:g} s, is")
+    return replays
+
+
+def _tasks(options: SimulateOptions, replays: list[Replay], server: Server, directory: Path | None) -> Iterator[Task]:
+    """Every policy on every replay; the policies of a replay can ask for its lengths, as an oracle."""
+    for replay in replays:
+        oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
+        for policy in named_policies(options.policy, options.select, oracle):
+            path = directory and run_files.certificates_path(
+                directory, policy.name, replay, replays, options.certificates
+            )
+            yield Task(policy, replay, server, path)

@@ -1,0 +1,186 @@
+"""What a study on a computed clock is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aptsched.policies.composition import Select
+from aptsched.problem.certificate_log import SUFFIXES
+from aptsched.scheduling.record import SLO
+from aptsched.support.errors import InputError
+from aptsched.support.keywords import as_given, check_numbers
+from aptsched.support.several import as_texts, numbers
+from aptsched.support.shown import shown
+from aptsched.workload.given import GivenTrace, path_or_trace, recorded
+from aptsched.workload.trace import Trace
+from engine.loop.limits import Limits
+from engine.models.known_models import find_model
+from engine.simulator.gpus import find_gpu
+from engine.study.arrival_source import ArrivalSource
+from engine.study.named_policies import Policies, by_name
+from engine.study.simulation import Setup
+
+NOT_OF_THE_RESULT = ("jobs", "select", "progress")  # so that equal seeds give equal bytes
+WHOLE = ("tp", "num_requests", "max_tokens", "max_seqs", "num_blocks", "seed", "jobs")
+FLOATS = ("cv", "duration", "warmup", "slo_ttft", "slo_tbt", "rho", "executed_rho")
+
+
+def _tell_nobody(num_ended: int, num_requests: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimulateOptions:
+    """Options of `aptsched simulate`, by the same names and with the same defaults but for `jobs`.
+
+    Parameters
+    ----------
+    model, gpu : str
+        As `aptsched list` shows; a GPU also as a .toml file.
+    tp : int
+        GPUs, tensor parallel.
+    policy : text, class or object, several of them, or a mapping to them from names
+        As in `by_name`: `"fcfs,aptserve:forms=kv"`, `[FCFS(), Mine]`, `{"mine": Mine(0.5)}`.
+    trace : path, Trace, or sequence of (prompt_tokens, output_tokens) or (arrived_at_s, prompt_tokens, output_tokens)
+    workload : str, optional
+        A built-in one; either this or a trace.
+    rate : number, text or several, optional
+        Arrivals a second; without it the trace's own.
+    cv : float, optional
+        Coefficient of variation of the gaps between arrivals that are drawn.
+    num_requests : int, optional
+        Of a trace the first, of lengths alone drawn; 1,000 of a workload, all of a trace without it.
+    duration : float, optional
+        Seconds; in place of a number all requests that arrive earlier.
+    warmup : float
+        Seconds; requests that arrive earlier are served, and not counted.
+    slo_ttft, slo_tbt : float
+        Objectives, in seconds.
+    max_tokens, max_seqs : int
+        Token budget and most requests of an iteration.
+    num_blocks : int, optional
+        Blocks of the cache, in place of what the model leaves on the GPUs.
+    swap_space : str, optional
+        Host memory for requests that are swapped out, such as "64GiB"; four pools without it.
+    cost : str, optional
+        "fits", "roofline" or a calibration's file; fits where there are any without it.
+    foreign_calibration : bool
+        Whether a calibration of another model is taken all the same.
+    rho, executed_rho : float, optional
+        Seconds to rebuild K and V of a block, as policies believe and as it takes.
+    seed : int
+    certificates : str
+        How the decisions of policies that certify them are kept until they are written: "plain", "gzip" or "none".
+    jobs : int or None
+        Processes; None is one for each CPU. More than one needs policies that can be pickled and, in a script,
+        `if __name__ == "__main__"`.
+    select : mapping of str to callable
+        What the option `select` of policies named by text takes beside "greedy", as {"core": core.exact_selection}.
+    progress : callable
+        Told now and then how many requests of all runs have ended, and how many there are.
+
+    Raises
+    ------
+    InputError
+        Names the option, its value and what is accepted.
+    """
+
+    model: str = "opt-13b"
+    gpu: str = "a100-40gb"
+    tp: int = 1
+    policy: Policies = ("fcfs,aptserve",)
+    trace: GivenTrace | None = None
+    workload: str | None = None
+    rate: str | float | Iterable[str | float] | None = None
+    cv: float | None = None
+    num_requests: int | None = None
+    duration: float | None = None
+    warmup: float = 0.0
+    slo_ttft: float = 1.0
+    slo_tbt: float = 1.0
+    max_tokens: int = 2048
+    max_seqs: int = 256
+    num_blocks: int | None = None
+    swap_space: str | None = None
+    cost: str | None = None
+    foreign_calibration: bool = False
+    rho: float | None = None
+    executed_rho: float | None = None
+    seed: int = 0
+    certificates: str = "plain"
+    jobs: int | None = 1
+    select: Mapping[str, Select] = field(default_factory=dict)
+    progress: Callable[[int, int], None] = _tell_nobody
+
+    def __post_init__(self) -> None:
+        check_numbers(self, WHOLE, FLOATS)
+        object.__setattr__(self, "policy", _listed(self.policy))
+        object.__setattr__(self, "rate", None if self.rate is None else as_texts(self.rate) or None)
+        object.__setattr__(self, "trace", None if self.trace is None else path_or_trace(self.trace))
+        by_name(self.policy)
+        if self.certificates not in SUFFIXES:
+            raise InputError(f"certificates: {shown(self.certificates)} is not accepted; {', '.join(SUFFIXES)} are")
+        if self.jobs is not None and self.jobs < 1:
+            raise InputError(f"jobs: {self.jobs} is not accepted; at least 1 is")
+        if self.foreign_calibration and self.cost in (None, "fits", "roofline"):
+            raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
+        _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # which check what they are made of
+
+    @property
+    def setup(self) -> Setup:
+        """What is simulated."""
+        return Setup(
+            find_model(self.model),
+            find_gpu(self.gpu),
+            self.tp,
+            self.cost,
+            self.num_blocks,
+            self.rho,
+            self.executed_rho,
+            self.swap_space,
+            self.foreign_calibration,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """Of an iteration."""
+        return Limits(self.max_tokens, self.max_seqs)
+
+    @property
+    def slo(self) -> SLO:
+        """Of each request."""
+        return SLO(self.slo_ttft, self.slo_tbt)
+
+    @property
+    def rates_per_s(self) -> list[float]:
+        """The rates, rising; none where the trace's own is taken."""
+        return [] if self.rate is None else sorted(numbers("rate", as_texts(self.rate), float))
+
+    @property
+    def source(self) -> ArrivalSource:
+        """Where the requests come from."""
+        trace = self.trace if self.trace is None or isinstance(self.trace, Trace) else str(self.trace)
+        return ArrivalSource(trace, self.workload, self.num_requests, self.cv, self.seed)
+
+    def recorded(self) -> dict[str, Any]:
+        """The options as results have them, in order: plain values, and only what may change a result."""
+        policy = _texts(self.policy) or list(by_name(self.policy))
+        rate = None if self.rate is None else list(as_texts(self.rate))
+        plain = {"policy": policy, "trace": recorded(self.source.trace), "rate": rate}
+        return as_given(self, leave_out=NOT_OF_THE_RESULT) | plain
+
+
+def _listed(given: Policies) -> Policies:
+    """Several policies, also where one is given, that can be gone through again."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+
+
+def _texts(given: Policies) -> list[str]:
+    """Policies that are text alone as they are given; else nothing."""
+    each = given if isinstance(given, tuple) else ()
+    texts = [policy for policy in each if isinstance(policy, str)]
+    return texts if len(texts) == len(each) else []
