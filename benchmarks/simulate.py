@@ -29,7 +29,7 @@ from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
 from benchmarks.tables import Row, show
 from engine.loop.limits import Limits
-from engine.models.known_models import find_model
+from engine.models.find_config import find_config
 from engine.simulator.gpus import find_gpu
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import named_policies
@@ -65,7 +65,7 @@ def measured(name: str, replay: Replay, server: Server) -> Row:
 
 def by_policy(num_requests: int, rounds: int, seed: int) -> list[Row]:
     """Every policy on the same requests, near the knee, in its fastest round."""
-    server = simulated_server(Setup(find_model("opt-13b"), find_gpu("a100-40gb")), Limits())
+    server = simulated_server(Setup(find_config("opt-13b"), find_gpu("a100-40gb")), Limits())
     source = ArrivalSource(workload="sharegpt", num_requests=num_requests, seed=seed)
     (replay,) = simulated_replays(source, [RATE_PER_S], SLO())
     turns = [[measured(name, replay, server) for name in POLICIES] for _ in range(rounds)]
@@ -80,7 +80,7 @@ def fastest(runs: Sequence[Row]) -> Row:
 
 def by_length(sizes: Sequence[int], seed: int) -> list[Row]:
     """Apt-Serve on traces of more and more requests, of a load that the GPU keeps up with."""
-    server = simulated_server(Setup(find_model("opt-13b"), find_gpu("a100-40gb")), Limits())
+    server = simulated_server(Setup(find_config("opt-13b"), find_gpu("a100-40gb")), Limits())
     rows = []
     for size in sizes:
         source = ArrivalSource(workload="humaneval", num_requests=size, seed=seed)
@@ -91,7 +91,7 @@ def by_length(sizes: Sequence[int], seed: int) -> list[Row]:
 
 def whole_trace(path: str) -> list[Row]:
     """All requests of a trace, as they came."""
-    server = simulated_server(Setup(find_model("llama-3-8b"), find_gpu("a100-80gb")), Limits())
+    server = simulated_server(Setup(find_config("llama-3-8b"), find_gpu("a100-80gb")), Limits())
     (replay,) = simulated_replays(ArrivalSource(trace=path), [], SLO())
     return [measured(name, replay, server) for name in ("fcfs", "aptserve")]
 

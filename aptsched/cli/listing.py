@@ -9,6 +9,9 @@ from aptsched.cli.base import app
 from aptsched.cli.policies import SELECT
 
 Rows = Iterable[tuple[str, ...]]
+ANY_MODEL = (
+    "Any other dense decoder-only model is simulated from its config.json: --model FILE, or the directory of the file."
+)
 
 
 @app.command("list")
@@ -25,7 +28,7 @@ def listing() -> None:
 
     parts: tuple[tuple[tuple[str, ...], Rows, str], ...] = (
         (("policy", "rule"), _policies(), SYNTAX),
-        (("model", "weights", "context", "hidden/KV"), _models(), ""),
+        (("model", "weights", "context", "hidden/KV"), _models(), ANY_MODEL),
         (("GPU", "TFLOP/s", "GB/s", "GiB", "PCIe GB/s"), _gpus(), _fits()),
         (("workload", "requests"), _workloads(), ""),
         (("method", "guarantee"), _methods(), ""),

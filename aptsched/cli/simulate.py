@@ -18,7 +18,9 @@ from aptsched.cli.study_options import (
     SloTtft,
 )
 
-Model = Annotated[str, typer.Option(metavar="M", help="As `aptsched list` shows.")]
+Model = Annotated[
+    str, typer.Option(metavar="M", help="As `aptsched list` shows, a config.json, or a directory with one.")
+]
 Gpu = Annotated[str, typer.Option(metavar="G", help="As `aptsched list` shows, or a .toml file.")]
 NumGpus = Annotated[int, typer.Option(metavar="N", help="GPUs, tensor parallel.")]
 Rates = Annotated[
@@ -96,6 +98,7 @@ def simulate(
       aptsched simulate --workload sharegpt --rate 2 3 --policy fcfs,aptserve
       aptsched simulate --model opt-66b --tp 4 --policy aptserve --trace a.csv
       aptsched simulate --model llama-3-8b --gpu l40s --workload azure-code
+      aptsched simulate --model Qwen3-8B/config.json --gpu h100 --trace a.csv
       aptsched simulate --policy fastserve,sarathi:chunk_tokens=256 --trace a.csv
       aptsched simulate --gpu mine.toml --cost roofline --workload longbench
 

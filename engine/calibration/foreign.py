@@ -5,7 +5,7 @@ from __future__ import annotations
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.calibration.measure import Calibration
-from engine.models.model_names import is_of_shape, same_device, same_model
+from engine.models.model_names import is_named_as, same_device, same_model
 
 
 def check_run(calibration: Calibration, model: str, dtype: str, device: str, *, foreign: bool = False) -> list[str]:
@@ -31,7 +31,7 @@ def check_run(calibration: Calibration, model: str, dtype: str, device: str, *, 
 
 
 def check_simulation(
-    calibration: Calibration, shape: str, gpu: str, num_gpus: int, *, foreign: bool = False
+    calibration: Calibration, name: str, gpu: str, num_gpus: int, *, foreign: bool = False
 ) -> list[str]:
     """Notices of a calibration as the cost of a simulation: of the same model, on the one device that was measured.
 
@@ -41,9 +41,9 @@ def check_simulation(
         It is of another model, or for several GPUs, and not taken.
     """
     of = f"Times are those of a calibration of {_name(calibration)}; {gpu} gives the memory and nothing else."
-    if is_of_shape(calibration.model, shape) and num_gpus == 1:
+    if is_named_as(calibration.model, name) and num_gpus == 1:
         return [of]
-    return [of, *_taken("cost", _name(calibration), f"{shape} on {num_gpus} x {gpu}", "simulated", foreign)]
+    return [of, *_taken("cost", _name(calibration), f"{name} on {num_gpus} x {gpu}", "simulated", foreign)]
 
 
 def shown_name(model: str) -> str:

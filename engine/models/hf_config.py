@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.models.architecture import EXECUTABLE, LLAMA, OPT
 from engine.models.config import ModelConfig
-from engine.models.faults import renamed
-from engine.models.hf_fields import check_fields
+from engine.models.faults import located, renamed
+from engine.models.hf_fields import check_fields, generation_notices
 from engine.models.hf_rope import rope
+from engine.models.json_object import read_json
 from engine.models.size_checks import check_size
 
 Json = Mapping[str, Any]
@@ -54,6 +58,33 @@ def from_hf(config: Json, name: str = "") -> ModelConfig:
             return ModelConfig(name=name, notices=notices, **_opt(config))
     with renamed(NAMES | LLAMA_NAMES):
         return ModelConfig(name=name, notices=notices, **_llama(config))
+
+
+def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
+    """The configuration, with the end-of-text tokens that transformers' `generate` would stop at.
+
+    Those are the ones of generation_config.json where there is one, though it names none, and else of config.json; the
+    default of the configuration's class does not count.
+    """
+    path, generation = Path(directory) / "config.json", Path(directory) / "generation_config.json"
+    content = read_json(path)
+    with located(path):
+        config = from_hf(content, name=Path(directory).resolve().name)
+        eos = token_ids("eos_token_id", content.get("eos_token_id"))
+    if not os.path.lexists(generation):
+        return dataclasses.replace(config, eos_token_ids=eos)
+    content = read_json(generation)
+    with located(generation):
+        counting = token_ids("eos_token_id", content.get("eos_token_id"))
+    notices = (*config.notices, *generation_notices(content), *_end_notices(eos, counting))
+    return dataclasses.replace(config, eos_token_ids=counting, notices=notices)
+
+
+def _end_notices(given: tuple[int, ...], counting: tuple[int, ...]) -> tuple[str, ...]:
+    """That tokens do not end a text though config.json says so."""
+    unused = ", ".join(str(i) for i in given if i not in counting)
+    named = ", ".join(map(str, counting)) or "none"
+    return (f"config.json: eos_token_id {unused}: not used; generation_config.json has {named}",) if unused else ()
 
 
 def token_ids(field: str, given: object) -> tuple[int, ...]:
@@ -125,7 +156,11 @@ def _common(config: Json, default_bos: int) -> dict[str, Any]:
 
 
 def _derived_head_dim(config: Json) -> int:
-    hidden_size, heads = _size(config, "hidden_size"), _size(config, "num_attention_heads")
+    return whole_share(_size(config, "hidden_size"), _size(config, "num_attention_heads"))
+
+
+def whole_share(hidden_size: int, heads: int) -> int:
+    """Values of a head where the file does not say: hidden_size / heads, a whole number."""
     if hidden_size % heads:
         raise InputError(f"hidden_size: {hidden_size} is not accepted; a multiple of the {heads} attention heads is")
     return hidden_size // heads

@@ -216,13 +216,16 @@ def check_fields(config: Json, model_type: str) -> tuple[str, ...]:
             raise InputError(f"{field}: {shown(config[field])} is not supported; {options} is")
     _check_attention(config)
     known = USED[model_type] | USED_BY_BOTH | HARMLESS | neutral.keys() | GENERATION.keys() | IN_GENERATION_CONFIG
-    return (*_of_generation("config.json", config), *_unknown(config, known | {"sliding_window", "layer_types"}))
+    return (*_of_generation("config.json", config), *unknown_fields(config, known | {"sliding_window", "layer_types"}))
 
 
 def generation_notices(content: Json) -> tuple[str, ...]:
     """What is said of a generation_config.json: how tokens are chosen is left to the options."""
     known = GENERATION.keys() | IN_GENERATION_CONFIG
-    return (*_of_generation("generation_config.json", content), *_unknown(content, known, "generation_config.json"))
+    return (
+        *_of_generation("generation_config.json", content),
+        *unknown_fields(content, known, "generation_config.json"),
+    )
 
 
 def is_neutral(value: object, accepted: Collection[object]) -> bool:
@@ -260,6 +263,7 @@ def _of_generation(file: str, content: Json) -> tuple[str, ...]:
     )
 
 
-def _unknown(content: Json, known: Collection[str], file: str = "config.json") -> tuple[str, ...]:
+def unknown_fields(content: Json, known: Collection[str], file: str = "config.json") -> tuple[str, ...]:
+    """What is said of fields that are not known."""
     unknown = [shown(field)[1:-1] for field, value in content.items() if field not in known and value is not None]
     return (f"{file}: {listed(unknown, num_named=NUM_SAID)}: not known, and not used",) if unknown else ()

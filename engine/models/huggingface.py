@@ -14,10 +14,8 @@ from aptsched.support.shown import shown
 from engine.models.architecture import OPT
 from engine.models.assemble import Shape, assemble, tensor_shapes, with_equal_head, with_stored_head
 from engine.models.config import ModelConfig
-from engine.models.faults import listed, located
-from engine.models.hf_config import from_hf, token_ids
-from engine.models.hf_fields import generation_notices
-from engine.models.json_object import read_json
+from engine.models.faults import listed
+from engine.models.hf_config import load_config
 from engine.models.rope import is_inverse_frequencies
 from engine.models.tensor_files import DTYPES, Stored, read_tensor, tensors_of
 from engine.models.weight_files import unread, weight_files
@@ -52,33 +50,6 @@ def load(
 
     config = with_equal_head(config, read, dtype)
     return config, assemble(config, read, dtype, device)
-
-
-def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
-    """The configuration, with the end-of-text tokens that transformers' `generate` would stop at.
-
-    Those are the ones of generation_config.json where there is one, though it names none, and else of config.json; the
-    default of the configuration's class does not count.
-    """
-    path, generation = Path(directory) / "config.json", Path(directory) / "generation_config.json"
-    content = read_json(path)
-    with located(path):
-        config = from_hf(content, name=Path(directory).resolve().name)
-        eos = token_ids("eos_token_id", content.get("eos_token_id"))
-    if not os.path.lexists(generation):
-        return dataclasses.replace(config, eos_token_ids=eos)
-    content = read_json(generation)
-    with located(generation):
-        counting = token_ids("eos_token_id", content.get("eos_token_id"))
-    notices = (*config.notices, *generation_notices(content), *_end_notices(eos, counting))
-    return dataclasses.replace(config, eos_token_ids=counting, notices=notices)
-
-
-def _end_notices(given: tuple[int, ...], counting: tuple[int, ...]) -> tuple[str, ...]:
-    """That tokens do not end a text though config.json says so."""
-    unused = ", ".join(str(i) for i in given if i not in counting)
-    named = ", ".join(map(str, counting)) or "none"
-    return (f"config.json: eos_token_id {unused}: not used; generation_config.json has {named}",) if unused else ()
 
 
 def _stored(directory: Path, config: ModelConfig) -> tuple[dict[str, Stored], tuple[str, ...]]:

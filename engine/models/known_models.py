@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from aptsched.support.errors import InputError
-from engine.models.architecture import LLAMA, OPT, Architecture
+from engine.models.architecture import LLAMA, OPT
 from engine.models.config import ModelConfig
+from engine.models.hf_families import FAMILIES
+from engine.models.plain_sizes import plain_sizes
 
-QWEN2 = Architecture("qwen2")
+QWEN2 = FAMILIES["qwen2"].architecture
 
 
 def _opt(name: str, num_layers: int, hidden_size: int, num_heads: int) -> ModelConfig:
@@ -58,15 +59,10 @@ MODELS: Mapping[str, ModelConfig] = MappingProxyType(
 )  # fmt: skip
 
 
-def find_model(name: str) -> ModelConfig:
-    """The model of that name.
+def known_name(config: ModelConfig) -> str:
+    """The name of the model here that has all the same sizes, whatever the other is called; empty where none has."""
+    return next((name for name, known in MODELS.items() if _sizes(known) == _sizes(config)), "")
 
-    Raises
-    ------
-    InputError
-        There is none; the names that there are.
-    """
-    config = MODELS.get(name.lower())
-    if config is None:
-        raise InputError(f"model: {name!r} is not known; {', '.join(MODELS)} are accepted")
-    return config
+
+def _sizes(config: ModelConfig) -> dict[str, object]:
+    return {**plain_sizes(config), "name": ""}

@@ -1,11 +1,11 @@
-"""Whether two names are of one model or one device: in a calibration, an option, or a list of shapes."""
+"""Whether two names are of one model or one device: in a calibration, an option, or a list of models."""
 
 from __future__ import annotations
 
 import os
 
 TWIN = " (MHA twin)"
-ALIASES = {"smollm2": "smollm2-135m"}  # the model that comes with the package, and its shape
+ALIASES = {"smollm2": "smollm2-135m"}  # the model that comes with a package, and its sizes
 
 
 def model_name(name_or_path: str | os.PathLike[str], expand_kv_heads: bool = False) -> str:
@@ -18,15 +18,16 @@ def same_model(one: str, other: str) -> bool:
     return _last(one) == _last(other)
 
 
-def is_of_shape(model: str, shape: str) -> bool:
-    """Whether a model is called as a shape is, or as that and more behind it, as in opt-125m-instruct.gguf.
+def is_named_as(model: str, name: str) -> bool:
+    """Whether a model is called so, whatever the case, or so and more behind it, as in opt-125m-instruct.gguf.
 
-    An MHA twin is of no shape listed: its K and V have more heads.
+    An MHA twin is of no such model: its K and V have more heads.
     """
     last = _last(model)
     last = ALIASES.get(last, last)
-    behind = last.removeprefix(shape)
-    return last.startswith(shape) and not last.endswith(TWIN.lower()) and (not behind or behind[0] in "-_.")
+    name = name.lower()
+    behind = last.removeprefix(name)
+    return last.startswith(name) and not last.endswith(TWIN.lower()) and (not behind or behind[0] in "-_.")
 
 
 def same_device(one: str, other: str) -> bool:

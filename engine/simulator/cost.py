@@ -12,6 +12,7 @@ from aptsched.support.errors import InputError
 from engine.calibration.foreign import check_simulation
 from engine.calibration.measure import Calibration, load, nonnegative
 from engine.models.config import ModelConfig
+from engine.models.known_models import known_name
 from engine.simulator.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
 from engine.simulator.gpus import GPU
 from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
@@ -69,25 +70,28 @@ def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = 
     The fits were measured on A100-80GB and are taken as they are for A100-40GB too, whose memory is slower by a
     quarter. Rebuilding and swapping are not in the fits: they are computed.
 
+    A model is known by its sizes, whatever its name.
+
     Raises
     ------
     InputError
         Nothing is published for this model on this GPU.
     """
-    known = DISTSERVE.get((config.name, num_gpus))
-    if not gpu.name.startswith("a100-") or (known is None and config.name != "opt-30b"):
-        accepted = ", ".join(f"{name} on {n}" for name, n in DISTSERVE)
+    name = known_name(config)
+    fit = DISTSERVE.get((name, num_gpus))
+    if not gpu.name.startswith("a100-") or (fit is None and name != "opt-30b"):
+        accepted = ", ".join(f"{fitted} on {n}" for fitted, n in DISTSERVE)
         raise InputError(
             f"cost: no fits are published for {config.name} on {num_gpus} x {gpu.name}; {accepted} x A100 are, and "
             "opt-30b there by roofline; --cost roofline takes any"
         )
-    if known is None:
+    if fit is None:
         return by_roofline(config, gpu, num_gpus, block_size)
-    source = f"fits of DistServe (OSDI 2024) of {config.name} on {num_gpus} x {MEASURED_ON}"
+    source = f"fits of DistServe (OSDI 2024) of {name} on {num_gpus} x {MEASURED_ON}"
     if gpu.name != MEASURED_ON:
         source += f", taken as they are for {gpu.name}"
     return Cost(
-        known,
+        fit,
         *_computed(config, gpu, num_gpus, block_size),
         f"{source}; rebuilding and swapping by roofline of {gpu.name}",
     )
@@ -160,7 +164,7 @@ def find_cost(
         As in `by_fits`, or the file is no calibration, or one of another model, which only `foreign` takes.
     """
     if kind is None:
-        published = gpu.name.startswith("a100-") and (config.name, num_gpus) in DISTSERVE
+        published = gpu.name.startswith("a100-") and (known_name(config), num_gpus) in DISTSERVE
         kind = "fits" if published else "roofline"
     if kind == "fits":
         return by_fits(config, gpu, num_gpus, block_size)

@@ -16,7 +16,7 @@ from aptsched.support.shown import shown
 from aptsched.workload.given import GivenTrace, path_or_trace, recorded
 from aptsched.workload.trace import Trace
 from engine.loop.limits import Limits
-from engine.models.known_models import find_model
+from engine.models.find_config import find_config
 from engine.simulator.gpus import find_gpu
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import Policies, by_name
@@ -38,7 +38,7 @@ class SimulateOptions:
     Parameters
     ----------
     model, gpu : str
-        As `aptsched list` shows; a GPU also as a .toml file.
+        As `aptsched list` shows; a model also as a config.json or a directory with one, a GPU as a .toml file.
     tp : int
         GPUs, tensor parallel.
     policy : text, class or object, several of them, or a mapping to them from names
@@ -132,7 +132,7 @@ class SimulateOptions:
     def setup(self) -> Setup:
         """What is simulated."""
         return Setup(
-            find_model(self.model),
+            find_config(self.model),
             find_gpu(self.gpu),
             self.tp,
             self.cost,

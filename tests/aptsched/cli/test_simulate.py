@@ -114,6 +114,33 @@ def test_swap_space_is_given_in_bytes(capsys: pytest.CaptureFixture[str]) -> Non
         assert (swaps > 0) == (summary["num_swapped_blocks"] > 0) == (on_host > 0)
 
 
+def test_a_model_from_its_config_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Its sizes and what is assumed of it are in the results, by the file as by its directory."""
+    path = tmp_path / "Mine-1B" / "config.json"
+    path.parent.mkdir()
+    sizes = {"n_embd": 64, "n_head": 4, "n_layer": 2, "n_inner": 96, "vocab_size": 50, "n_positions": 3000}
+    path.write_text(json.dumps({"model_type": "mine", "activation_function": "relu", **sizes}))
+    documents = []
+    for model in (path.parent, path):
+        code, out, _ = run(capsys, *SMALL, "--policy", "fcfs", "--num-blocks", "200", "--json", "--model", str(model))
+        assert code == 0
+        documents.append(json.loads(out))
+    one, other = documents
+    assert one["model"] == other["model"]
+    assert {**one["model"], "gated": False, "num_position_rows": 0, "biases": "none"} == one["model"]
+    assert (one["model"]["name"], one["model"]["head_dim"], one["model"]["max_positions"]) == ("Mine-1B", 16, 3000)
+    assert any("model_type 'mine' is not known" in notice for notice in one["notices"])
+    assert "roofline of Mine-1B" in one["cost"]["source"]
+
+
+def test_a_model_that_cannot_be_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One line with the file, the field and the reason, and exit code 2."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mixtral", "num_local_experts": 8}))
+    code, out, err = run(capsys, *SMALL, "--model", str(tmp_path))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "config.json: num_local_experts: 8 is not accepted: mixtures of experts are not counted yet" in err
+
+
 def test_duration() -> None:
     """All requests of 20 s at 6 a second come, about 120, and a longer time begins with the same rate."""
     from aptsched.scheduling.record import SLO

@@ -18,7 +18,7 @@ from commands import call
 from engine.calibration import measure
 from engine.calibration.foreign import check_run, check_simulation
 from engine.calibration.measure import Calibration, Point
-from engine.models.model_names import is_of_shape, same_device, same_model
+from engine.models.model_names import is_named_as, same_device, same_model
 from engine.simulator.cost import believed, by_profile
 
 POINTS = (
@@ -150,27 +150,29 @@ def test_a_model_is_known_by_the_end_of_its_path_and_a_device_by_its_number() ->
 
 
 @pytest.mark.parametrize(
-    ("model", "shape", "same"),
+    ("model", "name", "same"),
     [
         ("smollm2", "smollm2-135m", True),
         ("smollm2 (MHA twin)", "smollm2-135m", False),
         ("hub/SmolLM2-135M-Instruct.Q8_0.gguf", "smollm2-135m", True),
         ("models/opt-125m", "opt-125m", True),
+        ("models/Mine-7B", "Mine-7B", True),  # as a config.json in a directory of that name
+        ("mine-7b.Q8_0.gguf", "Mine-7B", True),
         ("opt-13b", "opt-125m", False),
         ("opt-1", "opt-13b", False),
         ("llama-3-8b", "llama-2-7b", False),
         ("opt-13bx", "opt-13b", False),
     ],
 )
-def test_a_calibration_fits_the_shape_that_it_is_called_after(model: str, shape: str, same: bool) -> None:
+def test_a_calibration_fits_the_model_that_it_is_called_after(model: str, name: str, same: bool) -> None:
     """And more may stand behind the name; on several GPUs nothing was measured."""
-    assert is_of_shape(model, shape) == same
+    assert is_named_as(model, name) == same
     if same:
-        (said,) = check_simulation(measured(model), shape, "h100", 1)
+        (said,) = check_simulation(measured(model), name, "h100", 1)
         assert "in fp32 on cpu; h100 gives the memory and nothing else" in said
     with pytest.raises(InputError, match="--foreign-calibration any"):
-        check_simulation(measured(model), shape, "h100", 2 if same else 1)
-    assert len(check_simulation(measured(model), shape, "h100", 2, foreign=True)) == 2
+        check_simulation(measured(model), name, "h100", 2 if same else 1)
+    assert len(check_simulation(measured(model), name, "h100", 2, foreign=True)) == 2
 
 
 def test_a_simulation_says_whose_times_it_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

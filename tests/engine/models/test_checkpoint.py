@@ -21,6 +21,7 @@ from checkpoints import LLAMA3_ROPE, as_transformers, logits_of, random_model
 from engine.models import huggingface
 from engine.models.architecture import OPT
 from engine.models.checkpoint import load_model
+from engine.models.hf_config import load_config
 from engine.models.weights import expand_kv_heads
 from plain_model import plain_logits
 
@@ -162,7 +163,7 @@ def test_ends_of_text_are_those_of_transformers(directory: Path, in_config: Any,
     if in_generation_config != "no file":
         content = {} if in_generation_config == "absent" else {"eos_token_id": in_generation_config}
         generation.write_text(json.dumps(content))
-    found = huggingface.load_config(directory)
+    found = load_config(directory)
     stops = transformers.AutoModelForCausalLM.from_pretrained(directory).generation_config.eos_token_id
     assert list(found.eos_token_ids) == (stops if isinstance(stops, list) else [] if stops is None else [stops])
     given_ids = {5, 6} if in_config == [5, 6] else {in_config} - {"absent", None}

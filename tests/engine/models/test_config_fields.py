@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aptsched import InputError
 from checkpoints import LLAMA, OPT, logits_of, random_model
 from engine.models import huggingface
-from engine.models.hf_config import from_hf
+from engine.models.hf_config import from_hf, load_config
 from engine.models.hf_fields import generation_notices
 from engine.models.rope import inverse_frequencies
 from plain_model import plain_logits
@@ -205,7 +205,7 @@ def test_how_tokens_would_be_chosen_is_said(saved: dict[str, Path]) -> None:
     (directory / "generation_config.json").write_text(
         '{"do_sample": true, "top_p": 0.9, "top_k": 50, "eos_token_id": 5}'
     )
-    assert huggingface.load_config(directory).notices == (
+    assert load_config(directory).notices == (
         "generation_config.json: do_sample True, top_p 0.9: not used; how tokens are chosen is what the options say",
         "config.json: eos_token_id 2: not used; generation_config.json has 5",
     )

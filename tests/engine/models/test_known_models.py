@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from fractions import Fraction
@@ -11,7 +12,8 @@ import pytest
 
 from aptsched import InputError
 from engine.models.architecture import Architecture
-from engine.models.known_models import MODELS, find_model
+from engine.models.known_models import MODELS, known_name
+from engine.models.plain_sizes import plain_sizes
 
 PUBLISHED = {
     "opt-125m": 125_239_296,
@@ -49,10 +51,28 @@ def test_hidden_ratios() -> None:
     assert [MODELS[name].cache().offers_hidden for name in names] == [True, True, False, False]
 
 
-def test_an_unknown_name_lists_what_there_is() -> None:
-    """Every model is in the message."""
-    with pytest.raises(InputError, match=", ".join(MODELS)):
-        find_model("gpt-5")
+def test_a_model_is_known_by_its_sizes() -> None:
+    """Whatever its name, and not by its name where a size differs."""
+    for name, config in MODELS.items():
+        assert known_name(dataclasses.replace(config, name="mine")) == name
+        assert known_name(dataclasses.replace(config, vocab_size=7)) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "biases"),
+    [
+        ({}, "none"),
+        ({"qkv_bias": True}, "qkv"),
+        ({"attention_bias": True}, "qkv+out"),
+        ({"attention_bias": True, "mlp_bias": True}, "all"),
+        ({"mlp_bias": True, "head_bias": True}, "mlp+head"),
+        ({"attention_bias": True, "mlp_bias": True, "head_bias": True}, "qkv+out+mlp+head"),
+    ],
+)
+def test_biases_in_results(changes: dict[str, Any], biases: str) -> None:
+    """All of a layer, none, or the matrices that have one."""
+    config = dataclasses.replace(MODELS["qwen2.5-14b"], qkv_bias=False)
+    assert plain_sizes(dataclasses.replace(config, **changes))["biases"] == biases
 
 
 @pytest.mark.parametrize("kind", ["norm", "qk_norm", "positions"])
@@ -63,7 +83,7 @@ def test_a_kind_of_part_that_is_not_known(kind: str) -> None:
         Architecture("mine", **kinds)
 
 
-@pytest.mark.parametrize("module", ["engine.models.config", "engine.models.known_models"])
+@pytest.mark.parametrize("module", ["engine.models.config", "engine.models.find_config"])
 def test_what_a_model_is_needs_no_torch(module: str) -> None:
     """In an interpreter of its own; nor what reads files of weights."""
     code = (

@@ -183,8 +183,10 @@ def test_believed_times_are_those_of_typical_iterations() -> None:
 
 
 def test_costs_by_name() -> None:
-    """Fits where they are published; OPT-30B by roofline, and marked so; other names list what there is."""
+    """Fits where they are published for such sizes; OPT-30B by roofline, marked so; other names list all."""
     assert "DistServe" in find_cost(None, OPT, A100).source
+    assert find_cost(None, dataclasses.replace(OPT, name="mine"), A100) == find_cost(None, OPT, A100)
+    assert "roofline" in find_cost(None, dataclasses.replace(OPT, vocab_size=7), A100).source
     assert "roofline" in find_cost("fits", MODELS["opt-30b"], A100, 2).source
     assert "roofline" in find_cost(None, OPT, GPUS["h100"]).source
     with pytest.raises(InputError, match="no fits are published for opt-13b on 1 x h100"):

@@ -1,0 +1,72 @@
+"""Fields of a config.json on which no size and no cost depends; what is not known beside them is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+from engine.models.hf_fields import GENERATION, HARMLESS, IN_GENERATION_CONFIG, unknown_fields
+
+OF_ROPE = {
+    "alibi",
+    "max_window_layers",  # of windows that are not used
+    "no_rope_layer_interval",
+    "no_rope_layers",
+    "original_max_position_embeddings",
+    "partial_rotary_factor",
+    "rope_parameters",
+    "rope_scaling",  # a context is as long as max_position_embeddings says
+    "rope_theta",
+    "rotary",
+    "rotary_dim",
+    "rotary_emb_base",
+    "rotary_pct",
+    "use_mrope",
+}
+OF_SCALES = {
+    "attention_multiplier",
+    "attention_softmax_in_fp32",
+    "attn_logit_softcapping",
+    "clip_qkv",
+    "embedding_multiplier",
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "norm_epsilon",
+    "query_pre_attn_scalar",
+    "reorder_and_upcast_attn",
+    "residual_multiplier",
+    "scale_attention_softmax_in_fp32",
+    "scale_attn_by_inverse_layer_idx",
+    "scale_attn_weights",
+    "slow_but_exact",
+}
+OF_DROPOUT = {
+    "attn_pdrop",
+    "classifier_dropout",
+    "embd_pdrop",
+    "embedding_dropout",
+    "hidden_dropout",
+    "resid_pdrop",
+    "residual_dropout",
+}
+OF_TASKS = {
+    "apply_residual_connection_post_layernorm",
+    "auto_map",
+    "is_causal",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "use_bidirectional_attention",
+}
+COSTLESS = (OF_ROPE | OF_SCALES | OF_DROPOUT | OF_TASKS | HARMLESS | GENERATION.keys() | IN_GENERATION_CONFIG) | {
+    "architectures",
+    "model_type",
+}
+
+
+def unused_fields(config: Mapping[str, Any], used: Set[str]) -> tuple[str, ...]:
+    """What is said of fields that are neither used nor known to change no cost."""
+    return unknown_fields(config, COSTLESS | used)

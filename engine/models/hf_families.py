@@ -1,0 +1,179 @@
+"""Families of decoder-only models as their config.json names them: parts, biases, and what fields stand for if absent.
+
+Sources: the configurations and models of transformers 5, against which each is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from engine.models.architecture import LLAMA, OPT, Architecture
+
+Json = Mapping[str, Any]
+Flag = bool | str  # whether, or the field that says so
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a `model_type` means.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    qkv_bias, out_bias, mlp_bias, head_bias : bool or str
+        Whether q, k and v, the output of attention, the MLP and the output matrix have a bias, or the field that says
+        so.
+    defaults : mapping
+        Values of fields that are absent, those of transformers.
+    ffn_multiple : int or None
+        intermediate_size over hidden_size, where no field says it; None: one has to.
+    vary : function or None
+        A config.json -> fields of the architecture that it changes.
+    varied_by : tuple of str
+        The fields that `vary` looks at.
+    """
+
+    architecture: Architecture
+    qkv_bias: Flag = "attention_bias"
+    out_bias: Flag = "attention_bias"
+    mlp_bias: Flag = "mlp_bias"
+    head_bias: Flag = False
+    defaults: Json = field(default_factory=dict)
+    ffn_multiple: int | None = None
+    vary: Callable[[Json], Mapping[str, Any]] | None = None
+    varied_by: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Fields that are used beside the sizes."""
+        flags = (self.qkv_bias, self.out_bias, self.mlp_bias, self.head_bias)
+        return frozenset({*self.varied_by, *(flag for flag in flags if isinstance(flag, str))})
+
+
+def _gpt(name: str, positions: str, **more: Any) -> Family:
+    """Two matrices in the MLP, LayerNorm, biases everywhere, an MLP of 4 d."""
+    architecture = Architecture(name, is_gated=False, norm="layer", positions=positions)
+    return Family(architecture, qkv_bias=True, out_bias=True, mlp_bias=True, ffn_multiple=4, **more)
+
+
+def _falcon_norms(config: Json) -> Mapping[str, Any]:
+    """Attention and MLP side by side read one norm, or with the newer kind of decoder two of their own."""
+    if config.get("new_decoder_architecture", False):
+        return {"num_layer_norms": config.get("num_ln_in_parallel_attn") or 2}
+    return {"num_layer_norms": 1 if config.get("parallel_attn", True) else 2}
+
+
+def _stablelm_norms(config: Json) -> Mapping[str, Any]:
+    of_heads = {"qk_norm": "all heads"} if config.get("qk_layernorm") else {}
+    return {"num_layer_norms": 1 if config.get("use_parallel_residual") else 2, **of_heads}
+
+
+TIED = {"tie_word_embeddings": True}
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        family.architecture.name: family
+        for family in (
+            Family(
+                OPT,
+                *("enable_bias", "enable_bias", "enable_bias"),
+                defaults={"enable_bias": True, "activation_function": "relu", **TIED},
+            ),
+            Family(LLAMA, defaults={"hidden_act": "silu", "rms_norm_eps": 1e-6}),
+            Family(Architecture("mistral"), False, False, False, defaults={"sliding_window": 4096}),
+            Family(Architecture("qwen2"), True, False, False, defaults={"use_sliding_window": False}),
+            Family(
+                Architecture("qwen3", qk_norm="head"),
+                mlp_bias=False,
+                defaults={"head_dim": 128, "use_sliding_window": False},
+            ),
+            Family(Architecture("gemma"), mlp_bias=False, defaults={"head_dim": 256, **TIED}),
+            Family(Architecture("granite")),
+            Family(Architecture("smollm3"), defaults={"use_sliding_window": False, **TIED}),
+            Family(Architecture("arcee", is_gated=False)),
+            Family(Architecture("helium"), out_bias=False, defaults={"head_dim": 128}),
+            Family(Architecture("ernie4_5"), "use_bias", "use_bias", "use_bias", defaults={"head_dim": 128, **TIED}),
+            Family(
+                Architecture("seed_oss"),
+                out_bias="attention_out_bias",
+                defaults={"attention_bias": True, "head_dim": 128},
+            ),
+            Family(
+                Architecture("glm"), out_bias=False, mlp_bias=False, defaults={"attention_bias": True, "head_dim": 128}
+            ),
+            Family(
+                Architecture("glm4", num_layer_norms=4),
+                out_bias=False,
+                mlp_bias=False,
+                defaults={"attention_bias": True, "head_dim": 128},
+            ),
+            Family(Architecture("olmo", norm="no weights"), mlp_bias=False),
+            Family(Architecture("olmo2", qk_norm="all heads"), mlp_bias=False),
+            Family(
+                Architecture("cohere", norm="layer without bias", num_layer_norms=1),
+                mlp_bias=False,
+                defaults=TIED,
+                vary=lambda config: {"qk_norm": "all heads"} if config.get("use_qk_norm") else {},
+                varied_by=("use_qk_norm",),
+            ),
+            Family(
+                Architecture("stablelm", norm="layer"),
+                "use_qkv_bias",
+                False,
+                False,
+                vary=_stablelm_norms,
+                varied_by=("use_parallel_residual", "qk_layernorm"),
+            ),
+            Family(Architecture("nemotron", is_gated=False, norm="layer")),
+            Family(Architecture("phi3"), False, False, False),
+            Family(
+                Architecture("phi", is_gated=False, norm="layer", num_layer_norms=1),
+                *(True, True, True, True),
+                vary=lambda config: {"qk_norm": "head"} if config.get("qk_layernorm") else {},
+                varied_by=("qk_layernorm",),
+            ),
+            Family(
+                Architecture("starcoder2", is_gated=False, norm="layer"),
+                *("use_bias", "use_bias", "use_bias"),
+                defaults={"use_bias": True, **TIED},
+            ),
+            Family(
+                Architecture("gpt_neox", is_gated=False, norm="layer"),
+                mlp_bias=True,
+                defaults={"attention_bias": True},
+                varied_by=("use_parallel_residual",),
+            ),
+            Family(
+                Architecture("gptj", is_gated=False, norm="layer", num_layer_norms=1),
+                *(False, False, True, True),
+                ffn_multiple=4,
+            ),
+            Family(
+                Architecture("falcon", is_gated=False, norm="layer"),
+                *("bias", "bias", "bias"),
+                defaults={"multi_query": True, **TIED},
+                ffn_multiple=4,
+                vary=_falcon_norms,
+                varied_by=("new_decoder_architecture", "parallel_attn", "num_ln_in_parallel_attn"),
+            ),
+            _gpt("gpt2", "learned", defaults=TIED),
+            _gpt("gpt_bigcode", "learned", defaults={"multi_query": True, **TIED}),
+            Family(
+                Architecture("bloom", is_gated=False, norm="layer", num_outer_norms=2, positions="none"),
+                *(True, True, True),
+                defaults=TIED,
+                ffn_multiple=4,
+            ),
+        )
+    }
+)
+
+
+def assumed_family(model_type: str, activation: str) -> Family:
+    """What a family that is not known is taken for: a Llama, and its MLP by its activation."""
+    return Family(Architecture(model_type, is_gated=activation in GATING))
+
+
+GATING = ("silu", "swish", "swiglu", "geglu")  # activations that are used with a gate
