@@ -57,8 +57,8 @@ def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_hea
 
 def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None = None) -> None:
     """One of the first two, or neither, before a model is loaded for it."""
+    from aptsched.support.byte_sizes import parse_bytes
     from engine.state.blocks import check_counts
-    from engine.state.byte_sizes import parse_bytes
 
     if cache_mem is not None and num_blocks is not None:
         raise InputError("cache_mem, num_blocks: both are given; one of them is accepted")
@@ -80,7 +80,7 @@ def blocks(model: Model, cache_mem: str | None, num_blocks: int | None) -> int:
 def blocks_on_host(model: Model, swap_space: str | None, num_blocks: int) -> int:
     """How many blocks the swap space has: as many as the cache, unless it is given."""
     from engine.runner.cache_storage import block_bytes
-    from engine.state.byte_sizes import host_blocks
+    from engine.state.blocks import host_blocks
 
     each = block_bytes(model.config, model.decoder.dtype)
     return num_blocks if swap_space is None else host_blocks(swap_space, each)

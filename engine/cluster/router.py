@@ -20,6 +20,17 @@ class Router(Protocol):
         ...
 
 
+def num_unfinished_tokens(worker: Worker) -> int:
+    """Tokens of the unfinished requests, prompt and output so far."""
+    return int(worker.table.num_tokens[: worker.num_unfinished].sum())
+
+
+def num_queued_tokens(worker: Worker) -> int:
+    """Tokens to be fed until each unfinished request has its next one, but for those of an iteration under way."""
+    slot = worker.table.slot[: worker.num_unfinished]
+    return num_unfinished_tokens(worker) - int(worker.pool.num_cached[slot].sum())
+
+
 class RoundRobin:
     """Each worker in turn. It remembers whose turn it is: make a new one for each run."""
 
@@ -38,7 +49,7 @@ class LeastLoaded:
 
     def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
         """The first of the least loaded."""
-        return min(workers, key=lambda worker: worker.num_unfinished_tokens)
+        return min(workers, key=num_unfinished_tokens)
 
 
 class ShortestQueue:
@@ -46,4 +57,4 @@ class ShortestQueue:
 
     def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
         """The first of the shortest queues."""
-        return min(workers, key=lambda worker: (worker.num_queued_tokens, -worker.pool.free_blocks))
+        return min(workers, key=lambda worker: (num_queued_tokens(worker), -worker.pool.free_blocks))

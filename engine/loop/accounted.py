@@ -16,26 +16,10 @@ INTERRUPTED = "interrupted"  # why requests are unfinished after Ctrl-C
 def accounted(serve: Callable[[Arrivals], str], workers: Sequence[Worker], requests: Iterable[Request]) -> str:
     """Serves the requests with the workers, and ends as unfinished what is left, also what has not arrived by then.
 
-    Ctrl-C comes only where a worker lets it in, or at the end.
-
-    Parameters
-    ----------
-    serve : callable
-        Adds the arrivals to the workers and steps these; returns why it leaves requests unfinished, or nothing.
-    workers : sequence of Worker
-        What was not added to any of them has its record from the first.
-    requests : iterable of Request
-        In order of arrival; taken one by one.
-
-    Returns
-    -------
-    str
-        What `serve` returned.
-
-    Raises
-    ------
-    BaseException
-        What `serve` raised, or a callback or the iteration over the requests at the end, with all records handed over.
+    Ctrl-C comes only where a worker lets it in, or at the end. What was not added to any worker has its record from the
+    first. `serve` adds the arrivals and steps the workers; it says why it leaves requests unfinished, and that is
+    returned. What it raises, or at the end a callback or the iteration over the requests, is raised once all records
+    are handed over.
     """
     with interrupts.held() as hold:
         for worker in workers:

@@ -1,25 +1,12 @@
-"""Time that passes, and time that is computed."""
+"""Time that passes, and time that is computed: seconds from 0 on, which never go back."""
 
 from __future__ import annotations
 
 import math
 import time
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 from aptsched.support import checks
-
-
-class Clock(Protocol):
-    """Seconds since its start; they never go back."""
-
-    def now_s(self) -> float:
-        """The time."""
-        ...
-
-    def wait_until(self, time_s: float) -> None:
-        """Returns when it is that time or later."""
-        ...
 
 
 class WallClock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
+from aptsched.support.flags import all_of
 from engine.loop.limits import Limits, need
-from engine.state.pool import BlockPool
+from engine.state.pool import Applied, BlockPool
 from engine.state.request import Request
 from engine.state.request_table import RequestTable
 
@@ -32,6 +34,8 @@ class RequestBook:
     eos_token_ids : iterable of int
     on_record : callable
         Gets each record once, when `hand_over` is called.
+    observer : callable, optional
+        Gets it after that.
     """
 
     def __init__(
@@ -40,8 +44,9 @@ class RequestBook:
         limits: Limits,
         eos_token_ids: Iterable[int],
         on_record: Callable[[RequestRecord], object],
+        observer: Callable[[RequestRecord], object] | None = None,
     ) -> None:
-        self.pool, self.limits, self.on_record = pool, limits, on_record
+        self.pool, self.limits, self.on_record, self._observer = pool, limits, on_record, observer
         self.eos_token_ids = frozenset(eos_token_ids)
         self.table = RequestTable()
         self._last_arrival_s = -sys.float_info.max
@@ -76,8 +81,15 @@ class RequestBook:
         self.table.add(request, end_tokens, stop)
         self._last_arrival_s = request.arrived_at_s
 
-    def add_tokens(self, rows: Ints, requests: Sequence[Request], token_ids: list[int], now_s: float) -> Ints:
-        """Gives each request, in that row, its next token. Returns the rows of those that are over."""
+    def add_tokens(self, applied: Applied, token_ids: list[int], now_s: float) -> tuple[Sequence[Request], list[int]]:
+        """Gives the requests of a batch the tokens it came to, [b], and takes out those that are over by that.
+
+        Returns the requests that have a new token, and the token of each.
+        """
+        rows, requests, samples = applied.row, applied.batch.requests, applied.batch.samples
+        if not all_of(samples):
+            rows, sampled = rows[samples], samples.tolist()
+            requests, token_ids = list(compress(requests, sampled)), list(compress(token_ids, sampled))
         over = self.table.add_tokens(rows, now_s)
         for request, token_id in zip(requests, token_ids, strict=True):
             request.output_token_ids.append(token_id)
@@ -85,9 +97,11 @@ class RequestBook:
         if self._any_stops:
             stops = self.table.stop_token_ids.take(rows).tolist()
             over |= np.array([token_id in stop for token_id, stop in zip(token_ids, stops, strict=True)], np.bool_)
-        return rows[over]
+        self.end(rows[over], map(self._end_of, rows[over].tolist()))
+        self.remove_ended()
+        return requests, token_ids
 
-    def end_of(self, row: int) -> End:
+    def _end_of(self, row: int) -> End:
         """How a request that is over has ended."""
         request = self.table.request[row]
         stopped = request.output_token_ids[-1] in self.table.stop_token_ids[row]
@@ -136,7 +150,9 @@ class RequestBook:
         self._handing_over = True
         try:
             while self._ended:
-                self.on_record(self._ended.popleft())
+                self.on_record(record := self._ended.popleft())
+                if self._observer is not None:
+                    self._observer(record)
         finally:
             self._handing_over = False
 

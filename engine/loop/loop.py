@@ -9,7 +9,7 @@ import numpy as np
 from aptsched.support.errors import InputError
 from engine.loop.accounted import accounted
 from engine.loop.arrivals import Arrivals
-from engine.loop.clock import Clock, VirtualClock, WallClock
+from engine.loop.clock import VirtualClock, WallClock
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
 from engine.state.request import Request
@@ -28,7 +28,7 @@ class Loop:
 
     Attributes
     ----------
-    clock : Clock
+    clock : WallClock or VirtualClock
         The wall's where the worker's time is real; else one that is computed, from 0 on.
 
     Notes
@@ -39,7 +39,7 @@ class Loop:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self.clock: Clock = WallClock() if worker.scheduling is None else VirtualClock()
+        self.clock = WallClock() if worker.scheduling is None else VirtualClock()
         self._arrivals = Arrivals(())
         self._failure: BaseException | None = None  # of requests of the run that a callback has brought in
 

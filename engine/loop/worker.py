@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from itertools import compress
 from time import perf_counter
-
-import numpy as np
 
 from aptsched.scheduling.certificate_check import certifies_itself, check_certificate
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Plan, Policy, observer_of
+from aptsched.scheduling.plan import Policy, observer_of
 from aptsched.scheduling.plan_check import check_plan
 from aptsched.scheduling.record import Outcome, RequestRecord
-from aptsched.scheduling.view import View
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
-from aptsched.support.flags import all_of
+from engine.loop.carry_out import apply_plan, run_batch
 from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration, iteration_of
 from engine.loop.lifecycle import RequestBook
-from engine.loop.limits import Limits, need
+from engine.loop.limits import Limits
 from engine.loop.observe import observe
 from engine.state.batch import Executor, Step
 from engine.state.pool import Applied, BlockPool
@@ -35,9 +30,9 @@ MAX_LATE = 1000  # requests that callbacks may add while a run is being closed
 class Worker:
     """Requests, the pool that holds their cache, the policy that decides, the executor that runs; no clock.
 
-    Who owns the clock adds requests as they arrive, and calls `step(now_s)` while there are any: an iteration, from the
-    view to the records, which ends at its `end_s`. Where several workers share a clock, `begin(now_s)` decides and
-    runs, and says until when the worker is busy with that; `finish()`, called at that time, gives out the tokens.
+    Who owns the clock adds requests as they arrive, and calls `step(now_s)` while there are any: an iteration, which
+    ends at its `end_s`. Where several workers share a clock, `begin(now_s)` decides and runs, and says until when the
+    worker is busy; `finish()`, called then, gives out the tokens. One thread at a time may use a worker.
 
     Parameters
     ----------
@@ -69,8 +64,7 @@ class Worker:
 
     Notes
     -----
-    Nothing of a request is kept once it has ended. Callbacks may add and abort requests. One thread at a time may use a
-    worker.
+    Nothing of a request is kept once it has ended. Callbacks may add and abort requests.
     """
 
     def __init__(
@@ -90,9 +84,7 @@ class Worker:
         self.policy, self.pool, self.executor, self.scheduling = policy, pool, executor, scheduling
         self.limits, self.times = limits or Limits(), times or IterationTime()
         self.on_iteration, self.on_token = on_iteration, on_token
-        self._on_record, self._observer = on_record, observer_of(policy)
-        receiver = on_record if self._observer is None else self._on_observed_record
-        self.book = RequestBook(pool, self.limits, eos_token_ids, receiver)
+        self.book = RequestBook(pool, self.limits, eos_token_ids, on_record, observer_of(policy))
         self.table = self.book.table
         self.hold = interrupts.Hold()
         self.closing: str | None = None
@@ -106,16 +98,6 @@ class Worker:
     def num_unfinished(self) -> int:
         """Requests that wait or run."""
         return self.table.num_rows
-
-    @property
-    def num_unfinished_tokens(self) -> int:
-        """Tokens of the unfinished requests, prompt and output so far."""
-        return int(self.table.num_tokens[: self.num_unfinished].sum())
-
-    @property
-    def num_queued_tokens(self) -> int:
-        """Tokens to be fed until each unfinished request has its next one, those of an iteration under way not."""
-        return self.num_unfinished_tokens - int(self.pool.num_cached[self.table.slot[: self.num_unfinished]].sum())
 
     @property
     def is_busy(self) -> bool:
@@ -209,13 +191,6 @@ class Worker:
             self.on_iteration(iteration)
         return iteration
 
-    def _on_observed_record(self, record: RequestRecord) -> None:
-        """The receiver comes first: a record is handed over, whatever the policy raises when it is told."""
-        assert self._observer is not None
-        self._on_record(record)
-        with self.hold:
-            self._observer(record)
-
     def _at_rest(self, change: Callable[[], None]) -> None:
         if self._busy:
             self._changes.append(change)
@@ -239,9 +214,9 @@ class Worker:
         check_plan(plan, view)
         if not self._certified:
             check_certificate(plan, view)
-        applied = self._apply(plan, view)
+        applied = apply_plan(plan, view, self.book)
         planned = perf_counter()
-        step = self._execute(applied)
+        step = run_batch(applied, self.executor, self.book, self.hold)
         if self.scheduling is None:
             scheduling_s, duration_s = planned - started, perf_counter() - started
         else:
@@ -250,51 +225,10 @@ class Worker:
         times_s = (now_s, now_s + duration_s, scheduling_s)
         return iteration_of(self._num_iterations, plan, applied, self.pool, self.table, *times_s), applied, step
 
-    def _apply(self, plan: Plan, view: View) -> Applied:
-        """Carries out the plan; rejected requests have their record, and keep their rows for now."""
-        if len(plan.reject):
-            reasons = plan.reject_reasons or [""] * len(plan.reject)
-            numbers = [need(num_tokens, self.pool) for num_tokens in view.num_tokens[plan.reject].tolist()]
-            why = [f"given up by the policy: {own or usual}" for own, usual in zip(reasons, numbers, strict=True)]
-            self.book.end(plan.reject, [(Outcome.REJECTED, reason) for reason in why])
-        if len(plan.preempt):
-            self.table.count_preemptions(plan.preempt, view.num_cached[plan.preempt])
-        applied = self.pool.apply(plan, self.table)
-        if len(applied.converted):
-            self.table.num_promotions[applied.converted] += 1
-        if len(applied.swapped_out):
-            self.table.num_swap_outs[applied.swapped_out] += 1
-        return applied
-
-    def _execute(self, applied: Applied) -> Step:
-        """Runs the batch. If it is broken off, what it wrote is not relied on: its requests are preempted."""
-        touched = (applied.row, applied.converted, applied.swapped_out, applied.swapped_in)
-        if not any(map(len, touched)):
-            return Step(0.0, np.empty(0, np.int64))
-        try:
-            with self.hold:
-                step = self.executor.run(applied.batch)
-            assert step.token_ids.shape == applied.row.shape, f"{step.token_ids.shape} tokens for {len(applied.row)}"
-            assert 0 <= step.duration_s < math.inf, f"an iteration of {step.duration_s} s"
-        except BaseException:
-            rows = np.unique(np.concatenate(touched))
-            self.table.count_preemptions(rows, self.pool.num_cached[self.table.slot[rows]])
-            self.pool.release(rows, self.table)
-            raise
-        return step
-
     def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> Iteration:
         """Adds the tokens to their requests, and ends those that are over. Returns what it was."""
         started = perf_counter()
-        rows, requests, samples = applied.row, applied.batch.requests, applied.batch.samples
-        token_ids = step.token_ids.tolist()
-        if not all_of(samples):
-            rows, sampled = rows[samples], samples.tolist()
-            requests, token_ids = list(compress(requests, sampled)), list(compress(token_ids, sampled))
-        over = self.book.add_tokens(rows, requests, token_ids, iteration.end_s)
-        if len(over):
-            self.book.end(over, map(self.book.end_of, over.tolist()))
-        self.book.remove_ended()
+        requests, token_ids = self.book.add_tokens(applied, step.token_ids.tolist(), iteration.end_s)
         if self.scheduling is None:
             scheduling_s = iteration.scheduling_s + perf_counter() - started
             iteration = replace(iteration, scheduling_s=scheduling_s)

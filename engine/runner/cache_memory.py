@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from aptsched.scheduling.forms import BLOCK_SIZE
+from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS
@@ -12,7 +13,6 @@ from engine.models.matmul import KERNEL_BYTES, kernel_rows
 from engine.models.model import Model
 from engine.runner.cache_storage import block_bytes
 from engine.runner.layout import GROUP_BYTES
-from engine.state.byte_sizes import parse_bytes
 
 
 def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE) -> int:

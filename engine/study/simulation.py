@@ -19,8 +19,7 @@ from engine.simulator.cost import Cost, believed, find_cost
 from engine.simulator.gpu_memory import check_num_gpus, num_blocks
 from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.work import Work
-from engine.state.blocks import check_counts
-from engine.state.byte_sizes import host_blocks
+from engine.state.blocks import check_counts, host_blocks
 from engine.study.replay import Replay
 from engine.study.serving import Server
 

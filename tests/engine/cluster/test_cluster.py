@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from aptsched.scheduling.record import Outcome
 from clusters import Recorded, Routed, workers_of
 from engine.cluster.cluster import Cluster
-from engine.cluster.router import LeastLoaded, RoundRobin, Router, ShortestQueue
+from engine.cluster.router import (
+    LeastLoaded,
+    RoundRobin,
+    Router,
+    ShortestQueue,
+    num_queued_tokens,
+    num_unfinished_tokens,
+)
 from engine.loop.clock import NO_SCHEDULING_TIME, SchedulingTime
 from engine.loop.loop import Loop
 from engine.study.replay import Replay
@@ -56,7 +63,7 @@ def test_every_request_is_served_once_by_the_worker_that_it_was_sent_to(
     for each in recorded:
         worker = each.worker
         assert all(routed.answers[record.request_id] is worker for record in each.records)
-        assert (worker.num_unfinished, worker.num_unfinished_tokens, worker.num_queued_tokens) == (0, 0, 0)
+        assert (worker.num_unfinished, num_unfinished_tokens(worker), num_queued_tokens(worker)) == (0, 0, 0)
         assert worker.pool.free_blocks == worker.pool.num_blocks and not worker.is_busy
         ends = [0.0, *(time_s for it in each.iterations for time_s in (it.start_s, it.end_s))]
         assert all(before <= now for before, now in pairwise(ends))

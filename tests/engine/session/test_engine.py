@@ -9,6 +9,7 @@ import torch
 
 from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.record import Outcome
+from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
 from byte_level import built
 from engine.models import architecture
@@ -18,7 +19,7 @@ from engine.models.model import Model
 from engine.models.random_weights import random_weights
 from engine.runner.cache_memory import num_blocks
 from engine.session.engine import Engine
-from engine.state.byte_sizes import host_blocks, parse_bytes
+from engine.state.blocks import host_blocks
 from engine.state.sampling_params import SamplingParams
 
 CONFIG = ModelConfig(

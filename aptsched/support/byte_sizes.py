@@ -1,4 +1,4 @@
-"""Numbers of bytes, as people write them, and in blocks."""
+"""Numbers of bytes, as people write them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
-from engine.state.blocks import MAX_BLOCKS
 
 MAX_BYTES = 2.0**60
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -26,19 +25,3 @@ def parse_bytes(field: str, text: str) -> int:
         accepted = "a number of bytes is, such as 512MiB, 1.5GB or 1000000"
         raise InputError(f"{field}: {shown(text)} is not accepted; {accepted}, below 2**60")
     return int(num_bytes)
-
-
-def host_blocks(swap_space: str, block_bytes: int) -> int:
-    """Whole blocks of a swap space; 0 is none.
-
-    Raises
-    ------
-    InputError
-        It is no number of bytes, or above 0 and less than a block, or more than `MAX_BLOCKS` are.
-    """
-    num_bytes = parse_bytes("swap_space", swap_space)
-    most = MAX_BLOCKS * block_bytes
-    if 0 < num_bytes < block_bytes or num_bytes > most:
-        accepted = f"a block takes {block_bytes} bytes, that to {most} is, or 0"
-        raise InputError(f"swap_space: {shown(swap_space)} is not accepted; {accepted}")
-    return num_bytes // block_bytes

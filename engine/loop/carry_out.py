@@ -1,0 +1,52 @@
+"""A plan carried out: what it changes of the requests and the pool, and the run of its batch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.record import Outcome
+from aptsched.scheduling.view import View
+from aptsched.support.interrupts import Hold
+from engine.loop.lifecycle import RequestBook
+from engine.loop.limits import need
+from engine.state.batch import Executor, Step
+from engine.state.pool import Applied
+
+
+def apply_plan(plan: Plan, view: View, book: RequestBook) -> Applied:
+    """Carries out a legal plan in the pool; rejected requests have their record, and keep their rows for now."""
+    table, pool = book.table, book.pool
+    if len(plan.reject):
+        reasons = plan.reject_reasons or [""] * len(plan.reject)
+        numbers = [need(num_tokens, pool) for num_tokens in view.num_tokens[plan.reject].tolist()]
+        why = [f"given up by the policy: {own or usual}" for own, usual in zip(reasons, numbers, strict=True)]
+        book.end(plan.reject, [(Outcome.REJECTED, reason) for reason in why])
+    if len(plan.preempt):
+        table.count_preemptions(plan.preempt, view.num_cached[plan.preempt])
+    applied = pool.apply(plan, table)
+    if len(applied.converted):
+        table.num_promotions[applied.converted] += 1
+    if len(applied.swapped_out):
+        table.num_swap_outs[applied.swapped_out] += 1
+    return applied
+
+
+def run_batch(applied: Applied, executor: Executor, book: RequestBook, hold: Hold) -> Step:
+    """Runs the batch, and lets Ctrl-C in. If that breaks it off, its requests are preempted: it may be half written."""
+    touched = (applied.row, applied.converted, applied.swapped_out, applied.swapped_in)
+    if not any(map(len, touched)):
+        return Step(0.0, np.empty(0, np.int64))
+    try:
+        with hold:
+            step = executor.run(applied.batch)
+        assert step.token_ids.shape == applied.row.shape, f"{step.token_ids.shape} tokens for {len(applied.row)}"
+        assert 0 <= step.duration_s < math.inf, f"an iteration of {step.duration_s} s"
+    except BaseException:
+        rows = np.unique(np.concatenate(touched))
+        book.table.count_preemptions(rows, book.pool.num_cached[book.table.slot[rows]])
+        book.pool.release(rows, book.table)
+        raise
+    return step
