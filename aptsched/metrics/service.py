@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from aptsched.metrics.latencies import Latencies, latencies
 from aptsched.metrics.percentile import percentile
-from aptsched.scheduling.columns import COUNTS
+from aptsched.scheduling.columns import COUNTS, CountColumns
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support import checks
 from aptsched.support.checks import Bools, Floats
@@ -33,8 +33,8 @@ class Percentiles:
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """What the records say together; nan where there is nothing to measure, None where it was not asked for.
+class ServiceLevel:
+    """How requests were served, of `Metrics`.
 
     Attributes
     ----------
@@ -50,12 +50,6 @@ class Metrics:
         Both, with the largest gap of the request in place of the P99.
     goodput_per_s, tokens_per_s : float
         Requests that attain both, and output tokens of all requests, over the span.
-    num_preemptions, num_promotions, num_swap_outs, num_recomputed_tokens : int
-    starved : float
-        Share of all requests whose first token came later than 10 times its objective, or never.
-    jain : float, optional
-        Jain's index over the slowdown of the finished requests, latency over baseline: 1 where all are slowed down
-        alike, 1 / r where one bears all. Source: Jain, Chiu and Hawe (1984).
     """
 
     num_requests: int
@@ -71,10 +65,23 @@ class Metrics:
     attained_with_max_tbt: float
     goodput_per_s: float
     tokens_per_s: float
-    num_preemptions: int
-    num_promotions: int
-    num_swap_outs: int
-    num_recomputed_tokens: int
+
+
+@dataclass(frozen=True)
+class Metrics(CountColumns[int], ServiceLevel):  # in files: how they were served, the counts, what is below
+    """What the records say together; nan where there is nothing to measure, None where it was not asked for.
+
+    Counts are the sums of those of the requests.
+
+    Attributes
+    ----------
+    starved : float
+        Share of all requests whose first token came later than 10 times its objective, or never.
+    jain : float, optional
+        Jain's index over the slowdown of the finished requests, latency over baseline: 1 where all are slowed down
+        alike, 1 / r where one bears all. Source: Jain, Chiu and Hawe (1984).
+    """
+
     starved: float
     jain: float | None = None
 

@@ -14,7 +14,7 @@ from aptsched.support.quick_init import quick_init
 
 Array = TypeVar("Array", Ints, Floats, Bools)
 
-VIEW_COLUMNS = tuple(dtypes(ObservedColumns, PoolColumns))
+VIEW_COLUMNS = dtypes(ObservedColumns, PoolColumns)
 
 
 @quick_init

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Plan
-from aptsched.scheduling.view import View
+from aptsched.scheduling.plan import ROWS, Plan
+from aptsched.scheduling.view import VIEW_COLUMNS, View
 
 TIMES = IterationTime(fixed_s=0.02, per_token_s=1e-4, per_context_token_s=1e-6, rho_s_per_block=3e-4)
 
@@ -46,7 +46,10 @@ def view_of(
     times: IterationTime = TIMES,
     num_host_blocks: int = 0,
 ) -> View:
-    """The view of these requests, in order of arrival, over a pool and a host that hold only what they have cached."""
+    """The view of these requests, in order of arrival, over a pool and a host that hold only what they have cached.
+
+    Columns that do not follow from these requests are 0.
+    """
     cache = CacheShape(ratio)
 
     def ints(values: list[int]) -> npt.NDArray[np.int64]:
@@ -60,21 +63,28 @@ def view_of(
     away = np.array([r.swapped for r in requests], np.bool_)
     blocks = cache.blocks_by_form(cached, form)
     held, swapped = np.where(away, 0, blocks), np.where(away, blocks, 0)
+    known: dict[str, Any] = {
+        "request_id": np.arange(len(requests)),
+        "arrived_at_s": floats([r.arrived_at_s for r in requests]),
+        "pending_since_s": floats(
+            [r.arrived_at_s if isnan(r.last_token_at_s) else r.last_token_at_s for r in requests]
+        ),
+        "slo_ttft_s": floats([r.slo_ttft_s for r in requests]),
+        "slo_tbt_s": floats([r.slo_tbt_s for r in requests]),
+        "objective_s": floats([r.slo_ttft_s if isnan(r.last_token_at_s) else r.slo_tbt_s for r in requests]),
+        "missed_slo": np.array([r.missed_slo for r in requests], np.bool_),
+        "num_prompt_tokens": ints([r.num_prompt_tokens for r in requests]),
+        "num_tokens": ints([r.num_prompt_tokens + r.num_output_tokens for r in requests]),
+        "num_cached": cached,
+        "form": form,
+        "num_held": held,
+        "num_swapped": swapped,
+    }
+    others = {name: np.zeros(len(requests), dtype) for name, dtype in VIEW_COLUMNS.items() if name not in known}
     return View(
+        **known,
+        **others,
         now_s=now_s,
-        request_id=np.arange(len(requests)),
-        arrived_at_s=floats([r.arrived_at_s for r in requests]),
-        pending_since_s=floats([r.arrived_at_s if isnan(r.last_token_at_s) else r.last_token_at_s for r in requests]),
-        slo_ttft_s=floats([r.slo_ttft_s for r in requests]),
-        slo_tbt_s=floats([r.slo_tbt_s for r in requests]),
-        objective_s=floats([r.slo_ttft_s if isnan(r.last_token_at_s) else r.slo_tbt_s for r in requests]),
-        missed_slo=np.array([r.missed_slo for r in requests], np.bool_),
-        num_prompt_tokens=ints([r.num_prompt_tokens for r in requests]),
-        num_tokens=ints([r.num_prompt_tokens + r.num_output_tokens for r in requests]),
-        num_cached=cached,
-        form=form,
-        num_held=held,
-        num_swapped=swapped,
         free_blocks=num_blocks - int(held.sum()),
         num_blocks=num_blocks,
         free_host_blocks=num_host_blocks - int(swapped.sum()),
@@ -121,7 +131,7 @@ def assert_swaps_legal(view: View, plan: Plan) -> None:
 def assert_legal(view: View, plan: Plan) -> None:
     """Every promise of `Plan`, and the budgets and blocks of the view."""
     assert_swaps_legal(view, plan)
-    for rows in (plan.request, plan.preempt, plan.convert, plan.reject, plan.swap_out, plan.swap_in):
+    for rows in (getattr(plan, name) for name in ROWS):
         assert len(set(rows.tolist())) == len(rows)
         assert ((rows >= 0) & (rows < len(view.request_id))).all()
     has_cache = view.num_cached > 0
