@@ -38,7 +38,7 @@ class IdentityColumns(Generic[Whole, Real]):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CountColumns(Generic[Whole]):
-    """What has happened to it so far: counted in the table, recorded when it ends, and summed up over a run."""
+    """What has happened to it so far: in the table, seen by policies, recorded when it ends, summed up over a run."""
 
     num_preemptions: Annotated[Whole, "How often its cache was thrown away, to be computed again later."]
     num_promotions: Annotated[Whole, "How often its cache was converted in place to another form."]
@@ -47,7 +47,7 @@ class CountColumns(Generic[Whole]):
 
 
 @dataclass(frozen=True, eq=False)
-class ObservedColumns(IdentityColumns[Ints, Floats]):
+class ObservedColumns(IdentityColumns[Ints, Floats], CountColumns[Ints]):
     """What policies see of it; in the table."""
 
     pending_since_s: Annotated[
@@ -73,8 +73,8 @@ class PoolColumns:
 
 
 @dataclass(frozen=True, eq=False)
-class InternalColumns(CountColumns[Ints]):
-    """What the loop alone needs of it, its counts among that; in the table, and seen by no policy."""
+class InternalColumns:
+    """What the loop alone needs of it; in the table, and seen by no policy."""
 
     request: Annotated[Objects, "The request itself."]
     stop_token_ids: Annotated[Objects, "Tokens that end it, a frozenset."]
