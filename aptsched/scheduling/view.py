@@ -10,14 +10,12 @@ from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.lazy import lazy
-from aptsched.support.quick_init import quick_init
 
 Array = TypeVar("Array", Ints, Floats, Bools)
 
 VIEW_COLUMNS = dtypes(ObservedColumns, PoolColumns)
 
 
-@quick_init
 @dataclass(frozen=True, eq=False, kw_only=True)
 class View(ObservedColumns, PoolColumns):
     """The unfinished requests, and what is free for them.

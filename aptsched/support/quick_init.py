@@ -29,3 +29,13 @@ def quick_init(cls: type[Frozen]) -> type[Frozen]:
     exec("\n".join([f"def __init__({listed}):", *lines]), scope)
     setattr(cls, "__init__", scope["__init__"])  # noqa: B010, as mypy refuses an assignment
     return cls
+
+
+def of_values(cls: type[Frozen], values: dict[str, Any]) -> Frozen:
+    """An object of a frozen dataclass whose fields have these values, all of them by name; nothing is checked.
+
+    The dict becomes the object's own.
+    """
+    made = object.__new__(cls)
+    object.__setattr__(made, "__dict__", values)
+    return made

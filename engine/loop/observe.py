@@ -6,6 +6,7 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
 from aptsched.support.constant import constant
+from aptsched.support.quick_init import of_values
 from engine.state.pool import BlockPool
 from engine.state.request_table import RequestTable
 
@@ -16,21 +17,25 @@ def observe(
     """The view of now: read-only copies, which stay as they are when requests and pool change."""
     slot = table.slot[: table.num_rows]
     nobody_away = pool.host.free_blocks == pool.num_host_blocks  # spares the look-up in most runs
-    return View(
-        **table.observed(),
-        num_cached=_read_only(pool.num_cached.take(slot)),
-        form=_read_only(pool.form.take(slot)),
-        num_held=_read_only(pool.device.num_held.take(slot)),
-        num_swapped=constant(0, len(slot)) if nobody_away else _read_only(pool.host.num_held.take(slot)),
-        now_s=now_s,
-        free_blocks=pool.free_blocks,
-        num_blocks=pool.num_blocks,
-        free_host_blocks=pool.host.free_blocks,
-        num_host_blocks=pool.num_host_blocks,
-        max_tokens=max_tokens,
-        max_seqs=max_seqs,
-        cache=pool.cache,
-        times=times,
+    num_swapped = constant(0, len(slot)) if nobody_away else _read_only(pool.host.num_held.take(slot))
+    return of_values(
+        View,
+        {
+            **table.observed(),
+            "num_cached": _read_only(pool.num_cached.take(slot)),
+            "form": _read_only(pool.form.take(slot)),
+            "num_held": _read_only(pool.device.num_held.take(slot)),
+            "num_swapped": num_swapped,
+            "now_s": now_s,
+            "free_blocks": pool.free_blocks,
+            "num_blocks": pool.num_blocks,
+            "free_host_blocks": pool.host.free_blocks,
+            "num_host_blocks": pool.num_host_blocks,
+            "max_tokens": max_tokens,
+            "max_seqs": max_seqs,
+            "cache": pool.cache,
+            "times": times,
+        },
     )
 
 

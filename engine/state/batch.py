@@ -95,6 +95,7 @@ class Batch:
         return len(self.swap_out.source) + len(self.swap_in.source)
 
 
+@quick_init
 @dataclass(frozen=True, eq=False)
 class Step:
     """What an iteration gave.

@@ -10,6 +10,7 @@ from aptsched.scheduling.forms import HIDDEN, KV, NONE, CacheShape
 from aptsched.scheduling.plan import Plan
 from aptsched.support.checks import Ints
 from aptsched.support.flags import count_of
+from aptsched.support.quick_init import quick_init
 from engine.state.batch import NO_COPIES, Batch, Conversion, Copies
 from engine.state.blocks import Blocks, all_equal, check_counts, fitting
 from engine.state.request_table import RequestTable
@@ -18,6 +19,7 @@ FIRST_SLOTS = 64  # doubled whenever they run out
 NO_SLOT = 0  # of a request that has no cache; its counts stay 0
 
 
+@quick_init
 @dataclass(frozen=True, eq=False)
 class Applied:
     """What a plan came to.

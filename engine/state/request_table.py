@@ -62,8 +62,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         for names, group in self._seen:
             copy = group[:, : self.num_rows].copy()
             copy.setflags(write=False)
-            for row, name in enumerate(names):
-                columns[name] = copy[row]
+            columns.update(zip(names, copy))  # noqa: B905
         return columns
 
     @property
