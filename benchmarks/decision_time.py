@@ -32,8 +32,8 @@ from aptsched.report import table
 from aptsched.report.table import Column, Section
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.files import write
-from aptsched.workload import generate, snapshots
 from benchmarks import plain, vectorised
+from benchmarks.families import Setting, settings
 from solvers import core
 from solvers.methods import find_method
 from solvers.solution import Status
@@ -51,45 +51,8 @@ COLUMNS = (
     *(Column(name, "worst gap", min_width=6) for name in ("greedy", "core")),
 )
 IN_A_ROW = 3  # calls of an online method
-LIMITED_WORK = 30_000  # of the core where both side constraints bind, or values follow weights
 Row = dict[str, Any]
 Times = dict[str, Floats]  # of each method, in seconds
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """A family of snapshots."""
-
-    name: str
-    num_requests: int
-    load: float
-    num_snapshots: int
-    max_tokens: int | None = None
-    max_seqs: int | None = None
-    correlated: bool = False
-    max_work: int | None = None
-
-    def problems(self, seed: int) -> Iterator[BatchProblem]:
-        """The snapshots, the same for the same seed."""
-        rng = np.random.default_rng([seed, self.num_requests])
-        trace = generate("sharegpt", 20_000, rng)
-        lengths = dataclasses.replace(trace, arrived_at_s=None)
-        for problem in snapshots(
-            lengths,
-            self.num_snapshots,
-            self.num_requests,
-            self.load,
-            rng,
-            max_tokens=self.max_tokens,
-            max_seqs=self.max_seqs,
-        ):
-            yield strongly_correlated(problem) if self.correlated else problem
-
-
-def strongly_correlated(problem: BatchProblem) -> BatchProblem:
-    """Values that are the weight and a constant, in seconds: hard for methods that live on a small core."""
-    weights = problem.weights
-    return dataclasses.replace(problem, values=np.asarray(weights + 0.1 * float(weights.max()), np.float64))
 
 
 class Measured:
@@ -209,19 +172,6 @@ def ratio(fastest: Times, over: str, under: str) -> float | None:
     if over not in fastest or under not in fastest:
         return None
     return float(np.median(fastest[over] / fastest[under]))
-
-
-def settings(num_snapshots: int) -> list[Setting]:
-    """What is measured."""
-    few = max(1, num_snapshots // 10)
-    memory = [Setting(f"n=1600, {load:.0%}", 1600, load, num_snapshots) for load in (0.1, 0.25, 0.5)]
-    large = [Setting(f"n=10000, {load:.0%}", 10_000, load, few) for load in (0.1, 0.25)]
-    sides = [
-        Setting(f"n={n}, T={tokens}, B={seqs}", n, 0.25, few, tokens, seqs, max_work=LIMITED_WORK)
-        for n, tokens, seqs in ((400, 2048, 48), (800, 4096, 96), (1600, 8192, 192), (1600, 16_384, 256))
-    ]
-    correlated = [Setting("n=1600, value = weight + c", 1600, 0.25, few, correlated=True, max_work=LIMITED_WORK)]
-    return memory + large + sides + correlated
 
 
 def sections(rows: list[Row]) -> list[Section]:

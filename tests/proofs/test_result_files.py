@@ -34,16 +34,6 @@ DEEP = '{"schema":' + "[" * 900 + "]" * 900 + "}"
 SCHEMAS = [[], ["aptsched.gap"], {}, 7, 1.5, True, None, "", "aptsched.", "aptsched.gapp", "APTSCHED.GAP", DEEP]
 
 
-@pytest.fixture(scope="module")
-def gap(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return results.studied(tmp_path_factory.mktemp("gap"))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return results.simulated(tmp_path_factory.mktemp("run"))
-
-
 @pytest.fixture
 def beside(tmp_path: Path) -> Path:
     """A directory with a log that holds."""
@@ -231,9 +221,9 @@ def test_any_document_has_a_verdict(name: str, schema: Any, version: Any, more: 
 
 
 @given(st.data())
-def test_any_mutation_of_real_results_has_a_verdict(gap: Path, run: Path, data: st.DataObject) -> None:
+def test_any_mutation_of_real_results_has_a_verdict(originals: dict[str, Path], data: st.DataObject) -> None:
     """A value of any kind at any place of any of our documents; it is found, or the document is sealed and the same."""
-    directory = data.draw(st.sampled_from([gap, run]))
+    directory = data.draw(st.sampled_from([originals["gap"], originals["run"]]))
     given = results.document(directory)
     path, value = data.draw(st.sampled_from(list(results.leaves(given))))
     at = path[: data.draw(st.integers(0, len(path)))]
@@ -252,9 +242,9 @@ def test_any_mutation_of_real_results_has_a_verdict(gap: Path, run: Path, data: 
 
 @pytest.mark.parametrize("depth", range(800, 1001, 10))
 @pytest.mark.parametrize("field", ["options", "records", "summary", "files", "contradictions", "sha256"])
-def test_depth_at_any_place_is_a_finding(gap: Path, field: str, depth: int) -> None:
+def test_depth_at_any_place_is_a_finding(originals: dict[str, Path], field: str, depth: int) -> None:
     """Near the most that Python reads, where what is read may be too deep to write or to show."""
-    text = json.dumps(results.document(gap) | {field: "DEEP"})
+    text = json.dumps(results.document(originals["gap"]) | {field: "DEEP"})
     nested = text.replace('"DEEP"', "[" * depth + "]" * depth)
     with files_in("results.json", nested.encode()) as directory:
         assert verdict(directory)[0] == 1

@@ -14,11 +14,6 @@ SAMPLED = ["--temperature", "1", "--threads", "1", "--max-tokens", "24", "--cach
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_model(tmp_path_factory.mktemp("models") / "opt", OPT)
-
-
-@pytest.fixture(scope="module")
 def chatty(tmp_path_factory: pytest.TempPathFactory) -> str:
     return save_model(tmp_path_factory.mktemp("models") / "llama", LLAMA, chat=True)
 
@@ -29,9 +24,9 @@ def document_of(capsys: pytest.CaptureFixture[str]) -> dict[str, list[dict[str, 
     return document
 
 
-def test_what_is_streamed_is_the_text(plain: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_streamed_is_the_text(tiny_opt: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the same seed; another one gives another text."""
-    given = ["generate", "--model", plain, *SAMPLED, "--prompt", "Once"]
+    given = ["generate", "--model", tiny_opt, *SAMPLED, "--prompt", "Once"]
     assert call(*given, "--seed", "4") == 0
     out, err = capsys.readouterr()
     texts = []
@@ -44,9 +39,9 @@ def test_what_is_streamed_is_the_text(plain: str, capsys: pytest.CaptureFixture[
     assert out == f"{texts[0]}\n" and err == "" and texts[0] != texts[1]
 
 
-def test_several_prompts_are_numbered(plain: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_prompts_are_numbered(tiny_opt: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each has the text that it has alone; one that is too long is rejected with the numbers, the others go on."""
-    command = ["generate", "--model", plain, *SAMPLED]
+    command = ["generate", "--model", tiny_opt, *SAMPLED]
     assert call(*command, "--prompt", "One") == 0
     alone = capsys.readouterr().out
     assert call(*command, "--prompt", "x" * 300, "--prompt", "One") == 1
@@ -65,9 +60,9 @@ def test_chat_is_what_a_model_with_a_template_does(chatty: str, capsys: pytest.C
     assert prompts == [len("<user> Hi\n<assistant>")] * 2 + [len("Hi")]
 
 
-def test_a_stop_token_ends_the_text(plain: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stop_token_ends_the_text(tiny_opt: str, capsys: pytest.CaptureFixture[str]) -> None:
     """By its number or its text."""
-    given = ["generate", "--model", plain, *SAMPLED, "--prompt", "Once", "--json"]
+    given = ["generate", "--model", tiny_opt, *SAMPLED, "--prompt", "Once", "--json"]
     assert call(*given) == 0
     token_ids = document_of(capsys)["completions"][0]["token_ids"]
     assert isinstance(token_ids, list)
@@ -97,10 +92,10 @@ def test_a_stop_token_ends_the_text(plain: str, capsys: pytest.CaptureFixture[st
     ],
 )
 def test_bad_input_is_one_line(
-    plain: str, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
+    tiny_opt: str, capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
 ) -> None:
     """Field, value and what is accepted; nothing is printed before."""
-    assert call("generate", "--model", plain, *arguments) == 2
+    assert call("generate", "--model", tiny_opt, *arguments) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1
     assert all(part in err for part in parts), err

@@ -31,11 +31,10 @@ def trace(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+@pytest.fixture
+def live(tiny_opt: str) -> tuple[str, ...]:
     """`aptsched run` on a tiny model."""
-    model = save_model(tmp_path_factory.mktemp("models") / "opt", OPT)
-    return ("run", "--model", model, "--rho", "1e-5", "--threads", "1", "--rate", "200", "--num-blocks", "30")
+    return ("run", "--model", tiny_opt, "--rho", "1e-5", "--threads", "1", "--rate", "200", "--num-blocks", "30")
 
 
 def test_rows_that_are_left_out_are_said_by_run(
