@@ -22,18 +22,17 @@ from aptsched.support.own_code import blamed, module_of
 from aptsched.support.shown import shown
 from solvers.solution import Solution, Solver, Status
 
+OwnFunction = Callable[[BatchProblem, float | None], object]  # what it gives is checked
 ROUNDING = 1e-9  # relative: a sum of floats may differ from the exact one in its last digits
 
 
 def own_solver(path: Path, name: str) -> Solver:
     """The function of this name in a file, `solve(problem, time_limit_s) -> Solution` or `Selection`.
 
-    What it prints goes to stderr: stdout has our tables and documents.
-
     Raises
     ------
     InputError
-        There is no such function. When it is called: it raises something, or its answer is none, as in `checked`.
+        There is no such function.
     """
     module = module_of("methods", path)
     found = getattr(module, name, None)
@@ -42,23 +41,33 @@ def own_solver(path: Path, name: str) -> Solver:
         names = ", ".join(there) or "nothing"
         raise InputError(f"methods: {path} has no {name!r} that can be called; {names} there can be")
 
+    return checked_solver(f"{path}:{name}", found)
+
+
+def checked_solver(name: str, function: OwnFunction) -> Solver:
+    """A function of the user's own as a solver; messages call it by that name.
+
+    What it prints goes to stderr: stdout has our tables and documents. When it is called, it raises InputError where
+    the function raises something, or its answer is none, as in `checked`.
+    """
+
     def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
         started_s = time.perf_counter()
-        with blamed("methods", f"{path}:{name}"), contextlib.redirect_stdout(sys.stderr):
-            answer = _answer(found, problem, time_limit_s)
+        with blamed("methods", name), contextlib.redirect_stdout(sys.stderr):
+            answer = _answer(function, problem, time_limit_s)
         seconds = time.perf_counter() - started_s
         try:
             return checked(problem, answer, seconds)
         except InputError as error:
-            raise InputError(f"methods: {path}:{name} answered wrongly: {error}") from error
+            raise InputError(f"methods: {name} answered wrongly: {error}") from error
 
     return solve
 
 
-def _answer(found: Callable[..., object], problem: BatchProblem, time_limit_s: float | None) -> object:
+def _answer(function: OwnFunction, problem: BatchProblem, time_limit_s: float | None) -> object:
     """What the function gives; that it raises `InfeasibleError`, as `greedy` does, is an answer too."""
     try:
-        return found(problem, time_limit_s)
+        return function(problem, time_limit_s)
     except InfeasibleError as overload:
         return Solution(Status.INFEASIBLE, None, -math.inf, -math.inf, 0.0, overload)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import NO_ANSWER, app, typer
 from aptsched.cli.instance_options import (
@@ -19,16 +17,14 @@ from aptsched.cli.instance_options import (
     Seed,
     TraceFile,
     Workload,
-    seconds,
-    source,
 )
+from aptsched.cli.study import options_of
 from aptsched.cli.unwritten import postponed, raise_first
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
-    from solvers.methods import Method
-    from solvers.study.method_runs import Instance, Record
+    from solvers.study.gap import GapStudy
 
 SIZES = ["50", "200"]
 LOADS = ["0.25"]
@@ -38,6 +34,7 @@ NOTICE = "Ctrl-C: ends after the solve that runs and keeps what is done; once mo
 
 @app.command()
 def gap(
+    context: typer.Context,
     trace: TraceFile = None,
     workload: Workload = None,
     num_requests: Annotated[list[str], typer.Option(metavar="N ...", help="Requests in the queue.")] = SIZES,
@@ -85,83 +82,36 @@ def gap(
     other, which none should. A solve is timed three times, or once where it takes
     more than a second; the fastest counts.
     """  # noqa: D301  # typer keeps the line breaks of a paragraph that begins with a backspace
-    options = dict(locals())
     with interrupts.deferred(NOTICE) as interrupted:
-        from aptsched.support.several import numbers, several
-        from solvers.methods import find_method
-        from solvers.study import backlog
+        from aptsched.report.progress import counted
+        from solvers.study.gap import compare
+        from solvers.study.gap_options import GapOptions
 
-        cuts = source(trace, workload, seed, rate, cv, block_size, rho, hidden_ratio, max_tokens, max_seqs)
-        chosen = list({method.name: method for method in map(find_method, several("methods", methods))}.values())
-        sizes, loads = numbers("num_requests", num_requests, int), numbers("load", load, float)
-        cut = backlog.cut(cuts, sizes, loads, instances)
-        code = _study(cut.instances, cut.notices, chosen, seconds(time_limit), out, as_json, options, interrupted)
+        with counted("solves", each=True) as progress:
+            options = options_of(context, GapOptions, progress=progress)
+            study = compare(options, interrupted, out, as_json)
+        code = _ended(study, as_json)
     raise typer.Exit(code)
 
 
-def _study(
-    instances: Sequence[Instance],
-    notices: Sequence[str],
-    methods: list[Method],
-    time_limit_s: float,
-    out: str | None,
-    as_json: bool,
-    options: dict[str, Any],
-    interrupted: Callable[[], bool],
-) -> int:
-    from aptsched.report import table
+def _ended(study: GapStudy, as_json: bool) -> int:
+    """Write and print the study, and say last what went wrong; the exit code."""
     from aptsched.report.document import as_json as written
-    from aptsched.report.document import prepare, sealed
-    from solvers.study import gap_files, method_runs
-    from solvers.study.summary import summarise
 
-    directory = None if out is None else prepare(out, gap_files.FILES)
-    method_runs.warm_up(methods, instances[0].problem, time_limit_s)
-    results: list[tuple[Record, ...]] = []
-    unwritten: list[InputError] = []
-    try:
-        _collect(results, instances, methods, time_limit_s, interrupted)
-    finally:  # whatever ends it, what is done is kept
-        records = [record for of_instance in results for record in of_instance]
-        document = gap_files.document(instances[: len(results)], results, options, len(instances), notices)
-        if directory is not None and records:
-            with postponed(unwritten):
-                document = gap_files.write(directory, document, records)
+    document, unwritten = study.document, list[InputError]()
+    if study.directory is not None and study.results:
+        with postponed(unwritten):
+            document = study.write(study.directory)
     if as_json:
-        print(written(sealed(document)), end="")
-    elif records:
-        summaries = summarise(records)
-        table.show(
-            gap_files.COLUMNS,
-            gap_files.sections(summaries),
-            gap_files.notes(summaries, document["notices"]),
-            sys.stdout,
-        )
-    for contradiction in document["contradictions"]:
+        print(written(document), end="")
+    else:
+        study.show(sys.stdout)
+    for contradiction in study.contradictions:
         print(f"warning: {contradiction}", file=sys.stderr)
+    if study.error is not None:
+        raise study.error
     raise_first(unwritten)
-    if not document["complete"]:
-        print(f"interrupted: {len(results)} of {len(instances)} instances were done", file=sys.stderr)
+    if not study.complete:
+        print(f"interrupted: {len(study.results)} of {study.num_planned} instances were done", file=sys.stderr)
         return interrupts.EXIT_CODE
-    return NO_ANSWER if document["contradictions"] else 0
-
-
-def _collect(
-    results: list[tuple[Record, ...]],
-    instances: Sequence[Instance],
-    methods: list[Method],
-    time_limit_s: float,
-    interrupted: Callable[[], bool],
-) -> None:
-    """Append the records of each instance that is done, until Ctrl-C."""
-    from aptsched.report.progress import progress
-    from solvers.study import method_runs
-
-    with progress(len(instances) * len(methods), "solves") as begin, contextlib.suppress(KeyboardInterrupt):
-
-        def proceed(instance: Instance, method: Method) -> bool:
-            begin(f"{instance.id}, {method.name}")
-            return not interrupted()
-
-        for records in method_runs.run(instances, methods, time_limit_s, proceed):
-            results.append(records)
+    return NO_ANSWER if study.contradictions else 0

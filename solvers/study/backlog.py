@@ -12,8 +12,9 @@ from aptsched.scheduling.forms import unused_hidden
 from aptsched.support import checks
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
-from aptsched.workload import Trace, generate, read_trace
+from aptsched.workload import Trace, generate
 from aptsched.workload.backlogged import CV, RATE_PER_S, queue
+from aptsched.workload.given import read_given
 from aptsched.workload.snapshot import ProblemOptions, problem_of
 from solvers.study.method_runs import Instance
 from solvers.study.repeats import Repeats
@@ -29,8 +30,10 @@ class SnapshotSource:
 
     Attributes
     ----------
-    trace, workload : str or None
-        A trace file, or the name of a built-in workload: one of the two.
+    trace : str, Trace or None
+        A trace file, or the requests themselves; or instead
+    workload : str or None
+        the name of a built-in workload.
     rate_per_s, cv : float or None
         Arrivals of a workload, or of a trace that has lengths alone; None for the default.
     seed : int
@@ -38,7 +41,7 @@ class SnapshotSource:
         Keywords of `problem_of`.
     """
 
-    trace: str | None = None
+    trace: str | Trace | None = None
     workload: str | None = None
     rate_per_s: float | None = None
     cv: float | None = None
@@ -83,7 +86,7 @@ def cut(source: SnapshotSource, sizes: Sequence[int], loads: Sequence[float], nu
         A bad trace, or an option out of range.
     """
     _check_number(sizes, loads, num_instances)
-    read = None if source.trace is None else read_trace(source.trace)
+    read = None if source.trace is None else read_given(source.trace)
     notices = [] if read is None else [*read.notices, *_arrivals(source, read)]
     rate_per_s, cv = source.arrivals
     cuts, repeats = [], Repeats()

@@ -84,15 +84,21 @@ def as_dict(record: Record) -> dict[str, Any]:
     return {**vars(record), "multipliers": record.multipliers and vars(record.multipliers)}
 
 
-def as_csv(records: Iterable[Record]) -> str:
-    """A row for each instance and method, without the selections."""
+def row(record: Record) -> dict[str, Any]:
+    """A row of results.csv: the record without its selection."""
+    values = {name: value for name, value in vars(record).items() if name not in ("form", "multipliers", "overload")}
+    prices = record.multipliers
+    return values | {name: getattr(prices, name, None) for name in ("per_block_s", "per_token_s", "per_seq_s")}
+
+
+def as_csv(records: Sequence[Record]) -> str:
+    """A row for each instance and method, after the names of the columns."""
     text = io.StringIO()
-    names = [name for name in Record.__dataclass_fields__ if name not in ("form", "multipliers", "overload")]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, "per_block_s", "per_token_s", "per_seq_s"])
-    for record in records:
-        prices = list(vars(record.multipliers).values()) if record.multipliers else ["", "", ""]
-        writer.writerow([getattr(record, name) for name in names] + prices)
+    for number, each in enumerate(map(row, records)):
+        if number == 0:
+            writer.writerow(each)
+        writer.writerow(each.values())
     return text.getvalue()
 
 
