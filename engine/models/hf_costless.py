@@ -17,6 +17,7 @@ OF_ROPE = {
     "rope_parameters",
     "rope_scaling",  # a context is as long as max_position_embeddings says
     "rope_theta",
+    "offset_alibi",
     "rotary",
     "rotary_dim",
     "rotary_emb_base",
@@ -32,6 +33,7 @@ OF_SCALES = {
     "final_logit_softcapping",
     "logit_scale",
     "logits_scaling",
+    "masked_softmax_fusion",
     "norm_epsilon",
     "query_pre_attn_scalar",
     "reorder_and_upcast_attn",
@@ -39,14 +41,19 @@ OF_SCALES = {
     "scale_attention_softmax_in_fp32",
     "scale_attn_by_inverse_layer_idx",
     "scale_attn_weights",
+    "skip_bias_add",
+    "skip_bias_add_qkv",
     "slow_but_exact",
 }
 OF_DROPOUT = {
+    "attention_probs_dropout_prob",
     "attn_pdrop",
+    "bias_dropout_fusion",
     "classifier_dropout",
     "embd_pdrop",
     "embedding_dropout",
     "hidden_dropout",
+    "hidden_dropout_prob",
     "resid_pdrop",
     "residual_dropout",
 }
@@ -59,6 +66,7 @@ OF_TASKS = {
     "summary_proj_to_labels",
     "summary_type",
     "summary_use_proj",
+    "unk_token_id",
     "use_bidirectional_attention",
 }
 COSTLESS = (OF_ROPE | OF_SCALES | OF_DROPOUT | OF_TASKS | HARMLESS | GENERATION.keys() | IN_GENERATION_CONFIG) | {

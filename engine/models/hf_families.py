@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.models.architecture import LLAMA, OPT, Architecture
+from engine.models.size_checks import check_size
 
 Json = Mapping[str, Any]
 Flag = bool | str  # whether, or the field that says so
@@ -62,7 +63,8 @@ def _gpt(name: str, positions: str, **more: Any) -> Family:
 def _falcon_norms(config: Json) -> Mapping[str, Any]:
     """Attention and MLP side by side read one norm, or with the newer kind of decoder two of their own."""
     if config.get("new_decoder_architecture", False):
-        return {"num_layer_norms": config.get("num_ln_in_parallel_attn") or 2}
+        stated = config.get("num_ln_in_parallel_attn")
+        return {"num_layer_norms": 2 if stated is None else check_size("num_ln_in_parallel_attn", stated, 2)}
     return {"num_layer_norms": 1 if config.get("parallel_attn", True) else 2}
 
 
@@ -153,7 +155,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             Family(
                 Architecture("falcon", is_gated=False, norm="layer"),
                 *("bias", "bias", "bias"),
-                defaults={"multi_query": True, **TIED},
+                defaults={"multi_query": True, "max_position_embeddings": 2048, **TIED},  # the published files lack it
                 ffn_multiple=4,
                 vary=_falcon_norms,
                 varied_by=("new_decoder_architecture", "parallel_attn", "num_ln_in_parallel_attn"),

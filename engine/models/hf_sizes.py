@@ -27,7 +27,14 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "head_dim": ("head_dim", "kv_channels", "head_size"),
     "intermediate_size": ("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", "d_ff"),
     "vocab_size": ("vocab_size", "padded_vocab_size"),
-    "max_positions": ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"),
+    "max_positions": (
+        "max_position_embeddings",
+        "n_positions",
+        "n_ctx",
+        "max_seq_len",
+        "max_sequence_length",
+        "seq_length",
+    ),
 }
 ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "activation")
 NORM_EPS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aptsched import InputError
 from engine.models.hf_config import from_hf
 from engine.models.hf_families import FAMILIES
-from engine.models.hf_sizes import ALIASES, sizes_from_hf
+from engine.models.hf_sizes import ALIASES, USED, sizes_from_hf
 
 transformers.utils.logging.set_verbosity_error()
 TINY: dict[str, Any] = {
@@ -61,19 +64,26 @@ VARIED: dict[str, list[dict[str, Any]]] = {
     ],
 }
 CASES = [(family, changes) for family in FAMILIES for changes in [{}, *VARIED.get(family, [])]]
-PUBLISHED: dict[str, tuple[dict[str, Any], int]] = {
-    "qwen3": (
-        {"hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8}
-        | {"head_dim": 128, "intermediate_size": 12288, "vocab_size": 151936, "max_position_embeddings": 40960},
-        8_190_735_360,
-    ),
-    "mistral": (
-        {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
-        | {"intermediate_size": 14336, "vocab_size": 32768, "max_position_embeddings": 32768, "sliding_window": None},
+# hidden_size, layers, heads, intermediate_size, vocab_size, positions; more; the weights published for it
+PUBLISHED: dict[str, tuple[str, tuple[int, ...], dict[str, Any], int]] = {
+    "GPT-2": ("gpt2", (768, 12, 12, 3072, 50257, 1024), {}, 124_439_808),
+    "GPT-J-6B": ("gptj", (4096, 28, 16, 16384, 50400, 2048), {}, 6_050_882_784),
+    "Pythia-6.9B": ("gpt_neox", (4096, 32, 32, 16384, 50432, 2048), {}, 6_857_302_016),
+    "BLOOM-560M": ("bloom", (1024, 24, 16, 4096, 250880, 2048), {}, 559_214_592),
+    "Falcon-7B": ("falcon", (4544, 32, 71, 18176, 65024, 2048), {}, 6_921_720_704),
+    "Phi-2": ("phi", (2560, 32, 32, 10240, 51200, 2048), {}, 2_779_683_840),
+    "Gemma-7B": ("gemma", (3072, 28, 16, 24576, 256000, 8192), {}, 8_537_680_896),
+    "Mistral-7B-v0.3": (
+        *("mistral", (4096, 32, 32, 14336, 32768, 32768)),
+        {"num_key_value_heads": 8, "sliding_window": None},
         7_248_023_552,
     ),
-    "gpt2": ({"n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024, "vocab_size": 50257}, 124_439_808),
+    "Qwen2.5-7B": ("qwen2", (3584, 28, 28, 18944, 152064, 32768), {"num_key_value_heads": 4}, 7_615_616_512),
+    "Qwen3-8B": ("qwen3", (4096, 36, 32, 12288, 151936, 40960), {"num_key_value_heads": 8}, 8_190_735_360),
 }
+VALUES = (
+    st.none() | st.booleans() | st.integers(-2, 40) | st.sampled_from([2**70, 0.5, 1e400, "silu", "x", [], {}, [1, 2]])
+)
 UNKNOWN: dict[str, Any] = {**TINY, "model_type": "mine", "intermediate_size": 80, "max_position_embeddings": 128}
 
 
@@ -91,11 +101,13 @@ def test_weights_are_as_many_as_transformers_makes(family: str, changes: dict[st
     assert found.notices == ()
 
 
-@pytest.mark.parametrize("family", PUBLISHED)
-def test_published_numbers_of_weights(family: str) -> None:
-    """Qwen3-8B, Mistral-7B-v0.3 and GPT-2, from the sizes alone."""
-    sizes, num_params = PUBLISHED[family]
-    assert sizes_from_hf({"model_type": family, **sizes}).num_params == num_params
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_numbers_of_weights(name: str) -> None:
+    """They follow from the sizes alone."""
+    family, six, more, num_params = PUBLISHED[name]
+    names = ("hidden_size", "num_layers", "num_heads", "intermediate_size", "vocab_size", "max_positions")
+    sizes = {ALIASES[size][0]: value for size, value in zip(names, six, strict=True)}
+    assert sizes_from_hf({"model_type": family, **sizes, **more}).num_params == num_params
 
 
 @pytest.mark.parametrize("family", ["llama", "opt"])
@@ -156,3 +168,14 @@ def test_what_is_missing_or_no_size_is_named(changes: dict[str, Any], message: s
     """By the name in the file."""
     with pytest.raises(InputError, match=message):
         sizes_from_hf({**UNKNOWN, **changes})
+
+
+@settings(max_examples=200)
+@given(
+    family=st.sampled_from([*FAMILIES, "mine"]),
+    changes=st.dictionaries(st.sampled_from(sorted(USED | {"hidden_act", "num_ln_in_parallel_attn"})), VALUES),
+)
+def test_any_values_give_sizes_or_one_message(family: str, changes: dict[str, Any]) -> None:
+    """Whatever its fields hold, a file is read with a positive number of weights, or refused as input."""
+    with suppress(InputError):
+        assert sizes_from_hf({**UNKNOWN, "model_type": family, **changes}).num_params > 0

@@ -83,9 +83,9 @@ def test_a_kind_of_part_that_is_not_known(kind: str) -> None:
         Architecture("mine", **kinds)
 
 
-@pytest.mark.parametrize("module", ["engine.models.config", "engine.models.find_config"])
+@pytest.mark.parametrize("module", ["engine.models.config", "engine.models.find_config", "engine.study.simulate"])
 def test_what_a_model_is_needs_no_torch(module: str) -> None:
-    """In an interpreter of its own; nor what reads files of weights."""
+    """In an interpreter of its own; nor what reads weights; nor do simulations."""
     code = (
         f"import sys, {module}; print(sorted({{'torch', 'gguf', 'safetensors', 'transformers'}} & sys.modules.keys()))"
     )
