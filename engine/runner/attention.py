@@ -39,9 +39,8 @@ class PagedAttention:
 
     def __call__(self, layer: int, hidden: torch.Tensor, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """Attention of one layer: hidden [T, hidden], q [T, num_heads, head_dim], kv [T, 2, num_kv_heads, head_dim]."""
-        for written in self.layout.written:
-            new = written.form.stored(hidden, kv)
-            written.write(layer, new if written.tokens is None else new.index_select(0, written.tokens))
+        for write in self.layout.writes:
+            write(layer, hidden, kv)
         out = torch.empty_like(q)
         for segment in self.layout.segments:
             new = q[segment.tokens]
@@ -76,8 +75,7 @@ class PagedAttention:
         num_cached, where = conversion.num_cached, np.arange(conversion.num_cached)
         read = self.forms[conversion.source].reader(conversion.source_blocks[None], np.array([num_cached]))
         write = self.forms[conversion.target].writer(conversion.target_blocks[None], np.zeros_like(where), where)
-        blocks = torch.from_numpy(conversion.target_blocks).to(self.storage.blocks.device)
         for layer in range(len(self.storage.blocks)):
             kv = read(layer)[0, :num_cached]
-            self.storage.clear(blocks, layer)
+            self.storage.clear(conversion.target_blocks, layer)
             write(layer, kv)

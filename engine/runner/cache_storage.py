@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from aptsched.scheduling.forms import BLOCK_SIZE, CacheShape
+from aptsched.support.checks import Ints
 from engine.models.config import ModelConfig
-from engine.runner.scratch import Scratch
 from engine.state.batch import Copies
 
 
@@ -29,8 +29,6 @@ class CacheStorage:
     row : int
         Values of K and V of a token, 2 * num_kv_heads * head_dim.
     blocks : tensor, [num_layers, num_blocks, block_size * row]
-    scratch : Scratch
-        Rows of K and V that are read.
     """
 
     def __init__(
@@ -48,20 +46,20 @@ class CacheStorage:
         self.blocks = torch.zeros(config.num_layers, num_blocks, block_size * self.row, dtype=dtype, device=device)
         size = (num_host_blocks, config.num_layers, block_size * self.row)
         self.host = torch.empty(size, dtype=dtype, pin_memory=device.type == "cuda" and num_host_blocks > 0)
-        self.scratch = Scratch(self.row, dtype, device)
 
     @property
     def num_bytes(self) -> int:
         """Bytes of all blocks, without those on the host."""
         return self.blocks.numel() * self.blocks.element_size()
 
-    def clear(self, blocks: torch.Tensor, layer: int | slice = slice(None)) -> None:
+    def clear(self, blocks: Ints, layer: int | slice = slice(None)) -> None:
         """Makes blocks zeros, in one layer or in all.
 
         What one form wrote may be no finite number to another; so a block that is not filled at once is cleared before
         its first token is written.
         """
-        self.blocks[layer].index_fill_(-2, blocks, 0)
+        for block in blocks.tolist():
+            self.blocks[layer, block].zero_()
 
     def swap_out(self, copies: Copies) -> None:
         """Copies blocks to the host."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -59,24 +60,6 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Written:
-    """New tokens that are written in one form.
-
-    Attributes
-    ----------
-    form : FormBlocks
-    tokens : int tensor or None
-        Which of the iteration's; None where they are all.
-    write : function
-        In a layer, what the form stores of them.
-    """
-
-    form: FormBlocks
-    tokens: torch.Tensor | None
-    write: Write
-
-
-@dataclass(frozen=True, eq=False)
 class Layout:
     """One iteration.
 
@@ -87,10 +70,10 @@ class Layout:
     token_ids, positions : int tensor, [T]
     last : int tensor
         Tokens that yield the next token of their request.
-    begun : int tensor
+    begun : int array
         Blocks that get their first token and are not filled.
-    written : tuple of Written
-        All tokens, by form.
+    writes : tuple of functions
+        From a layer, its hidden states [T, hidden] and its K and V: each writes the tokens of one form.
     segments : tuple of Prefill and Group
         All tokens, each in one.
     """
@@ -99,8 +82,8 @@ class Layout:
     token_ids: torch.Tensor
     positions: torch.Tensor
     last: torch.Tensor
-    begun: torch.Tensor
-    written: tuple[Written, ...]
+    begun: Ints
+    writes: tuple[Callable[[int, torch.Tensor, torch.Tensor], None], ...]
     segments: tuple[Prefill | Group, ...]
 
 
@@ -116,8 +99,8 @@ def lay_out(batch: Batch, storage: CacheStorage, forms: Mapping[int, FormBlocks]
         token_ids=rows.tensor(ids),
         positions=rows.tensor(rows.positions),
         last=rows.tensor((rows.ends - 1)[batch.samples[entries]]),
-        begun=rows.tensor(rows.begun()),
-        written=rows.written(),
+        begun=rows.begun(),
+        writes=tuple(rows.writes()),
         segments=rows.segments(kind[entries]),
     )
 
@@ -151,15 +134,14 @@ class _Rows:
         blocks: Ints = self.table[begun, last[begun]]
         return blocks
 
-    def written(self) -> tuple[Written, ...]:
-        """How the new tokens of each form are written."""
-        found, form = [], self.form[self.owner]
+    def writes(self) -> Iterator[Callable[[int, torch.Tensor, torch.Tensor], None]]:
+        """One function for the new tokens of each form."""
+        form = self.form[self.owner]
         for each in sorted(set(self.form.tolist())):
             ours = np.flatnonzero(form == each)
             tokens = None if len(ours) == len(form) else self.tensor(ours)
             write = self.forms[each].writer(self.table, self.owner[ours], self.positions[ours])
-            found.append(Written(self.forms[each], tokens, write))
-        return tuple(found)
+            yield partial(_write, self.forms[each], tokens, write)
 
     def segments(self, kind: Ints) -> tuple[Prefill | Group, ...]:
         """All segments; kind is 0 for whole prefills, 1 for chunks, 2 for decodes, in this order."""
@@ -202,3 +184,11 @@ class _Rows:
     def _visible(self, first: int, end: int, length: int) -> torch.Tensor:
         until = self.start[first:end, None] + np.arange(int(self.count[first]))  # the position of each new token
         return on_device((np.arange(length) <= until[:, :, None])[:, None], self.device)
+
+
+def _write(
+    form: FormBlocks, tokens: torch.Tensor | None, write: Write, layer: int, hidden: torch.Tensor, kv: torch.Tensor
+) -> None:
+    """Of the tokens, or of all of them, what the form stores."""
+    new = form.stored(hidden, kv)
+    write(layer, new if tokens is None else new.index_select(0, tokens))

@@ -13,7 +13,7 @@ from aptsched.support.errors import InputError
 from engine.models.decoder import Decoder
 from engine.runner.attention import PagedAttention
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.table import FORM_BLOCKS
+from engine.runner.forms.table import form_blocks
 from engine.runner.layout import lay_out
 from engine.runner.sampler import sample
 from engine.state.batch import Batch, Step
@@ -51,7 +51,7 @@ class TorchExecutor:
             reason = str(error).splitlines()[0]
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
             raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
-        self.forms = {int(form): make(decoder, self.storage) for form, make in FORM_BLOCKS.items()}
+        self.forms = form_blocks(decoder, self.storage)
         self.attention = PagedAttention(decoder.config, self.storage, self.forms)
 
     @torch.inference_mode()

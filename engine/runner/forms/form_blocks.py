@@ -11,6 +11,7 @@ import torch
 from aptsched.support.checks import Bools, Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
+from engine.runner.forms.scratch import Scratch
 
 Write = Callable[[int, torch.Tensor], None]  # in a layer, of new tokens what `FormBlocks.stored` gives
 Read = Callable[[int], torch.Tensor]  # of a layer, K and V [size, length, 2, num_kv_heads, head_dim]
@@ -55,7 +56,7 @@ class FormBlocks(Protocol):
         ...
 
 
-MakeFormBlocks = Callable[[Decoder, CacheStorage], FormBlocks]
+MakeFormBlocks = Callable[[Decoder, CacheStorage, Scratch], FormBlocks]
 
 
 def on_device(array: Ints | Bools, device: torch.device) -> torch.Tensor:

@@ -12,6 +12,7 @@ from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.form_blocks import Read, Write, on_device
+from engine.runner.forms.scratch import Scratch
 
 
 class HiddenBlocks:
@@ -26,10 +27,12 @@ class HiddenBlocks:
     decoder : Decoder
         Makes K and V.
     storage : CacheStorage
+    scratch : Scratch
+        Rows of K and V, which all forms read into.
     """
 
-    def __init__(self, decoder: Decoder, storage: CacheStorage) -> None:
-        self.decoder, self.storage = decoder, storage
+    def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
+        self.decoder, self.scratch = decoder, scratch
         self.hidden_size, block_values = decoder.config.hidden_size, storage.block_size * storage.row
         self.tokens_per_block = block_values // self.hidden_size
         self.piece = math.gcd(block_values, self.hidden_size)
@@ -73,7 +76,7 @@ class HiddenBlocks:
         kv = self.decoder.keys_and_values(layer, hidden, positions)
         if rows is not None:
             # Rows beyond a request's last token keep what was read before: it is finite.
-            all_rows = self.storage.scratch.rows(shape[0] * shape[1])
+            all_rows = self.scratch.rows(shape[0] * shape[1])
             all_rows.index_copy_(0, rows, kv.flatten(1))
             kv = all_rows.view(-1, *kv.shape[1:])
         return kv.view(*shape, *kv.shape[1:])

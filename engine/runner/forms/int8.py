@@ -11,7 +11,7 @@ from aptsched.support.checks import Ints
 from engine.models.decoder import MLP_ROWS, Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.form_blocks import Read, Write, on_device, padded_table
-from engine.runner.scratch import Scratch
+from engine.runner.forms.scratch import Scratch
 
 LARGEST = 127  # of a quantised value; -128 is not used, so that both signs reach as far
 LEAST_SCALE = 2.0**-24  # the smallest above 0 in fp16
@@ -35,16 +35,18 @@ class Int8Blocks:
     ----------
     decoder : Decoder
     storage : CacheStorage
+    scratch : Scratch
+        Rows of K and V, which all forms read into.
     """
 
-    def __init__(self, decoder: Decoder, storage: CacheStorage) -> None:
+    def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
         self.heads, self.head_dim = 2 * decoder.config.num_kv_heads, decoder.config.head_dim
-        self.storage, self.row = storage, storage.row
+        self.row, self.scratch = storage.row, scratch
         self.blocks = storage.blocks.view(torch.int8)  # [num_layers, num_blocks, bytes]
         num_bytes = self.blocks.shape[-1]
         self.tokens_per_block = num_bytes // (self.heads * (self.head_dim + 2))
         self.values, self.scales = self._parts(self.blocks)
-        self.scratch = Scratch(num_bytes, torch.int8, self.blocks.device)
+        self.read_blocks = Scratch(num_bytes, torch.int8, self.blocks.device)
 
     def _parts(self, blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Views of blocks, [..., bytes]: values [..., t, heads, head_dim] and scales [..., t, heads] for K and V."""
@@ -80,8 +82,8 @@ class Int8Blocks:
         return partial(self._read, on_device(padded_table(table, num_blocks).ravel(), self.blocks.device), len(table))
 
     def _read(self, blocks: torch.Tensor, size: int, layer: int) -> torch.Tensor:
-        read = torch.index_select(self.blocks[layer], 0, blocks, out=self.scratch.rows(len(blocks)))
-        kv = self.storage.scratch.rows(len(blocks) * self.tokens_per_block)
+        read = torch.index_select(self.blocks[layer], 0, blocks, out=self.read_blocks.rows(len(blocks)))
+        kv = self.scratch.rows(len(blocks) * self.tokens_per_block)
         dequantise(*self._parts(read), out=kv.view(len(blocks), -1, self.heads, self.head_dim))
         return kv.view(size, -1, 2, self.heads // 2, self.head_dim)
 

@@ -10,6 +10,7 @@ from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.form_blocks import Read, Write, on_device, padded_table
+from engine.runner.forms.scratch import Scratch
 
 
 class KVBlocks:
@@ -22,10 +23,12 @@ class KVBlocks:
     ----------
     decoder : Decoder
     storage : CacheStorage
+    scratch : Scratch
+        Rows of K and V, which all forms read into.
     """
 
-    def __init__(self, decoder: Decoder, storage: CacheStorage) -> None:
-        self.storage, self.tokens_per_block = storage, storage.block_size
+    def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
+        self.blocks, self.scratch, self.tokens_per_block = storage.blocks, scratch, storage.block_size
         self.token_shape = (2, decoder.config.num_kv_heads, decoder.config.head_dim)
         self.rows = storage.blocks.view(len(storage.blocks), -1, storage.row)
 
@@ -53,8 +56,8 @@ class KVBlocks:
         return partial(self._read, on_device(blocks, self.rows.device), (len(table), length, *self.token_shape))
 
     def _read(self, blocks: torch.Tensor, shape: tuple[int, ...], layer: int) -> torch.Tensor:
-        found = self.storage.scratch.rows(len(blocks) * self.tokens_per_block).view(len(blocks), -1)
-        return torch.index_select(self.storage.blocks[layer], 0, blocks, out=found).view(shape)
+        found = self.scratch.rows(len(blocks) * self.tokens_per_block).view(len(blocks), -1)
+        return torch.index_select(self.blocks[layer], 0, blocks, out=found).view(shape)
 
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
         """The same: nothing is lost."""

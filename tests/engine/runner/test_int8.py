@@ -17,6 +17,7 @@ from engine.models.decoder import Decoder
 from engine.models.random_weights import random_weights
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.int8 import Int8Blocks, quantised
+from engine.runner.forms.scratch import Scratch
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here"))]
@@ -42,7 +43,8 @@ def blocks(dtype: torch.dtype, num_kv_heads: int = 2, head_dim: int = 6, device:
         norm_eps=1e-5,
     )
     decoder = Decoder(config, random_weights(config, torch.Generator().manual_seed(0), dtype, device))
-    return Int8Blocks(decoder, CacheStorage(config, 10, dtype, decoder.device))
+    storage = CacheStorage(config, 10, dtype, decoder.device)
+    return Int8Blocks(decoder, storage, Scratch(storage.row, dtype, decoder.device))
 
 
 def drawn(form: Int8Blocks, num_tokens: int) -> torch.Tensor:
@@ -50,7 +52,7 @@ def drawn(form: Int8Blocks, num_tokens: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(num_tokens)
     kv = torch.randn(num_tokens, 2, form.heads // 2, form.head_dim, generator=generator)
     size = torch.logspace(-6, 3, num_tokens * form.heads).view(num_tokens, 2, -1, 1)
-    return (kv * size).to(form.storage.blocks)
+    return (kv * size).to(form.scratch.all_rows)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
