@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aptsched.scheduling.forms import HIDDEN, KV
-from aptsched.support.checks import MAX_COUNT
+from aptsched.scheduling.view import View
+from aptsched.support.checks import MAX_COUNT, seconds
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.state.pool import BlockPool
@@ -24,17 +25,38 @@ class Limits:
         Most entries of an iteration.
     max_context : int
         Most tokens of a request, prompt and output: the model's context length.
+    max_iteration_s : float, optional
+        What an iteration may take, as far as it is believed to: see `within_deadline`. Without it nothing is cut.
     """
 
     max_tokens: int = 2048
     max_seqs: int = 256
     max_context: int = 2048
+    max_iteration_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("max_tokens", 1), ("max_seqs", 1), ("max_context", 2)):
             if not least <= getattr(self, name) <= MAX_COUNT:
                 accepted = f"a whole number from {least} to 2**32 is"
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; {accepted}")
+        if self.max_iteration_s is not None:
+            seconds("max_iteration_s", self.max_iteration_s, above_0=True)
+
+    def within_deadline(self, view: View) -> View:
+        """The view with the token budget cut to what is believed to take `max_iteration_s`.
+
+        All that run are taken to be read: what is left of the time goes to tokens. The budget has at least one for each
+        of them and one more, so that no decode waits, and a prompt that a policy feeds in chunks always gets on.
+        """
+        if self.max_iteration_s is None or not view.times.per_token_s:
+            return view
+        rows = view.running.nonzero()[0]
+        hidden = rows[view.form[rows] == HIDDEN]
+        hidden_kv_blocks = int(view.cache.blocks(view.num_tokens[hidden], KV).sum())
+        read_s = view.times.predict(0, int(view.num_cached[rows].sum()), hidden_kv_blocks)
+        affordable = (self.max_iteration_s - read_s) / view.times.per_token_s
+        budget = max(int(min(affordable, view.max_tokens)), len(rows) + 1)
+        return replace(view, max_tokens=min(budget, view.max_tokens))
 
     def most_tokens(self, request: Request) -> int:
         """Prompt and output at which a request is finished, whatever its tokens."""

@@ -209,6 +209,7 @@ class Worker:
     def _decide_and_run(self, now_s: float) -> tuple[Iteration, Applied, Step]:
         started = perf_counter()
         view = observe(self.table, self.pool, now_s, self.limits.max_tokens, self.limits.max_seqs, self.times)
+        view = self.limits.within_deadline(view)
         with self.hold:
             plan = self.policy.decide(view)
         check_plan(plan, view)
