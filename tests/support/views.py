@@ -34,6 +34,7 @@ class Seen:
     slo_tbt_s: float = 1.0
     missed_slo: bool = False
     swapped: bool = False
+    num_preemptions: int = 0
 
 
 def view_of(
@@ -75,6 +76,7 @@ def view_of(
         "missed_slo": np.array([r.missed_slo for r in requests], np.bool_),
         "num_prompt_tokens": ints([r.num_prompt_tokens for r in requests]),
         "num_tokens": ints([r.num_prompt_tokens + r.num_output_tokens for r in requests]),
+        "num_preemptions": ints([r.num_preemptions for r in requests]),
         "num_cached": cached,
         "form": form,
         "num_held": held,
