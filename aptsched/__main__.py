@@ -14,6 +14,15 @@ def main() -> None:
         run()
     except KeyboardInterrupt:  # between two modules
         start.end(start.EXIT_CODE)
+    except SystemExit as over:
+        import os
+        import threading
+
+        from aptsched.support import interrupts
+
+        if over.code == interrupts.exit_code() and threading.active_count() > 1:
+            os._exit(interrupts.exit_code())  # all is said; an iteration of a session's thread is not waited for
+        raise
 
 
 if __name__ == "__main__":

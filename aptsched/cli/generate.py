@@ -48,6 +48,9 @@ def generate(
     stop_token: Annotated[
         list[str] | None, typer.Option(metavar="TOKEN", help="Also ends the text: a token, or its number.")
     ] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Ends the text before it; may be given several times.")
+    ] = None,
     chat: Annotated[
         bool | None, typer.Option("--chat/--no-chat", help="Use the model's chat template (default: if it has one).")
     ] = None,
@@ -75,7 +78,7 @@ def generate(
     from aptsched.report.notices import tell
     from engine.state.sampling_params import SamplingParams
 
-    params = SamplingParams(max_tokens, temperature, top_p, top_k, seed)
+    params = SamplingParams(max_tokens, temperature, top_p, top_k, seed, stop=stop or ())
     check_memory(cache_mem, None)
     prompts = texts(prompt)
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from commands import call
+from cut_text import cut
 from tiny_model import LLAMA, OPT, save_model
 
 SAMPLED = ["--temperature", "1", "--threads", "1", "--max-tokens", "24", "--cache-mem", "1MiB"]
@@ -74,6 +77,42 @@ def test_a_stop_token_ends_the_text(tiny_opt: str, capsys: pytest.CaptureFixture
     assert "stop_token: 'two' is 3 tokens" in capsys.readouterr().err
 
 
+def test_a_stop_string_ends_the_text_before_it(tiny_opt: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Streamed or not, the first of several."""
+    given = ["generate", "--model", tiny_opt, *SAMPLED, "--prompt", "Once"]
+    assert call(*given, "--json") == 0
+    text = str(document_of(capsys)["completions"][0]["text"])
+    stops = ["--stop", text[9], "--stop", text[4:6]]
+    assert call(*given, *stops) == 0
+    out = capsys.readouterr().out
+    assert call(*given, *stops, "--json") == 0
+    assert out == f"{document_of(capsys)['completions'][0]['text']}\n" == f"{cut(text, stops[1::2])[0]}\n"
+
+
+# An iteration that never ends, in which Ctrl-C comes.
+STUCK = """
+import os, signal, threading
+from aptsched.__main__ import main
+from engine.runner.torch_executor import TorchExecutor
+
+def run(self, batch):
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait()
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+TorchExecutor.run = run
+main()
+"""
+
+
+@pytest.mark.parametrize("prompts", [["--prompt", "One"], ["--prompt", "One", "--prompt", "Two"]])
+def test_ctrl_c_does_not_wait_for_the_iteration(tiny_opt: str, prompts: list[str]) -> None:
+    """Of one prompt or several: one line, and the process is over."""
+    command = [sys.executable, "-c", STUCK, "generate", "--model", tiny_opt, *SAMPLED, *prompts]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -84,6 +123,7 @@ def test_a_stop_token_ends_the_text(tiny_opt: str, capsys: pytest.CaptureFixture
         (["--prompt", "Hi", "--top-p", "0"], ["top_p", "0"]),
         (["--prompt", "Hi", "--top-k", "-1"], ["top_k", "-1"]),
         (["--prompt", "Hi", "--seed", "-1"], ["seed", "-1"]),
+        (["--prompt", "Hi", "--stop", ""], ["stop", "''", "1 to 256 characters"]),
         (["--prompt", "Hi", "--chat"], ["chat_template", "none"]),
         (["--prompt", "Hi", "--cache-mem", "some"], ["cache_mem", "'some'"]),
         (["--prompt", "Hi", "--threads", "0"], ["threads", "0"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from engine.runner.cache_memory import num_blocks
 from engine.session.engine import Engine
 from engine.state.blocks import host_blocks
 from engine.state.sampling_params import SamplingParams
+from live import together
 
 CONFIG = ModelConfig(
     architecture=architecture.LLAMA,
@@ -67,6 +69,32 @@ def test_tokens_are_counted_as_they_come() -> None:
         told: list[int] = []
         completions = engine.generate(PROMPTS, SamplingParams(max_tokens=7, ignore_eos=True), told.append)
         assert told == list(range(1, 1 + sum(len(completion.token_ids) for completion in completions)))
+
+
+def test_streams_and_calls_at_once_leave_each_other_alone() -> None:
+    """Two streams that are read in turn have each its own text, and `generate` between two pieces ends neither."""
+    engine = Engine(Model("tiny", model().decoder, built()), num_blocks=30)
+    params = SamplingParams(max_tokens=30, ignore_eos=True)
+    alone = [engine.generate([prompt], params)[0].text for prompt in PROMPTS]
+    streams = [engine.stream(prompt, params) for prompt in PROMPTS[:2]]
+    texts = ["", ""]
+    for pieces in itertools.zip_longest(*streams, fillvalue=""):
+        texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
+        assert engine.generate([PROMPTS[2]], params)[0].text == alone[2]
+    assert texts == alone[:2]
+
+
+def test_threads_share_an_engine() -> None:
+    """Each has its own texts and its own count of tokens, whatever the others ask for."""
+    engine, params = Engine(model(), num_blocks=30), SamplingParams(max_tokens=20, ignore_eos=True)
+    alone = tokens(engine, params)
+
+    def call() -> None:
+        told: list[int] = []
+        assert [each.token_ids for each in engine.generate(PROMPTS, params, told.append)] == alone
+        assert told == list(range(1, 61))
+
+    together([call] * 8)
 
 
 def test_one_token_to_draw_from_is_greedy() -> None:

@@ -6,20 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cut_text import cut
 from engine.session.stop_strings import StopStrings
 
 LETTERS = st.text("ab\u00e9\U0001f600", max_size=30)  # one byte, two and four in UTF-8
 STRINGS = st.lists(st.text("ab\u00e9\U0001f600", min_size=1, max_size=5), max_size=4)
-
-
-def cut(text: str, strings: list[str]) -> tuple[str, str | None]:
-    """The reference: reads the text from the left, and cuts it as soon as what is read ends with a stop string."""
-    for end in range(len(text) + 1):
-        ended = [string for string in strings if text[:end].endswith(string)]
-        if ended:
-            found = max(ended, key=len)
-            return text[: end - len(found)], found
-    return text, None
 
 
 def pieces_of(data: st.DataObject, text: str) -> list[str]:
