@@ -17,6 +17,7 @@ __all__ = [
     "InputError",
     "IterationTime",
     "Multipliers",
+    "Observer",
     "Outcome",
     "Plan",
     "Policy",
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from aptsched.problem.selection import Multipliers, Selection
     from aptsched.scheduling.forms import CacheForm, CacheShape
     from aptsched.scheduling.iteration_time import IterationTime
-    from aptsched.scheduling.plan import Plan, Policy
+    from aptsched.scheduling.plan import Observer, Plan, Policy
     from aptsched.scheduling.record import SLO, Outcome, RequestRecord
     from aptsched.scheduling.view import View
     from aptsched.support.errors import InfeasibleError, InputError
@@ -54,7 +55,7 @@ else:
             "aptsched.problem.selection": ("Multipliers", "Selection"),
             "aptsched.scheduling.forms": ("CacheForm", "CacheShape"),
             "aptsched.scheduling.iteration_time": ("IterationTime",),
-            "aptsched.scheduling.plan": ("Plan", "Policy"),
+            "aptsched.scheduling.plan": ("Observer", "Plan", "Policy"),
             "aptsched.scheduling.record": ("SLO", "Outcome", "RequestRecord"),
             "aptsched.scheduling.view": ("View",),
             "aptsched.support.errors": ("InfeasibleError", "InputError"),

@@ -13,20 +13,51 @@ import os
 from aptsched.support.exports import TYPE_CHECKING, lazily
 
 __all__ = [
+    "BlockPool",
+    "Cluster",
     "Completion",
+    "ComputedExecutor",
     "Engine",
+    "Executor",
+    "Generation",
+    "LeastLoaded",
+    "Loop",
     "Model",
+    "Request",
+    "RoundRobin",
+    "Router",
     "SamplingParams",
+    "SchedulingTime",
     "ServingStudy",
+    "Session",
+    "ShortestQueue",
     "SimulateOptions",
+    "Worker",
+    "find_config",
+    "find_cost",
+    "find_gpu",
     "load_model",
     "simulate",
 ]
 
 if TYPE_CHECKING:
+    from engine.cluster.cluster import Cluster
+    from engine.cluster.router import LeastLoaded, RoundRobin, Router, ShortestQueue
+    from engine.loop.clock import SchedulingTime
+    from engine.loop.loop import Loop
+    from engine.loop.worker import Worker
+    from engine.models.find_config import find_config
     from engine.models.model import Model, load_model
     from engine.session.completion import Completion
     from engine.session.engine import Engine
+    from engine.session.generation import Generation
+    from engine.session.session import Session
+    from engine.simulator.computed_executor import ComputedExecutor
+    from engine.simulator.cost import find_cost
+    from engine.simulator.gpus import find_gpu
+    from engine.state.batch import Executor
+    from engine.state.pool import BlockPool
+    from engine.state.request import Request
     from engine.state.sampling_params import SamplingParams
     from engine.study.serving_study import ServingStudy
     from engine.study.simulate import simulate
@@ -35,9 +66,23 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "engine.cluster.cluster": ("Cluster",),
+            "engine.cluster.router": ("LeastLoaded", "RoundRobin", "Router", "ShortestQueue"),
+            "engine.loop.clock": ("SchedulingTime",),
+            "engine.loop.loop": ("Loop",),
+            "engine.loop.worker": ("Worker",),
+            "engine.models.find_config": ("find_config",),
             "engine.models.model": ("Model", "load_model"),
             "engine.session.completion": ("Completion",),
             "engine.session.engine": ("Engine",),
+            "engine.session.generation": ("Generation",),
+            "engine.session.session": ("Session",),
+            "engine.simulator.computed_executor": ("ComputedExecutor",),
+            "engine.simulator.cost": ("find_cost",),
+            "engine.simulator.gpus": ("find_gpu",),
+            "engine.state.batch": ("Executor",),
+            "engine.state.pool": ("BlockPool",),
+            "engine.state.request": ("Request",),
             "engine.state.sampling_params": ("SamplingParams",),
             "engine.study.serving_study": ("ServingStudy",),
             "engine.study.simulate": ("simulate",),

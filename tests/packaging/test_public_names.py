@@ -63,7 +63,7 @@ def test_texts_and_examples_import_public_names_alone(path: Path) -> None:
     [
         ("from aptsched import View\nfrom solvers import core\nimport aptsched.policies, numpy", []),
         ("from aptsched.scheduling.view import View", ["aptsched.scheduling.view.View"]),
-        ("def f():\n    from engine import Loop, Engine", ["engine.Loop"]),
+        ("def f():\n    from engine import Limits, Engine", ["engine.Limits"]),
         ("import solvers.methods", ["solvers.methods"]),
     ],
 )
@@ -72,11 +72,12 @@ def test_private_names_are_found(code: str, found: list[str]) -> None:
     assert list(private(code)) == found
 
 
-def test_the_readme_runs() -> None:
+def test_the_readme_runs(tmp_path: Path) -> None:
     """Every Python block of the README runs in one fresh interpreter, in order."""
     code = "\n".join(blocks(README.read_text(encoding="utf-8")))
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "study" / "results.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["own_policy.py", "own_solver.py"])
