@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,10 +11,13 @@ import gguf
 import numpy as np
 import torch
 import transformers
+from hypothesis import HealthCheck, settings
+from safetensors.torch import load_file, save_file
 
-from engine.models import architecture
+from engine.models import architecture, huggingface
 from engine.models.config import ModelConfig
 from engine.models.weights import Linear, Norm, Weights
+from plain_model import plain_logits
 
 HF_ACTIVATION = {"gelu_tanh": "gelu_pytorch_tanh"}
 OPT_NAMES = {
@@ -53,6 +56,10 @@ LLAMA3_ROPE: dict[str, Any] = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+
+
+# Of Hypothesis, for examples that write into the same directory one after the other.
+of_one_directory = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def random_model(kind: str, **changes: Any) -> Any:
@@ -214,3 +221,19 @@ def add_metadata(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
         writer.add_string(key, value)
     else:
         writer.add_array(key, value)
+
+
+def logits_match(directory: Path, model: Any, dtype: torch.dtype = torch.float32) -> bool:
+    """Whether what is loaded from a directory computes the logits of a transformers model."""
+    config, weights = huggingface.load(directory, dtype)
+    token_ids = list(range(3, 43))
+    reference = logits_of(model, token_ids)
+    ours = plain_logits(config, weights, token_ids)
+    return bool((ours - reference).abs().max() <= 1e-4 + 1e-5 * reference.abs().max())
+
+
+def rewrite_tensors(directory: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Changes the tensors of a directory of one file."""
+    tensors = load_file(directory / "model.safetensors")
+    change(tensors)
+    save_file(tensors, directory / "model.safetensors")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from aptsched import BatchProblem
 from aptsched.knapsack.dual import Dual, inverse, minimum, priced
 from aptsched.knapsack.options import Options
 from aptsched.knapsack.residual import Residual, reduce
@@ -51,6 +52,17 @@ def check_minimum(residual: Residual, start: list[float] | None = None) -> None:
 def test_the_minimum_is_the_optimum_of_the_linear_programme(residual: Residual) -> None:
     """Proved by the multipliers; only requests that are said to be fractional have less than their best option."""
     check_minimum(residual)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_three_forms_under_three_limits(seed: int) -> None:
+    """Where a request is tied between two forms, the walk meets its third before it goes on."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 9))
+    values, weights = (np.sort(rng.integers(1, most, (n, 3)))[:, ::-1] for most in (30, 9))
+    tokens, capacity = rng.integers(1, 9, n), int(weights[:, 0].sum() * rng.uniform(0.2, 0.7))
+    max_tokens, max_seqs = int(tokens.sum() * rng.uniform(0.3, 0.8)), max(1, int(n * rng.uniform(0.3, 0.9)))
+    check_minimum(reduce(BatchProblem(values, weights, capacity, tokens, max_tokens, max_seqs)))
 
 
 @pytest.mark.parametrize("index", range(len(singular_problems())))
