@@ -191,10 +191,6 @@ class ModelConfig:
         """Bytes of K and V of a token in all layers, each number of so many bytes."""
         return number_bytes * self.num_layers * self.kv_size
 
-    def hidden_bytes(self, number_bytes: int) -> int:
-        """Bytes of the hidden states of a token in all layers, each number of so many bytes."""
-        return number_bytes * self.num_layers * self.hidden_size
-
     @property
     def cache_ratio(self) -> Fraction:
         """bytes(hidden) / bytes(KV) of a token."""

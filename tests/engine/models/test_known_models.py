@@ -40,8 +40,8 @@ def test_weights_of_opt(name: str, gigabytes: float) -> None:
 
 @pytest.mark.parametrize(("name", "kv"), [("opt-13b", 819_200), ("opt-30b", 1_376_256), ("opt-66b", 2_359_296)])
 def test_bytes_of_a_token(name: str, kv: int) -> None:
-    """A KV token of OPT, and half of it in hidden form."""
-    assert (MODELS[name].kv_bytes(2), MODELS[name].hidden_bytes(2)) == (kv, kv // 2)
+    """A KV token of OPT in 16-bit numbers, and twice as many in 32-bit ones."""
+    assert (MODELS[name].kv_bytes(2), MODELS[name].kv_bytes(4)) == (kv, 2 * kv)
 
 
 def test_hidden_ratios() -> None:
