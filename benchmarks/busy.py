@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aptsched.report.document import machine
-from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.scheduling.forms import CacheForm
 from aptsched.support.files import write
 from benchmarks.tables import Row, show
 from engine.calibration.measure import uniform_batch
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for busy.json")
     options = parser.parse_args()
     model = load_model("smollm2", expand_kv_heads=True)
-    cache = CacheShape(model.config.cache_ratio)
+    cache = model.config.cache()
     executor = TorchExecutor(
         model.decoder, sum(size * cache.blocks(cached + 1, CacheForm.KV) for size, cached, _ in DECODES)
     )

@@ -31,6 +31,7 @@ from aptsched.support.files import write
 from benchmarks.tables import Row, show
 from engine.calibration import measure
 from engine.calibration.measure import Calibration
+from engine.calibration.points import fit
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
 from engine.models.model import load_model
@@ -52,7 +53,7 @@ def computed_server(server: Server, measured: Calibration) -> Server:
     """The same server, on the computed clock."""
     return dataclasses.replace(
         server,
-        executor=ComputedExecutor(by_profile(measured)),
+        executor=ComputedExecutor(by_profile(measured, server.cache), server.cache),
         scheduling=SchedulingTime(),
     )
 
@@ -60,7 +61,7 @@ def computed_server(server: Server, measured: Calibration) -> Server:
 def together(measured: list[Calibration]) -> Calibration:
     """One calibration of the points of all."""
     points = tuple(point for each in measured for point in each.points)
-    times, r_squared = measure.fit(points)
+    times, r_squared = fit(points)
     return dataclasses.replace(measured[0], times=times, r_squared=r_squared, points=points)
 
 

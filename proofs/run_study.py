@@ -61,8 +61,7 @@ def as_said(document: dict[str, Any]) -> list[str]:
     """The fields that nothing in the files shows: they may be false, and nobody could tell."""
     fields = [name for name in document if name not in CHECKED]
     summaries = [summary for summary in document["summary"] if isinstance(summary, dict)]
-    given = dict.fromkeys(name for summary in summaries for name in summary)
-    unknown = [name for name in given if name not in run_summary.NEEDED or name in run_summary.AS_SAID]
+    unknown = dict.fromkeys(name for summary in summaries for name in run_summary.as_said(summary))
     gaps = ["num_certified", "gap_mean", "gap_worst"] if _none_written(document) else []
     of_replays = [name for name in run_whole.REPLAY_AS_SAID if any(name in r for r in _objects(document["replays"]))]
     fields += ["failed.reason"] if document["failed"] else []

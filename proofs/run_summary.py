@@ -10,6 +10,7 @@ import numpy as np
 
 from aptsched.metrics.latencies import Latencies
 from aptsched.metrics.service import Metrics
+from aptsched.scheduling.forms import FORM_ENTRIES
 from aptsched.support.fields import named
 from aptsched.support.shown import shown
 from proofs.certificate import is_finite
@@ -21,11 +22,30 @@ RUN = ("policy", "rate_per_s", "complete", "reason")
 INTERRUPTED = "interrupted"
 METRICS = tuple(name for name in Metrics.__dataclass_fields__ if name != "jain")
 COUNTS = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "num_certified")
-SECONDS = ("busy_s", "scheduling_s", "kv_block_s", "hidden_block_s")
-SHARES = {"kv_share": "kv_block_s", "hidden_share": "hidden_block_s", "scheduling_share": "scheduling_s"}
-NEEDED = (*RUN, *METRICS, *COUNTS, *SECONDS, *SHARES, "gap_mean", "gap_worst", "num_blocks", "pace")
+SECONDS = ("busy_s", "scheduling_s")
+OTHERS = ("scheduling_share", "gap_mean", "gap_worst", "num_blocks", "pace")
 AS_SAID = ("tbt", *COUNTS[:-1], *SECONDS, "jain", "pace")  # held within limits, but shown by nothing
 ROUNDING = 1e-9
+
+
+def forms_of(summary: dict[str, Any]) -> list[str]:
+    """Names of the forms of cache that a summary has: all that are not lossy, and of the others those it names."""
+    return [
+        entry.name
+        for entry in FORM_ENTRIES
+        if not entry.is_lossy or {f"{entry.name}_block_s", f"{entry.name}_share"} & set(summary)
+    ]
+
+
+def _needed(summary: dict[str, Any]) -> tuple[str, ...]:
+    by_form = [f"{form}_{amount}" for form in forms_of(summary) for amount in ("block_s", "share")]
+    return (*RUN, *METRICS, *COUNTS, *SECONDS, *by_form, *OTHERS)
+
+
+def as_said(summary: dict[str, Any]) -> list[str]:
+    """The fields that nothing in the files shows."""
+    block_s = [f"{form}_block_s" for form in forms_of(summary)]
+    return [name for name in summary if name not in _needed(summary) or name in (*AS_SAID, *block_s)]
 
 
 def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | None, num_blocks: Any) -> Iterator[str]:
@@ -42,7 +62,7 @@ def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | N
     num_blocks : int
         Of the pool, as the document has them.
     """
-    named("summary", summary, NEEDED, tuple(summary))
+    named("summary", summary, _needed(summary), tuple(summary))
     each = latencies_of(rows, slo)
     yield from rows_against(rows, each)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -77,12 +97,13 @@ def _plain(value: Any) -> Any:
 def _shares(summary: dict[str, Any]) -> dict[str, float | None]:
     """The shares of the pool and of the time, as far as what they are shares of is known."""
     busy_s, num_blocks = summary["busy_s"], summary["num_blocks"]
-    if not is_finite(busy_s) or not is_whole(num_blocks) or not all(is_finite(summary[of]) for of in SHARES.values()):
+    block_s = {f"{form}_share": summary[f"{form}_block_s"] for form in forms_of(summary)}
+    seconds = {**block_s, "scheduling_share": summary["scheduling_s"]}
+    if not is_finite(busy_s) or not is_whole(num_blocks) or not all(map(is_finite, seconds.values())):
         return {}
-    whole = {"scheduling_share": busy_s}
     return {
-        name: summary[of] / whole.get(name, num_blocks * busy_s) if busy_s > 0 < num_blocks else None
-        for name, of in SHARES.items()
+        name: value / (num_blocks * busy_s if name in block_s else busy_s) if busy_s > 0 < num_blocks else None
+        for name, value in seconds.items()
     }
 
 
@@ -94,7 +115,8 @@ def _gaps(log: Log) -> dict[str, float | None]:
 def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -> Iterator[str]:
     """What there is against what only the machine knew: of the right kind, and within what the rest leaves open."""
     wrong = [name for name in (*COUNTS, "num_blocks") if not is_whole(summary[name])]
-    wrong += [name for name in SECONDS if not is_finite(summary[name]) or summary[name] < 0]
+    block_s = [f"{form}_block_s" for form in forms_of(summary)]
+    wrong += [name for name in (*SECONDS, *block_s) if not is_finite(summary[name]) or summary[name] < 0]
     if wrong:
         yield f"{wrong[0]}: {shown(summary[wrong[0]])} is not accepted; at least 0 is, of things a whole number"
         return
@@ -104,8 +126,8 @@ def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -
     num_fed = summary["num_prefill_tokens"] + summary["num_decode_tokens"]
     if num_fed < (num_tokens := int(each.num_tokens.sum())):
         yield f"num_prefill_tokens, num_decode_tokens: {num_fed} in all, but {num_tokens} tokens came of them"
-    if summary["kv_block_s"] + summary["hidden_block_s"] > summary["num_blocks"] * summary["busy_s"] * (1 + ROUNDING):
-        yield f"kv_block_s, hidden_block_s: more than {summary['num_blocks']} blocks in {summary['busy_s']!r} s"
+    if sum(summary[name] for name in block_s) > summary["num_blocks"] * summary["busy_s"] * (1 + ROUNDING):
+        yield f"{', '.join(block_s)}: more than {summary['num_blocks']} blocks in {summary['busy_s']!r} s"
     yield from _tbt_against(summary["tbt"], each)
     yield from _ratios_against(summary)
 

@@ -12,6 +12,7 @@ from aptsched.support.shown import shown
 from proofs.certificate import is_finite
 from proofs.records import is_equal, is_whole
 from proofs.run_requests import Row
+from proofs.run_summary import forms_of
 
 Run = tuple[str, float | None]
 REPLAY = (
@@ -43,8 +44,9 @@ def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iter
         yield "holds: it does not follow from the summaries"
     if not is_equal(document["rejected"], _rejected(runs)):
         yield "rejected: it does not follow from requests.csv"
-    names = [(entry.get("policy"), entry.get("rate_per_s")) for entry in document["timelines"] if _is_timeline(entry)]
-    if names != list(runs) or len(names) != len(document["timelines"]):
+    num_forms = {(each["policy"], each["rate_per_s"]): len(forms_of(each)) for each in document["summary"]}
+    names = [_run_of(entry, num_forms) for entry in document["timelines"]]
+    if names != list(runs):
         yield "timelines: they are not one for each run, with points in order"
 
 
@@ -122,12 +124,18 @@ def _rejected(runs: Mapping[Run, Sequence[Row]]) -> list[dict[str, Any]]:
     ]
 
 
-def _is_timeline(entry: Any) -> bool:
-    """Whether its points are numbers of at least 0, the times of them in order."""
+def _run_of(entry: Any, num_forms: Mapping[Run, int]) -> Run | None:
+    """The run of a timeline with points that can be; None of anything else."""
     if not isinstance(entry, dict) or set(entry) != {"policy", "rate_per_s", "points"}:
-        return False
-    points = entry["points"]
-    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 5 for point in points):
+        return None
+    runs = [run for run in num_forms if run == (entry["policy"], entry["rate_per_s"])]
+    return runs[0] if runs and _are_points(entry["points"], num_forms[runs[0]]) else None
+
+
+def _are_points(points: Any, num_forms: int) -> bool:
+    """Whether they are numbers of at least 0: two times, in order, blocks in each form, and requests that wait."""
+    length = num_forms + 3
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == length for point in points):
         return False
     starts = [point[0] for point in points]
     if not all(is_finite(number) for point in points for number in point) or starts != sorted(starts):

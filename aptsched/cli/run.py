@@ -132,7 +132,7 @@ def _run(options: dict[str, Any]) -> int:
     from engine.study import run_files
     from engine.study.named_policies import named_policies
     from engine.study.replay import context_notices
-    from engine.study.serving import unused_forms
+    from engine.study.serving import unused_forms, with_wanted
 
     policies = named_policies(options["policy"], answers())
     replays = _replays(options)
@@ -152,11 +152,12 @@ def _run(options: dict[str, Any]) -> int:
     server = real_model.live_server(
         model, num_blocks, limits, times, num_host_blocks, measured is not None and not foreign
     )
+    server = with_wanted(server, policies)
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
     replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
     broken = real_model.warm_up(policies, replays[0], server)
     setup = real_model.describe(model, server, measured)
-    notices = [*foreign, *unused_forms(policies, server.cache), *model.notices, *context_notices(replays, max_context)]
+    notices = [*foreign, *unused_forms(policies, server), *model.notices, *context_notices(replays, max_context)]
     return _study(policies, replays, server, directory, options, setup, notices, broken)
 
 

@@ -10,16 +10,26 @@ import numpy as np
 
 from aptsched.knapsack.greedy import greedy
 from aptsched.policies.composition import Select, all_served, compose, forms_table, next_blocks
+from aptsched.policies.form_choice import (
+    FORM_SETS,
+    KV_ALONE,
+    decode_s,
+    lighter_than_kv,
+    on_offer,
+    own_blocks,
+    running_forms,
+    waiting_forms,
+)
 from aptsched.policies.queue import check_watermark, entries, growth, leading, leading_at_least, shared, survivors
 from aptsched.policies.scheduling_value import FALLBACKS, scheduling_value
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.scheduling.forms import HIDDEN, KV
+from aptsched.scheduling.forms import KV, NONE, CacheForm
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.checks import Bools, Ints
+from aptsched.support.checks import Ints
 from aptsched.support.constant import constant, everyone
 from aptsched.support.errors import InputError
-from aptsched.support.flags import any_of
+from aptsched.support.flags import all_of, any_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ class AptServe:
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "order": ("value", "fcfs"),
-        "forms": ("hybrid", "kv", "hidden"),
+        "forms": tuple(FORM_SETS),
         "fallback": FALLBACKS,
     }
 
@@ -90,6 +100,11 @@ class AptServe:
             if value not in choices:
                 raise InputError(f"{name}: {value!r} is not accepted; {', '.join(choices)} are")
         check_watermark(self.watermark)
+
+    @property
+    def wanted_forms(self) -> tuple[CacheForm, ...]:
+        """The forms that it may give; a lossy one is offered for that."""
+        return FORM_SETS[self.forms]
 
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration, with its problem and certificate."""
@@ -109,12 +124,10 @@ class AptServe:
         longest = int(num_tokens[num_tokens.argmax()]) if len(num_tokens) else 0
         if view.cache.blocks(longest, KV) <= view.num_blocks:
             return nothing(), nothing()
-        never = view.cache.blocks(view.num_tokens, self._lightest(view)) > view.num_blocks
+        lightest = on_offer(view.cache, self.forms)[-1]
+        never = view.cache.blocks(view.num_tokens, lightest) > view.num_blocks
         outgrown = ~never & (view.cache.blocks_by_form(view.num_tokens, view.form) > view.num_blocks)
         return np.flatnonzero(never), np.flatnonzero(outgrown)
-
-    def _lightest(self, view: View) -> int:
-        return HIDDEN if view.cache.offers_hidden and self.forms != "kv" else KV
 
     def _compose(self, view: View, running: Ints, waiting: Ints) -> Plan:
         """Iteration type, then the batch; if the prefill is empty, a decode."""
@@ -123,7 +136,7 @@ class AptServe:
 
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
         """Whom of the waiting requests to admit beside what runs; None where that is nobody, or a decode goes first."""
-        lightest, in_order = self._lightest(view), self.order == "fcfs"
+        lightest, in_order = on_offer(view.cache, self.forms)[-1], self.order == "fcfs"
         num_tokens = view.num_tokens.take(waiting)
         least = view.cache.blocks(int(num_tokens[num_tokens.argmin()]), lightest)
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
@@ -154,15 +167,12 @@ class AptServe:
         self, view: View, rows: Ints, fed: Ints, blocks: Ints, capacity: int, max_seqs: int
     ) -> BatchProblem | None:
         """Waiting requests in the forms on offer, `blocks` being those of the lightest; None if none is worth it."""
-        lightest = self._lightest(view)
-        num_tokens = min(int(np.add.reduce(fed)), view.max_tokens, capacity * view.cache.per_block[lightest])
+        offer = on_offer(view.cache, self.forms)
+        num_tokens = min(int(np.add.reduce(fed)), view.max_tokens, capacity * view.cache.per_block[offer[-1]])
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
-        if lightest == HIDDEN:
-            both, hybrid = np.ones((2, len(rows)), np.bool_)
-            kv_blocks = next_blocks(view, view.num_tokens[rows], KV)
-            hybrid[:] = self.forms == "hybrid"
-            values, weights = forms_table(view, value_s, kv_blocks, blocks, hybrid, both)
+        if offer != KV_ALONE:
+            values, weights = forms_table(view, value_s, *waiting_forms(view, view.num_tokens.take(rows), offer))
         required = everyone(len(rows)) if self.order == "fcfs" else None
         if required is None and not any_of((values > 0) & (weights <= capacity)):
             return None
@@ -192,29 +202,27 @@ class AptServe:
 
         None where so many blocks are not enough for all.
         """
-        num_tokens, hidden = view.num_tokens.take(rows), view.form.take(rows) == HIDDEN
-        some_hidden, blocks = any_of(hidden), next_blocks(view, num_tokens, KV)
-        if some_hidden:
-            blocks = np.where(hidden, next_blocks(view, num_tokens, HIDDEN), blocks)
+        own = view.form.take(rows)
+        blocks = own_blocks(view, rows, own)
         num_blocks = int(np.add.reduce(blocks))
         spare = room - num_blocks
         if spare < 0:
-            blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
+            blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, own)
             num_blocks = int(blocks.sum())
             if num_blocks > room:
                 return None
-        problem = self._of_running(view, rows, fed, hidden, blocks, room, spare, all_run=True)
-        if some_hidden:
+        problem = self._of_running(view, rows, own, fed, blocks, room, spare, all_run=True)
+        if problem.num_forms > 1:
             return self._answered(view, rows, fed, problem)
         form = constant(KV, len(rows))  # the only one: nothing is to be chosen
         selection = all_served(form, problem.values[:, 0], num_blocks, int(np.add.reduce(fed)))
         return Plan(rows, fed, form, problem=problem, selection=selection, candidates=rows)
 
     def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
-        """Feed and promote the best of the rows; of the others preempt the least valuable, as blocks need it."""
-        held, form, room = view.num_held[rows], view.form[rows], view.num_blocks
-        blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, form)
-        problem = self._of_running(view, rows, fed, form == HIDDEN, blocks, room, room, all_run=False)
+        """Feed and convert the best of the rows; of the others preempt the least valuable, as blocks need it."""
+        held, own, room = view.num_held[rows], view.form[rows], view.num_blocks
+        blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, own)
+        problem = self._of_running(view, rows, own, fed, blocks, room, room, all_run=False)
         plan = self._answered(view, rows, fed, problem)
         assert plan.selection is not None
         idle = np.flatnonzero(plan.selection.form == 0)
@@ -223,32 +231,30 @@ class AptServe:
         return replace(plan, preempt=rows[idle[: leading_at_least(held[idle], short)]])
 
     def _of_running(
-        self, view: View, rows: Ints, fed: Ints, hidden: Bools, blocks: Ints, room: int, spare: int, all_run: bool
+        self, view: View, rows: Ints, own: Ints, fed: Ints, blocks: Ints, room: int, spare: int, all_run: bool
     ) -> BatchProblem:
-        """Running requests in their own form, or promoted where what that takes more is within the spare blocks.
-
-        A promotion is for good: it needs the blocks of all tokens and the next one.
-        """
-        value_s = scheduling_value(view, rows, decode_s(view, rows, fed, hidden), self.fallback)
+        """Running requests in their forms, or converted: to KV within the spare blocks; to less where not all run."""
+        value_s = scheduling_value(view, rows, decode_s(view, rows, own, fed), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
-        if any_of(hidden):
-            kv, kv_blocks = ~hidden, view.cache.blocks(view.num_tokens[rows] + 1, KV)
-            if self.promote and self.forms != "hidden":
-                kv |= kv_blocks - blocks <= spare
-            values, weights = forms_table(view, value_s, np.where(hidden, kv_blocks, blocks), blocks, kv, hidden)
+        most_more = {} if all_run else dict.fromkeys(lighter_than_kv(view.cache, self.forms), -1)
+        if most_more or not all_of(own == KV):
+            if self.promote and KV in on_offer(view.cache, self.forms):
+                most_more[KV] = spare
+            values, weights = forms_table(view, value_s, *running_forms(view, rows, own, blocks, most_more))
         required = everyone(len(rows)) if all_run else None
         return BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
 
     def _answered(self, view: View, rows: Ints, fed: Ints, problem: BatchProblem) -> Plan:
-        """The problem's answer as entries; who runs in hidden form and is to be KV is promoted."""
+        """The problem's answer as entries; who runs in one form and is to be in another is converted."""
         selection = compose(problem, self.select)
         served = selection.form.nonzero()[0]
-        chosen, form, convert = rows, selection.form, nothing()
+        chosen, form, convert, convert_to = rows, selection.form, nothing(), nothing()
         if len(served) < len(rows):
             chosen, fed, form = rows[served], fed[served], form[served]
         if problem.num_forms > 1:
-            convert = chosen[(view.form[chosen] == HIDDEN) & (form == KV)]
-        convert_to = constant(KV, len(convert))
+            own = view.form[chosen]
+            turned = (own != NONE) & (own != form)
+            convert, convert_to = chosen[turned], form[turned]
         return Plan(
             chosen,
             fed,
@@ -273,12 +279,6 @@ def fed_to_all(view: View, running: Ints) -> Ints:
     if any_of(fed > 1) and np.add.reduce(fed) > view.max_tokens:
         fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
     return fed
-
-
-def decode_s(view: View, rows: Ints, fed: Ints, hidden: Bools) -> float:
-    """Seconds that an iteration of running requests, some of them hidden, [r], is believed to take."""
-    kv_blocks = int(view.cache.blocks(view.num_tokens[rows[hidden]], KV).sum()) if any_of(hidden) else 0
-    return view.times.predict(int(np.add.reduce(fed)), int(np.add.reduce(view.num_cached.take(rows))), kv_blocks)
 
 
 def without_cache(view: View, rows: Ints) -> View:

@@ -7,10 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from aptsched.policies.scheduling_value import hidden_value
+from aptsched.policies.scheduling_value import charged_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import sums
 from aptsched.problem.selection import Multipliers, Selection
+from aptsched.scheduling.forms import KV
 from aptsched.scheduling.view import View
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
 from aptsched.support.constant import constant
@@ -34,23 +35,25 @@ def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
     return blocks
 
 
-def forms_table(
-    view: View, value_s: Floats, kv_blocks: Ints, hidden_blocks: Ints, kv: Bools, hidden: Bools
-) -> tuple[Floats, Ints]:
-    """Values and weights of both forms, [r, 2].
+def forms_table(view: View, value_s: Floats, blocks: Ints, offered: Bools) -> tuple[Floats, Ints]:
+    """Values and weights of the forms on offer, [r, f], in the order of `CacheForm`, from KV on.
 
     Parameters
     ----------
     value_s : float array, [r]
-    kv_blocks, hidden_blocks : int array, [r]
-    kv, hidden : bool array, [r]
-        What is offered to whom. The rebuilding of K and V is charged only where the request has the choice: both forms
-        are offered, and the pool could hold it with a KV cache.
+    blocks : int array, [f, r]
+        Of each request in each form; those of KV are its m.
+    offered : bool array, [f, r]
+        What is offered to whom. What a form adds to an iteration is charged only where the request has the choice: KV
+        is offered too, and the pool could hold it with a KV cache.
     """
-    choice = kv & hidden & (kv_blocks <= view.num_blocks)
-    values = np.array([value_s, np.where(choice, hidden_value(value_s, kv_blocks, view), value_s)])
-    weights = np.where(np.array([kv, hidden]), np.array([kv_blocks, hidden_blocks]), NOT_OFFERED)
-    return values.T, weights.T
+    kv_blocks = blocks[0]
+    choice = offered[0] & (kv_blocks <= view.num_blocks)
+    values = [value_s] + [
+        np.where(choice & offered[row], charged_value(value_s, kv_blocks, KV + row, view), value_s)
+        for row in range(1, len(blocks))
+    ]
+    return np.array(values).T, np.where(offered, blocks, NOT_OFFERED).T
 
 
 def compose(problem: BatchProblem, select: Select) -> Selection:

@@ -11,7 +11,7 @@ from aptsched.support.flags import any_of
 FALLBACKS = ("paper", "decaying", "none")
 LEAST_PENDING_S = 1e-6  # where an iteration is believed to take no time
 NEAR_ZERO = 1e-6  # of the pending time
-DEARER = 1e-6  # of the value, at least: hidden is never worth as much as KV, which it would then displace
+DEARER = 1e-6  # of the value, at least: no form is ever worth as much as KV, which it would then displace
 
 
 def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -> Floats:
@@ -39,8 +39,11 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
     return pending_s
 
 
-def hidden_value(value_s: Floats, kv_blocks: Ints, view: View) -> Floats:
-    """Value in hidden form, [r]: all U unfinished requests wait while K and V of so many blocks m are rebuilt."""
-    penalty_s = len(view.request_id) * view.times.rho_s_per_block * kv_blocks
+def charged_value(value_s: Floats, kv_blocks: Ints, form: int, view: View) -> Floats:
+    """Value in a form, [r]: all U unfinished requests wait for what an iteration adds for so many blocks m, [r].
+
+    With hidden states that is what rebuilding takes, U rho m.
+    """
+    penalty_s = len(view.request_id) * view.times.added_s_per_block[form] * kv_blocks
     less: Floats = value_s - np.maximum(penalty_s, DEARER * value_s)
     return less

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aptsched.report.figure import panels, png
@@ -23,12 +23,11 @@ class AttainmentLine:
 
 @dataclass(frozen=True)
 class MemoryPanel:
-    """Blocks of a pool of `num_blocks` in each form over time."""
+    """Blocks of a pool of `num_blocks` in each form, by its label, over time."""
 
     title: str
     time_s: Sequence[float]
-    num_kv_blocks: Sequence[float]
-    num_hidden_blocks: Sequence[float]
+    num_blocks_by_label: Mapping[str, Sequence[float]]
     num_blocks: int
 
 
@@ -54,18 +53,18 @@ def attainment(lines: Sequence[AttainmentLine], xlabel: str, levels: Sequence[fl
 
 
 def memory_over_time(memories: Sequence[MemoryPanel]) -> bytes:
-    """Blocks in KV and in hidden form, one on the other, a panel a policy; PNG."""
+    """Blocks in each form, one on the other, a panel a policy; PNG."""
     figure, axes_of = panels(len(memories), 1, 7.0, 2.2)
     for axes, memory in zip(axes_of, memories, strict=True):
-        axes.stackplot(
-            memory.time_s, memory.num_kv_blocks, memory.num_hidden_blocks, labels=("KV", "hidden"), step="post"
-        )
+        held = memory.num_blocks_by_label
+        axes.stackplot(memory.time_s, *held.values(), labels=tuple(held), step="post")
         axes.axhline(memory.num_blocks, color="black", linestyle=":", linewidth=1, label="pool")
         axes.set_title("\n".join(text_lines.wrapped(memory.title, TITLE)), fontsize=9)
         axes.set(ylabel="blocks", ylim=(0, 1.08 * memory.num_blocks))
         axes.set_xlim(0, max((end for other in memories for end in other.time_s), default=1.0))
     axes_of[-1].set_xlabel("seconds since the start of the run")
-    axes_of[0].legend(fontsize=8, loc="upper right")
+    most = max(range(len(memories)), key=lambda i: len(memories[i].num_blocks_by_label))
+    axes_of[most].legend(fontsize=8, loc="upper right")
     return png(figure)
 
 

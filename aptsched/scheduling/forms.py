@@ -1,12 +1,13 @@
-"""Forms of cache, and how many blocks of a fixed number of bytes they take: the one place where that is counted."""
+"""Forms of cache: the table of what is known of each, and how many blocks of a fixed number of bytes they take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
 from fractions import Fraction
 from functools import cached_property
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -27,9 +28,44 @@ class CacheForm(IntEnum):
     HIDDEN = 2
 
 
-NONE, KV, HIDDEN = (
-    int(form) for form in CacheForm
-)  # for comparisons with arrays, which are slow with members of an enum
+NONE, KV = int(CacheForm.NONE), int(CacheForm.KV)  # comparisons of arrays with members of an enum are slow
+NUM_FORMS = len(CacheForm)  # of arrays by form, whose first entry is that of NONE
+
+
+class Charge(StrEnum):
+    """What is done to a cached token, beside reading the bytes it is charged for; the costs name the same."""
+
+    NOTHING = "nothing"
+    READ = "read"  # its K and V are read once
+    REBUILD = "rebuild"  # its K and V are projected from what is stored
+    DEQUANTISE = "dequantise"  # its K and V are multiplied by their scales
+
+
+class TokenSizes(Protocol):
+    """Sizes of a model that the bytes of a cached token follow from."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Values of a hidden state."""
+        ...
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Heads of K, and of V."""
+        ...
+
+    @property
+    def head_dim(self) -> int:
+        """Values of a head."""
+        ...
+
+
+Ratio = Callable[[TokenSizes, int], Fraction]
+
+
+def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int) -> Fraction:
+    """bytes(hidden) / bytes(KV) of a token: hidden_size / (2 num_kv_heads head_dim)."""
+    return Fraction(hidden_size, 2 * num_kv_heads * head_dim)
 
 
 @dataclass(frozen=True)
@@ -39,26 +75,63 @@ class FormEntry:
     Attributes
     ----------
     form : CacheForm
+    name : str
+        In keys of files, as `kv_share`, and in options.
     label : str
         In messages and tables.
-    becomes : tuple of CacheForm
-        Forms that tokens cached in it can be converted to in place, without a new prefill.
+    ratio : callable
+        Sizes of a model and bytes of one of its numbers -> bytes of a token in this form over those of its K and V.
+    is_lossy : bool
+        Whether tokens are rounded: such a form is never offered unless a policy asks for it.
+    reads_own_bytes : bool
+        Whether attention reads a cached token at the price of its own bytes; otherwise at that of its K and V.
+    charge : Charge
+        What each iteration does to each cached token beside.
+    becomes : mapping of CacheForm to Charge
+        Forms that tokens can be converted to in place, without a new prefill, and what that does to each.
     """
 
     form: CacheForm
+    name: str
     label: str
-    becomes: tuple[CacheForm, ...] = ()
+    ratio: Ratio
+    is_lossy: bool = False
+    reads_own_bytes: bool = False
+    charge: Charge = Charge.NOTHING
+    becomes: Mapping[CacheForm, Charge] = field(default_factory=dict)
 
 
-FORMS = (
-    FormEntry(CacheForm.KV, "KV"),
-    FormEntry(CacheForm.HIDDEN, "hidden", becomes=(CacheForm.KV,)),
-)
+FORM_ENTRIES = (
+    FormEntry(CacheForm.KV, "kv", "KV", lambda sizes, number_bytes: Fraction(1)),
+    FormEntry(
+        CacheForm.HIDDEN,
+        "hidden",
+        "hidden",
+        lambda sizes, number_bytes: hidden_ratio(sizes.hidden_size, sizes.num_kv_heads, sizes.head_dim),
+        charge=Charge.REBUILD,
+        becomes={CacheForm.KV: Charge.REBUILD},
+    ),
+)  # in the order of CacheForm, without NONE
 
 
-def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int) -> Fraction:
-    """bytes(hidden) / bytes(KV) of a token: hidden_size / (2 num_kv_heads head_dim)."""
-    return Fraction(hidden_size, 2 * num_kv_heads * head_dim)
+def entry_of(form: CacheForm | int) -> FormEntry:
+    """The entry of a form other than NONE."""
+    return FORM_ENTRIES[form - 1]
+
+
+def shown_forms(amounts: Sequence[float]) -> list[FormEntry]:
+    """The forms that tables and files show of amounts by form, [f]: a lossy one only where there is any."""
+    return [entry for entry in FORM_ENTRIES if amounts[entry.form] or not entry.is_lossy]
+
+
+def sums_by_form(form: Ints, amounts: Ints) -> tuple[int, ...]:
+    """Sums of amounts, [n], each of which is of a form, [n], by form."""
+    return tuple(map(int, np.bincount(form, amounts, NUM_FORMS).tolist()))
+
+
+def lossy_ratios(sizes: TokenSizes, number_bytes: int) -> dict[CacheForm, Fraction]:
+    """The ratio of each lossy form, for a model of these sizes whose numbers have so many bytes."""
+    return {entry.form: entry.ratio(sizes, number_bytes) for entry in FORM_ENTRIES if entry.is_lossy}
 
 
 def tokens_per_block(ratio: Fraction, block_size: int = BLOCK_SIZE) -> int:
@@ -71,11 +144,21 @@ def blocks_for(num_tokens: Count, per_block: int) -> Count:
     return (num_tokens + (per_block - 1)) // per_block
 
 
-def unused_hidden(ratio: Fraction) -> list[str]:
-    """A notice where the hidden form takes no less than KV, so that it is never used."""
+def unused_form(form: CacheForm, ratio: Fraction) -> list[str]:
+    """A notice where a form takes no less than KV, so that it is never used."""
     if ratio < 1:
         return []
-    return [f"The hidden form is never used: its ratio to KV is {ratio}, and only below 1 does it take less memory."]
+    never = f"The {entry_of(form).label} form is never used"
+    return [f"{never}: its ratio to KV is {ratio}, and only below 1 does it take less memory."]
+
+
+def unused_hidden(ratio: Fraction) -> list[str]:
+    """That notice of hidden states."""
+    return unused_form(CacheForm.HIDDEN, ratio)
+
+
+def _half_hidden() -> Mapping[CacheForm, Fraction]:
+    return {CacheForm.HIDDEN: Fraction(1, 2)}
 
 
 @dataclass(frozen=True)
@@ -84,50 +167,95 @@ class CacheShape:
 
     Parameters
     ----------
-    ratio : Fraction
-        bytes(hidden) / bytes(KV) of a token, a property of the model.
+    ratios : mapping of CacheForm to Fraction
+        Of each form in use beside KV, its bytes over those of KV of a token; by default hidden states of half of it, as
+        of a model whose heads share nothing. It is not changed afterwards.
     block_size : int
         KV tokens a block.
+
+    Raises
+    ------
+    InputError
+        A ratio is no Fraction above 0, or the block size is below 1.
     """
 
-    ratio: Fraction = Fraction(1, 2)
+    ratios: Mapping[CacheForm, Fraction] = field(default_factory=_half_hidden)
     block_size: int = BLOCK_SIZE
 
     def __post_init__(self) -> None:
-        if not isinstance(self.ratio, Fraction) or self.ratio <= 0:
-            raise InputError(f"ratio: {self.ratio!r} is not accepted; a Fraction above 0 is")
+        for form, ratio in self.ratios.items():
+            if not isinstance(ratio, Fraction) or ratio <= 0:
+                name = CacheForm(form).name.lower()
+                raise InputError(f"ratios: {ratio!r} of {name} is not accepted; a Fraction above 0 is")
         if self.block_size < 1:
             raise InputError(f"block_size: {self.block_size} is not accepted; at least 1 token is")
 
-    @cached_property
-    def offers_hidden(self) -> bool:
-        """Whether the hidden form is smaller than KV; at a ratio of 1 or more it is never given."""
-        return self.ratio < 1
+    @classmethod
+    def of(cls, sizes: TokenSizes, block_size: int = BLOCK_SIZE) -> CacheShape:
+        """That of a model, without lossy forms."""
+        others = (entry for entry in FORM_ENTRIES if not entry.is_lossy and entry.form != KV)
+        return cls({entry.form: entry.ratio(sizes, 1) for entry in others}, block_size)
+
+    def with_forms(self, ratios: Mapping[CacheForm, Fraction]) -> CacheShape:
+        """The same with these forms in use too."""
+        return CacheShape({**self.ratios, **ratios}, self.block_size)
+
+    def as_fields(self) -> dict[str, str]:
+        """The ratios as in files, by the names of the forms: `hidden_ratio` and so on."""
+        return {f"{entry_of(form).name}_ratio": str(ratio) for form, ratio in self.ratios.items()}
 
     @cached_property
-    def per_block(self) -> tuple[int, int, int]:
-        """Tokens in a block, by form."""
-        return 0, self.block_size, tokens_per_block(self.ratio, self.block_size)
+    def ratio_by_form(self) -> tuple[Fraction | None, ...]:
+        """Bytes of a token over those of KV, by form; None of a form that is not in use."""
+        in_use = {CacheForm.KV: Fraction(1), **self.ratios}
+        return tuple(in_use.get(form) for form in CacheForm)
+
+    @cached_property
+    def offered(self) -> tuple[int, ...]:
+        """The forms that requests may be given: KV, and others that take less; at a ratio of 1 or more none does."""
+        return tuple(
+            form for form, ratio in enumerate(self.ratio_by_form) if ratio is not None and (form == KV or ratio < 1)
+        )
+
+    @cached_property
+    def heaviest_first(self) -> tuple[int, ...]:
+        """The forms offered, those that take most first."""
+        return tuple(sorted(self.offered, key=lambda form: self.ratio_by_form[form] or 1, reverse=True))
+
+    @cached_property
+    def is_offered(self) -> Bools:
+        """The same as an array by form, [f]."""
+        return np.array([form in self.offered for form in range(NUM_FORMS)])
+
+    def offers(self, form: CacheForm | int) -> bool:
+        """Whether requests may be given that form."""
+        return form in self.offered
+
+    @cached_property
+    def conversions(self) -> Bools:
+        """Whether tokens in a form, in its row, may be converted in place to another one, in its column, [f, f]."""
+        allowed = np.zeros((NUM_FORMS, NUM_FORMS), np.bool_)
+        for entry in FORM_ENTRIES:
+            for target in entry.becomes:
+                allowed[entry.form, target] = self.offers(entry.form) and self.offers(target)
+        return allowed
+
+    @cached_property
+    def read_share(self) -> tuple[float, ...]:
+        """What attention reads of a cached token, as a share of its K and V, by form."""
+        shares = [float(self.ratio_by_form[e.form] or 1) if e.reads_own_bytes else 1.0 for e in FORM_ENTRIES]
+        return (0.0, *shares)
+
+    @cached_property
+    def per_block(self) -> tuple[int, ...]:
+        """Tokens in a block, by form; 0 of a form that is not in use."""
+        return tuple(0 if ratio is None else tokens_per_block(ratio, self.block_size) for ratio in self.ratio_by_form)
 
     @cached_property
     def _divisors(self) -> tuple[Ints, Ints]:
         """Tokens in a block, by form, and what rounds up to whole blocks; so that there are 0 where none is offered."""
-        hidden = self.per_block[HIDDEN] if self.offers_hidden else NO_BLOCKS
-        per_block = np.array([NO_BLOCKS, self.block_size, hidden])
+        per_block = np.array([self.per_block[form] if self.offers(form) else NO_BLOCKS for form in range(NUM_FORMS)])
         return per_block, np.where(per_block == NO_BLOCKS, 0, per_block - 1)
-
-    def offers(self, form: CacheForm | int) -> bool:
-        """Whether requests may be given that form: KV always, another one where it takes less."""
-        return form == KV or (form == HIDDEN and self.offers_hidden)
-
-    @cached_property
-    def conversions(self) -> Bools:
-        """Whether a form, in its row, may be converted in place to another one, in its column."""
-        allowed = np.zeros((len(CacheForm), len(CacheForm)), np.bool_)
-        for entry in FORMS:
-            for target in entry.becomes:
-                allowed[entry.form, target] = self.offers(entry.form) and self.offers(target)
-        return allowed
 
     def tokens_per_block(self, form: CacheForm | int) -> int:
         """Tokens of that form in a block."""

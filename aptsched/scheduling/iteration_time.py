@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
+from aptsched.scheduling.forms import FORM_ENTRIES, Charge
 from aptsched.support import checks
 
 
@@ -20,23 +23,45 @@ class IterationTime:
     per_context_token_s : float
         Of each cached token that is read.
     rho_s_per_block : float
-        What a hidden request adds for each block m that it would need with a KV cache: rho of Apt-Serve, section 4.2.
+        What a request whose K and V are rebuilt adds for each block m that it would need with a KV cache: rho of
+        Apt-Serve, section 4.2.
+    dequantise_s_per_block : float
+        The same of one whose K and V are dequantised.
     """
 
     fixed_s: float = 0.0
     per_token_s: float = 0.0
     per_context_token_s: float = 0.0
     rho_s_per_block: float = 0.0
+    dequantise_s_per_block: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             checks.seconds(name, value)
 
-    def predict(self, num_tokens: int, num_context_tokens: int = 0, num_hidden_kv_blocks: int = 0) -> float:
-        """Seconds of an iteration that feeds `num_tokens`, reads `num_context_tokens` and rebuilds so many blocks m."""
-        return (
-            self.fixed_s
-            + self.per_token_s * num_tokens
-            + self.per_context_token_s * num_context_tokens
-            + self.rho_s_per_block * num_hidden_kv_blocks
-        )
+    @cached_property
+    def added_s_per_block(self) -> tuple[float, ...]:
+        """What a request adds for each block m, by its form."""
+        of = {Charge.REBUILD: self.rho_s_per_block, Charge.DEQUANTISE: self.dequantise_s_per_block}
+        return (0.0, *(of.get(entry.charge, 0.0) for entry in FORM_ENTRIES))
+
+    def predict(
+        self, num_tokens: int, num_context_tokens: int = 0, kv_blocks_by_form: Sequence[int] | None = None
+    ) -> float:
+        """Seconds of an iteration.
+
+        Parameters
+        ----------
+        num_tokens, num_context_tokens : int
+            Tokens fed, and tokens cached that are read: those of every form as if they were K and V.
+        kv_blocks_by_form : sequence of int, [f], optional
+            Blocks m of the requests in each form.
+        """
+        seconds = self.fixed_s + self.per_token_s * num_tokens + self.per_context_token_s * num_context_tokens
+        if kv_blocks_by_form is None:
+            return seconds
+        return seconds + sum(each_s * m for each_s, m in zip(self.added_s_per_block, kv_blocks_by_form, strict=True))
+
+    def as_fields(self) -> dict[str, float]:
+        """As in files, where what lossy forms take is there if it is above 0."""
+        return {name: value for name, value in asdict(self).items() if value or name != "dequantise_s_per_block"}

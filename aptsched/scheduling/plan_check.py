@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from aptsched.scheduling.forms import HIDDEN, KV, NONE, CacheForm
+from aptsched.scheduling.forms import NONE, NUM_FORMS, entry_of
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Bools, Ints
@@ -113,7 +115,7 @@ def _check_conversions(plan: Plan, view: View, own: Ints) -> None:
     target = plan.convert_to
     _check_length("convert_to", target, len(own))
     _refuse(own == NONE, "convert", plan.convert, view, "holds no cache; requests that run are accepted")
-    known = (target >= 0) & (target < len(CacheForm))
+    known = (target >= 0) & (target < NUM_FORMS)
     bad = ~view.cache.conversions[own, np.where(known, target, NONE)]
     if bad.any():
         at = int(bad.argmax())
@@ -159,19 +161,20 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
 
 def _check_forms(plan: Plan, view: View, own: Ints) -> None:
     """Who has no form, [b], by then is given one that is offered; others keep theirs."""
-    offered = (plan.form == KV) | ((plan.form == HIDDEN) & view.cache.offers_hidden)
+    offered = view.cache.is_offered.take(plan.form, mode="clip") & (plan.form >= 0) & (plan.form < NUM_FORMS)
     bad = np.where(own == NONE, ~offered, plan.form != own)
     if bad.any():
         at = int(bad.argmax())
-        accepted = _accepted_forms(own[at], view.cache.offers_hidden)
+        accepted = _accepted_forms(own[at], view.cache.offered)
         given, request = plan.form[at], view.request_id[plan.request[at]]
         raise PlanError(f"form: {given} of request {request} is not accepted; {accepted}")
 
 
-def _accepted_forms(own: int, offers_hidden: bool) -> str:
+def _accepted_forms(own: int, offered: Sequence[int]) -> str:
     if own != NONE:
         return f"{own}, the form it is in by then, is"
-    return "1 (KV) or 2 (hidden) is" if offers_hidden else "1 (KV) is: hidden states take no less here"
+    accepted = " or ".join(f"{form} ({entry_of(form).label})" for form in offered)
+    return f"{accepted} is" if len(offered) > 1 else f"{accepted} is: other forms take no less here"
 
 
 def _check_reasons(plan: Plan) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from aptsched.report import serving_plots, table
 from aptsched.report.table import Column, Section
+from aptsched.scheduling.forms import Charge, entry_of
 from aptsched.support import files
 from engine.calibration import measure
-from engine.calibration.measure import Calibration, Point
+from engine.calibration.measure import Calibration
+from engine.calibration.points import Point
 
 FILES = ("calibration.json", "calibration.png")
 COLUMNS = (
@@ -17,17 +19,17 @@ COLUMNS = (
     Column("blocks m"),
     Column("measured", min_width=8),
     Column("fitted", min_width=8),
-    Column("measured", "added by hidden form", min_width=9),
-    Column("rho m", "added by hidden form", min_width=9),
+    Column("measured", "added by the form", min_width=9),
+    Column("fitted", "added by the form", min_width=9),
 )
 
 
 def write(directory: Path, measured: Calibration) -> None:
     """Write calibration.json, and calibration.png where the model has a hidden form."""
     measure.save(measured, directory / "calibration.json")
-    hidden = [point for point in measured.points if point.num_hidden_kv_blocks]
-    if hidden:
-        blocks, extra_s = [p.num_hidden_kv_blocks for p in hidden], [p.extra_s for p in hidden]
+    rebuilt = [point for point in measured.points if point.num_blocks_with(Charge.REBUILD)]
+    if rebuilt:
+        blocks, extra_s = [p.num_blocks_with(Charge.REBUILD) for p in rebuilt], [p.extra_s for p in rebuilt]
         assert measured.r_squared is not None
         plot = serving_plots.rebuilding(blocks, extra_s, measured.times.rho_s_per_block, measured.r_squared)
         files.write(directory / "calibration.png", plot)
@@ -58,16 +60,21 @@ def notes(measured: Calibration) -> list[str]:
 
 
 def _row(point: Point, measured: Calibration) -> list[str]:
-    fitted_s = measured.times.predict(point.num_tokens, point.num_context_tokens, point.num_hidden_kv_blocks)
-    hidden = point.num_hidden_kv_blocks > 0
-    kind = "prefill" if not point.num_context_tokens else "decode, hidden" if hidden else "decode"
-    added = [table.duration(point.extra_s), table.duration(measured.times.rho_s_per_block * point.num_hidden_kv_blocks)]
+    fitted_s = measured.times.predict(point.num_tokens, point.num_context_tokens, point.kv_blocks_by_form)
+    blocks = sum(point.kv_blocks_by_form)
+    kind = "prefill" if not point.num_context_tokens else "decode"
+    added = ["-", "-"]
+    if blocks:
+        form = point.kv_blocks_by_form.index(blocks)
+        kind = f"decode, {entry_of(form).label}"
+        fitted_added_s = measured.times.added_s_per_block[form] * blocks
+        added = [table.duration(point.extra_s), table.duration(fitted_added_s)]
     return [
         kind,
         str(point.num_tokens),
         str(point.num_context_tokens),
-        str(point.num_hidden_kv_blocks) if hidden else "-",
+        str(blocks) if blocks else "-",
         table.duration(point.seconds),
         table.duration(fitted_s),
-        *(added if hidden else ["-", "-"]),
+        *added,
     ]

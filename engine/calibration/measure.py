@@ -5,20 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, CacheShape, shown_forms
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support import fields, files
 from aptsched.support.checks import MAX_COUNT, MAX_DURATION_S, Floats, Ints
 from aptsched.support.errors import InputError
 from aptsched.support.json_text import read_json
+from engine.calibration.points import PLAIN, Point, fit
 from engine.state.batch import Batch, Copies, Executor
 from engine.state.request import Request
 
@@ -28,30 +28,9 @@ DECODES = ((1, 64), (4, 128), (8, 256), (16, 128), (31, 128), (8, 512), (4, 1024
 PREFILLS = (16, 64, 123, 247, 495, 1000)  # tokens of a prompt
 REPEATS = 5
 MAX_FED = 1024  # tokens, all runs of a prefill together: a long one says as much in one run as a short one in five
-MAX_REBUILT = 8192  # tokens, all runs of a decode in hidden form together
+MAX_REBUILT = 8192  # tokens, all runs of a decode in another form together
 SWAPPED = 16  # blocks that are copied to the host and back
 LEAST_S = 1e-9  # of a measurement that a file has
-
-
-@dataclass(frozen=True)
-class Point:
-    """One kind of iteration, measured.
-
-    Attributes
-    ----------
-    num_tokens, num_context_tokens, num_hidden_kv_blocks : int
-        As in `IterationTime.predict`.
-    seconds : float
-        The median of the repeats.
-    extra_s : float
-        Of hidden requests: what the iteration takes more than with the same requests in KV form, the median of pairs.
-    """
-
-    num_tokens: int
-    num_context_tokens: int
-    num_hidden_kv_blocks: int
-    seconds: float
-    extra_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,14 +69,14 @@ def calibrate(
 ) -> Calibration:
     """Measure an executor whose pool has so many blocks; what is in it is overwritten.
 
-    Each kind of iteration is run `REPEATS` times after a warm-up, the longest fewer times. A decode of hidden
-    requests alternates with the same decode in KV form, so that a machine whose speed drifts does not tilt the
-    difference.
+    Each kind of iteration is run `REPEATS` times after a warm-up, the longest fewer times. A decode in another form
+    alternates with the same decode in KV form, so that a machine whose speed drifts does not tilt the difference.
 
     Parameters
     ----------
     executor : Executor
     cache : CacheShape
+        With the forms that are to be measured.
     num_blocks, max_positions : int
         What the pool and the model can hold: larger measurements are left out.
     names : model, device, dtype
@@ -121,19 +100,10 @@ def calibrate(
     for count in prefills:
         progress(next(num_done), total, f"prefill of {count} tokens")
         batch = uniform_batch(1, 0, count, CacheForm.KV, cache)
-        points.append(Point(count, 0, 0, _seconds(executor, batch)))
+        points.append(Point(count, 0, PLAIN, _seconds(executor, batch)))
     for size, cached in decodes:
         progress(next(num_done), total, f"decode of {size} x {cached} tokens cached")
-        kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
-        if not cache.offers_hidden:
-            points.append(Point(size, size * cached, 0, _seconds(executor, kv)))
-            continue
-        hidden = uniform_batch(size, cached, 1, CacheForm.HIDDEN, cache)
-        pairs = _pairs(executor, kv, hidden)
-        kv_s, extra_s = float(np.median(pairs[:, 0])), float(np.median(pairs[:, 1] - pairs[:, 0]))
-        blocks = size * cache.blocks(cached + 1, CacheForm.KV)
-        points.append(Point(size, size * cached, 0, kv_s))
-        points.append(Point(size, size * cached, blocks, float(np.median(pairs[:, 1])), extra_s))
+        points += _decode_points(executor, size, cached, cache)
     if len(points) < 4:
         raise InputError(f"num_blocks: {num_blocks} is not accepted; enough for prompts of a few hundred tokens are")
     swap_s = 0.0
@@ -144,35 +114,21 @@ def calibrate(
     return Calibration(*names, times, r_squared, tuple(points), swap_s)
 
 
-def fit(points: Sequence[Point]) -> tuple[IterationTime, float | None]:
-    """The times that fit the points best, none of them negative, and R^2 of rho's line through the origin."""
-    plain = [point for point in points if not point.num_hidden_kv_blocks]
-    rows = np.array([[1.0, point.num_tokens, point.num_context_tokens] for point in plain])
-    seconds = np.array([point.seconds for point in plain])
-    fixed_s, per_token_s, per_context_s = nonnegative(rows / seconds[:, None], np.ones(len(seconds)))
-    hidden = [point for point in points if point.num_hidden_kv_blocks]
-    if not hidden:
-        return IterationTime(fixed_s, per_token_s, per_context_s), None
-    blocks = np.array([point.num_hidden_kv_blocks for point in hidden], np.float64)
-    extra_s = np.array([point.extra_s for point in hidden])
-    rho = max(0.0, float(blocks @ extra_s / (blocks @ blocks)))
-    spread = float(((extra_s - extra_s.mean()) ** 2).sum())
-    r_squared = 1.0 - float(((extra_s - rho * blocks) ** 2).sum()) / spread if spread else 1.0
-    return IterationTime(fixed_s, per_token_s, per_context_s, rho), r_squared
-
-
-def nonnegative(rows: npt.ArrayLike, wanted: npt.ArrayLike) -> list[float]:
-    """Least squares with coefficients of at least 0: the best over all subsets of the few columns."""
-    rows, wanted = np.asarray(rows, np.float64), np.asarray(wanted, np.float64)
-    best, best_error = np.zeros(rows.shape[1]), np.inf
-    for chosen in range(1, 2 ** rows.shape[1]):
-        columns = [c for c in range(rows.shape[1]) if chosen >> c & 1]
-        found = np.linalg.lstsq(rows[:, columns], wanted, rcond=None)[0]
-        error = float(((rows[:, columns] @ found - wanted) ** 2).sum())
-        if (found >= 0).all() and error < best_error:
-            best, best_error = np.zeros(rows.shape[1]), error
-            best[columns] = found
-    return [float(value) for value in best]
+def _decode_points(executor: Executor, size: int, cached: int, cache: CacheShape) -> list[Point]:
+    """So many requests of so many tokens cached: in KV form, and in each other one that the cache offers."""
+    kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
+    others = [CacheForm(form) for form in cache.offered if form != CacheForm.KV]
+    if not others:
+        return [Point(size, size * cached, PLAIN, _seconds(executor, kv))]
+    points: list[Point] = []
+    for form in others:
+        pairs = _pairs(executor, kv, uniform_batch(size, cached, 1, form, cache))
+        if not points:
+            points.append(Point(size, size * cached, PLAIN, float(np.median(pairs[:, 0]))))
+        blocks = [size * cache.blocks(cached + 1, CacheForm.KV) if form == each else 0 for each in CacheForm]
+        took_s, extra_s = float(np.median(pairs[:, 1])), float(np.median(pairs[:, 1] - pairs[:, 0]))
+        points.append(Point(size, size * cached, tuple(blocks), took_s, extra_s))
+    return points
 
 
 def _fits(size: int, num_tokens: int, cache: CacheShape, num_blocks: int, max_positions: int) -> bool:
@@ -225,8 +181,22 @@ def save(calibration: Calibration, path: str | os.PathLike[str]) -> None:
 
 def as_json(calibration: Calibration) -> str:
     """A calibration as JSON."""
-    document = {"schema": SCHEMA, "version": VERSION, **asdict(calibration)}
+    fitted = {"times": calibration.times.as_fields(), "r_squared": calibration.r_squared}
+    names = {name: getattr(calibration, name) for name in ("model", "device", "dtype")}
+    rest = {"points": list(map(_point_fields, calibration.points)), "swap_s_per_block": calibration.swap_s_per_block}
+    document = {"schema": SCHEMA, "version": VERSION, **names, **fitted, **rest}
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _point_fields(point: Point) -> dict[str, float]:
+    """A point as in files, which name lossy forms only where they were measured."""
+    counts = {"num_tokens": point.num_tokens, "num_context_tokens": point.num_context_tokens}
+    blocks = {
+        f"num_{entry.name}_kv_blocks": point.kv_blocks_by_form[entry.form]
+        for entry in shown_forms(point.kv_blocks_by_form)
+        if entry.form != CacheForm.KV
+    }
+    return {**counts, **blocks, "seconds": point.seconds, "extra_s": point.extra_s}
 
 
 def load(path: str | os.PathLike[str]) -> Calibration:
@@ -250,7 +220,7 @@ def _read(document: dict[str, Any]) -> Calibration:
     needed = ("schema", "version", "model", "device", "dtype", "times", "r_squared", "points")
     fields.named("calibration", document, needed, ("swap_s_per_block",))
     model, device, dtype = (fields.text(name, document[name]) for name in ("model", "device", "dtype"))
-    seconds = fields.named("times", document["times"], asdict(IterationTime()))
+    seconds = fields.named("times", document["times"], IterationTime().as_fields(), ("dequantise_s_per_block",))
     times = {name: fields.number(f"times: {name}", value, 0, MAX_DURATION_S) for name, value in seconds.items()}
     r_squared = document["r_squared"]
     r_squared = None if r_squared is None else fields.number("r_squared", r_squared, -1e9, 1)
@@ -261,11 +231,13 @@ def _read(document: dict[str, Any]) -> Calibration:
 
 
 def _point(what: str, given: object) -> Point:
-    counts = {"num_tokens": 1, "num_context_tokens": 0, "num_hidden_kv_blocks": 0}
-    found = fields.named(what, given, (*counts, "seconds"), ("extra_s",))
-    fed, cached, hidden = (
-        fields.whole(f"{what}: {name}", found[name], least, MAX_COUNT) for name, least in counts.items()
+    entries = [entry for entry in FORM_ENTRIES if entry.form != CacheForm.KV]
+    lossy = [f"num_{entry.name}_kv_blocks" for entry in entries if entry.is_lossy]
+    names = ["num_tokens", "num_context_tokens", *(f"num_{entry.name}_kv_blocks" for entry in entries)]
+    found = fields.named(what, given, (*(name for name in names if name not in lossy), "seconds"), ("extra_s", *lossy))
+    fed, cached, *blocks = (
+        fields.whole(f"{what}: {name}", found.get(name, 0), int(name == "num_tokens"), MAX_COUNT) for name in names
     )
     seconds = fields.number(f"{what}: seconds", found["seconds"], LEAST_S, MAX_DURATION_S)
     extra_s = fields.number(f"{what}: extra_s", found.get("extra_s", 0.0), -MAX_DURATION_S, MAX_DURATION_S)
-    return Point(fed, cached, hidden, seconds, extra_s)
+    return Point(fed, cached, (0, 0, *blocks), seconds, extra_s)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.scheduling.forms import KV, CacheShape, sums_by_form
 from aptsched.scheduling.iteration_time import IterationTime
 from engine.state.batch import Batch, Executor, Step
 
@@ -44,10 +42,8 @@ class Pace:
         return step
 
     def _predict(self, batch: Batch) -> float:
-        hidden = batch.form == CacheForm.HIDDEN
-        num_cached = batch.start[hidden] + batch.num_tokens[hidden]
-        hidden_kv_blocks = int(np.sum(self._cache.blocks(num_cached, CacheForm.KV))) if len(num_cached) else 0
-        return self._times.predict(int(batch.num_tokens.sum()), int(batch.start.sum()), hidden_kv_blocks)
+        kv_blocks = sums_by_form(batch.form, self._cache.blocks(batch.start + batch.num_tokens, KV))
+        return self._times.predict(int(batch.num_tokens.sum()), int(batch.start.sum()), kv_blocks)
 
 
 def is_off(ratio: float) -> bool:

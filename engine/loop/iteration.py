@@ -32,7 +32,8 @@ class Iteration:
         Tokens fed; of a decode entry it is one, the newest output.
     num_seqs : int
         Entries that ran.
-    num_kv_blocks, num_hidden_blocks, num_free_blocks : int
+    num_blocks_by_form : tuple of int, [f]
+    num_free_blocks : int
         Of the pool, with what the iteration itself took, before finished requests leave.
     num_waiting : int
         Unfinished requests without cache at that time, in the pool or on the host.
@@ -53,8 +54,7 @@ class Iteration:
     num_prefill_tokens: int
     num_decode_tokens: int
     num_seqs: int
-    num_kv_blocks: int
-    num_hidden_blocks: int
+    num_blocks_by_form: tuple[int, ...]
     num_free_blocks: int
     num_waiting: int
     num_preemptions: int
@@ -93,7 +93,7 @@ def iteration_of(
     scheduling_s: float,
 ) -> Iteration:
     """What the iteration did, before finished requests leave; in real time its scheduling is not over."""
-    batch, hidden_blocks = applied.batch, pool.hidden_blocks
+    batch = applied.batch
     in_output = batch.start >= table.num_prompt_tokens.take(applied.row)
     single = batch.num_tokens == 1
     num_decodes = count_of(batch.samples & in_output & single)
@@ -106,8 +106,7 @@ def iteration_of(
         num_prefill_tokens=num_fed - num_decodes,
         num_decode_tokens=num_decodes,
         num_seqs=len(applied.row),
-        num_kv_blocks=pool.num_blocks - pool.free_blocks - hidden_blocks,
-        num_hidden_blocks=hidden_blocks,
+        num_blocks_by_form=pool.num_blocks_by_form,
         num_free_blocks=pool.free_blocks,
         num_waiting=table.num_waiting,
         num_preemptions=len(plan.preempt),

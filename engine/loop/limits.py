@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from aptsched.scheduling.forms import HIDDEN, KV
+from aptsched.scheduling.forms import KV, entry_of, sums_by_form
 from aptsched.scheduling.view import View
 from aptsched.support.checks import MAX_COUNT, seconds
 from aptsched.support.errors import InputError
@@ -51,9 +51,8 @@ class Limits:
         if self.max_iteration_s is None or not view.times.per_token_s:
             return view
         rows = view.running.nonzero()[0]
-        hidden = rows[view.form[rows] == HIDDEN]
-        hidden_kv_blocks = int(view.cache.blocks(view.num_tokens[hidden], KV).sum())
-        read_s = view.times.predict(0, int(view.num_cached[rows].sum()), hidden_kv_blocks)
+        kv_blocks = sums_by_form(view.form[rows], view.cache.blocks(view.num_tokens[rows], KV))
+        read_s = view.times.predict(0, int(view.num_cached[rows].sum()), kv_blocks)
         affordable = (self.max_iteration_s - read_s) / view.times.per_token_s
         budget = max(int(min(affordable, view.max_tokens)), len(rows) + 1)
         return replace(view, max_tokens=min(budget, view.max_tokens))
@@ -74,7 +73,6 @@ class Limits:
 
 def need(num_tokens: int, pool: BlockPool) -> str:
     """What so many tokens of a request need, and what there is, in words."""
-    blocks = f"{pool.cache.blocks(num_tokens, KV)} blocks in KV form"
-    if pool.cache.offers_hidden:
-        blocks += f" and {pool.cache.blocks(num_tokens, HIDDEN)} in hidden form"
+    forms = [f"{pool.cache.blocks(num_tokens, form)} in {entry_of(form).label} form" for form in pool.cache.offered]
+    blocks = " and ".join(forms).replace(" in", " blocks in", 1)
     return f"{num_tokens} tokens need {blocks}; the pool has {pool.num_blocks}"

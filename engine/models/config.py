@@ -198,4 +198,4 @@ class ModelConfig:
 
     def cache(self, block_size: int = BLOCK_SIZE) -> CacheShape:
         """How its tokens go into blocks."""
-        return CacheShape(self.cache_ratio, block_size)
+        return CacheShape.of(self, block_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from aptsched.scheduling.forms import BLOCK_SIZE, CacheShape
+from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from engine.models.config import ModelConfig
 from engine.state.batch import Copies
@@ -40,7 +40,7 @@ class CacheStorage:
         block_size: int = BLOCK_SIZE,
         num_host_blocks: int = 0,
     ) -> None:
-        self.shape, self.block_size = CacheShape(config.cache_ratio, block_size), block_size
+        self.shape, self.block_size = config.cache(block_size), block_size
         self.row = 2 * config.num_kv_heads * config.head_dim
         # Zeros, not whatever was there: rows beyond a request's last token are read and weighted by 0.
         self.blocks = torch.zeros(config.num_layers, num_blocks, block_size * self.row, dtype=dtype, device=device)

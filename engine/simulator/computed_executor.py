@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aptsched.scheduling.forms import CacheShape
 from aptsched.support.constant import constant
 from aptsched.support.flags import all_of
 from engine.simulator.work import CostModel, work_of
@@ -18,13 +19,15 @@ class ComputedExecutor:
     Parameters
     ----------
     cost : CostModel
+    cache : CacheShape
+        With the ratio of every form that batches are in.
     """
 
-    def __init__(self, cost: CostModel) -> None:
-        self.cost = cost
+    def __init__(self, cost: CostModel, cache: CacheShape) -> None:
+        self.cost, self.cache = cost, cache
 
     def run(self, batch: Batch) -> Step:
         """Says how long the batch takes; entries that sample get token 0."""
         samples = batch.samples
         token_ids = constant(TOKEN_ID, len(samples)) if all_of(samples) else np.where(samples, TOKEN_ID, -1)
-        return Step(float(self.cost.seconds(work_of(batch))), token_ids)
+        return Step(float(self.cost.seconds(work_of(batch, self.cache))), token_ids)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aptsched.scheduling.forms import BLOCK_SIZE
+from aptsched.scheduling.forms import BLOCK_SIZE, FORM_ENTRIES, CacheShape, Charge, lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support import checks
 from aptsched.support.errors import InputError
 from engine.calibration.foreign import check_simulation
-from engine.calibration.measure import Calibration, load, nonnegative
+from engine.calibration.measure import Calibration, load
+from engine.calibration.points import nonnegative
 from engine.models.config import ModelConfig
 from engine.models.known_models import known_name
 from engine.simulator.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
-from engine.simulator.gpus import GPU
+from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
 from engine.simulator.work import Amount, CostModel, Work
 
@@ -31,13 +33,16 @@ class Cost:
     passes : CostModel
         Prefill and decode with a KV cache.
     rebuild_s_per_token : float
-        For each cached token in hidden form, and for each token promoted: both are the K and V projections.
+        For each token whose K and V are rebuilt, to be read or to be kept: both are the K and V projections.
     swap_s_per_block : float
         For each block that moves between GPU and host; nothing overlaps it.
     source : str
         Where the figures come from, in words.
     notices : tuple of str
         What is to be said of a calibration that they come from.
+    dequantise_s_per_token : float
+        For each token whose K and V are dequantised to be read, beside reading its bytes. By the roofline it is 0: a
+        kernel multiplies by the scales in registers, while it waits for memory.
     """
 
     passes: CostModel
@@ -45,17 +50,19 @@ class Cost:
     swap_s_per_block: float
     source: str
     notices: tuple[str, ...] = ()
+    dequantise_s_per_token: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("rebuild_s_per_token", "swap_s_per_block"):
+        for name in ("rebuild_s_per_token", "swap_s_per_block", "dequantise_s_per_token"):
             checks.seconds(name, getattr(self, name))
 
     def seconds(self, work: Work) -> Amount:
         """Seconds of each iteration."""
         return (
             self.passes.seconds(work)
-            + self.rebuild_s_per_token * (work.hidden_tokens + work.promoted_tokens)
+            + self.rebuild_s_per_token * work.rebuilt_tokens
             + self.swap_s_per_block * work.swapped_blocks
+            + self.dequantise_s_per_token * work.dequantised_tokens
         )
 
     def with_rho(self, rho_s_per_block: float, block_size: int = BLOCK_SIZE) -> Cost:
@@ -119,27 +126,42 @@ def _computed(
     )
 
 
-def by_profile(calibration: Calibration) -> Cost:
+def by_profile(calibration: Calibration, cache: CacheShape) -> Cost:
     """What `aptsched calibrate` measured of our own engine: prefill and decode each fitted on their own.
 
     The points are those of the file; the fits have the form of the published ones, weighted so that all points count
-    by their relative error.
+    by their relative error. What was measured of a form that is read at the price of its own bytes has the smaller read
+    in it, by the ratio of the cache.
 
     Raises
     ------
     InputError
         The file has no prefill or no decode.
     """
-    plain = [point for point in calibration.points if not point.num_hidden_kv_blocks]
+    plain = [point for point in calibration.points if not any(point.kv_blocks_by_form)]
     prefill = [(p.num_tokens, p.num_tokens**2, p.seconds) for p in plain if not p.num_context_tokens]
     decode = [(p.num_context_tokens, p.num_tokens, p.seconds) for p in plain if p.num_context_tokens]
-    hidden = [(p.num_context_tokens, p.extra_s) for p in calibration.points if p.num_hidden_kv_blocks]
     if not prefill or not decode:
         raise InputError("cost: a calibration without prefills or without decodes is not accepted; one with both is")
-    squares = sum(tokens**2 for tokens, _ in hidden)
-    rebuild_s = max(0.0, sum(tokens * extra_s for tokens, extra_s in hidden) / squares) if squares else 0.0
+    line = _line(decode)
+    saved = {e.charge: (1 - cache.read_share[e.form]) * line.first_s for e in FORM_ENTRIES if e.form in cache.offered}
     source = f"calibration of {calibration.model} in {calibration.dtype} on {calibration.device}"
-    return Cost(FittedCost(_line(prefill), _line(decode)), rebuild_s, calibration.swap_s_per_block, source)
+    return Cost(
+        FittedCost(_line(prefill), line),
+        _per_token(calibration, Charge.REBUILD, saved),
+        calibration.swap_s_per_block,
+        source,
+        dequantise_s_per_token=_per_token(calibration, Charge.DEQUANTISE, saved),
+    )
+
+
+def _per_token(calibration: Calibration, charge: Charge, saved: Mapping[Charge, float]) -> float:
+    """What it takes to do that to a cached token, beside the read that it saves; 0 where it was not measured."""
+    points = [(p.num_context_tokens, p.extra_s) for p in calibration.points if p.num_blocks_with(charge)]
+    squares = sum(tokens**2 for tokens, _ in points)
+    if not squares:
+        return 0.0
+    return max(0.0, sum(tokens * extra_s for tokens, extra_s in points) / squares + saved.get(charge, 0.0))
 
 
 def _line(points: list[tuple[int, int, float]]) -> Line:
@@ -173,8 +195,9 @@ def find_cost(
     if not Path(kind).exists():
         raise InputError(f"cost: {kind!r} is not known; fits, roofline or a file of `aptsched calibrate` are accepted")
     measured = load(kind)
+    held = config.cache(block_size).with_forms(lossy_ratios(config, NUMBER_BYTES))
     said = check_simulation(measured, config.name, gpu.name, num_gpus, foreign=foreign)
-    return replace(by_profile(measured), notices=tuple(said))
+    return replace(by_profile(measured, held), notices=tuple(said))
 
 
 def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int = BLOCK_SIZE) -> IterationTime:
@@ -189,4 +212,5 @@ def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int =
     prefill_s = float(cost.seconds(Work(prefill_tokens=TYPICAL_PREFILL, prefill_squares=TYPICAL_PREFILL**2)))
     context_s = float(cost.seconds(Work(decode_seqs=1, context_tokens=TYPICAL_CONTEXT))) - fixed_s
     rho = block_size * cost.rebuild_s_per_token if rho_s_per_block is None else rho_s_per_block
-    return IterationTime(fixed_s, max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL, context_s / TYPICAL_CONTEXT, rho)
+    per_token_s, per_context_s = max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL, context_s / TYPICAL_CONTEXT
+    return IterationTime(fixed_s, per_token_s, per_context_s, rho, block_size * cost.dequantise_s_per_token)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aptsched.scheduling.forms import HIDDEN
+from aptsched.scheduling.forms import FORM_ENTRIES, KV, CacheForm, CacheShape, Charge, entry_of, sums_by_form
 from aptsched.support.flags import any_of, count_of
 from engine.state.batch import Batch
 
@@ -27,13 +27,13 @@ class Work:
         Sum over the chunks of stop^2 - start^2: pairs of a token fed and a token it attends to, twice. The chunks of
         a prompt add up to the prompt's length, squared.
     context_tokens : amount
-        Tokens cached before, of all entries: they are read.
+        Tokens cached before, of all entries: they are read. Of a form that is read as it lies, the share of it that
+        its bytes are of those of K and V; and tokens converted to such a form, once.
     decode_seqs : amount
         Entries that feed one token after others.
-    hidden_tokens : amount
-        Tokens cached in hidden form, of all entries: their K and V are rebuilt.
-    promoted_tokens : amount
-        Tokens whose hidden states become K and V.
+    rebuilt_tokens, dequantised_tokens : amount
+        Tokens whose K and V are rebuilt, or dequantised, for what is done with them: cached ones of all entries, by
+        the `Charge` of their form, and converted ones, by that of the conversion.
     swapped_blocks : amount
         Blocks that move between GPU and host, in either direction.
     """
@@ -42,8 +42,8 @@ class Work:
     prefill_squares: Amount = 0
     context_tokens: Amount = 0
     decode_seqs: Amount = 0
-    hidden_tokens: Amount = 0
-    promoted_tokens: Amount = 0
+    rebuilt_tokens: Amount = 0
+    dequantised_tokens: Amount = 0
     swapped_blocks: Amount = 0
 
 
@@ -67,9 +67,9 @@ def larger(first: Amount, second: Amount) -> Amount:
     return choose(first > second, first, second)
 
 
-def work_of(batch: Batch) -> Work:
-    """What a batch does."""
-    start, fed, hidden = batch.start, batch.num_tokens, batch.form == HIDDEN
+def work_of(batch: Batch, cache: CacheShape) -> Work:
+    """What a batch does, to tokens cached in the forms of that shape."""
+    start, fed = batch.start, batch.num_tokens
     decodes = (fed == 1) & (start > 0)
     num_decodes = count_of(decodes)
     prefill_tokens = prefill_squares = 0
@@ -77,12 +77,44 @@ def work_of(batch: Batch) -> Work:
         first, tokens = start[~decodes], fed[~decodes]
         prefill_tokens = int(tokens.sum())
         prefill_squares = int((tokens * (2 * first + tokens)).sum())
+    charged = _charged(batch, cache) if batch.conversions or any_of(batch.form != KV) else NOTHING_CHARGED
     return Work(
         prefill_tokens=prefill_tokens,
         prefill_squares=prefill_squares,
-        context_tokens=int(np.add.reduce(start)),
+        context_tokens=int(np.add.reduce(start)) + charged.read_tokens,
         decode_seqs=num_decodes,
-        hidden_tokens=int(np.add.reduce(start[hidden])) if any_of(hidden) else 0,
-        promoted_tokens=sum([conversion.num_cached for conversion in batch.conversions]),
+        rebuilt_tokens=charged.rebuilt_tokens,
+        dequantised_tokens=charged.dequantised_tokens,
         swapped_blocks=batch.num_swapped_blocks,
     )
+
+
+@dataclass(frozen=True)
+class Charged:
+    """What forms other than KV, and conversions, add to an iteration.
+
+    Attributes
+    ----------
+    read_tokens : float
+        In addition to all tokens cached before, as if they were K and V: below 0 where fewer bytes are read.
+    rebuilt_tokens, dequantised_tokens : int
+    """
+
+    read_tokens: float = 0
+    rebuilt_tokens: int = 0
+    dequantised_tokens: int = 0
+
+
+NOTHING_CHARGED = Charged()
+
+
+def _charged(batch: Batch, cache: CacheShape) -> Charged:
+    """By the entry of each form."""
+    cached, tokens = sums_by_form(batch.form, batch.start), dict.fromkeys(Charge, 0)
+    for entry in FORM_ENTRIES:
+        tokens[entry.charge] += cached[entry.form]
+    for made in batch.conversions:
+        tokens[entry_of(made.source).becomes[CacheForm(made.target)]] += made.num_cached
+    narrow = [entry.form for entry in FORM_ENTRIES if entry.reads_own_bytes]
+    saved = sum((1 - cache.read_share[form]) * cached[form] for form in narrow)
+    return Charged(tokens[Charge.READ] - saved, tokens[Charge.REBUILD], tokens[Charge.DEQUANTISE])

@@ -67,7 +67,7 @@ class Batch:
     num_tokens : int array, [b]
         Tokens fed.
     form : int array, [b]
-        KV or hidden.
+        `CacheForm` of each.
     block_table : int array, [b, most blocks of any]
         Blocks of each request in order, enough for start + num_tokens; -1 beyond its last.
     samples : bool array, [b]

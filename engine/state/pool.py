@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.scheduling.forms import HIDDEN, KV, NONE, CacheShape
+from aptsched.scheduling.forms import KV, NONE, NUM_FORMS, CacheShape, sums_by_form
 from aptsched.scheduling.plan import Plan
 from aptsched.support.checks import Ints
 from aptsched.support.flags import count_of
@@ -41,7 +41,7 @@ class Applied:
 
 
 class BlockPool:
-    """Blocks of a fixed number of bytes, given out to requests in KV or hidden form; with more of them on the host.
+    """Blocks of a fixed number of bytes, given out to requests in the forms offered; with more of them on the host.
 
     A request that has a cache has a slot, a row of both block tables: its blocks are all in the pool or, swapped out,
     all on the host. After `apply` the counts are those that hold once the batch has run.
@@ -77,15 +77,19 @@ class BlockPool:
         return self.device.free_blocks
 
     @property
-    def hidden_blocks(self) -> int:
-        """Blocks of the pool in hidden form."""
-        hidden = (self.form == HIDDEN).nonzero()[0]
-        return int(np.add.reduce(self.device.num_held.take(hidden))) if len(hidden) else 0
+    def num_blocks_by_form(self) -> tuple[int, ...]:
+        """Blocks of the pool that are held in each form, [f]."""
+        others = (self.form > KV).nonzero()[0]  # mostly few
+        counts = [0] * NUM_FORMS
+        if len(others):
+            counts = list(sums_by_form(self.form.take(others), self.device.num_held.take(others)))
+        counts[KV] = self.num_blocks - self.free_blocks - sum(counts)
+        return tuple(counts)
 
     @property
     def max_request_tokens(self) -> int:
         """Most tokens of one request that all blocks can hold, in the form that takes fewest."""
-        return self.num_blocks * self.cache.tokens_per_block(HIDDEN if self.cache.offers_hidden else KV)
+        return self.num_blocks * self.cache.tokens_per_block(self.cache.heaviest_first[-1])
 
     def apply(self, plan: Plan, table: RequestTable) -> Applied:
         """Carries out a legal plan; changes the pool and the slots of the table.
@@ -224,8 +228,8 @@ class BlockPool:
         """
         self.device.check_integrity()
         self.host.check_integrity()
-        hidden = self.form == HIDDEN
-        assert self.cache.offers_hidden or not hidden.any(), f"slot {hidden.argmax()} is hidden; only KV is offered"
+        odd = ~np.isin(self.form, (NONE, *self.cache.offered))
+        assert not odd.any(), f"slot {odd.argmax()} has form {self.form[odd.argmax()]}; that is not offered"
         both = (self.device.num_held > 0) & (self.host.num_held > 0)
         assert not both.any(), f"slot {both.argmax()} holds blocks in the pool and on the host"
         expected = self.cache.blocks_by_form(self.num_cached, self.form)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.scheduling.forms import CacheForm, lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -53,14 +53,15 @@ def live_server(
     """
     executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
-    return Server(executor, executor.storage.shape, num_blocks, None, limits, times, num_host_blocks, calibrated)
+    lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
+    return Server(executor, executor.storage.shape, num_blocks, None, limits, times, num_host_blocks, calibrated, lossy)
 
 
 def calibrated(
     model: Model, progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None
 ) -> Calibration:
     """Measure the model, in memory of its own that is free again afterwards."""
-    cache = CacheShape(model.config.cache_ratio)
+    cache = model.config.cache()
     num_blocks = max(
         *(cache.blocks(count, CacheForm.KV) for count in measure.PREFILLS),
         *(size * cache.blocks(cached + 1, CacheForm.KV) for size, cached in measure.DECODES),
@@ -111,7 +112,7 @@ def describe(model: Model, server: Server, measured: Calibration | None) -> dict
             "num_host_blocks": server.num_host_blocks,
             "block_size": server.cache.block_size,
             "block_bytes": block_bytes(config, model.decoder.dtype, server.cache.block_size),
-            "hidden_ratio": str(server.cache.ratio),
+            **server.cache.with_forms(server.lossy_ratios).as_fields(),
         },
-        "times": {**dataclasses.asdict(server.times), "r_squared": None if measured is None else measured.r_squared},
+        "times": {**server.times.as_fields(), "r_squared": None if measured is None else measured.r_squared},
     }

@@ -31,10 +31,8 @@ SCHEMA, VERSION = "aptsched.run", 2
 FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
 PACKAGES = ("aptsched", "numpy", "torch")
 SCALES = np.geomspace(0.1, 10, 41)  # of both objectives
-USAGE = (
-    *("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "busy_s", "scheduling_s"),
-    *("kv_block_s", "hidden_block_s", "num_certified", "gap_mean", "gap_worst"),
-)
+SPENT = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "busy_s", "scheduling_s")
+CERTIFIED = ("num_certified", "gap_mean", "gap_worst")
 
 
 def document(
@@ -144,11 +142,14 @@ def _replay(replay: Replay) -> dict[str, Any]:
 
 def _summary(run: ServedRun) -> dict[str, Any]:
     metrics = {name: _plain(value) for name, value in asdict(summarise(run.records)).items() if name != "jain"}
-    usage = {name: getattr(run.usage, name) for name in USAGE}
-    shares = {name: known(getattr(run.usage, name)) for name in ("kv_share", "hidden_share", "scheduling_share")}
+    usage = run.usage
+    block_s = {f"{form.name}_block_s": usage.block_s_by_form[form.form] for form in usage.forms}
+    shares = {f"{form.name}_share": known(usage.share_of(form.form)) for form in usage.forms}
+    spent, certified = ({name: getattr(usage, name) for name in names} for names in (SPENT, CERTIFIED))
+    memory = {**spent, **block_s, **certified, **shares, "scheduling_share": known(usage.scheduling_share)}
     rate = {"policy": run.policy, "rate_per_s": known(run.rate_per_s)}
     end = {"complete": run.complete, "reason": run.reason or None}
-    return {**rate, **end, **metrics, **usage, **shares, "num_blocks": run.usage.num_blocks, "pace": known(run.pace)}
+    return {**rate, **end, **metrics, **memory, "num_blocks": usage.num_blocks, "pace": known(run.pace)}
 
 
 def _plain(value: Any) -> Any:
@@ -174,7 +175,11 @@ def _rejected(runs: Sequence[ServedRun]) -> list[dict[str, Any]]:
 
 
 def _timeline(run: ServedRun) -> dict[str, Any]:
-    points = [list(asdict(point).values()) for point in run.usage.timeline]
+    forms = [entry.form for entry in run.usage.forms]
+    points = [
+        [point.start_s, point.end_s, *(point.num_blocks_by_form[form] for form in forms), point.num_waiting]
+        for point in run.usage.timeline
+    ]
     return {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "points": points}
 
 
@@ -202,6 +207,8 @@ def _memory(run: ServedRun) -> MemoryPanel:
     points = run.usage.timeline
     rate = "" if math.isnan(run.rate_per_s) else f", {run.rate_per_s:.3g} a second"
     times = [point.start_s for point in points] + [point.end_s for point in points[-1:]]
-    kv = [point.num_kv_blocks for point in points] + [0.0] * bool(points)
-    hidden = [point.num_hidden_blocks for point in points] + [0.0] * bool(points)
-    return MemoryPanel(f"{run.policy}{rate}", times, kv, hidden, run.usage.num_blocks)
+    num_blocks = {
+        entry.label: [point.num_blocks_by_form[entry.form] for point in points] + [0.0] * bool(points)
+        for entry in run.usage.forms
+    }
+    return MemoryPanel(f"{run.policy}{rate}", times, num_blocks, run.usage.num_blocks)

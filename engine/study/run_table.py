@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from aptsched.metrics.service import LEVELS, Metrics, highest_rate, summarise
 from aptsched.report import table
 from aptsched.report.table import Column, Section
+from aptsched.scheduling.forms import FormEntry, shown_forms
 from aptsched.scheduling.record import Outcome
 from engine.calibration.pace import is_off
 from engine.study.replay import Replay
@@ -20,14 +22,6 @@ LATENCY = (
     *(Column(name, "within SLO", min_width=4) for name in ("TTFT", "TBT", "both")),
     Column("goodput", min_width=7),
 )
-ENGINE = (
-    Column("policy", left=True),
-    Column("tok/s"),
-    *(Column(name, "requests") for name in ("preempt", "swap", "promote", "reject")),
-    *(Column(name, "blocks", min_width=4) for name in ("KV", "hidden")),
-    *(Column(name, "certified gap", min_width=6) for name in ("mean", "worst")),
-    Column("sched.", min_width=6),
-)
 RATES = (
     Column("policy", left=True),
     *(Column(f"{level:.0%}", "highest rate that holds", min_width=11) for level in LEVELS),
@@ -39,9 +33,26 @@ def latency_sections(runs: Sequence[ServedRun]) -> list[Section]:
     return _sections(runs, _latency_row)
 
 
-def engine_sections(runs: Sequence[ServedRun]) -> list[Section]:
+def engine_columns(runs: Sequence[ServedRun]) -> tuple[Column, ...]:
     """Throughput, preemptions, swaps and promotions, memory by form, certified gaps, time of scheduling."""
-    return _sections(runs, _engine_row)
+    return (
+        Column("policy", left=True),
+        Column("tok/s"),
+        *(Column(name, "requests") for name in ("preempt", "swap", "promote", "reject")),
+        *(Column(form.label, "blocks", min_width=4) for form in _forms(runs)),
+        *(Column(name, "certified gap", min_width=6) for name in ("mean", "worst")),
+        Column("sched.", min_width=6),
+    )
+
+
+def engine_sections(runs: Sequence[ServedRun]) -> list[Section]:
+    """The rows of these columns."""
+    return _sections(runs, partial(_engine_row, forms=_forms(runs)))
+
+
+def _forms(runs: Sequence[ServedRun]) -> list[FormEntry]:
+    """The forms that any of the runs shows."""
+    return shown_forms([sum(held) for held in zip(*(run.usage.block_s_by_form for run in runs), strict=True)])
 
 
 def rate_sections(runs: Sequence[ServedRun]) -> list[Section]:
@@ -143,7 +154,7 @@ def _latency_row(run: ServedRun, metrics: Metrics) -> list[str]:
     return [*(_known(table.duration, s) for s in seconds), *(_known(table.percent, s) for s in shares), goodput]
 
 
-def _engine_row(run: ServedRun, metrics: Metrics) -> list[str]:
+def _engine_row(run: ServedRun, metrics: Metrics, forms: Sequence[FormEntry]) -> list[str]:
     usage = run.usage
     return [
         _number(metrics.tokens_per_s),
@@ -151,8 +162,7 @@ def _engine_row(run: ServedRun, metrics: Metrics) -> list[str]:
         table.count(metrics.num_swap_outs),
         table.count(metrics.num_promotions),
         table.count(metrics.num_rejected),
-        _known(table.percent, usage.kv_share),
-        _known(table.percent, usage.hidden_share),
+        *(_known(table.percent, usage.share_of(entry.form)) for entry in forms),
         table.gap(usage.gap_mean),
         table.gap(usage.gap_worst),
         "-" if math.isnan(usage.scheduling_share) else f"{usage.scheduling_share:.2%}",

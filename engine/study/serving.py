@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from aptsched.scheduling.forms import CacheShape, unused_hidden
+from aptsched.scheduling.forms import CacheForm, CacheShape, entry_of, unused_form
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
-from aptsched.support.own_code import OWN
 from engine.calibration.pace import Pace
 from engine.loop.accounted import INTERRUPTED
 from engine.loop.clock import SchedulingTime
@@ -58,6 +58,8 @@ class Server:
         For requests that are swapped out.
     calibrated : bool
         Whether `times` were measured on the executor, so that what its iterations take is held against them.
+    lossy_ratios : mapping of CacheForm to Fraction
+        Lossy forms that the executor can hold, which `cache` is without; a policy has those it wants (`wanted_forms`).
     """
 
     executor: Executor
@@ -68,6 +70,40 @@ class Server:
     times: IterationTime = field(default_factory=IterationTime)
     num_host_blocks: int = 0
     calibrated: bool = False
+    lossy_ratios: Mapping[CacheForm, Fraction] = field(default_factory=dict)
+
+    def lossy_wanted(self, policy: Policy) -> dict[CacheForm, Fraction]:
+        """The ratios of the lossy forms that a policy wants.
+
+        Raises
+        ------
+        InputError
+            It wants one that the executor cannot hold.
+        """
+        wanted = [form for form in wanted_forms(policy) if entry_of(form).is_lossy]
+        for form in wanted:
+            if form not in self.lossy_ratios:
+                held = ", ".join(entry_of(each).name for each in self.lossy_ratios) or "kv, hidden"
+                raise InputError(f"wanted_forms: {entry_of(form).name} is not accepted here; {held} is")
+        return {form: self.lossy_ratios[form] for form in wanted}
+
+
+def wanted_forms(policy: Policy) -> Sequence[CacheForm]:
+    """The forms that a policy says it may give, by an attribute of that name; without it, whatever is not lossy."""
+    wanted: Sequence[CacheForm] = getattr(policy, "wanted_forms", ())
+    return wanted
+
+
+def with_wanted(server: Server, policies: Iterable[NamedPolicy]) -> Server:
+    """The server with those of its lossy forms alone that any of the policies wants.
+
+    Raises
+    ------
+    InputError
+        One of them wants a lossy form that the server's executor cannot hold.
+    """
+    lossy = [server.lossy_wanted(policy.make()) for policy in policies]
+    return replace(server, lossy_ratios={form: ratio for ratios in lossy for form, ratio in ratios.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +205,7 @@ def serve(
         made = policy.make()
         worker = Worker(
             made,
-            BlockPool(server.num_blocks, server.cache, server.num_host_blocks),
+            BlockPool(server.num_blocks, server.cache.with_forms(server.lossy_wanted(made)), server.num_host_blocks),
             pace or server.executor,
             on_record,
             scheduling=server.scheduling,
@@ -234,9 +270,8 @@ def serve_all(
                 return
 
 
-def unused_forms(policies: Iterable[NamedPolicy], cache: CacheShape) -> list[str]:
-    """A notice where the hidden form is never used and a policy, by its option `forms`, could have used it."""
-    ours = (policy for policy in policies if not OWN.fullmatch(policy.name))
-    if cache.offers_hidden or all(getattr(policy.make(), "forms", "kv") == "kv" for policy in ours):
-        return []
-    return unused_hidden(cache.ratio)
+def unused_forms(policies: Iterable[NamedPolicy], server: Server) -> list[str]:
+    """A notice of each form that takes no less than KV, and so is never used, where a policy wants it."""
+    wanted = {form for policy in policies for form in wanted_forms(policy.make())}
+    ratios = server.cache.with_forms(server.lossy_ratios).ratios
+    return [line for form, ratio in ratios.items() if form in wanted for line in unused_form(form, ratio)]

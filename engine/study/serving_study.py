@@ -135,7 +135,7 @@ class ServingStudy:
         """Print the tables, where there is a run."""
         tables = [
             (run_table.LATENCY, run_table.latency_sections(self.runs)),
-            (run_table.ENGINE, run_table.engine_sections(self.runs)),
+            (run_table.engine_columns(self.runs), run_table.engine_sections(self.runs)),
             (fairness.COLUMNS, fairness.sections(self.runs, self._fairness) if self.cost else []),
             (run_table.RATES, run_table.rate_sections(self.runs)),
         ]

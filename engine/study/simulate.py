@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from engine.study import fairness, run_files, simulation
 from engine.study.named_policies import named_policies
 from engine.study.parallel import Task, serve_tasks
 from engine.study.replay import Replay, context_notices
-from engine.study.serving import Server, unused_forms
+from engine.study.serving import Server, unused_forms, with_wanted
 from engine.study.serving_study import ServingStudy, collected
 from engine.study.simulate_options import SimulateOptions
 from engine.study.simulated_replays import simulated_replays
@@ -64,7 +65,9 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     tasks = list(_tasks(options, replays, server, directory))
     policies = list({task.policy.name: task.policy for task in tasks}.values())
     cost = simulation.cost_of(server)
-    notices = [*setup.config.notices, *cost.notices, *unused_forms(policies, server.cache)]
+    server = with_wanted(server, policies)
+    tasks = [replace(task, server=server) for task in tasks]
+    notices = [*setup.config.notices, *cost.notices, *unused_forms(policies, server)]
     notices += context_notices(replays, server.limits.max_context)
     total = sum(len(task.replay) for task in tasks)
     jobs = options.jobs or os.cpu_count() or 1

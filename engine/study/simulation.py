@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.scheduling.forms import BLOCK_SIZE
+from aptsched.scheduling.forms import BLOCK_SIZE, lossy_ratios
 from aptsched.support.checks import Floats
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
@@ -78,25 +78,28 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
     blocks = setup.num_blocks
     if blocks is None:
         blocks = num_blocks(setup.config, setup.gpu, setup.num_gpus)
-    cache = setup.config.cache()
+    cache, lossy = setup.config.cache(), lossy_ratios(setup.config, NUMBER_BYTES)
     swap_space, block_bytes = setup.swap_space, setup.config.kv_bytes(NUMBER_BYTES) * cache.block_size
     on_host = HOST_POOLS * blocks if swap_space is None else host_blocks(swap_space, block_bytes)
     check_counts(blocks, on_host)
     return Server(
-        executor=ComputedExecutor(cost),
+        executor=ComputedExecutor(cost, cache.with_forms(lossy)),
         cache=cache,
         num_blocks=blocks,
         scheduling=setup.scheduling,
         limits=dataclasses.replace(limits, max_context=setup.config.max_positions),
         times=believed(cost, setup.rho_s_per_block),
         num_host_blocks=on_host,
+        lossy_ratios=lossy,
     )
 
 
 def describe(setup: Setup, server: Server) -> dict[str, Any]:
     """Model, GPU, cache, cost and times as plain values, for the results."""
     cost = cost_of(server)
-    costs = {name: value for name, value in asdict(cost).items() if name != "notices"}
+    costs = {name: value for name, value in asdict(cost).items() if name not in ("notices", "dequantise_s_per_token")}
+    if cost.dequantise_s_per_token:
+        costs["dequantise_s_per_token"] = cost.dequantise_s_per_token
     return {
         "model": plain_sizes(setup.config),
         "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
@@ -104,11 +107,11 @@ def describe(setup: Setup, server: Server) -> dict[str, Any]:
             "num_blocks": server.num_blocks,
             "num_host_blocks": server.num_host_blocks,
             "block_size": server.cache.block_size,
-            "hidden_ratio": str(server.cache.ratio),
+            **server.cache.with_forms(server.lossy_ratios).as_fields(),
         },
         "cost": {**costs, "executed_rho_s_per_block": BLOCK_SIZE * cost.rebuild_s_per_token},
         "scheduling": asdict(setup.scheduling),
-        "times": asdict(server.times),
+        "times": server.times.as_fields(),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add
 
 MAX_POINTS = 512
 
@@ -15,7 +17,7 @@ class Point:
     ----------
     start_s, end_s : float
         From the start of the first to the end of the last.
-    num_kv_blocks, num_hidden_blocks : float
+    num_blocks_by_form : tuple of float, [f]
         Blocks held in each form.
     num_waiting : float
         Requests that wait without cache.
@@ -23,8 +25,7 @@ class Point:
 
     start_s: float
     end_s: float
-    num_kv_blocks: float
-    num_hidden_blocks: float
+    num_blocks_by_form: tuple[float, ...]
     num_waiting: float
 
 
@@ -40,30 +41,27 @@ class Timeline:
     def __init__(self, max_points: int = MAX_POINTS) -> None:
         assert max_points % 2 == 0
         self._max_points, self._stride, self._in_last = max_points, 1, 1
-        self._spans: list[list[float]] = []  # start, end, busy seconds, KV block-s, hidden block-s, request-s
+        self._spans: list[list[float]] = []  # start, end, busy seconds, request-s, block-s by form
 
-    def add(
-        self, start_s: float, duration_s: float, num_kv_blocks: int, num_hidden_blocks: int, num_waiting: int
-    ) -> None:
-        """One more iteration."""
+    def add(self, start_s: float, duration_s: float, block_s_by_form: Sequence[float], num_waiting: int) -> None:
+        """One more iteration, and the blocks held in each form, times its duration."""
         if self._in_last == self._stride:
             if len(self._spans) == self._max_points:
                 self._join()
-            self._spans.append([start_s, start_s, 0.0, 0.0, 0.0, 0.0])
+            self._spans.append([start_s, start_s, 0.0, 0.0, *[0.0] * len(block_s_by_form)])
             self._in_last = 0
         span = self._spans[-1]
         span[1] = start_s + duration_s
         span[2] += duration_s
-        span[3] += duration_s * num_kv_blocks
-        span[4] += duration_s * num_hidden_blocks
-        span[5] += duration_s * num_waiting
+        span[3] += duration_s * num_waiting
+        span[4:] = map(add, span[4:], block_s_by_form)
         self._in_last += 1
 
     def points(self) -> tuple[Point, ...]:
         """The points in order; of iterations that took no time there is none."""
         return tuple(
-            Point(start, end, kv / busy, hidden / busy, waiting / busy)
-            for start, end, busy, kv, hidden, waiting in self._spans
+            Point(start, end, tuple(held / busy for held in block_s), waiting / busy)
+            for start, end, busy, waiting, *block_s in self._spans
             if busy > 0
         )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import add
 
+from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_forms
 from engine.loop.iteration import Iteration
 from engine.study.timeline import Point, Timeline
 
@@ -25,7 +27,7 @@ class Usage:
         Of all iterations, on the clock of the run.
     scheduling_s : float
         Real seconds of that in which the executor did not run.
-    kv_block_s, hidden_block_s : float
+    block_s_by_form : tuple of float, [f]
         Blocks times seconds that were held in each form.
     num_certified : int
         Iterations whose decision has a certificate.
@@ -41,8 +43,7 @@ class Usage:
     num_swapped_blocks: int
     busy_s: float
     scheduling_s: float
-    kv_block_s: float
-    hidden_block_s: float
+    block_s_by_form: tuple[float, ...]
     num_certified: int
     gap_mean: float | None
     gap_worst: float | None
@@ -53,18 +54,14 @@ class Usage:
         """Of the time of the iterations; nan without any."""
         return self.scheduling_s / self.busy_s if self.busy_s > 0 else math.nan
 
-    @property
-    def kv_share(self) -> float:
-        """Of the pool's blocks times the time of the iterations, what was in KV form; nan without any."""
-        return self._share(self.kv_block_s)
+    def share_of(self, form: CacheForm) -> float:
+        """Of the pool's blocks times the time of the iterations, what was in that form; nan without any."""
+        return self.block_s_by_form[form] / (self.num_blocks * self.busy_s) if self.busy_s > 0 else math.nan
 
     @property
-    def hidden_share(self) -> float:
-        """The same of the hidden form."""
-        return self._share(self.hidden_block_s)
-
-    def _share(self, block_s: float) -> float:
-        return block_s / (self.num_blocks * self.busy_s) if self.busy_s > 0 else math.nan
+    def forms(self) -> list[FormEntry]:
+        """The forms that tables and files show: all that are not lossy, and those of the others that were in use."""
+        return shown_forms(self.block_s_by_form)
 
 
 class UsageMeter:
@@ -74,22 +71,23 @@ class UsageMeter:
         self._num_blocks = num_blocks
         self._num_iterations = self._num_prefill_tokens = self._num_decode_tokens = self._num_certified = 0
         self._num_swapped_blocks = 0
-        self._busy_s = self._scheduling_s = self._kv_block_s = self._hidden_block_s = self._gaps = 0.0
+        self._busy_s = self._scheduling_s = self._gaps = 0.0
+        self._block_s_by_form = [0.0] * NUM_FORMS
         self._gap_worst = 0.0
         self._timeline = Timeline()
 
     def add(self, iteration: Iteration) -> None:
         """One more iteration."""
-        it, gap = iteration, iteration.gap
+        it, gap, duration_s = iteration, iteration.gap, iteration.duration_s
         self._num_iterations += 1
         self._num_prefill_tokens += it.num_prefill_tokens
         self._num_decode_tokens += it.num_decode_tokens
         self._num_swapped_blocks += it.num_swapped_blocks
-        self._busy_s += it.duration_s
+        self._busy_s += duration_s
         self._scheduling_s += it.scheduling_s
-        self._kv_block_s += it.duration_s * it.num_kv_blocks
-        self._hidden_block_s += it.duration_s * it.num_hidden_blocks
-        self._timeline.add(it.start_s, it.duration_s, it.num_kv_blocks, it.num_hidden_blocks, it.num_waiting)
+        block_s = [duration_s * num_blocks for num_blocks in it.num_blocks_by_form]
+        self._block_s_by_form = [*map(add, self._block_s_by_form, block_s)]
+        self._timeline.add(it.start_s, duration_s, block_s, it.num_waiting)
         if gap is not None:
             self._num_certified += 1
             self._gaps += gap
@@ -106,8 +104,7 @@ class UsageMeter:
             num_swapped_blocks=self._num_swapped_blocks,
             busy_s=self._busy_s,
             scheduling_s=self._scheduling_s,
-            kv_block_s=self._kv_block_s,
-            hidden_block_s=self._hidden_block_s,
+            block_s_by_form=tuple(self._block_s_by_form),
             num_certified=self._num_certified,
             gap_mean=self._gaps / self._num_certified if certified else None,
             gap_worst=self._gap_worst if certified else None,

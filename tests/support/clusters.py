@@ -40,7 +40,7 @@ def worker_with(policy: Policy, num_blocks: int = 40, scheduling: SchedulingTime
     worker = Worker(
         policy,
         pool,
-        ComputedExecutor(COST),
+        ComputedExecutor(COST, pool.cache),
         records.append,
         scheduling=scheduling or SchedulingTime(),
         limits=Limits(max_tokens=64, max_seqs=8, max_context=150),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.scheduling.forms import CacheShape
 from engine.state.batch import Batch, Step
 from engine.state.request import Request
 
@@ -43,7 +43,7 @@ class HashExecutor:
         self, num_blocks: int, cache: CacheShape, seconds_per_token: float = 0.001, num_host_blocks: int = 0
     ) -> None:
         self.cache, self.seconds_per_token = cache, seconds_per_token
-        most = max(cache.block_size, cache.tokens_per_block(CacheForm.HIDDEN))
+        most = max(cache.per_block)
         self.owner, self.position, self.token = np.full((3, num_blocks, most), NOTHING)
         self.form = np.zeros(num_blocks, np.int64)
         self.host = [np.full((num_host_blocks, *column.shape[1:]), NOTHING) for column in self.columns()]

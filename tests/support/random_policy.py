@@ -51,8 +51,7 @@ class RandomPolicy:
         convert_to = np.array([self.rng.choice(np.flatnonzero(allowed[own])) for own in form[convert]], np.int64)
         form[convert] = convert_to
         request, num_tokens = self._entries(kept, view.num_tokens - num_cached, view)
-        forms = [CacheForm.KV, CacheForm.HIDDEN] if view.cache.offers_hidden else [CacheForm.KV]
-        drawn = self.rng.choice(forms, len(request))
+        drawn = self.rng.choice(view.cache.offered, len(request))
         own = form[request]
         return Plan(
             request=request,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from aptsched.policies.named import load_policy
 from aptsched.policies.oracle import TrueLengths
-from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.plan import Plan, Policy
 from aptsched.scheduling.record import SLO, RequestRecord
 from aptsched.scheduling.view import View
+from caches import cache_of
 from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
@@ -91,7 +91,7 @@ def simulate(
 ) -> Served:
     """Serve a replay; blocks are checked after every iteration."""
     oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
-    pool = BlockPool(num_blocks, CacheShape(ratio), num_host_blocks)
+    pool = BlockPool(num_blocks, cache_of(ratio), num_host_blocks)
     served = Served(Seen(load_policy(name, oracle=oracle)), pool)
 
     def on_iteration(iteration: Iteration) -> None:
@@ -102,7 +102,7 @@ def simulate(
     worker = Worker(
         served.seen,
         served.pool,
-        ComputedExecutor(COST),
+        ComputedExecutor(COST, pool.cache),
         served.records.append,
         scheduling=scheduling or SchedulingTime(),
         limits=limits,

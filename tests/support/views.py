@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from aptsched.scheduling.forms import CacheForm, CacheShape
+from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import ROWS, Plan
 from aptsched.scheduling.view import VIEW_COLUMNS, View
+from caches import cache_of
 
 TIMES = IterationTime(fixed_s=0.02, per_token_s=1e-4, per_context_token_s=1e-6, rho_s_per_block=3e-4)
 
@@ -51,7 +52,7 @@ def view_of(
 
     Columns that do not follow from these requests are 0.
     """
-    cache = CacheShape(ratio)
+    cache = cache_of(ratio)
 
     def ints(values: list[int]) -> npt.NDArray[np.int64]:
         return np.array(values, np.int64)
@@ -146,8 +147,7 @@ def assert_legal(view: View, plan: Plan) -> None:
     form = view.form.copy()
     form[plan.convert] = plan.convert_to
     assert (plan.form == form[plan.request])[held[plan.request]].all()
-    offered = [CacheForm.KV, CacheForm.HIDDEN] if view.cache.offers_hidden else [CacheForm.KV]
-    assert np.isin(plan.form, offered).all()
+    assert np.isin(plan.form, view.cache.offered).all()
     assert plan.num_tokens.sum() <= view.max_tokens and len(plan.request) <= view.max_seqs
     free, taken = blocks_moved(view, plan)
     assert free >= 0 and taken <= free
@@ -161,13 +161,13 @@ def views(
 ) -> View:
     """Up to 12 requests, some running in either form, some in the middle of their prefill or swapped out."""
     ratio = draw(st.sampled_from(ratios))
-    cache = CacheShape(ratio)
+    cache = cache_of(ratio)
     num_blocks, num_host_blocks = draw(st.integers(1, 60)), draw(st.integers(0, most_host_blocks))
     left, left_on_host, requests = num_blocks, num_host_blocks, []
     for arrived in sorted(draw(st.lists(st.integers(0, 80), max_size=12))):
         prompt, output = draw(st.integers(1, 300)), draw(st.integers(0, 40))
         cached = draw(st.sampled_from([0, prompt + output - 1, (prompt + output) // 2]))
-        form = draw(st.sampled_from([CacheForm.KV, CacheForm.HIDDEN])) if cache.offers_hidden else CacheForm.KV
+        form = CacheForm(draw(st.sampled_from(cache.offered)))
         blocks = cache.blocks(cached, form)
         swapped = 0 < blocks <= left_on_host and draw(st.booleans())
         if not swapped and blocks > left:

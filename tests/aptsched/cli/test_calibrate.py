@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 
 from aptsched.scheduling.iteration_time import IterationTime
+from caches import by_form
 from commands import call
 from engine.calibration import measure
-from engine.calibration.measure import Point, fit
+from engine.calibration.points import Point, fit
 from tiny_model import LLAMA, OPT, save_model
 
 
 def test_a_line_without_noise_is_found() -> None:
     """The times that made the points, and R^2 = 1."""
     times = IterationTime(fixed_s=0.02, per_token_s=1e-3, per_context_token_s=1e-5, rho_s_per_block=3e-4)
-    sizes = [(16, 0, 0), (256, 0, 0), (1024, 0, 0), (4, 512, 0), (4, 512, 36), (8, 4096, 264), (8, 4096, 0)]
-    points = [Point(*size, times.predict(*size), times.rho_s_per_block * size[2]) for size in sizes]
+    blocks = {(4, 512): 36, (8, 4096): 264}
+    sizes = [(n, c, by_form()) for n, c in ((16, 0), (256, 0), (1024, 0), *blocks)]
+    sizes += [(*size, by_form(hidden=m)) for size, m in blocks.items()]
+    points = [Point(*size, times.predict(*size), times.rho_s_per_block * sum(size[2])) for size in sizes]
     found, r_squared = fit(points)
     assert r_squared == pytest.approx(1)
     for name, value in vars(times).items():

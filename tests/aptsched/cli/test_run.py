@@ -12,7 +12,8 @@ import pytest
 from aptsched.scheduling.iteration_time import IterationTime
 from commands import call
 from engine.calibration import measure
-from engine.calibration.measure import Calibration, Point
+from engine.calibration.measure import Calibration
+from engine.calibration.points import PLAIN, Point
 
 FILES = ["attainment.png", "requests.csv", "results.json", "timeline.png"]
 CALIBRATED = ["--threads", "1", "--num-requests", "12", "--rate", "200", "--num-blocks", "30", "--policy", "fcfs"]
@@ -112,7 +113,7 @@ def test_a_calibration_of_another_model_is_refused_or_said(
     quick_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And iterations are not held against it."""
-    times, points = IterationTime(0.01), (Point(16, 0, 0, 0.1), Point(1, 64, 0, 0.1))
+    times, points = IterationTime(0.01), (Point(16, 0, PLAIN, 0.1), Point(1, 64, PLAIN, 0.1))
     measure.save(Calibration("opt-13b", "cpu", "fp32", times, None, points), tmp_path / "other.json")
     given = [*quick_run, "--policy", "fcfs", "--json", "--calibration", str(tmp_path / "other.json")]
     assert call(*given) == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aptsched import BatchProblem, InputError, Selection
 from aptsched.policies.aptserve import AptServe
 from aptsched.problem.certificate import dual_bound
-from aptsched.scheduling.forms import HIDDEN, KV, CacheForm
+from aptsched.scheduling.forms import KV, CacheForm
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View
@@ -153,7 +153,7 @@ def test_forms_given(view: View, forms: str) -> None:
     """Whoever is admitted gets the only form on offer."""
     plan = AptServe(forms=forms).decide(view)
     new = ~view.running[plan.request] | np.isin(plan.request, plan.preempt)
-    assert (plan.form[new] == (KV if forms == "kv" else HIDDEN)).all()
+    assert (plan.form[new] == (KV if forms == "kv" else CacheForm.HIDDEN)).all()
 
 
 @settings(max_examples=100)
@@ -195,7 +195,7 @@ def test_a_lone_request_that_fits_only_hidden() -> None:
     dear = IterationTime(rho_s_per_block=100.0)
     assert rows(AptServe().decide(view_of([Seen(3000, arrived_at_s=9.9)], times=dear, max_tokens=4096))) == (
         [0],
-        [HIDDEN],
+        [CacheForm.HIDDEN],
     )
 
 
@@ -224,14 +224,14 @@ def test_admission_leaves_the_block_of_the_next_decode() -> None:
 def test_hidden_where_memory_is_short_and_waiting_is_dear() -> None:
     """Two long pending requests of 10 blocks each share 15 blocks, one of them in hidden form."""
     requests = [Seen(150, arrived_at_s=9.5), Seen(150, arrived_at_s=9.5)]
-    assert sorted(AptServe().decide(view_of(requests, num_blocks=15)).form.tolist()) == [KV, HIDDEN]
+    assert sorted(AptServe().decide(view_of(requests, num_blocks=15)).form.tolist()) == [KV, CacheForm.HIDDEN]
 
 
 def test_kv_where_rebuilding_is_believed_to_be_free() -> None:
     """Of two forms worth the same KV is given as far as blocks are there."""
     requests = [Seen(150, arrived_at_s=9.5), Seen(150, arrived_at_s=9.5)]
     plan = AptServe().decide(view_of(requests, num_blocks=15, times=IterationTime()))
-    assert sorted(plan.form.tolist()) == [KV, HIDDEN]
+    assert sorted(plan.form.tolist()) == [KV, CacheForm.HIDDEN]
 
 
 def test_no_hidden_where_rebuilding_is_dearer_than_waiting() -> None:
@@ -245,7 +245,7 @@ def test_promotes_what_pays_most_for_its_blocks() -> None:
     """Eight spare blocks are enough to promote one of two hidden requests."""
     hidden = [running(150, 1, CacheForm.HIDDEN), running(150, 1, CacheForm.HIDDEN)]
     plan = AptServe().decide(view_of(hidden, num_blocks=18))
-    assert plan.request.tolist() == [0, 1] and sorted(plan.form.tolist()) == [KV, HIDDEN]
+    assert plan.request.tolist() == [0, 1] and sorted(plan.form.tolist()) == [KV, CacheForm.HIDDEN]
     assert plan.convert.tolist() == plan.request[plan.form == KV].tolist()
 
 
@@ -311,7 +311,7 @@ def test_a_prompt_beyond_the_token_budget() -> None:
 def test_outgrown_the_pool_in_kv_form() -> None:
     """Its next token does not fit the pool with a KV cache: it is preempted and admitted in hidden form."""
     plan = AptServe().decide(view_of([running(150, 11)], num_blocks=10))
-    assert plan.preempt.tolist() == [0] and rows(plan) == ([0], [HIDDEN])
+    assert plan.preempt.tolist() == [0] and rows(plan) == ([0], [CacheForm.HIDDEN])
     assert plan.num_tokens.tolist() == [161]
 
 

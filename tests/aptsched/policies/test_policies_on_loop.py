@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.named import load_policy
-from aptsched.scheduling.forms import CacheShape
+from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
+from caches import cache_of
 from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
@@ -87,7 +88,7 @@ def served(
 def test_every_request_ends_with_its_tokens(seed: int, text: str, times: IterationTime) -> None:
     """Finished with the tokens of a request served alone, or rejected because the pool cannot hold it; never stuck."""
     rng = np.random.default_rng(seed)
-    cache = CacheShape([Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), Fraction(2)][rng.integers(4)], 4)
+    cache = cache_of([Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), Fraction(2)][rng.integers(4)], 4)
     num_blocks = int(rng.integers(4, 30))
     limits = Limits(max_tokens=int(rng.integers(1, 60)), max_seqs=int(rng.integers(1, 12)), max_context=200)
     requests = requests_of(rng, int(rng.integers(1, 10)), longest=60)
@@ -100,7 +101,7 @@ def test_every_request_ends_with_its_tokens(seed: int, text: str, times: Iterati
         if record.outcome is Outcome.FINISHED:
             assert request.output_token_ids == expected
         else:
-            hybrid = text.startswith("aptserve") and "forms=kv" not in text and cache.offers_hidden
+            hybrid = text.startswith("aptserve") and "forms=kv" not in text and cache.offers(CacheForm.HIDDEN)
             per_block = cache.tokens_per_block(2 if hybrid else 1)
             assert request.num_tokens > num_blocks * per_block
 
@@ -123,7 +124,7 @@ def test_the_same_requests_get_the_same_plans() -> None:
     twice = []
     for _ in range(2):
         requests = requests_of(np.random.default_rng(3), 20, longest=80)
-        twice.append(served(policy, requests, 20, CacheShape(Fraction(1, 2), 4), Limits(64, 8, 200), TIMES[1]))
+        twice.append(served(policy, requests, 20, cache_of(block_size=4), Limits(64, 8, 200), TIMES[1]))
     assert twice[0] == twice[1]
 
 
@@ -131,5 +132,5 @@ def test_hidden_form_and_promotions_occur() -> None:
     """On a pool short of memory, with cheap rebuilding, some requests are promoted."""
     requests = requests_of(np.random.default_rng(5), 40, longest=80)
     cheap = IterationTime(0.01, 1e-3, 0.0, 1e-6)
-    records = served(AptServe(), requests, 40, CacheShape(Fraction(1, 2), 4), Limits(256, 16, 200), cheap)
+    records = served(AptServe(), requests, 40, cache_of(block_size=4), Limits(256, 16, 200), cheap)
     assert sum(record.num_promotions for record in records.values()) > 0

@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.record import SLO
 from aptsched.workload.trace import Trace
+from caches import by_form
 from engine.calibration.measure import uniform_batch
 from engine.calibration.pace import Pace, is_off
 from engine.loop.clock import NO_SCHEDULING_TIME
@@ -30,7 +30,7 @@ from engine.study.replay import replay
 from engine.study.serving import NamedPolicy, ServedRun, Server, serve
 from hash_executor import VOCABULARY, HashExecutor
 
-CACHE = CacheShape(Fraction(1, 2))
+CACHE = CacheShape()
 TIMES = IterationTime(fixed_s=0.002, per_token_s=1e-3, per_context_token_s=1e-5, rho_s_per_block=1e-4)
 NUM_BLOCKS = 24
 
@@ -83,9 +83,9 @@ def test_a_prediction_counts_tokens_context_and_blocks_that_are_rebuilt() -> Non
     batch = uniform_batch(2, 40, 1, CacheForm.HIDDEN, CACHE)
     pace = Pace(Slow(1.0), TIMES, CACHE)
     pace.run(batch)
-    assert pace.ratio == pytest.approx(1 / TIMES.predict(2, 80, 6))
+    assert pace.ratio == pytest.approx(1 / TIMES.predict(2, 80, by_form(hidden=6)))
     pace.run(uniform_batch(1, 0, 33, CacheForm.KV, CACHE))
-    assert pace.ratio == pytest.approx(2 / (TIMES.predict(2, 80, 6) + TIMES.predict(33)))
+    assert pace.ratio == pytest.approx(2 / (TIMES.predict(2, 80, by_form(hidden=6)) + TIMES.predict(33)))
 
 
 def test_swaps_and_promotions_are_left_out() -> None:

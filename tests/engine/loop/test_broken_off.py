@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome
@@ -105,7 +106,8 @@ def test_a_request_goes_on_after_a_swap_with_nothing_fed_again() -> None:
     assert [each.num_prefill_tokens for each in run.iterations] == [20, 0, 0, 0, 10, 0]
     assert [each.num_swapped_blocks for each in run.iterations] == [0, 2, 0, 2, 0, 0]
     assert [(each.num_swap_outs, each.num_swap_ins) for each in run.iterations[1:4]] == [(1, 0), (0, 0), (0, 1)]
-    assert [(each.num_kv_blocks, each.num_waiting) for each in run.iterations[:4]] == [(2, 0), (0, 0), (0, 0), (2, 0)]
+    held = [(each.num_blocks_by_form[CacheForm.KV], each.num_waiting) for each in run.iterations[:4]]
+    assert held == [(2, 0), (0, 0), (0, 0), (2, 0)]
 
 
 @pytest.mark.parametrize("broken", [1, 2])

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.record import SLO, Outcome
 from aptsched.scheduling.view import View
@@ -86,7 +87,7 @@ def test_times_and_objectives_are_those_of_the_clock() -> None:
     assert [ids for _, ids, *_ in seen] == [[0], [0, 1], [1]]
     assert seen[1][2:] == ([False, False], pytest.approx([0.010, 0.005]))
     assert [(each.num_prefill_tokens, each.num_decode_tokens) for each in run.iterations] == [(10, 0), (20, 1), (0, 1)]
-    assert [each.num_kv_blocks for each in run.iterations] == [1, 3, 2]
+    assert [each.num_blocks_by_form[CacheForm.KV] for each in run.iterations] == [1, 3, 2]
 
 
 def test_a_request_that_missed_its_objective_is_marked() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.record import Outcome, RequestRecord
+from caches import cache_of
 from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.loop import Loop
@@ -42,14 +43,14 @@ def test_any_legal_plan_gives_the_same_tokens(
     seed: int, ratio: Fraction, block: int, num_blocks: int, count: int, num_host_blocks: int
 ) -> None:
     """Whatever forms, chunks, preemptions, swaps, promotions and orders a random policy draws."""
-    rng, cache = np.random.default_rng(seed), CacheShape(ratio, block)
+    rng, cache = np.random.default_rng(seed), cache_of(ratio, block)
     requests = make_requests(rng, count)
     run = make_run(RandomPolicy(rng), requests, num_blocks, cache=cache, num_host_blocks=num_host_blocks)
 
     def check(iteration: Iteration) -> None:
         run.iterations.append(iteration)
         run.pool.check_integrity()
-        in_use = iteration.num_kv_blocks + iteration.num_hidden_blocks
+        in_use = sum(iteration.num_blocks_by_form)
         assert in_use + iteration.num_free_blocks == num_blocks and iteration.scheduling_s == 0
 
     run.worker.on_iteration = check

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aptsched import InputError
+from aptsched.scheduling.forms import CacheForm
 from engine.models.architecture import Architecture
 from engine.models.known_models import MODELS, known_name
 from engine.models.plain_sizes import plain_sizes
@@ -48,7 +49,7 @@ def test_hidden_ratios() -> None:
     """1/2 without shared heads, 2 for Llama-3-8B, 5/2 for Qwen2.5-14B: there the hidden form is not offered."""
     names = ("opt-13b", "llama-2-7b", "llama-3-8b", "qwen2.5-14b")
     assert [MODELS[name].cache_ratio for name in names] == [Fraction(1, 2), Fraction(1, 2), 2, Fraction(5, 2)]
-    assert [MODELS[name].cache().offers_hidden for name in names] == [True, True, False, False]
+    assert [MODELS[name].cache().offers(CacheForm.HIDDEN) for name in names] == [True, True, False, False]
 
 
 def test_a_model_is_known_by_its_sizes() -> None:

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched import InputError
-from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
-from engine.calibration.measure import Calibration, Point
+from caches import by_form
+from engine.calibration.measure import Calibration
+from engine.calibration.points import Point
 from engine.models.known_models import MODELS
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, believed, by_fits, by_profile, by_roofline, find_cost
@@ -33,8 +35,8 @@ WORKS = st.builds(
     prefill_squares=st.integers(0, 10**6),
     context_tokens=st.integers(0, 10**5),
     decode_seqs=COUNTS,
-    hidden_tokens=COUNTS,
-    promoted_tokens=COUNTS,
+    rebuilt_tokens=COUNTS,
+    dequantised_tokens=COUNTS,
     swapped_blocks=COUNTS,
 )
 
@@ -79,7 +81,7 @@ def test_hidden_tokens_dominate_a_decode() -> None:
     """50 requests of 500 tokens in hidden form add about 425 ms to a decode of OPT-13B."""
     cost = by_fits(OPT, A100)
     plain = Work(decode_seqs=50, context_tokens=25_000)
-    extra_s = float(cost.seconds(dataclasses.replace(plain, hidden_tokens=25_000))) - float(cost.seconds(plain))
+    extra_s = float(cost.seconds(dataclasses.replace(plain, rebuilt_tokens=25_000))) - float(cost.seconds(plain))
     assert extra_s == pytest.approx(0.425, rel=0.01)
 
 
@@ -112,7 +114,7 @@ def test_a_mixed_iteration_takes_at_least_either_part(work: Work, cost: Cost) ->
 def test_chunks_add_up_to_the_prompt(cuts: list[int]) -> None:
     """Tokens and squares of a prompt's chunks are those of the whole prompt."""
     stops = np.cumsum(cuts)
-    works = [work_of(_batch([int(stop) - cut], [cut])) for stop, cut in zip(stops, cuts, strict=True)]
+    works = [work_of(_batch([int(stop) - cut], [cut]), CacheShape()) for stop, cut in zip(stops, cuts, strict=True)]
     prompt = int(stops[-1])
     ones = sum(int(work.decode_seqs) for work in works)  # chunks of one token count as decodes
     assert sum(int(work.prefill_tokens) for work in works) + ones == prompt
@@ -124,18 +126,18 @@ def test_work_of_a_mixed_batch() -> None:
     """Two decodes, one of them hidden, a chunk after 30 tokens, and a promotion of 12."""
     made = Conversion(Request(9, 0.0, 12), 12, CacheForm.HIDDEN, CacheForm.KV, np.arange(1), np.arange(1))
     batch = _batch([100, 50, 30], [1, 1, 20], [CacheForm.KV, CacheForm.HIDDEN, CacheForm.KV])
-    work = work_of(dataclasses.replace(batch, conversions=[made]))
+    work = work_of(dataclasses.replace(batch, conversions=[made]), CacheShape())
     assert work.prefill_tokens == 20 and work.prefill_squares == 50**2 - 30**2
     assert (work.context_tokens, work.decode_seqs) == (180, 2)
-    assert (work.hidden_tokens, work.promoted_tokens) == (50, 12)
+    assert work.rebuilt_tokens == 50 + 12
 
 
 def test_the_executor_gives_time_and_no_tokens() -> None:
     """Entries that sample get token 0, others -1."""
     batch = dataclasses.replace(_batch([0, 7], [5, 1]), samples=np.array([False, True]))
-    step = ComputedExecutor(COSTS[0]).run(batch)
+    step = ComputedExecutor(COSTS[0], CacheShape()).run(batch)
     assert step.token_ids.tolist() == [-1, 0]
-    assert step.duration_s == float(COSTS[0].seconds(work_of(batch)))
+    assert step.duration_s == float(COSTS[0].seconds(work_of(batch, CacheShape())))
 
 
 def test_each_block_swapped_takes_its_time() -> None:
@@ -144,16 +146,20 @@ def test_each_block_swapped_takes_its_time() -> None:
     three, two = (Copies(np.arange(count), np.arange(count)) for count in (3, 2))
     for work in (batch, _batch([], [])):
         swapping = dataclasses.replace(work, swap_out=three, swap_in=two)
-        took_s, plain_s = (ComputedExecutor(COSTS[0]).run(each).duration_s for each in (swapping, work))
+        took_s, plain_s = (ComputedExecutor(COSTS[0], CacheShape()).run(each).duration_s for each in (swapping, work))
         assert took_s - plain_s == pytest.approx(5 * COSTS[0].swap_s_per_block) and COSTS[0].swap_s_per_block > 0
 
 
 def test_a_profile_recovers_what_made_it() -> None:
     """A calibration of times that are lines in what is done gives these lines back."""
-    prefills = [Point(n, 0, 0, 2e-3 + 1e-4 * n + 3e-8 * n**2) for n in (16, 64, 128, 512)]
-    decodes = [Point(n, n * c, 0, 5e-3 + 1e-6 * n * c + 4e-4 * n) for n, c in ((1, 64), (4, 128), (8, 256), (16, 128))]
-    hidden = [Point(n, n * c, n * c // 16 + n, 0.1, 2e-5 * n * c) for n, c in ((1, 64), (4, 128))]
-    cost = by_profile(Calibration("m", "cpu", "fp32", IterationTime(), 1.0, (*prefills, *decodes, *hidden), 7e-4))
+    prefills = [Point(n, 0, by_form(), 2e-3 + 1e-4 * n + 3e-8 * n**2) for n in (16, 64, 128, 512)]
+    decodes = [
+        Point(n, n * c, by_form(), 5e-3 + 1e-6 * n * c + 4e-4 * n) for n, c in ((1, 64), (4, 128), (8, 256), (16, 128))
+    ]
+    hidden = [Point(n, n * c, by_form(hidden=n * c // 16 + n), 0.1, 2e-5 * n * c) for n, c in ((1, 64), (4, 128))]
+    cost = by_profile(
+        Calibration("m", "cpu", "fp32", IterationTime(), 1.0, (*prefills, *decodes, *hidden), 7e-4), CacheShape()
+    )
     assert cost.rebuild_s_per_token == pytest.approx(2e-5)
     assert cost.swap_s_per_block == 7e-4
     for points, kind in ((prefills, "prefill"), (decodes, "decode")):

@@ -18,6 +18,7 @@ from aptsched.scheduling.plan import ROWS, Plan
 from aptsched.scheduling.plan_check import PlanError, check_plan
 from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
+from caches import by_form, cache_of
 from engine.loop.observe import observe
 from engine.state.blocks import fitting
 from engine.state.pool import BlockPool
@@ -47,7 +48,8 @@ class PlainPool:
 
     def blocks(self, num_tokens: int, form: int) -> int:
         """Blocks of so many tokens, counted up one token at a time."""
-        per_block = self.cache.block_size if form == CacheForm.KV else int(self.cache.block_size / self.cache.ratio)
+        ratio = Fraction(1) if form == CacheForm.KV else self.cache.ratios[CacheForm(form)]
+        per_block = int(self.cache.block_size / ratio)
         blocks = 0
         while blocks * per_block < num_tokens:
             blocks += 1
@@ -123,7 +125,7 @@ class Pool(RuleBasedStateMachine):
         block_size=st.sampled_from([1, 4, 16]),
     )
     def start(self, ratio: Fraction, num_blocks: int, num_host_blocks: int, block_size: int) -> None:
-        cache = CacheShape(ratio, block_size)
+        cache = cache_of(ratio, block_size)
         self.pool, self.table = BlockPool(num_blocks, cache, num_host_blocks), RequestTable()
         self.plain = PlainPool(num_blocks, cache, num_host_blocks)
         self.num_added = 0
@@ -215,8 +217,9 @@ class Pool(RuleBasedStateMachine):
         assert view.num_held.tolist() == [held.num_held for held in expected]
         assert view.num_swapped.tolist() == [held.num_swapped for held in expected]
         assert view.running.tolist() == [held.num_held > 0 for held in expected]
-        assert self.pool.hidden_blocks == sum(held.num_held for held in expected if held.form == CacheForm.HIDDEN)
-        assert self.pool.cache.offers_hidden or CacheForm.HIDDEN not in view.form
+        for form, num_blocks in enumerate(self.pool.num_blocks_by_form):
+            assert num_blocks == sum(held.num_held for held in expected if held.form == form)
+            assert self.pool.cache.offers(form) or form == CacheForm.NONE or form not in view.form
 
 
 def changed(plan: Plan, **fields: Any) -> Plan:
@@ -236,7 +239,7 @@ def breaks(plan: Plan, view: View) -> list[Plan]:
     broken += [Plan(request=bad, num_tokens=one, form=one) for bad in (row - 1, row + n)]
     broken += [changed(Plan(num_tokens=one, form=one), request=row.astype(np.int32))]
     broken += [Plan(request=row, num_tokens=count * one, form=one) for count in (0, -1, 10**6)]
-    broken += [Plan(request=row, num_tokens=one, form=form * one) for form in (-1, 0, 3)]
+    broken += [Plan(request=row, num_tokens=one, form=form * one) for form in (-1, 0, len(CacheForm))]
     broken += [Plan(preempt=bad) for bad in [np.setdiff1d(waiting, away)] if len(bad)]
     broken += [Plan(swap_out=bad) for bad in [waiting] if len(bad)]
     broken += [Plan(swap_in=bad) for bad in [not_away] if len(bad)]
@@ -248,8 +251,8 @@ def breaks(plan: Plan, view: View) -> list[Plan]:
         broken += [Plan(convert=away, convert_to=one)]
     broken += [Plan(convert=one_row, convert_to=one) for one_row in [not_hidden] if len(one_row)]
     broken += [Plan(one_row, one, 3 - view.form[one_row]) for one_row in [running] if len(one_row)]
-    if not view.cache.offers_hidden:
-        broken.append(Plan(request=row, num_tokens=one, form=2 * one))
+    never = [form for form in CacheForm if not view.cache.offers(form)]
+    broken += [Plan(request=row, num_tokens=one, form=form * one) for form in never]
     if served:
         broken += [replace(plan, reject=plan.request[:1]), replace(plan, num_tokens=plan.num_tokens.astype(float))]
         broken += [replace(plan, form=plan.form[1:]), replace(plan, num_tokens=np.append(plan.num_tokens, 1))]
@@ -295,11 +298,11 @@ def test_a_promotion_needs_the_difference_alone() -> None:
     """33 tokens take 2 hidden blocks and 3 KV blocks: one free block is enough, and the two stay where they are."""
     pool, table = four(num_blocks=3)
     pool.apply(entries((2, 33, 2)), table)
-    assert (pool.free_blocks, pool.hidden_blocks) == (1, 2)
+    assert (pool.free_blocks, pool.num_blocks_by_form) == (1, by_form(hidden=2))
     promotion = pool.apply(entries(convert=[2], convert_to=[1]), table).batch.conversions[0]
     assert promotion.request.request_id == 102 and promotion.num_cached == 33
     assert set(promotion.source_blocks) < set(promotion.target_blocks) == {0, 1, 2}
-    assert (pool.free_blocks, pool.hidden_blocks) == (0, 0)
+    assert (pool.free_blocks, pool.num_blocks_by_form) == (0, by_form(kv=3))
 
 
 def test_a_promotion_that_does_not_fit_stays_hidden_and_runs_on() -> None:

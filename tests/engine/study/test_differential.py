@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aptsched.scheduling.forms import CacheForm
 from engine.loop.limits import Limits
 from engine.study.replay import Replay
 from simulated import POLICIES, Served, replay_of, replays, simulate
@@ -30,13 +31,13 @@ def test_one_request_alone_is_served_alike(prompt: int, output: int) -> None:
 def test_no_hidden_form_with_unlimited_memory(replay: Replay) -> None:
     """Where all fit with a KV cache, Apt-Serve gives nobody the hidden form."""
     served = simulate("aptserve", replay, 10**5, Limits(2048, 256, 2048))
-    assert all(iteration.num_hidden_blocks == 0 for iteration in served.iterations)
+    assert all(iteration.num_blocks_by_form[CacheForm.HIDDEN] == 0 for iteration in served.iterations)
 
 
 def test_hidden_form_where_memory_is_short() -> None:
     """Forty requests over a pool for a dozen: Apt-Serve uses the hidden form there."""
     served = simulate("aptserve", replay_of([(60, 20)] * 40), 50)
-    assert any(iteration.num_hidden_blocks for iteration in served.iterations)
+    assert any(iteration.num_blocks_by_form[CacheForm.HIDDEN] for iteration in served.iterations)
 
 
 @settings(max_examples=15, deadline=None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from aptsched.scheduling.record import SLO, Outcome
 from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
 from aptsched.workload.trace import Trace
+from caches import by_form
 from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
@@ -39,12 +39,12 @@ from proofs import sources, verification
 NUM_BLOCKS = 24
 TRACE = Trace(np.arange(30) * 0.01, [20 + 7 * i % 90 for i in range(30)], [1 + 5 * i % 40 for i in range(30)])
 POLICIES = [NamedPolicy("fcfs", FCFS), NamedPolicy("aptserve", AptServe)]
-ITERATION = Iteration(0, 0.0, 1.0, 0.1, 8, 2, 3, 4, 2, 4, 1, 0, 0, 0, 0, 0, 0, None, None)
+ITERATION = Iteration(0, 0.0, 1.0, 0.1, 8, 2, 3, by_form(kv=4, hidden=2), 4, 1, 0, 0, 0, 0, 0, 0, None, None)
 
 
 def server() -> Server:
     """On a pool short of memory, under computed time."""
-    cache = CacheShape(Fraction(1, 2))
+    cache = CacheShape()
     times = IterationTime(fixed_s=0.01, per_token_s=1e-4, rho_s_per_block=1e-4)
     return Server(HashExecutor(NUM_BLOCKS, cache), cache, NUM_BLOCKS, NO_SCHEDULING_TIME, Limits(256, 8, 512), times)
 
@@ -143,13 +143,15 @@ def test_a_trace_keeps_its_gaps_but_for_a_factor(tmp_path: Path) -> None:
 def test_usage_by_hand() -> None:
     """Two iterations, of 1 s with 4 + 2 of 10 blocks and of 3 s with 8 + 0: 28 and 2 of 40 block-seconds."""
     meter = UsageMeter(10)
-    assert math.isnan(meter.usage().kv_share) and meter.usage().gap_mean is None
+    assert math.isnan(meter.usage().share_of(CacheForm.KV)) and meter.usage().gap_mean is None
     meter.add(ITERATION)
-    meter.add(dataclasses.replace(ITERATION, start_s=1.0, end_s=4.0, num_kv_blocks=8, num_hidden_blocks=0))
+    meter.add(dataclasses.replace(ITERATION, start_s=1.0, end_s=4.0, num_blocks_by_form=by_form(kv=8)))
     usage = meter.usage()
-    assert (usage.kv_share, usage.hidden_share, usage.scheduling_share) == (0.7, 0.05, 0.05)
+    assert [usage.share_of(form) for form in (CacheForm.KV, CacheForm.HIDDEN)] == [0.7, 0.05]
+    assert usage.scheduling_share == 0.05
     assert (usage.num_iterations, usage.num_prefill_tokens, usage.num_decode_tokens) == (2, 16, 4)
-    assert [(p.start_s, p.end_s, p.num_kv_blocks) for p in usage.timeline] == [(0.0, 1.0, 4.0), (1.0, 4.0, 8.0)]
+    points = [(p.start_s, p.end_s, p.num_blocks_by_form[CacheForm.KV]) for p in usage.timeline]
+    assert points == [(0.0, 1.0, 4.0), (1.0, 4.0, 8.0)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 9)), max_size=100))
@@ -157,13 +159,13 @@ def test_the_timeline_is_bounded_and_keeps_its_integral(iterations: list[tuple[i
     """However many iterations there are, the block-seconds of both forms stay."""
     timeline, now_s = Timeline(max_points=8), 0
     for duration_s, kv, hidden in iterations:
-        timeline.add(now_s, duration_s, kv, hidden, 0)
+        timeline.add(now_s, duration_s, by_form(kv=duration_s * kv, hidden=duration_s * hidden), 0)
         now_s += duration_s
     points = timeline.points()
     assert len(points) <= 8
     assert [a.end_s for a in points[:-1]] <= [b.start_s for b in points[1:]]
-    for form, name in ((1, "num_kv_blocks"), (2, "num_hidden_blocks")):
-        total = sum(getattr(p, name) * (p.end_s - p.start_s) for p in points)
+    for form in (CacheForm.KV, CacheForm.HIDDEN):
+        total = sum(p.num_blocks_by_form[form] * (p.end_s - p.start_s) for p in points)
         assert total == pytest.approx(sum(it[0] * it[form] for it in iterations))
 
 
@@ -174,7 +176,7 @@ def test_every_decision_is_in_the_log_and_holds(tmp_path: Path) -> None:
     report = verification.report(sources.read(tmp_path / "aptserve.jsonl"), lambda _: None)
     assert not report.failures and report.num_holding == runs[1].usage.num_certified > 10
     assert report.worst_gap == runs[1].usage.gap_worst and runs[0].usage.gap_worst is None
-    assert runs[1].usage.hidden_block_s > 0
+    assert runs[1].usage.block_s_by_form[CacheForm.HIDDEN] > 0
 
 
 @given(st.lists(st.text("ab/:=._- \u00e9", min_size=1, max_size=150), min_size=2, max_size=2, unique=True))
@@ -248,7 +250,7 @@ def lines_of(runs: list[ServedRun]) -> list[str]:
     file = io.StringIO()
     tables: list[tuple[tuple[Column, ...], list[Section]]] = [
         (run_table.LATENCY, run_table.latency_sections(runs)),
-        (run_table.ENGINE, run_table.engine_sections(runs)),
+        (run_table.engine_columns(runs), run_table.engine_sections(runs)),
         (run_table.RATES, run_table.rate_sections(runs)),
     ]
     for columns, sections in tables:

@@ -1,0 +1,87 @@
+"""Which forms Apt-Serve may give: to requests that wait, and by conversions in place to those that run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from aptsched.policies.composition import next_blocks
+from aptsched.scheduling.forms import KV, CacheForm, CacheShape, sums_by_form
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Bools, Ints
+from aptsched.support.flags import all_of
+
+FORM_SETS: Mapping[str, tuple[CacheForm, ...]] = MappingProxyType(
+    {
+        "hybrid": (CacheForm.KV, CacheForm.HIDDEN),
+        "kv": (CacheForm.KV,),
+        "hidden": (CacheForm.HIDDEN,),
+    }
+)
+KV_ALONE = (KV,)
+
+
+def on_offer(cache: CacheShape, forms: str) -> tuple[int, ...]:
+    """Those forms of the set of that name that the cache offers, the lightest last; KV where it offers none of them."""
+    return tuple([form for form in cache.heaviest_first if form in FORM_SETS[forms]]) or KV_ALONE
+
+
+def lighter_than_kv(cache: CacheShape, forms: str) -> tuple[int, ...]:
+    """Those of them that tokens in KV form can be converted to in place."""
+    return tuple(form for form in on_offer(cache, forms) if cache.conversions[KV, form])
+
+
+def waiting_forms(view: View, num_tokens: Ints, offer: tuple[int, ...]) -> tuple[Ints, Bools]:
+    """Blocks of requests that wait, with their next token, in each form, and which forms they are offered, [f, r]."""
+    kv_blocks = next_blocks(view, num_tokens, KV)
+    forms = range(KV, max(offer) + 1)
+    blocks = [next_blocks(view, num_tokens, form) if form in offer and form != KV else kv_blocks for form in forms]
+    offered = np.empty((len(blocks), len(num_tokens)), np.bool_)
+    offered[:] = np.array([form in offer for form in forms])[:, None]
+    return np.array(blocks), offered
+
+
+def running_forms(view: View, rows: Ints, own: Ints, blocks: Ints, most_more: Mapping[int, int]) -> tuple[Ints, Bools]:
+    """The same of requests that run, [r]: their own form, or another one by a conversion in place.
+
+    A conversion is for good: it needs the blocks of all tokens and the next one.
+
+    Parameters
+    ----------
+    rows, own, blocks : int array, [r]
+        Of each its form, and the blocks that it needs in that.
+    most_more : mapping of CacheForm to int
+        Forms that requests may be converted to, and the most blocks that this may take beside their own.
+    """
+    next_tokens = view.num_tokens.take(rows) + 1
+    num_forms = max(int(own[own.argmax()]), *most_more, KV)
+    in_form, offered = np.empty((num_forms, len(rows)), np.int64), np.empty((num_forms, len(rows)), np.bool_)
+    for row, form in enumerate(range(KV, num_forms + 1)):
+        is_own = own == form
+        in_form[row], offered[row] = blocks, is_own
+        if form == KV or form in most_more:
+            in_form[row] = np.where(is_own, blocks, view.cache.blocks(next_tokens, form))
+        if form in most_more:
+            offered[row] |= view.cache.conversions[:, form].take(own) & (in_form[row] - blocks <= most_more[form])
+    return in_form, offered
+
+
+def own_blocks(view: View, rows: Ints, own: Ints) -> Ints:
+    """Blocks that requests which run, [r], need in their own forms, [r], for their next token."""
+    num_tokens = view.num_tokens.take(rows)
+    blocks = next_blocks(view, num_tokens, KV)
+    if all_of(own == KV):
+        return blocks
+    for form in np.unique(own[own != KV]).tolist():
+        blocks = np.where(own == form, next_blocks(view, num_tokens, form), blocks)
+    return blocks
+
+
+def decode_s(view: View, rows: Ints, own: Ints, fed: Ints) -> float:
+    """Seconds that an iteration of running requests, [r], in their own forms, [r], is believed to take."""
+    kv_blocks = None
+    if not all_of(own == KV):
+        kv_blocks = sums_by_form(own, view.cache.blocks(view.num_tokens.take(rows), KV))
+    return view.times.predict(int(np.add.reduce(fed)), int(np.add.reduce(view.num_cached.take(rows))), kv_blocks)
