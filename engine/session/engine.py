@@ -38,13 +38,21 @@ class Engine:
         On the host, where the policy swaps.
     max_tokens, max_seqs : int
         Token budget and sequence limit of an iteration.
-    times : IterationTime
-        What the policy believes an iteration takes.
+    max_iteration_s : float, optional
+        What an iteration may take by `times`: prompts longer than that are fed in chunks, by policies that chunk, and
+        an abort waits no longer. Without it iterations are as long as the token budget makes them.
+    times : IterationTime, optional
+        What the policy believes an iteration takes, as `aptsched calibrate` measures it.
 
     Attributes
     ----------
     session : Session
         What `generate` and `stream` stand on, for requests that come and go one by one.
+
+    Raises
+    ------
+    InputError
+        A number that is out of range; `max_iteration_s` without `times`, or with such that say nothing of a token.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class Engine:
         num_host_blocks: int = 0,
         max_tokens: int = 2048,
         max_seqs: int = 256,
+        max_iteration_s: float | None = None,
         times: IterationTime | None = None,
     ) -> None:
         self.model = model
@@ -69,7 +78,7 @@ class Engine:
             self.pool,
             self.executor,
             Vocabulary(config.vocab_size, model.tokenizer, frozenset(config.eos_token_ids)),
-            limits=Limits(max_tokens, max_seqs, config.max_positions),
+            limits=Limits(max_tokens, max_seqs, config.max_positions, max_iteration_s),
             times=times,
         )
 

@@ -31,7 +31,7 @@ class Session:
 
     What a server does for a request::
 
-        with Engine(load_model("smollm2"), AptServe(), max_iteration_s=0.1).session as session:
+        with Engine(load_model("smollm2"), AptServe(), cache_mem="1GiB").session as session:
             generation = session.add("Once upon a time", SamplingParams(max_tokens=200, stop=["The end"]))
             try:
                 for piece in generation:
@@ -48,8 +48,14 @@ class Session:
     executor : Executor
     vocabulary : Vocabulary
     limits : Limits, optional
+        With `max_iteration_s` no iteration is believed to take longer.
     times : IterationTime, optional
         What the policy may believe about iterations.
+
+    Raises
+    ------
+    InputError
+        `limits` have `max_iteration_s`, and `times` do not say what a token takes.
 
     Notes
     -----
@@ -69,6 +75,9 @@ class Session:
         limits: Limits | None = None,
         times: IterationTime | None = None,
     ) -> None:
+        if limits is not None and limits.max_iteration_s is not None and not (times and times.per_token_s):
+            accepted = "with the `times` that `aptsched calibrate` measures it is"
+            raise InputError(f"max_iteration_s: {limits.max_iteration_s} is not accepted by itself; {accepted}")
         self.vocabulary = vocabulary
         self._driver = Driver(policy, pool, executor, vocabulary.eos_token_ids, limits, times)
         self._ids = itertools.count()

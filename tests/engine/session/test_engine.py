@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from aptsched.policies.fcfs import FCFS
+from aptsched.policies.sarathi import Sarathi
+from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.record import Outcome
 from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
 from byte_level import built
+from engine.loop.iteration import Iteration
 from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -95,6 +98,26 @@ def test_threads_share_an_engine() -> None:
         assert told == list(range(1, 61))
 
     together([call] * 8)
+
+
+def test_iterations_keep_their_deadline() -> None:
+    """By what is believed of them: prompts are fed in chunks, and the texts stay as they are."""
+    params, found = SamplingParams(max_tokens=20, ignore_eos=True), list[Iteration]()
+    alone = tokens(Engine(model(), num_blocks=20), params)
+    times = IterationTime(per_token_s=0.001)
+    engine = Engine(model(), Sarathi(), num_blocks=20, max_iteration_s=0.004, times=times)
+    engine.session.worker.on_iteration = found.append
+    assert tokens(engine, params) == alone
+    assert max(each.num_prefill_tokens + each.num_decode_tokens for each in found) == 4
+
+
+def test_a_deadline_needs_times() -> None:
+    """Nothing could be cut to it otherwise."""
+    for times in (None, IterationTime(fixed_s=0.1)):
+        with pytest.raises(InputError, match=r"max_iteration_s: 0\.5 is not accepted by itself; with the `times` that"):
+            Engine(model(), num_blocks=20, max_iteration_s=0.5, times=times)
+    with pytest.raises(InputError, match="max_iteration_s: -1 is not accepted"):
+        Engine(model(), num_blocks=20, max_iteration_s=-1)
 
 
 def test_one_token_to_draw_from_is_greedy() -> None:
