@@ -11,7 +11,7 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
 from aptsched.scheduling.record import RequestRecord
-from aptsched.scheduling.view import View
+from aptsched.scheduling.view import VIEW_COLUMNS, View
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from aptsched.support.quick_init import quick_init
@@ -95,6 +95,22 @@ class Policy(Protocol):
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         ...
+
+
+def decided(policy: Policy, view: View) -> Plan:
+    """The policy's plan for this view.
+
+    Raises
+    ------
+    AttributeError
+        The policy reads a column that is none: the message lists those that there are.
+    """
+    try:
+        return policy.decide(view)
+    except AttributeError as error:
+        if isinstance(error.obj, View):
+            error.args = (f"a view has no {error.name!r}; its columns are {', '.join(VIEW_COLUMNS)}",)
+        raise
 
 
 class Observer(Protocol):

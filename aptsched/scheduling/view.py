@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TypeVar
 
 from aptsched.scheduling.columns import ObservedColumns, PoolColumns, dtypes, meanings
 from aptsched.scheduling.forms import CacheShape
@@ -22,8 +22,8 @@ class View(ObservedColumns, PoolColumns):
 
     What is known of the requests are columns, read by name: `view.num_tokens` is an array of n numbers, one for each
     unfinished request in order of arrival, and position i is the same request in all of them. Their type is int64,
-    float64 or bool. They are copies and read-only. `help(View)` lists them; a new one is a line in
-    `aptsched/scheduling/columns.py`.
+    float64 or bool. They are copies and read-only. `help(View)` lists them, as does the error of a policy that reads
+    any other; a new one is a line in `aptsched/scheduling/columns.py`.
 
     Attributes
     ----------
@@ -59,18 +59,6 @@ class View(ObservedColumns, PoolColumns):
     def num_remaining(self) -> Ints:
         """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
         return _read_only(self.num_tokens - self.num_cached)
-
-    if not TYPE_CHECKING:  # mypy knows the columns, and would take any name for one
-
-        def __getattr__(self, name: str) -> NoReturn:
-            """Called for names that are not there.
-
-            Raises
-            ------
-            AttributeError
-                Lists the columns that there are.
-            """
-            raise AttributeError(f"a view has no {name!r}; its columns are {', '.join(VIEW_COLUMNS)}")
 
 
 View.__doc__ = "\n".join(

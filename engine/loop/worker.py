@@ -9,7 +9,7 @@ from time import perf_counter
 
 from aptsched.scheduling.certificate_check import certifies_itself, check_certificate
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Policy, observer_of
+from aptsched.scheduling.plan import Policy, decided, observer_of
 from aptsched.scheduling.plan_check import check_plan
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support import interrupts
@@ -211,7 +211,7 @@ class Worker:
         view = observe(self.table, self.pool, now_s, self.limits.max_tokens, self.limits.max_seqs, self.times)
         view = self.limits.within_deadline(view)
         with self.hold:
-            plan = self.policy.decide(view)
+            plan = decided(self.policy, view)
         check_plan(plan, view)
         if not self._certified:
             check_certificate(plan, view)

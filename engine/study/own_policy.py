@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from aptsched.scheduling.plan import Plan, Policy, observer_of
+from aptsched.scheduling.plan import Plan, Policy, decided, observer_of
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.own_code import blamed
@@ -33,7 +33,7 @@ class OwnPolicy:
     def decide(self, view: View) -> Plan:
         """The plan of the policy."""
         with blamed("policy", self._name):
-            plan = self._policy.decide(view)
+            plan = decided(self._policy, view)
         if inspect.iscoroutine(plan):
             plan.close()  # which is no plan either; Python would say so a second time
         return plan

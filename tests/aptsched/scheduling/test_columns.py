@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -20,8 +20,10 @@ from aptsched.scheduling.columns import (
     meanings,
 )
 from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.scheduling.plan import Plan, decided
 from aptsched.scheduling.record import SLO, RequestRecord
 from aptsched.scheduling.view import View
+from aptsched.support.errors import MOST_SHOWN
 from engine.loop.observe import observe
 from engine.state.pool import BlockPool
 from engine.state.request import Request
@@ -84,12 +86,24 @@ def test_each_column_stands_in_the_list_once_and_says_what_it_means() -> None:
     assert all(f"    {name}\n        {meaning}" in View.__doc__ for name, meaning in meanings(*groups[:2]).items())
 
 
-def test_a_name_that_is_none_is_answered_by_those_that_are() -> None:
-    """A policy that misspells a column learns all names; one that asks politely gets a plain no."""
-    view = view_of([Seen(10)])
-    with pytest.raises(AttributeError, match=r"a view has no 'num_token'; its columns are .*num_tokens.*num_cached"):
-        view.num_token  # type: ignore[attr-defined]  # noqa: B018
-    assert not hasattr(view, "slot")
+@dataclass
+class Misspells:
+    """A policy that reads what there is not."""
+
+    of: object
+
+    def decide(self, view: View) -> Plan:
+        return Plan(view.num_token if self.of is None else self.of.num_token)  # type: ignore[attr-defined]
+
+
+def test_a_column_that_is_none_is_answered_by_those_that_are() -> None:
+    """A policy that misspells one learns all names; other attributes that are missing are left as they are."""
+    listed = "a view has no 'num_token'; its columns are .*num_tokens.*num_cached"
+    with pytest.raises(AttributeError, match=listed) as caught:
+        decided(Misspells(None), view_of([Seen(10)]))
+    assert len(str(caught.value)) < MOST_SHOWN
+    with pytest.raises(AttributeError, match="'int' object has no attribute 'num_token'"):
+        decided(Misspells(3), view_of([Seen(10)]))
 
 
 def test_a_view_is_frozen_and_replaced() -> None:

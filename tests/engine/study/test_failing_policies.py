@@ -16,6 +16,7 @@ FAILS = {
     "exits_with_text": "sys.exit('bye')",
     "interrupts_itself": "raise KeyboardInterrupt",
     "ends_a_generator": "raise GeneratorExit",
+    "reads_no_column": "return view.num_token",
     "stops_an_iteration": "raise StopIteration",
     "goes_too_deep": "self.decide(view)",
     "cannot_be_said": "raise Unsaid",
