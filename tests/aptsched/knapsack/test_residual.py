@@ -83,6 +83,15 @@ def test_options_that_fit_alone_are_offered_where_the_bound_is_asked_for() -> No
     assert alone.gain[1, 0] == 9.0
 
 
+def test_a_form_that_does_not_fit_alone_is_never_offered() -> None:
+    """A required request has 3 blocks; of 4 more there are enough for the bound, but 7 do not fit into 6 alone."""
+    problem = BatchProblem([[9.0, 1.0], [2.0, 1.0]], [[7, 3], [2, 1]], 6, required=[True, False])
+    for beside in (False, True):
+        residual = reduce(problem, beside)
+        assert residual.gain.max() == 2.0
+        assert residual.forms(np.array([0, 1])).tolist() == [2, 1]
+
+
 def test_forms_that_nobody_is_offered_are_left_out_at_both_ends() -> None:
     """And the numbers of those that are left are given back."""
     problem = BatchProblem([[9.0, 2.0, 1.0], [9.0, 3.0, 1.0]], [[99, 1, 99], [99, 2, 99]], 4)
@@ -109,9 +118,10 @@ def test_the_lightest_form_is_the_most_valuable_of_equals() -> None:
 
 def test_of_two_options_the_more_valuable_gains_more() -> None:
     """Also where a large base rounds both to the same."""
-    base = np.array([2.0**60])
-    gain = above(base, np.array([[2.0**60 + 2**10], [2.0**61], [2.0**61 + 2**9]]))
-    assert gain[0, 0] < gain[1, 0] < gain[2, 0]
+    base = np.array([-(2.0**54)])
+    gain = above(base, np.array([[-(2.0**54)], [1.0], [1.5]]))
+    assert 1.0 - base == 1.5 - base
+    assert gain[0, 0] == 0 < gain[1, 0] < gain[2, 0]
 
 
 @pytest.mark.parametrize(("entries", "unit"), [([4, 6], 2), ([0, 9], 9), ([0, 0], 1), ([5, 7], 1)])

@@ -88,6 +88,22 @@ def test_deciding_most_requests_beforehand_changes_no_bound(share: float, seqs: 
     assert not wrong.any()
 
 
+def test_likely_multipliers_that_mislead_are_walked_on_from() -> None:
+    """Of two thousand requests more than are left open decide otherwise at the multipliers that are optimal."""
+    residual = many(2000, 0, 0.3, 0.4)
+    options = of_one(residual)
+    found = near_likely(options)
+    assert found is not None
+    option, multipliers, _ = found
+    net = options.gain[1] - options.cost(likely(options.gain[1], options.take[0, 1], options.limits.tolist()))[1]
+    decided = np.abs(net) > np.sort(np.abs(net))[OPEN]
+    assert ((net > 0) != option)[decided].sum() > 10, "nobody is misled"
+    _, walked, _ = minimum(options)
+    least = bound(residual, (0.0, *walked))
+    assert abs(bound(residual, (0.0, *multipliers)) - least) <= least * CLOSE
+    assert fits(residual, option.tolist())
+
+
 def test_few_requests_or_one_limit_are_left_to_the_walk() -> None:
     """Where nothing is to be saved."""
     assert near_likely(of_one(many(2 * OPEN, 1, 0.3, 0.4))) is None

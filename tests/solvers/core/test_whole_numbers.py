@@ -26,12 +26,15 @@ HARD = [1.0, 1.0 + 2**-52, 1.0 + 2**-51, 2.0**-53, 2.0**-60, 3.0, 2.0**53, 2.0**
 
 @st.composite
 def hard_problems(draw: st.DrawFn) -> BatchProblem:
-    """One or two forms whose values need more bits than a float has, and one or two limits."""
-    k, n = draw(st.integers(1, 2)), draw(st.integers(2, 6))
+    """One to three forms whose values need more bits than a float has, one or two limits, and some who must stay."""
+    k, n = draw(st.integers(1, 3)), draw(st.integers(2, 6))
     values = draw(st.lists(st.lists(st.sampled_from(HARD), min_size=k, max_size=k), min_size=n, max_size=n))
     weights = draw(st.lists(st.lists(st.integers(1, 4), min_size=k, max_size=k), min_size=n, max_size=n))
+    if k > 1 and draw(st.booleans()):
+        weights = [[99, *row[1:]] for row in weights]  # a first form that fits nobody
+    required = draw(st.none() | st.lists(st.booleans(), min_size=n, max_size=n))
     max_seqs = draw(st.none() | st.integers(1, n))
-    return BatchProblem(values, weights, draw(st.integers(1, 3 * n)), max_seqs=max_seqs)
+    return BatchProblem(values, weights, draw(st.integers(1, 3 * n)), max_seqs=max_seqs, required=required)
 
 
 def solve(problem: BatchProblem, budget: Budget | None = None) -> tuple[Residual, Ints, bool]:
@@ -47,9 +50,11 @@ def solve(problem: BatchProblem, budget: Budget | None = None) -> tuple[Residual
 @given(hard_problems())
 def test_the_optimum_is_exact(problem: BatchProblem) -> None:
     """To the last bit of a subnormal second."""
+    best = enumerate_all(problem)
+    assume(best.optimum is not None)
     residual, option, found = solve(problem)
     assert found
-    assert exact_objective(problem, residual.forms(option)) == enumerate_all(problem).optimum
+    assert exact_objective(problem, residual.forms(option)) == best.optimum
 
 
 @settings(max_examples=200)
@@ -70,6 +75,16 @@ def test_two_sums_that_are_equal_as_floats() -> None:
         residual, option, _ = solve(problem)
         served = np.flatnonzero(residual.forms(option))
         assert {float(problem.values[i, 0]) for i in served} == {2.0**53, 1.0}
+
+
+def test_what_is_above_the_form_that_a_required_request_has_anyway() -> None:
+    """A block is left: for 2**53 + 1 s more of the second request, which is no float, or 2**53 s of the third.
+
+    The first would have 2**53 - 1 s more, from 5 s on, though it has the largest value.
+    """
+    values, weights = [[2.0**53 + 4, 5.0], [2.0**53 + 2, 1.0], [2.0**54, 2.0**53]], [[2, 1], [2, 1], [99, 1]]
+    residual, option, _ = solve(BatchProblem(values, weights, 3, required=[True, True, False]))
+    assert residual.forms(option).tolist() == [2, 1, 0]
 
 
 @given(problems(), st.data())
