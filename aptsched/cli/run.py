@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from engine.study.serving import NamedPolicy, Server
 
 POLICIES = ["fcfs,aptserve"]
+MeasuredRho = Annotated[
+    float | None,
+    typer.Option("--rho", metavar="S", help="Seconds to rebuild K and V of a block, in place of what is measured."),
+]
 
 
 @app.command(cls=PolicyCommand)
@@ -87,10 +91,7 @@ def run(
         str | None, typer.Option(metavar="FILE", help="What `aptsched calibrate` wrote (default: measured first).")
     ] = None,
     foreign_calibration: ForeignCalibration = False,
-    rho: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, in place of what is measured."),
-    ] = None,
+    rho: MeasuredRho = None,
     seed: Seed = 0,
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")

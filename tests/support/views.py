@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isnan
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import ROWS, Plan
 from aptsched.scheduling.view import VIEW_COLUMNS, View
@@ -38,21 +38,8 @@ class Seen:
     num_preemptions: int = 0
 
 
-def view_of(
-    requests: Sequence[Seen],
-    num_blocks: int = 100,
-    max_tokens: int = 2048,
-    max_seqs: int = 256,
-    ratio: Fraction = Fraction(1, 2),
-    now_s: float = 10.0,
-    times: IterationTime = TIMES,
-    num_host_blocks: int = 0,
-) -> View:
-    """The view of these requests, in order of arrival, over a pool and a host that hold only what they have cached.
-
-    Columns that do not follow from these requests are 0.
-    """
-    cache = cache_of(ratio)
+def _columns(requests: Sequence[Seen], cache: CacheShape) -> dict[str, Any]:
+    """The columns that follow from these requests, [r] each."""
 
     def ints(values: list[int]) -> npt.NDArray[np.int64]:
         return np.array(values, np.int64)
@@ -65,7 +52,7 @@ def view_of(
     away = np.array([r.swapped for r in requests], np.bool_)
     blocks = cache.blocks_by_form(cached, form)
     held, swapped = np.where(away, 0, blocks), np.where(away, blocks, 0)
-    known: dict[str, Any] = {
+    return {
         "request_id": np.arange(len(requests)),
         "arrived_at_s": floats([r.arrived_at_s for r in requests]),
         "pending_since_s": floats(
@@ -83,14 +70,32 @@ def view_of(
         "num_held": held,
         "num_swapped": swapped,
     }
+
+
+def view_of(
+    requests: Sequence[Seen],
+    num_blocks: int = 100,
+    max_tokens: int = 2048,
+    max_seqs: int = 256,
+    ratio: Fraction = Fraction(1, 2),
+    now_s: float = 10.0,
+    times: IterationTime = TIMES,
+    num_host_blocks: int = 0,
+) -> View:
+    """The view of these requests, in order of arrival, over a pool and a host that hold only what they have cached.
+
+    Columns that do not follow from these requests are 0.
+    """
+    cache = cache_of(ratio)
+    known = _columns(requests, cache)
     others = {name: np.zeros(len(requests), dtype) for name, dtype in VIEW_COLUMNS.items() if name not in known}
     return View(
         **known,
         **others,
         now_s=now_s,
-        free_blocks=num_blocks - int(held.sum()),
+        free_blocks=num_blocks - int(known["num_held"].sum()),
         num_blocks=num_blocks,
-        free_host_blocks=num_host_blocks - int(swapped.sum()),
+        free_host_blocks=num_host_blocks - int(known["num_swapped"].sum()),
         num_host_blocks=num_host_blocks,
         max_tokens=max_tokens,
         max_seqs=max_seqs,
@@ -180,3 +185,14 @@ def views(
     times = draw(st.sampled_from([TIMES, IterationTime(), IterationTime(fixed_s=0.01, rho_s_per_block=1.0)]))
     max_tokens, max_seqs = draw(st.integers(1, 600)), draw(st.integers(1, 12))
     return view_of(requests, num_blocks, max_tokens, max_seqs, ratio, times=times, num_host_blocks=num_host_blocks)
+
+
+def changed(plan: Plan, **fields: Any) -> Plan:
+    """The plan with other fields, of any type."""
+    return replace(plan, **fields)
+
+
+def admitted(view: View, plan: Plan) -> list[int]:
+    """Rows of the plan that waited."""
+    waiting: list[int] = plan.request[~view.running[plan.request]].tolist()
+    return waiting

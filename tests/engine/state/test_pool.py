@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,101 +17,18 @@ from aptsched.scheduling.plan import ROWS, Plan
 from aptsched.scheduling.plan_check import PlanError, check_plan
 from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
-from caches import by_form, cache_of
+from caches import cache_of
 from engine.loop.observe import observe
 from engine.state.blocks import fitting
 from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.request_table import RequestTable
+from plain_pool import Held, PlainPool
 from random_policy import RandomPolicy
+from views import changed
 
 RATIOS = [Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(2)]
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-@dataclass
-class Held:
-    """What the plain pool knows of a request."""
-
-    num_cached: int = 0
-    form: int = 0
-    num_held: int = 0
-    num_swapped: int = 0
-
-
-class PlainPool:
-    """The rules of `Plan`, one request at a time."""
-
-    def __init__(self, num_blocks: int, cache: CacheShape, num_host_blocks: int) -> None:
-        self.free, self.free_host, self.cache, self.held = num_blocks, num_host_blocks, cache, dict[int, Held]()
-
-    def blocks(self, num_tokens: int, form: int) -> int:
-        """Blocks of so many tokens, counted up one token at a time."""
-        ratio = Fraction(1) if form == CacheForm.KV else self.cache.ratios[CacheForm(form)]
-        per_block = int(self.cache.block_size / ratio)
-        blocks = 0
-        while blocks * per_block < num_tokens:
-            blocks += 1
-        return blocks
-
-    def drop(self, request_id: int) -> None:
-        self.free += self.held[request_id].num_held
-        self.free_host += self.held[request_id].num_swapped
-        self.held[request_id] = Held()
-
-    def swap_out(self, request_id: int) -> bool:
-        held = self.held[request_id]
-        if held.num_held > self.free_host:
-            return False
-        self.free, self.free_host = self.free + held.num_held, self.free_host - held.num_held
-        self.held[request_id] = replace(held, num_held=0, num_swapped=held.num_held)
-        return True
-
-    def swap_in(self, request_id: int) -> bool:
-        held = self.held[request_id]
-        if held.num_swapped > self.free:
-            return False
-        self.free, self.free_host = self.free - held.num_swapped, self.free_host + held.num_swapped
-        self.held[request_id] = replace(held, num_held=held.num_swapped, num_swapped=0)
-        return True
-
-    def take(self, request_id: int, num_cached: int, form: int) -> bool:
-        held = self.held[request_id]
-        num_held = self.blocks(num_cached, form)
-        if held.num_swapped or num_held - held.num_held > self.free:
-            return False
-        self.free -= num_held - held.num_held
-        self.held[request_id] = Held(num_cached, form, num_held)
-        return True
-
-    def shrinks(self, request_id: int, form: int) -> bool:
-        held = self.held[request_id]
-        return self.blocks(held.num_cached, form) < held.num_held
-
-    def convert(self, request_id: int, form: int) -> bool:
-        return self.take(request_id, self.held[request_id].num_cached, form)
-
-    def apply(self, plan: Plan, view: View) -> tuple[list[int], ...]:
-        """Requests swapped out, swapped in, converted, and in the batch."""
-        ids = view.request_id
-        for row in [*plan.reject, *plan.preempt]:
-            self.drop(ids[row])
-        out = [ids[row] for row in plan.swap_out if self.swap_out(ids[row])]
-        back = [ids[row] for row in plan.swap_in if self.swap_in(ids[row])]
-        forms = list(zip(ids[plan.convert].tolist(), plan.convert_to.tolist(), strict=True))
-        shrinking = [self.shrinks(number, form) for number, form in forms]
-        converted = [
-            number
-            for first in (True, False)
-            for (number, form), shrinks in zip(forms, shrinking, strict=True)
-            if shrinks == first and self.convert(number, form)
-        ]
-        served = []
-        for row, num_tokens, form in zip(plan.request, plan.num_tokens, plan.form, strict=True):
-            held = self.held[ids[row]]
-            if self.take(ids[row], held.num_cached + num_tokens, held.form or form):
-                served.append(ids[row])
-        return out, back, converted, served
 
 
 class Pool(RuleBasedStateMachine):
@@ -222,11 +138,6 @@ class Pool(RuleBasedStateMachine):
             assert self.pool.cache.offers(form) or form == CacheForm.NONE or form not in view.form
 
 
-def changed(plan: Plan, **fields: Any) -> Plan:
-    """The plan with other fields, of any type."""
-    return replace(plan, **fields)
-
-
 def breaks(plan: Plan, view: View) -> list[Plan]:
     """Plans, each with one thing wrong."""
     n, served = len(view.request_id), len(plan.request)
@@ -277,174 +188,9 @@ def test_what_fits_is_what_one_after_the_other_would_take(need: list[int], given
     assert fitting(np.array(need, np.int64), given_room).tolist() == expected
 
 
-def four(
-    num_blocks: int = 20, prompts: tuple[int, ...] = (16, 32, 33, 5), num_host_blocks: int = 0
-) -> tuple[BlockPool, RequestTable]:
-    """Four requests of 1, 2, 3 and 1 blocks."""
-    pool, table = BlockPool(num_blocks, CacheShape(), num_host_blocks), RequestTable()
-    for request_id, count in enumerate(prompts):
-        table.add(Request(100 + request_id, 0.0, count), end_tokens=1000, stop_token_ids=frozenset())
-    return pool, table
-
-
-def entries(*rows: tuple[int, int, int], **before: list[int]) -> Plan:
-    """A plan of (row, tokens, form), and what is before."""
-    request, num_tokens, form = np.array(rows, np.int64).reshape(-1, 3).T.copy()
-    rows_before = {name: np.array(given, np.int64) for name, given in before.items()}
-    return changed(Plan(request, num_tokens, form), **rows_before)
-
-
-def test_a_promotion_needs_the_difference_alone() -> None:
-    """33 tokens take 2 hidden blocks and 3 KV blocks: one free block is enough, and the two stay where they are."""
-    pool, table = four(num_blocks=3)
-    pool.apply(entries((2, 33, 2)), table)
-    assert (pool.free_blocks, pool.num_blocks_by_form) == (1, by_form(hidden=2))
-    promotion = pool.apply(entries(convert=[2], convert_to=[1]), table).batch.conversions[0]
-    assert promotion.request.request_id == 102 and promotion.num_cached == 33
-    assert set(promotion.source_blocks) < set(promotion.target_blocks) == {0, 1, 2}
-    assert (pool.free_blocks, pool.num_blocks_by_form) == (0, by_form(kv=3))
-
-
-def test_a_promotion_that_does_not_fit_stays_hidden_and_runs_on() -> None:
-    """The entry asked for KV; it is fed in hidden form."""
-    pool, table = four(num_blocks=2)
-    pool.apply(entries((2, 20, 2), (3, 5, 1)), table)
-    applied = pool.apply(entries((2, 1, 1), convert=[2], convert_to=[1]), table)
-    assert not len(applied.converted) and not applied.batch.conversions
-    assert (applied.row.tolist(), applied.batch.start.tolist(), applied.batch.form.tolist()) == ([2], [20], [2])
-
-
-def test_later_entries_are_tried_when_one_does_not_fit() -> None:
-    """Of 1, 2, 3 and 1 blocks in a pool of 4, the third is left out."""
-    pool, table = four(num_blocks=4)
-    applied = pool.apply(entries((0, 16, 1), (1, 32, 1), (2, 33, 1), (3, 5, 1)), table)
-    assert applied.row.tolist() == [0, 1, 3]
-    assert pool.free_blocks == 0
-
-
-def test_a_preempted_request_may_start_again_in_the_other_form() -> None:
-    """Blocks freed by the preemption are there for the entry of the same plan."""
-    pool, table = four(num_blocks=2)
-    pool.apply(entries((1, 32, 1)), table)
-    batch = pool.apply(entries((1, 32, 2), preempt=[1]), table).batch
-    assert (batch.start.tolist(), batch.form.tolist(), pool.free_blocks) == ([0], [2], 1)
-
-
-def test_a_swap_out_that_does_not_fit_keeps_its_blocks() -> None:
-    """Of requests of 2, 3 and 1 blocks the second does not fit on the host any more; the third does."""
-    pool, table = four(num_host_blocks=3)
-    pool.apply(entries((1, 32, 1), (2, 33, 1), (3, 5, 1)), table)
-    applied = pool.apply(entries(swap_out=[1, 2, 3]), table)
-    assert applied.swapped_out.tolist() == [1, 3]
-    assert (pool.free_blocks, pool.host.free_blocks) == (17, 0)
-    assert len(applied.batch.swap_out.source) == 3 and not set(applied.batch.swap_out.source) & {2, 3, 4}
-
-
-def test_a_swap_in_that_does_not_fit_stays_on_the_host_and_does_not_run() -> None:
-    """Its promotion and its entry are left out with it; the other one comes back and runs."""
-    pool, table = four(num_blocks=4, num_host_blocks=9)
-    pool.apply(entries((2, 33, 2), (3, 4, 1)), table)
-    pool.apply(entries(swap_out=[2, 3]), table)
-    pool.apply(entries((0, 16, 1), (1, 32, 1)), table)
-    applied = pool.apply(entries((2, 1, 1), (3, 1, 1), convert=[2], convert_to=[1], swap_in=[2, 3]), table)
-    assert (applied.swapped_in.tolist(), applied.converted.tolist(), applied.row.tolist()) == ([3], [], [3])
-    assert applied.batch.start.tolist() == [4] and (pool.free_blocks, pool.host.free_blocks) == (0, 7)
-    assert not applied.batch.conversions
-
-
-def test_blocks_swapped_out_are_there_for_the_entries_of_the_same_plan() -> None:
-    """One request goes out, and the one that was out comes back and is promoted into the blocks it left."""
-    pool, table = four(num_blocks=3, num_host_blocks=5)
-    pool.apply(entries((2, 33, 2)), table)
-    pool.apply(entries((0, 16, 1), (1, 32, 1), swap_out=[2]), table)
-    applied = pool.apply(entries(swap_out=[0, 1], swap_in=[2], convert=[2], convert_to=[1]), table)
-    assert (applied.swapped_out.tolist(), applied.swapped_in.tolist()) == ([0, 1], [2])
-    assert set(applied.batch.conversions[0].target_blocks) == set(applied.batch.swap_out.source) == {0, 1, 2}
-    assert not set(applied.batch.swap_out.target) & set(applied.batch.swap_in.source)
-
-
-@pytest.mark.parametrize(
-    ("plan", "message"),
-    [
-        (entries((9, 1, 1)), "request: row 9 is not accepted; rows from 0 to 3 are"),
-        (entries((1, 1, 1), (1, 1, 1)), "request: request 101 is there twice; each row once is accepted"),
-        (entries((1, 33, 1)), "num_tokens: 33 of request 101 is not accepted; 1 to 32 are"),
-        (entries((1, 0, 1)), "num_tokens: 0 of request 101 is not accepted; 1 to 32 are"),
-        (entries((1, 1, 3)), r"form: 3 of request 101 is not accepted; 1 \(KV\) or 2 \(hidden\) is"),
-        (entries(convert=[1], convert_to=[1]), "convert: request 101 holds no cache; requests that run are accepted"),
-        (entries(convert=[3], convert_to=[2]), "convert_to: 2 of request 103 is not accepted; none is, of form 1"),
-        (entries(convert=[3]), "convert_to: 0 entries are not accepted; 1, one for each row, are"),
-        (entries(preempt=[1]), "preempt: request 101 holds no cache; requests that run are accepted"),
-        (entries(swap_out=[1]), "swap_out: request 101 holds no blocks; requests that run are accepted"),
-        (entries((3, 1, 1), swap_out=[3]), "swap_out: request 103 is in another array too; others are accepted"),
-        (entries(swap_in=[3]), "swap_in: request 103 is not on the host; requests that are swapped out are accepted"),
-        (
-            entries(swap_in=[0], preempt=[0]),
-            "swap_in: request 100 is given up or preempted in the same plan; others are accepted",
-        ),
-        (
-            entries((0, 1, 1)),
-            "request: request 100 is on the host; it is accepted with swap_in in the same plan",
-        ),
-        (
-            entries((0, 1, 1), swap_in=[0]),
-            "num_tokens: 1 of request 100 is not accepted; 1 to 0 are",
-        ),
-        (entries((1, 1, 1), reject=[1]), "reject: request 101 is served in the same plan; others are accepted"),
-        (entries((1, 31, 1), (2, 33, 1)), "num_tokens: 64 in all is not accepted; up to 60 an iteration are"),
-        (entries((1, 1, 1), (2, 1, 1), (3, 1, 1)), "request: 3 entries are not accepted; up to 2 an iteration are"),
-        (changed(entries((1, 1, 1)), form=[1]), "form: list is not accepted; an int64 array with one axis is"),
-        (None, "plan: NoneType is not accepted; a Plan is"),
-    ],
-)
-def test_one_message_says_what_is_wrong(plan: Any, message: str) -> None:
-    """The field, the request, the value, and what is accepted."""
-    pool, table = four(num_host_blocks=1)
-    pool.apply(entries((0, 16, 1), (3, 4, 1)), table)
-    pool.apply(entries(swap_out=[0]), table)
-    view = observe(table, pool, 0.0, max_tokens=60, max_seqs=2, times=IterationTime())
-    with pytest.raises(PlanError, match=f"^{message}$"):
-        check_plan(plan, view)
-
-
-def test_a_view_cannot_be_written_and_does_not_change() -> None:
-    """A policy can neither spoil the state nor see it move under its hands."""
-    pool, table = four()
-    view = observe(table, pool, 0.0, max_tokens=60, max_seqs=2, times=IterationTime())
-    with pytest.raises(ValueError, match="read-only"):
-        view.num_cached[0] = 1
-    pool.apply(entries((0, 16, 1)), table)
-    assert view.num_cached[0] == 0 and view.free_blocks == 20
-
-
 def test_a_pool_without_blocks_is_refused() -> None:
     """The message says what is accepted; so it does of a host with fewer than none."""
     with pytest.raises(InputError, match="num_blocks: 0 is not accepted; 1 to 16777216 blocks are"):
         BlockPool(0, CacheShape())
     with pytest.raises(InputError, match="num_host_blocks: -1 is not accepted; 0 to 16777216 blocks are"):
         BlockPool(1, CacheShape(), -1)
-
-
-@pytest.mark.parametrize("damage", ["leak", "twice", "count", "gap", "form", "leak on the host", "both"])
-def test_the_check_of_integrity_finds_damage(damage: str) -> None:
-    """A block lost, a block held twice, a wrong count, a hole in a table, a form of nothing, blocks on both sides."""
-    pool, table = four(num_host_blocks=3)
-    pool.apply(entries((0, 16, 1), (2, 33, 1)), table)
-    pool.apply(entries(swap_out=[0]), table)
-    slot = int(table.slot[2])
-    if damage == "leak":
-        pool.device.free_blocks -= 1
-    elif damage == "twice":
-        pool.device.table[slot, 0] = pool.device.table[slot, 1]
-    elif damage == "count":
-        pool.num_cached[slot] += 16
-    elif damage == "gap":
-        pool.device.table[slot, :4] = np.roll(pool.device.table[slot, :4], 1)
-    elif damage == "leak on the host":
-        pool.host.free_blocks -= 1
-    elif damage == "both":
-        pool.host.give(np.array([slot]), np.array([1]))
-    else:
-        pool.form[slot] = CacheForm.HIDDEN
-    with pytest.raises(AssertionError, match=r"block|num_held"):
-        pool.check_integrity()
