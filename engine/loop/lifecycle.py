@@ -13,7 +13,7 @@ from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
-from aptsched.support.flags import all_of
+from aptsched.support.flags import all_of, any_of
 from engine.loop.limits import Limits, need
 from engine.state.pool import Applied, BlockPool
 from engine.state.request import Request
@@ -97,7 +97,8 @@ class RequestBook:
         if self._any_stops:
             stops = self.table.stop_token_ids.take(rows).tolist()
             over |= np.array([token_id in stop for token_id, stop in zip(token_ids, stops, strict=True)], np.bool_)
-        self.end(rows[over], map(self._end_of, rows[over].tolist()))
+        if any_of(over):
+            self.end(rows[over], map(self._end_of, rows[over].tolist()))
         self.remove_ended()
         return requests, token_ids
 
@@ -145,7 +146,7 @@ class RequestBook:
 
         Called by the receiver it does nothing: what ends there is handed over next.
         """
-        if self._handing_over:
+        if self._handing_over or not self._ended:
             return
         self._handing_over = True
         try:

@@ -43,7 +43,7 @@ class Limits:
             seconds("max_iteration_s", self.max_iteration_s, above_0=True)
 
     def within_deadline(self, view: View) -> View:
-        """The view with the token budget cut to what is believed to take `max_iteration_s`.
+        """The view with the token budget cut to what is believed to take `max_iteration_s`, where there is one.
 
         All that run are taken to be read: what is left of the time goes to tokens. The budget has at least one for each
         of them and one more, so that no decode waits, and a prompt that a policy feeds in chunks always gets on.
