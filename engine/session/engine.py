@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from aptsched.policies.fcfs import FCFS
+from aptsched.scheduling.forms import lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.plan import Policy, wanted_forms
 from aptsched.support.errors import InputError
 from engine.loop.limits import Limits
 from engine.models.model import Model
@@ -71,10 +72,13 @@ class Engine:
         self.model = model
         count = blocks_of(model, cache_mem) if num_blocks is None else num_blocks
         self.executor = TorchExecutor(model.decoder, count, num_host_blocks=num_host_blocks)
-        self.pool = BlockPool(count, self.executor.storage.shape, num_host_blocks)
         config = model.config
+        policy = policy or FCFS()
+        lossy = lossy_ratios(config, model.decoder.dtype.itemsize)
+        wanted = {form: lossy[form] for form in wanted_forms(policy) if form in lossy}
+        self.pool = BlockPool(count, self.executor.storage.shape.with_forms(wanted), num_host_blocks)
         self.session = Session(
-            policy or FCFS(),
+            policy,
             self.pool,
             self.executor,
             Vocabulary(config.vocab_size, model.tokenizer, frozenset(config.eos_token_ids)),

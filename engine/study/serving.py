@@ -12,7 +12,7 @@ from typing import Protocol
 
 from aptsched.scheduling.forms import CacheForm, CacheShape, entry_of, unused_form
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.plan import Policy, wanted_forms
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support import interrupts
@@ -86,12 +86,6 @@ class Server:
                 held = ", ".join(entry_of(each).name for each in self.lossy_ratios) or "kv, hidden"
                 raise InputError(f"wanted_forms: {entry_of(form).name} is not accepted here; {held} is")
         return {form: self.lossy_ratios[form] for form in wanted}
-
-
-def wanted_forms(policy: Policy) -> Sequence[CacheForm]:
-    """The forms that a policy says it may give, by an attribute of that name; without it, whatever is not lossy."""
-    wanted: Sequence[CacheForm] = getattr(policy, "wanted_forms", ())
-    return wanted
 
 
 def with_wanted(server: Server, policies: Iterable[NamedPolicy]) -> Server:

@@ -25,11 +25,14 @@ class RandomPolicy:
         Of the requests of a view, how many are given up.
     idle_share : float
         Of the plans, how many are empty.
+    wanted_forms : tuple of CacheForm
+        Lossy ones that it may give beside all others.
     """
 
     rng: np.random.Generator
     reject_share: float = 0.0
     idle_share: float = 0.1
+    wanted_forms: tuple[CacheForm, ...] = ()
 
     def decide(self, view: View) -> Plan:
         """A legal plan."""
