@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -30,3 +31,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     num_instances = sum(count for name, count in recorded if name == "instances")
     if num_instances:
         terminalreporter.write_line(f"random instances checked against enumeration: {num_instances:,}")
+
+
+@pytest.fixture
+def as_in_a_terminal() -> Iterator[None]:
+    """Ctrl-C raises, also where the tests were started with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

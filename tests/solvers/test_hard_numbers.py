@@ -9,6 +9,7 @@ import pytest
 
 from aptsched import BatchProblem
 from brute_force import check_selection, enumerate_all
+from hard_problems import CANCELLING, DENORMAL, SUBNORMAL
 from proofs import extreme_instances, fuzz
 from references import EXACT, Solve, each, each_exact
 from solvers import lp
@@ -16,9 +17,6 @@ from solvers.program import answer, formulation, scaled_rows, tolerances
 from solvers.solution import Status
 from strategies import sweep_problem
 
-CANCELLING = BatchProblem([[-1e20, 1.0, 5.0]], [[0, 1, 2]], 2, required=[True])
-SUBNORMAL = BatchProblem([[5e-324], [-1e-310], [-1e-310]], [[3], [2], [4]], 9)
-DENORMAL = BatchProblem([[5e-324], [0.0]], [[94], [43]], 97)
 LARGE_WEIGHTS = BatchProblem(
     [
         [11.0],

@@ -10,21 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aptsched import BatchProblem, InputError, Selection
+from aptsched import InputError
 from aptsched.policies.aptserve import AptServe
 from aptsched.problem.certificate import dual_bound
 from aptsched.scheduling.forms import KV, CacheForm
 from aptsched.scheduling.view import View
-from solvers.core import solve
+from exact_select import core
 from views import admitted, assert_legal, view_of, views
-
-
-def core(problem: BatchProblem) -> Selection:
-    """The exact answer."""
-    selection = solve(problem).selection
-    assert selection is not None
-    return selection
-
 
 policies = st.builds(
     AptServe,

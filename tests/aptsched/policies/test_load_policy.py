@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aptsched import BatchProblem, InputError, Selection, greedy
+from aptsched import InputError, greedy
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.named import built_in, load_policy
 from aptsched.policies.oracle import TrueLengths
-from solvers.core import solve
+from exact_select import core
 from views import Seen, view_of
 
 OWN = """
@@ -40,13 +40,6 @@ class Needs:
 
 ready = Nothing(7)
 """
-
-
-def core(problem: BatchProblem) -> Selection:
-    """The exact answer."""
-    selection = solve(problem).selection
-    assert selection is not None
-    return selection
 
 
 @pytest.fixture

@@ -26,8 +26,7 @@ from engine.state.sampling_params import SamplingParams
 from hash_executor import expected_tokens
 from loop_runs import EOS, SEEDS, All, OneByOne, check_conserved, entry, make_requests, make_run, request_of, saying
 from random_policy import RandomPolicy
-
-RATIOS = [Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(2)]
+from strategies import RATIOS
 
 
 @settings(max_examples=50)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from devices import DEVICES
 from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -20,7 +21,6 @@ from engine.runner.forms.int8 import Int8Blocks, quantised
 from engine.runner.forms.scratch import Scratch
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here"))]
 LARGEST_SCALE = {torch.float16: 2.0**9}  # 2^15 elsewhere
 numbers = st.lists(
     st.sampled_from([0.0, -0.0, 5e-324, 1e-40, 6e-8, 1e-5, 65504.0, 1e30]) | st.floats(-9, 9), min_size=1

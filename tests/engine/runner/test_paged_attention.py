@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from aptsched.scheduling.forms import CacheForm, hidden_ratio
+from devices import DEVICES
 from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -18,7 +19,6 @@ from feeder import NUM_BLOCKS, NUM_HOST_BLOCKS, Feeder
 from plain_forms import FullAttention
 from plain_model import plain_logits
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here"))]
 SIZES: dict[str, Any] = {
     "vocab_size": 128,
     "num_layers": 3,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -167,14 +167,6 @@ def test_text_that_the_tokenizer_cannot_make_ends_its_own_request_alone() -> Non
             bad.result(MOST_S)
         assert len(bad._output.request.output_token_ids) == 1
         assert good.result(MOST_S).finish_reason in ("length", "stop")
-
-
-@pytest.fixture
-def as_in_a_terminal() -> Iterator[None]:
-    """Ctrl-C raises, also where the tests were started with the signal ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("as_in_a_terminal")

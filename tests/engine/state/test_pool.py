@@ -25,9 +25,9 @@ from engine.state.request import Request
 from engine.state.request_table import RequestTable
 from plain_pool import Held, PlainPool
 from random_policy import RandomPolicy
+from strategies import RATIOS
 from views import changed
 
-RATIOS = [Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(2)]
 SEEDS = st.integers(0, 2**32 - 1)
 
 

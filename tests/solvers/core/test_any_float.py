@@ -11,13 +11,11 @@ import pytest
 
 from aptsched import BatchProblem, InputError, greedy
 from brute_force import base_value, check_selection, enumerate_all, num_constraints
+from hard_problems import CANCELLING, DENORMAL, SUBNORMAL
 from proofs import extreme_instances, fuzz
 from solvers import core
 from solvers.solution import Status
 
-CANCELLING = BatchProblem([[-1e20, 1.0, 5.0]], [[0, 1, 2]], 2, required=[True])
-SUBNORMAL = BatchProblem([[5e-324], [-1e-310], [-1e-310]], [[3], [2], [4]], 9)
-DENORMAL = BatchProblem([[5e-324], [0.0]], [[94], [43]], 97)
 OF_TWO_SIZES = BatchProblem([[1e280], [1.0], [5.0], [4.5]], [[1], [2], [3], [2]], 5)
 BASES_OF_THREE_SIZES = BatchProblem(
     [[-1e280, 2.0], [-1e30, 3.0], [4.0, 7.0]], [[1, 3], [1, 2], [1, 3]], 6, required=[True] * 3
