@@ -189,6 +189,38 @@ def test_ctrl_c_ends_the_call_and_not_the_engine(call: Callable[[Engine], object
     assert engine.pool.free_blocks == 60
 
 
+@pytest.mark.parametrize("starts", [False, True])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_thread_that_could_not_be_started_is_made_up_for(
+    monkeypatch: pytest.MonkeyPatch, starts: bool, error: type[BaseException]
+) -> None:
+    """Ctrl-C or a lack of threads, before it runs or after: the request is aborted, the next one served."""
+    session, start = Engine(MODEL, num_blocks=60).session, threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if starts:
+            start(thread)
+        raise error
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(error):
+        session.add("hello", LONG)
+    monkeypatch.undo()
+    assert session.add("hello", SamplingParams(5)).result(MOST_S).finish_reason in ("length", "stop")
+    in_time(session.close)
+    assert session.worker.num_unfinished == 0
+
+
+def test_a_call_may_be_made_while_another_one_is_told_of_its_tokens() -> None:
+    """Its callback runs in the caller's thread, where waiting is accepted."""
+    engine, short = Engine(MODEL, num_blocks=60), SamplingParams(5, ignore_eos=True)
+    texts: list[str] = []
+    done = in_time(
+        lambda: engine.generate(["hello"], short, lambda num_tokens: texts.append("".join(engine.stream("the", short))))
+    )
+    assert len(done[0].token_ids) == 5 and texts == [engine.generate(["the"], short)[0].text] * 5
+
+
 def test_the_thread_is_there_while_there_is_anything_to_do() -> None:
     """A session that nobody uses has none, so it need not be closed."""
     engine = Engine(MODEL, num_blocks=60)
