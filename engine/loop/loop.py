@@ -33,8 +33,7 @@ class Loop:
 
     Notes
     -----
-    Callbacks of the worker may add requests here, and abort them there. What they add while a run is being closed is
-    unfinished at once, and after `MAX_LATE` of them refused.
+    Callbacks of the worker add requests here, and abort them there.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -81,22 +80,8 @@ class Loop:
         over the requests raises), every request has one record: those that did not end are unfinished. If nothing has
         run in `MAX_IDLE` decisions in a row since the last one arrived, the rest is unfinished too.
 
-        Parameters
-        ----------
-        requests : iterable of Request
-            In order of arrival; taken one by one.
-
-        Returns
-        -------
-        str
-            Why the rest is unfinished; empty where all have ended.
-
-        Raises
-        ------
-        InputError
-            A request as in `add`, or a plan that is not legal.
-        KeyboardInterrupt
-            Ctrl-C, with all records handed over.
+        The requests are taken one by one, in order of arrival. Returns why the rest is unfinished, or nothing where all
+        have ended; whatever ends it before is raised, once all records are handed over.
         """
         self._failure = None
         return accounted(self._serve, [self.worker], requests)

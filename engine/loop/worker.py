@@ -59,6 +59,8 @@ class Worker:
     ----------
     hold : Hold
         Lets Ctrl-C in while the policy decides and while the executor runs.
+    is_busy : bool
+        Whether an iteration is under way.
     closing : str or None
         Why, while a run is being closed: what is added then is unfinished at once.
 
@@ -90,7 +92,7 @@ class Worker:
         self.closing: str | None = None
         self._certified = certifies_itself(policy)
         self._num_iterations = self._num_late = 0
-        self._busy = False
+        self.is_busy = False
         self._begun: tuple[Iteration, Applied, Step] | None = None
         self._changes: list[Callable[[], None]] = []  # to be made once the worker is not busy
 
@@ -98,11 +100,6 @@ class Worker:
     def num_unfinished(self) -> int:
         """Requests that wait or run."""
         return self.table.num_rows
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether an iteration is under way."""
-        return self._busy
 
     def add(self, request: Request) -> None:
         """A request that has arrived; what can never be served is rejected at once.
@@ -124,7 +121,7 @@ class Worker:
         else:
             over = f"none is once a run is over ({self.closing})"
             raise InputError(f"request_id: {request.request_id} is not accepted; {over}")
-        if not self._busy:
+        if not self.is_busy:
             self.book.hand_over()
 
     def abort(self, request_id: int) -> None:
@@ -167,8 +164,8 @@ class Worker:
 
         Requests may be added meanwhile; aborts take effect at the end. Errors as in `step`.
         """
-        assert not self._busy, "an iteration is finished before the next one begins"
-        self._busy = True
+        assert not self.is_busy, "an iteration is finished before the next one begins"
+        self.is_busy = True
         try:
             self._begun = self._decide_and_run(now_s)
         except BaseException:
@@ -192,7 +189,7 @@ class Worker:
         return iteration
 
     def _at_rest(self, change: Callable[[], None]) -> None:
-        if self._busy:
+        if self.is_busy:
             self._changes.append(change)
         else:
             change()
@@ -200,7 +197,7 @@ class Worker:
 
     def _settle(self) -> None:
         """Takes out requests that have ended, and makes the changes that have waited for the iteration to end."""
-        self._busy = False
+        self.is_busy = False
         self.book.remove_ended()
         for change in self._changes:
             change()
