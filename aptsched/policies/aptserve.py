@@ -51,7 +51,8 @@ class AptServe:
         "value", or "fcfs" for comparison: prefill first, in order of arrival as many as fit in their lightest forms,
         the latest preempted; the problem chooses forms alone.
     forms : str
-        Given to what is admitted: "hybrid", or "kv" or "hidden" alone. Hidden is never given at a ratio of 1 or more.
+        Given to what is admitted: "hybrid" (KV and hidden), or "kv" or "hidden" alone; with "int8", alone or as
+        "kv+int8" or "hybrid+int8", also the lossy form of that name. None is given that takes no less than KV.
     fallback : str
         Value of a request that misses its objective: "paper" (near zero), "decaying", "none" (see `scheduling_value`).
     promote : bool
@@ -69,15 +70,17 @@ class AptServe:
     - The iteration type compares pending times as they are now, as in the paper; values are taken at the end of the
       planned iteration, so that a request that arrived just now is worth something. An objective that has passed by
       then counts as missed. Equal sums prefill.
-    - Hidden states become K and V in place, without a new prefill, and a running request changes its form in no other
-      way, but where it has outgrown the pool. Rebuilding is charged only where the request has the choice, and never
-      decides whether it runs as long as all that run fit.
+    - Hidden states become K and V in place, without a new prefill, and with the paper's forms a running request changes
+      its form in no other way, but where it has outgrown the pool. Rebuilding is charged only where the request has the
+      choice, and never decides whether it runs as long as all that run fit.
     - Weights of what is admitted count the token after the next, and the blocks that what runs needs for its own next
       token, and a watermark as in vLLM, are set aside: the next decode has not to preempt what was just admitted.
     - Out of blocks, promotion is on offer too, and who is worth nothing in hidden form, as its rebuilding costs all
       others more, and is not promoted either, is left out: it keeps its blocks while they are not needed.
     - A prompt longer than the token budget is admitted with a chunk of the budget, its blocks are set aside, and the
       rest is fed beside the decodes.
+    - Int8 is ours: what it adds to an iteration is charged as for hidden. Out of blocks, a KV request that runs may be
+      compressed to it in place, where that gives blocks back; it stays so until it is preempted.
     - "decaying" is our reading of Scheduling*, whose factor is not printed.
     """
 

@@ -18,6 +18,9 @@ FORM_SETS: Mapping[str, tuple[CacheForm, ...]] = MappingProxyType(
         "hybrid": (CacheForm.KV, CacheForm.HIDDEN),
         "kv": (CacheForm.KV,),
         "hidden": (CacheForm.HIDDEN,),
+        "int8": (CacheForm.INT8,),
+        "kv+int8": (CacheForm.KV, CacheForm.INT8),
+        "hybrid+int8": (CacheForm.KV, CacheForm.HIDDEN, CacheForm.INT8),
     }
 )
 KV_ALONE = (KV,)

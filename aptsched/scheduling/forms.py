@@ -26,6 +26,7 @@ class CacheForm(IntEnum):
     NONE = 0
     KV = 1
     HIDDEN = 2
+    INT8 = 3
 
 
 NONE, KV = int(CacheForm.NONE), int(CacheForm.KV)  # comparisons of arrays with members of an enum are slow
@@ -102,7 +103,13 @@ class FormEntry:
 
 
 FORM_ENTRIES = (
-    FormEntry(CacheForm.KV, "kv", "KV", lambda sizes, number_bytes: Fraction(1)),
+    FormEntry(
+        CacheForm.KV,
+        "kv",
+        "KV",
+        lambda sizes, number_bytes: Fraction(1),
+        becomes={CacheForm.INT8: Charge.READ},  # and never back: what is rounded off is lost
+    ),
     FormEntry(
         CacheForm.HIDDEN,
         "hidden",
@@ -110,6 +117,16 @@ FORM_ENTRIES = (
         lambda sizes, number_bytes: hidden_ratio(sizes.hidden_size, sizes.num_kv_heads, sizes.head_dim),
         charge=Charge.REBUILD,
         becomes={CacheForm.KV: Charge.REBUILD},
+    ),
+    FormEntry(
+        CacheForm.INT8,
+        "int8",
+        "int8",
+        # A byte for each value of K and V, and a scale of two bytes for each head.
+        lambda sizes, number_bytes: Fraction(sizes.head_dim + 2, sizes.head_dim * number_bytes),
+        is_lossy=True,
+        reads_own_bytes=True,
+        charge=Charge.DEQUANTISE,
     ),
 )  # in the order of CacheForm, without NONE
 

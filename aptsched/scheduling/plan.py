@@ -91,7 +91,11 @@ ROWS = tuple(each.name for each in fields(Plan) if each.type == "ViewRows")
 
 
 class Policy(Protocol):
-    """Composes the next batch. It may be an `Observer` too."""
+    """Composes the next batch. It may be an `Observer` too.
+
+    By an attribute `wanted_forms`, a tuple of `CacheForm`, it may say which forms it gives: a lossy one is offered to a
+    policy that names it, and to no other.
+    """
 
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from aptsched import InputError
 from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
-from caches import by_form
+from caches import by_form, cache_of
 from engine.calibration.measure import Calibration
 from engine.calibration.points import Point
 from engine.models.known_models import MODELS
@@ -130,6 +131,16 @@ def test_work_of_a_mixed_batch() -> None:
     assert work.prefill_tokens == 20 and work.prefill_squares == 50**2 - 30**2
     assert (work.context_tokens, work.decode_seqs) == (180, 2)
     assert work.rebuilt_tokens == 50 + 12
+
+
+def test_int8_is_read_by_its_bytes_and_dequantised() -> None:
+    """At half of KV's bytes 50 cached tokens are 25 that are read; 12 that are converted are read once more, as KV."""
+    made = Conversion(Request(9, 0.0, 12), 12, CacheForm.KV, CacheForm.INT8, np.arange(1), np.arange(1))
+    batch = _batch([100, 50], [1, 1], [CacheForm.KV, CacheForm.INT8])
+    work = work_of(dataclasses.replace(batch, conversions=[made]), cache_of(int8=Fraction(1, 2)))
+    assert (work.context_tokens, work.rebuilt_tokens, work.dequantised_tokens) == (100 + 25 + 12, 0, 50)
+    cost = dataclasses.replace(COSTS[0], dequantise_s_per_token=1e-3)
+    assert float(cost.seconds(work)) - float(COSTS[0].seconds(work)) == pytest.approx(0.05)
 
 
 def test_the_executor_gives_time_and_no_tokens() -> None:
