@@ -37,12 +37,13 @@ from strategies import RATIOS
     st.integers(1, 24),
     st.integers(1, 25),
     st.sampled_from([0, 3, 20]),
+    st.sampled_from([Fraction(9, 32), Fraction(33, 64), Fraction(3, 2)]),
 )
 def test_any_legal_plan_gives_the_same_tokens(
-    seed: int, ratio: Fraction, block: int, num_blocks: int, count: int, num_host_blocks: int
+    seed: int, ratio: Fraction, block: int, num_blocks: int, count: int, num_host_blocks: int, int8: Fraction
 ) -> None:
-    """Whatever forms, chunks, preemptions, swaps, promotions and orders a random policy draws."""
-    rng, cache = np.random.default_rng(seed), cache_of(ratio, block)
+    """Whatever forms, chunks, preemptions, swaps, conversions and orders a random policy draws."""
+    rng, cache = np.random.default_rng(seed), cache_of(ratio, block, int8=int8)
     requests = make_requests(rng, count)
     run = make_run(RandomPolicy(rng), requests, num_blocks, cache=cache, num_host_blocks=num_host_blocks)
 
@@ -69,7 +70,7 @@ def test_any_legal_plan_gives_the_same_tokens(
     assert fed - again == sum(request.num_tokens - 1 for request in served)
     for name in ("num_preemptions", "num_promotions", "num_swap_outs"):
         assert sum(getattr(each, name) for each in run.iterations) == sum(getattr(each, name) for each in run.records)
-    assert ratio < 1 or not run.executor.num_promotions
+    assert cache.conversions.any() or not run.executor.num_promotions
     assert run.executor.num_swapped_blocks == sum(each.num_swapped_blocks for each in run.iterations)
     assert num_host_blocks or not run.executor.num_swapped_blocks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.plan_check import PlanError, check_plan
-from caches import by_form
+from caches import by_form, cache_of
 from engine.loop.observe import observe
 from engine.state.pool import BlockPool
 from engine.state.request import Request
@@ -20,10 +21,13 @@ from views import changed
 
 
 def four(
-    num_blocks: int = 20, prompts: tuple[int, ...] = (16, 32, 33, 5), num_host_blocks: int = 0
+    num_blocks: int = 20,
+    prompts: tuple[int, ...] = (16, 32, 33, 5),
+    num_host_blocks: int = 0,
+    cache: CacheShape | None = None,
 ) -> tuple[BlockPool, RequestTable]:
     """Four requests of 1, 2, 3 and 1 blocks."""
-    pool, table = BlockPool(num_blocks, CacheShape(), num_host_blocks), RequestTable()
+    pool, table = BlockPool(num_blocks, cache or CacheShape(), num_host_blocks), RequestTable()
     for request_id, count in enumerate(prompts):
         table.add(Request(100 + request_id, 0.0, count), end_tokens=1000, stop_token_ids=frozenset())
     return pool, table
@@ -54,6 +58,31 @@ def test_a_promotion_that_does_not_fit_stays_hidden_and_runs_on() -> None:
     applied = pool.apply(entries((2, 1, 1), convert=[2], convert_to=[1]), table)
     assert not len(applied.converted) and not applied.batch.conversions
     assert (applied.row.tolist(), applied.batch.start.tolist(), applied.batch.form.tolist()) == ([2], [20], [2])
+
+
+def test_a_cache_that_is_compressed_gives_blocks_back_to_others_of_the_same_plan() -> None:
+    """KV of 3 blocks to int8 of 2, ahead of a promotion that needs one: what shrinks comes first."""
+    pool, table = four(num_blocks=5, cache=cache_of(int8=Fraction(1, 2)))
+    pool.apply(entries((0, 16, 1), (1, 32, 2), (2, 33, 1)), table)
+    assert pool.free_blocks == 0
+    batch = pool.apply(entries(convert=[1, 2], convert_to=[1, 3]), table).batch
+    first, then = batch.conversions
+    assert (first.request.request_id, first.source, first.target) == (102, CacheForm.KV, CacheForm.INT8)
+    assert first.target_blocks.tolist() == first.source_blocks[:2].tolist()
+    assert set(then.target_blocks) - set(then.source_blocks) == {first.source_blocks[2]}
+    assert pool.num_blocks_by_form == by_form(kv=1 + 2, int8=2)
+    pool.check_integrity()
+
+
+def test_who_is_not_swapped_in_does_not_run_on_blocks_that_a_conversion_gives_back() -> None:
+    """One request on the host needs a block, which comes free only behind the swaps."""
+    pool, table = four(num_blocks=3, cache=cache_of(int8=Fraction(1, 2)), num_host_blocks=5)
+    pool.apply(entries((0, 15, 1)), table)
+    pool.apply(entries((2, 33, 1), swap_out=[0]), table)
+    applied = pool.apply(entries((0, 1, 1), convert=[2], convert_to=[3], swap_in=[0]), table)
+    assert applied.converted.tolist() == [2] and not len(applied.swapped_in) and not len(applied.row)
+    assert (pool.free_blocks, pool.host.free_blocks) == (1, 4)
+    pool.check_integrity()
 
 
 def test_later_entries_are_tried_when_one_does_not_fit() -> None:

@@ -36,12 +36,13 @@ class Pool(RuleBasedStateMachine):
 
     @initialize(
         ratio=st.sampled_from(RATIOS),
+        int8=st.sampled_from([Fraction(9, 32), Fraction(33, 64), Fraction(3, 2)]),
         num_blocks=st.integers(1, 40),
         num_host_blocks=st.integers(0, 40),
         block_size=st.sampled_from([1, 4, 16]),
     )
-    def start(self, ratio: Fraction, num_blocks: int, num_host_blocks: int, block_size: int) -> None:
-        cache = cache_of(ratio, block_size)
+    def start(self, ratio: Fraction, int8: Fraction, num_blocks: int, num_host_blocks: int, block_size: int) -> None:
+        cache = cache_of(ratio, block_size, int8=int8)
         self.pool, self.table = BlockPool(num_blocks, cache, num_host_blocks), RequestTable()
         self.plain = PlainPool(num_blocks, cache, num_host_blocks)
         self.num_added = 0
