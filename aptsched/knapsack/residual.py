@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
+from aptsched.support.arrays import all_of, any_of
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.constant import constant
 from aptsched.support.errors import InfeasibleError
-from aptsched.support.flags import all_of, any_of
 
 FEW = 16  # entries whose greatest common divisor is mostly that of all
 APART = 2.0**-50  # of a gain: as much as makes a difference between slopes

@@ -26,10 +26,10 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import all_of, any_of, largest_of, smallest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.constant import constant, everyone
 from aptsched.support.errors import InputError
-from aptsched.support.flags import all_of, any_of
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ class AptServe:
 
     def _beyond_the_pool(self, view: View) -> tuple[Ints, Ints]:
         """Whom the pool can never hold in any form offered, and who runs in a form that it cannot hold any more."""
-        num_tokens = view.num_tokens  # whose argmax takes a quarter of the time of its maximum, for so few
-        longest = int(num_tokens[num_tokens.argmax()]) if len(num_tokens) else 0
+        num_tokens = view.num_tokens
+        longest = largest_of(num_tokens) if len(num_tokens) else 0
         if view.cache.blocks(longest, KV) <= view.num_blocks:
             return nothing(), nothing()
         lightest = on_offer(view.cache, self.forms)[-1]
@@ -141,14 +141,14 @@ class AptServe:
         """Whom of the waiting requests to admit beside what runs; None where that is nobody, or a decode goes first."""
         lightest, in_order = on_offer(view.cache, self.forms)[-1], self.order == "fcfs"
         num_tokens = view.num_tokens.take(waiting)
-        least = view.cache.blocks(int(num_tokens[num_tokens.argmin()]), lightest)
+        least = view.cache.blocks(smallest_of(num_tokens), lightest)
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
         if len(running):
             capacity -= int(self.watermark * view.num_blocks)
         if least > capacity or max_seqs <= 0 or not (in_order or longer_pending(view, waiting, running)):
             return None
         if len(running):
-            capacity -= int(np.add.reduce(growth(view, running, view.num_remaining.take(running))))
+            capacity -= int(sum_of(growth(view, running, view.num_remaining.take(running))))
             if least > capacity:
                 return None
         rows, num_tokens = (waiting[:max_seqs], num_tokens[:max_seqs]) if in_order else (waiting, num_tokens)
@@ -171,7 +171,7 @@ class AptServe:
     ) -> BatchProblem | None:
         """Waiting requests in the forms on offer, `blocks` being those of the lightest; None if none is worth it."""
         offer = on_offer(view.cache, self.forms)
-        num_tokens = min(int(np.add.reduce(fed)), view.max_tokens, capacity * view.cache.per_block[offer[-1]])
+        num_tokens = min(int(sum_of(fed)), view.max_tokens, capacity * view.cache.per_block[offer[-1]])
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
         if offer != KV_ALONE:
@@ -207,7 +207,7 @@ class AptServe:
         """
         own = view.form.take(rows)
         blocks = own_blocks(view, rows, own)
-        num_blocks = int(np.add.reduce(blocks))
+        num_blocks = int(sum_of(blocks))
         spare = room - num_blocks
         if spare < 0:
             blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, own)
@@ -218,7 +218,7 @@ class AptServe:
         if problem.num_forms > 1:
             return self._answered(view, rows, fed, problem)
         form = constant(KV, len(rows))  # the only one: nothing is to be chosen
-        selection = all_served(form, problem.values[:, 0], num_blocks, int(np.add.reduce(fed)))
+        selection = all_served(form, problem.values[:, 0], num_blocks, int(sum_of(fed)))
         return Plan(rows, fed, form, problem=problem, selection=selection, candidates=rows)
 
     def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
@@ -273,13 +273,13 @@ class AptServe:
 def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
     """Whether those that wait have been pending for at least as long in all as those that run."""
     pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
-    return bool(np.add.reduce(pending_s.take(waiting)) >= np.add.reduce(pending_s.take(running)))
+    return bool(sum_of(pending_s.take(waiting)) >= sum_of(pending_s.take(running)))
 
 
 def fed_to_all(view: View, running: Ints) -> Ints:
     """A token for each of the running requests, [r], and what the budget has left for prompts that were begun."""
     fed = view.num_remaining.take(running)
-    if any_of(fed > 1) and np.add.reduce(fed) > view.max_tokens:
+    if any_of(fed > 1) and sum_of(fed) > view.max_tokens:
         fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
     return fed
 

@@ -12,9 +12,9 @@ from aptsched.policies.swapping import leaving, staying
 from aptsched.scheduling.forms import KV, NONE
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import count_of
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.errors import InputError
-from aptsched.support.flags import count_of
 
 HOST_SHARE = 0.1  # of the host that is free, or no new request is begun
 

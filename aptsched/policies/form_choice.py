@@ -10,8 +10,8 @@ import numpy as np
 from aptsched.policies.composition import next_blocks
 from aptsched.scheduling.forms import KV, CacheForm, CacheShape, sums_by_form
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import all_of, largest_of, sum_of
 from aptsched.support.checks import Bools, Ints
-from aptsched.support.flags import all_of
 
 FORM_SETS: Mapping[str, tuple[CacheForm, ...]] = MappingProxyType(
     {
@@ -59,7 +59,7 @@ def running_forms(view: View, rows: Ints, own: Ints, blocks: Ints, most_more: Ma
         Forms that requests may be converted to, and the most blocks that this may take beside their own.
     """
     next_tokens = view.num_tokens.take(rows) + 1
-    num_forms = max(int(own[own.argmax()]), *most_more, KV)
+    num_forms = max(largest_of(own), *most_more, KV)
     in_form, offered = np.empty((num_forms, len(rows)), np.int64), np.empty((num_forms, len(rows)), np.bool_)
     for row, form in enumerate(range(KV, num_forms + 1)):
         is_own = own == form
@@ -87,4 +87,4 @@ def decode_s(view: View, rows: Ints, own: Ints, fed: Ints) -> float:
     kv_blocks = None
     if not all_of(own == KV):
         kv_blocks = sums_by_form(own, view.cache.blocks(view.num_tokens.take(rows), KV))
-    return view.times.predict(int(np.add.reduce(fed)), int(np.add.reduce(view.num_cached.take(rows))), kv_blocks)
+    return view.times.predict(int(sum_of(fed)), int(sum_of(view.num_cached.take(rows))), kv_blocks)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import any_of
 from aptsched.support.checks import Floats, Ints
-from aptsched.support.flags import any_of
 
 FALLBACKS = ("paper", "decaying", "none")
 LEAST_PENDING_S = 1e-6  # where an iteration is believed to take no time

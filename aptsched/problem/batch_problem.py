@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.support import checks
+from aptsched.support.arrays import largest_of
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
 from aptsched.support.errors import InputError
 
@@ -185,9 +186,9 @@ class BatchProblem:
     def all_fit_alone(self) -> bool:
         """Whether all forms of all requests do."""
         blocks, tokens = self.weights.T, self.num_tokens
-        if blocks.item(blocks.argmax()) > self.capacity:  # argmax takes half of the time of a maximum
+        if largest_of(blocks) > self.capacity:
             return False
-        return self.max_tokens is None or tokens is None or bool(tokens[tokens.argmax()] <= self.max_tokens)
+        return self.max_tokens is None or tokens is None or largest_of(tokens) <= self.max_tokens
 
 
 def scaled_up(blocks: Ints, ratio: Fraction) -> Ints:

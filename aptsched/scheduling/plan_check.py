@@ -9,9 +9,9 @@ import numpy as np
 from aptsched.scheduling.forms import NONE, NUM_FORMS, entry_of
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import all_of, any_of, count_of, sum_of
 from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import MOST_SHOWN, InputError
-from aptsched.support.flags import all_of, any_of, count_of
 from aptsched.support.shown import shown
 
 INT64 = np.dtype(np.int64)
@@ -152,7 +152,7 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
     own = form.take(rows)
     if any_of(plan.form != own) or np.count_nonzero(own) < len(own):
         _check_forms(plan, view, own)
-    total = int(np.add.reduce(plan.num_tokens))
+    total = int(sum_of(plan.num_tokens))
     if total > view.max_tokens:
         raise PlanError(f"num_tokens: {total} in all is not accepted; up to {view.max_tokens} an iteration are")
     if len(rows) > view.max_seqs:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
 from aptsched.scheduling.plan import Plan
-from aptsched.support.flags import all_of, count_of
+from aptsched.support.arrays import all_of, count_of, sum_of
 from aptsched.support.quick_init import quick_init
 from engine.state.pool import Applied, BlockPool
 from engine.state.request_table import RequestTable
@@ -97,7 +95,7 @@ def iteration_of(
     in_output = batch.start >= table.num_prompt_tokens.take(applied.row)
     single = batch.num_tokens == 1
     num_decodes = count_of(batch.samples & in_output & single)
-    num_fed = len(single) if all_of(single) else int(np.add.reduce(batch.num_tokens))
+    num_fed = len(single) if all_of(single) else int(sum_of(batch.num_tokens))
     return Iteration(
         number=number,
         start_s=start_s,

@@ -11,9 +11,9 @@ import numpy as np
 
 from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.support.arrays import all_of, any_of
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
-from aptsched.support.flags import all_of, any_of
 from engine.loop.limits import Limits, need
 from engine.state.pool import Applied, BlockPool
 from engine.state.request import Request

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.scheduling.forms import CacheShape
+from aptsched.support.arrays import all_of
 from aptsched.support.constant import constant
-from aptsched.support.flags import all_of
 from engine.simulator.work import CostModel, work_of
 from engine.state.batch import Batch, Step
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.scheduling.forms import FORM_ENTRIES, KV, CacheForm, CacheShape, Charge, entry_of, sums_by_form
-from aptsched.support.flags import any_of, count_of
+from aptsched.support.arrays import any_of, count_of, sum_of
 from engine.state.batch import Batch
 
 Amount = float | npt.NDArray[Any]
@@ -81,7 +81,7 @@ def work_of(batch: Batch, cache: CacheShape) -> Work:
     return Work(
         prefill_tokens=prefill_tokens,
         prefill_squares=prefill_squares,
-        context_tokens=int(np.add.reduce(start)) + charged.read_tokens,
+        context_tokens=int(sum_of(start)) + charged.read_tokens,
         decode_seqs=num_decodes,
         rebuilt_tokens=charged.rebuilt_tokens,
         dequantised_tokens=charged.dequantised_tokens,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aptsched.support.arrays import largest_of, sum_of
 from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import InputError
@@ -71,9 +72,9 @@ class Blocks:
             return
         slot, need = slot[growing], need[growing]
         grown = self.num_held[slot] + need
-        total = int(np.add.reduce(need))
+        total = int(sum_of(need))
         assert total <= self.free_blocks
-        while self.table.shape[1] < grown[grown.argmax()]:
+        while self.table.shape[1] < largest_of(grown):
             self.table = np.concatenate([self.table, np.full_like(self.table, -1)], axis=1)
         blocks = self._free[self.free_blocks - total : self.free_blocks][::-1]
         if total == len(slot):

@@ -8,8 +8,8 @@ import numpy as np
 
 from aptsched.scheduling.forms import KV, NONE, NUM_FORMS, CacheShape, sums_by_form
 from aptsched.scheduling.plan import Plan
+from aptsched.support.arrays import count_of, largest_of, sum_of
 from aptsched.support.checks import Ints
-from aptsched.support.flags import count_of
 from aptsched.support.quick_init import quick_init
 from engine.state.batch import NO_COPIES, Batch, Conversion, Copies
 from engine.state.blocks import Blocks, all_equal, check_counts, fitting
@@ -181,12 +181,12 @@ class BlockPool:
         stop = start + num_tokens
         grown = self.cache.blocks_by_form(stop, form)
         need = grown - held
-        if np.add.reduce(need) > self.free_blocks:
+        if sum_of(need) > self.free_blocks:
             fits = fitting(need, self.free_blocks)
             row, num_tokens, slot, form, start, stop, grown, need = (
                 array[fits] for array in (row, num_tokens, slot, form, start, stop, grown, need)
             )
-        most = int(grown[grown.argmax()]) if len(grown) else 0
+        most = largest_of(grown) if len(grown) else 0
         if opens:
             new = slot == NO_SLOT
             slot[new] = self._open(count_of(new))

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.scheduling.columns import InternalColumns, ObservedColumns, dtypes
+from aptsched.support.arrays import any_of
 from aptsched.support.checks import Bools, Ints
-from aptsched.support.flags import any_of
 from engine.state.request import Request
 
 FIRST_ROWS = 64  # doubled whenever they run out

@@ -12,9 +12,9 @@ from aptsched.knapsack.relaxation import Relaxation, relax
 from aptsched.knapsack.residual import Residual, reduce
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import certify
+from aptsched.support.arrays import any_of
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InfeasibleError
-from aptsched.support.flags import any_of
 from solvers.core.alternatives import Pricing
 from solvers.core.budget import Budget
 from solvers.core.one_resource import WIDEST, best_in_table, width
