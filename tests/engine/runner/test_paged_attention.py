@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from engine.models.decoder import Decoder
 from engine.models.random_weights import random_weights
 from engine.runner.torch_executor import TorchExecutor
 from feeder import NUM_BLOCKS, NUM_HOST_BLOCKS, Feeder
-from plain_forms import FullAttention
+from plain_forms import FullAttention, PlainForms
 from plain_model import plain_logits
 
 SIZES: dict[str, Any] = {
@@ -64,3 +65,23 @@ def test_logits_are_those_of_full_attention(name: str, device: str) -> None:
     assert len(checked) > 300
     for found, wanted in checked:
         assert (found - wanted).abs().max() <= 1e-4 + 1e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_depend_on_forms_and_conversions_alone(name: str, device: str) -> None:
+    """Which tokens were rounded to 8 bits, and when, is all that matters: no batch, chunk, swap or block changes them.
+
+    In float64, where no sum differs by enough to be rounded to another of the 255 values.
+    """
+    config, rng = MODELS[name], np.random.default_rng(2)
+    weights = random_weights(config, torch.Generator().manual_seed(2), torch.float64, device)
+    executor = TorchExecutor(Decoder(config, weights), NUM_BLOCKS, num_host_blocks=NUM_HOST_BLOCKS)
+    forms = [*exact_forms(config), CacheForm.INT8]
+    becomes = {CacheForm.HIDDEN: CacheForm.KV, CacheForm.KV: CacheForm.INT8}
+    feeder = Feeder(executor, forms, becomes, partial(PlainForms, config, weights), rng)
+    checked = [pair for _ in range(150) for pair in feeder.step()]
+    assert len(checked) > 300 and feeder.num_conversions > 20
+    for found, wanted in checked:
+        assert (found - wanted).abs().max() <= 1e-9 * wanted.abs().max()
+        assert found.argmax() == wanted.argmax()
