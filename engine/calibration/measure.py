@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, CacheShape, shown_forms
+from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, CacheShape, entry_of, shown_forms
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support import fields, files
 from aptsched.support.checks import MAX_COUNT, MAX_DURATION_S, Floats, Ints
 from aptsched.support.errors import InputError
 from aptsched.support.json_text import read_json
 from engine.calibration.points import PLAIN, Point, fit
-from engine.state.batch import Batch, Copies, Executor
+from engine.state.batch import Batch, Conversion, Copies, Executor
 from engine.state.request import Request
 
 SCHEMA, VERSION = "aptsched.calibration", 1
@@ -95,8 +95,9 @@ def calibrate(
     points: list[Point] = []
     prefills = [count for count in PREFILLS if _fits(1, count, cache, num_blocks, max_positions)]
     decodes = [each for each in DECODES if _fits(each[0], each[1] + 1, cache, num_blocks, max_positions)]
+    lossy = [CacheForm(form) for form in cache.offered if entry_of(form).is_lossy]
     swaps = num_blocks >= SWAPPED <= num_host_blocks
-    total, num_done = len(prefills) + len(decodes) + swaps, itertools.count()
+    total, num_done = len(prefills) + len(decodes) * (1 + len(lossy)) + swaps, itertools.count()
     for count in prefills:
         progress(next(num_done), total, f"prefill of {count} tokens")
         batch = uniform_batch(1, 0, count, CacheForm.KV, cache)
@@ -104,6 +105,11 @@ def calibrate(
     for size, cached in decodes:
         progress(next(num_done), total, f"decode of {size} x {cached} tokens cached")
         points += _decode_points(executor, size, cached, cache)
+    # From many blocks to few, so that nothing is read in KV form where another one was written.
+    decodes.sort(key=lambda each: -each[0] * cache.blocks(each[1] + 1, CacheForm.KV))
+    for form, (size, cached) in itertools.product(lossy, decodes):
+        progress(next(num_done), total, f"decode of {size} x {cached} tokens cached, {entry_of(form).label}")
+        points += _lossy_points(executor, size, cached, form, cache, num_blocks)
     if len(points) < 4:
         raise InputError(f"num_blocks: {num_blocks} is not accepted; enough for prompts of a few hundred tokens are")
     swap_s = 0.0
@@ -115,9 +121,9 @@ def calibrate(
 
 
 def _decode_points(executor: Executor, size: int, cached: int, cache: CacheShape) -> list[Point]:
-    """So many requests of so many tokens cached: in KV form, and in each other one that the cache offers."""
+    """So many requests of so many tokens cached: in KV form, and in each other one that is offered and not lossy."""
     kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
-    others = [CacheForm(form) for form in cache.offered if form != CacheForm.KV]
+    others = [CacheForm(form) for form in cache.offered if form != CacheForm.KV and not entry_of(form).is_lossy]
     if not others:
         return [Point(size, size * cached, PLAIN, _seconds(executor, kv))]
     points: list[Point] = []
@@ -125,10 +131,31 @@ def _decode_points(executor: Executor, size: int, cached: int, cache: CacheShape
         pairs = _pairs(executor, kv, uniform_batch(size, cached, 1, form, cache))
         if not points:
             points.append(Point(size, size * cached, PLAIN, float(np.median(pairs[:, 0]))))
-        blocks = [size * cache.blocks(cached + 1, CacheForm.KV) if form == each else 0 for each in CacheForm]
-        took_s, extra_s = float(np.median(pairs[:, 1])), float(np.median(pairs[:, 1] - pairs[:, 0]))
-        points.append(Point(size, size * cached, tuple(blocks), took_s, extra_s))
+        points.append(_form_point(pairs, size, cached, form, cache))
     return points
+
+
+def _lossy_points(
+    executor: Executor, size: int, cached: int, form: CacheForm, cache: CacheShape, num_blocks: int
+) -> list[Point]:
+    """The same in a lossy form, if it fits behind KV: what is read has to be its numbers, converted from there."""
+    kv, other = (uniform_batch(size, cached, 1, each, cache) for each in (CacheForm.KV, form))
+    if kv.block_table.size + other.block_table.size > num_blocks:
+        return []
+    other = replace(other, block_table=other.block_table + kv.block_table.size)
+    conversions = [
+        Conversion(request, cached, CacheForm.KV, form, source, target)
+        for request, source, target in zip(kv.requests, kv.block_table, other.block_table, strict=True)
+    ]
+    executor.run(replace(_idle(), conversions=conversions))
+    return [_form_point(_pairs(executor, kv, other), size, cached, form, cache)]
+
+
+def _form_point(pairs: Floats, size: int, cached: int, form: CacheForm, cache: CacheShape) -> Point:
+    """What a form takes, from seconds in KV form and in that one, [repeats, 2]."""
+    blocks = [size * cache.blocks(cached + 1, CacheForm.KV) if form == each else 0 for each in CacheForm]
+    took_s, extra_s = float(np.median(pairs[:, 1])), float(np.median(pairs[:, 1] - pairs[:, 0]))
+    return Point(size, size * cached, tuple(blocks), took_s, extra_s)
 
 
 def _fits(size: int, num_tokens: int, cache: CacheShape, num_blocks: int, max_positions: int) -> bool:
@@ -162,12 +189,16 @@ def _pairs(executor: Executor, first: Batch, second: Batch) -> Floats:
 
 def _swap_s_per_block(executor: Executor) -> float:
     """Seconds of each block copied, as often to the host as back: the median after a warm-up."""
-    blocks, none = np.arange(SWAPPED), np.empty(0, np.int64)
-    copies = Copies(blocks, blocks)
-    idle = Batch((), none, none, none, none.reshape(0, 0), none.astype(np.bool_))
-    both = [replace(idle, swap_out=copies), replace(idle, swap_in=copies)]
+    copies = Copies(np.arange(SWAPPED), np.arange(SWAPPED))
+    both = [replace(_idle(), swap_out=copies), replace(_idle(), swap_in=copies)]
     seconds = [sum(executor.run(batch).duration_s for batch in both) for _ in range(REPEATS + 1)]
     return float(np.median(seconds[1:])) / (2 * SWAPPED)
+
+
+def _idle() -> Batch:
+    """Nothing is fed."""
+    none = np.empty(0, np.int64)
+    return Batch((), none, none, none, none.reshape(0, 0), none.astype(np.bool_))
 
 
 def _num_runs(max_tokens: int, num_tokens: int) -> int:
