@@ -39,11 +39,12 @@ lint: $(READY) ## ruff and mypy
 check: lint ## lint, and all tests
 	@$(BIN)/pytest -q -n 2 $(ARGS)
 
-bench: $(READY) ## times of decisions and of the engine, memory; writes bench-out/
+bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits; writes bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
 	@$(BIN)/python -m benchmarks.busy
 	@$(BIN)/python -m benchmarks.memory
+	@$(BIN)/python -m benchmarks.loss
 
 fuzz: $(READY) ## random instances against enumeration, for MINUTES=10
 	@$(BIN)/python -m proofs.fuzz --minutes $(MINUTES) $(ARGS)
