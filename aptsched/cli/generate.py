@@ -15,13 +15,12 @@ from aptsched.cli.model_options import (
     ExpandKvHeads,
     ModelName,
     Threads,
-    blocks,
-    check_memory,
     load,
     require_torch,
 )
 from aptsched.cli.prompts import texts
 from aptsched.support import interrupts
+from aptsched.support.byte_sizes import CACHE_MEM, parse_bytes
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
@@ -79,7 +78,8 @@ def generate(
     from engine.state.sampling_params import SamplingParams
 
     params = SamplingParams(max_tokens, temperature, top_p, top_k, seed, stop=stop or ())
-    check_memory(cache_mem, None)
+    if cache_mem is not None:
+        parse_bytes("cache_mem", cache_mem)
     prompts = texts(prompt)
     try:
         loaded = load(model, dtype, device, threads, expand_kv_heads)
@@ -113,7 +113,7 @@ def _generate(
     stop_token_ids = tuple(_stop_token(model, text) for text in stop_tokens)
     params = dataclasses.replace(params, stop_token_ids=stop_token_ids)
     token_ids = [_prompt_tokens(model.tokenizer, text, chat) for text in prompts]
-    engine = Engine(model, num_blocks=blocks(model, cache_mem, None))
+    engine = Engine(model, cache_mem=cache_mem or CACHE_MEM)
     if len(prompts) == 1 and not as_json:
         return _stream(engine, token_ids[0], params)
     with counting(len(prompts) * params.max_tokens, "tokens at most") as progress:

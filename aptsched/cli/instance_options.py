@@ -81,18 +81,12 @@ def source(
     )
 
 
-def check_foreign(foreign: bool, file: str | None) -> None:
-    """`--foreign-calibration` is about a calibration."""
-    if foreign and file in (None, "fits", "roofline"):
-        raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
-
-
 def certificates(kind: str | None, out: str | None) -> str:
     """The kind of the logs of decisions: plain unless it is given, which any tool reads; "none" where nothing is."""
-    from aptsched.problem.certificate_log import SUFFIXES
+    from aptsched.problem.certificate_log import check_kind
 
-    if kind is not None and kind not in SUFFIXES:
-        raise InputError(f"certificates: {shown(kind)} is not accepted; {', '.join(SUFFIXES)} are")
+    if kind is not None:
+        check_kind(kind)
     if kind not in (None, "none") and out is None:
         raise InputError(f"certificates: {kind} is not accepted without --out DIR, where they go; none is")
     return "none" if out is None else kind or "plain"

@@ -14,12 +14,20 @@ from typing import Any
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.instance import content, digest
 from aptsched.problem.selection import Selection
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 SCHEMA = "aptsched.certificates"
 VERSION = 1
 HEADER = {"schema": SCHEMA, "version": VERSION}
 SUFFIXES = {"plain": ".jsonl", "gzip": ".jsonl.gz", "none": None}
 BUILT_IN = re.compile(r"(?=.{1,100}$)[a-z0-9-]+(:[a-z_]+(=[A-Za-z0-9.]+)?)*")  # names that stay apart as names of files
+
+
+def check_kind(kind: str) -> None:
+    """Raises InputError unless logs can be of that kind."""
+    if kind not in SUFFIXES:
+        raise InputError(f"certificates: {shown(kind)} is not accepted; {', '.join(SUFFIXES)} are")
 
 
 def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain") -> str | None:

@@ -7,6 +7,7 @@ import re
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
+CACHE_MEM = "512MiB"  # of commands that run a model, unless it is said
 MAX_BYTES = 2.0**60
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 

@@ -8,6 +8,12 @@ from engine.calibration.measure import Calibration
 from engine.models.model_names import is_named_as, same_device, same_model
 
 
+def check_given(foreign: bool, file: str | None) -> None:
+    """Raises InputError where a calibration of something else is allowed and none is given."""
+    if foreign and file in (None, "fits", "roofline"):
+        raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
+
+
 def check_run(calibration: Calibration, model: str, dtype: str, device: str, *, foreign: bool = False) -> list[str]:
     """Notices of a calibration for a run of that model.
 

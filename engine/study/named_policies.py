@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from aptsched.policies.composition import Select
-from aptsched.policies.named import load_policy
+from aptsched.policies.named import built_in, load_policy
 from aptsched.policies.oracle import TrueLengths
 from aptsched.scheduling.plan import Policy
 from aptsched.support.errors import InputError
@@ -88,4 +88,19 @@ def _make(name: str, given: OnePolicy, select: Mapping[str, Select] | None, orac
         policy = load_policy(given, select, oracle)
         return OwnPolicy(name, policy) if OWN.fullmatch(given) else policy
     with blamed("policy", name):
-        return OwnPolicy(name, given() if isinstance(given, type) else copy.deepcopy(given))
+        made = given() if isinstance(given, type) else copy.deepcopy(given)
+    return made if type(made) in built_in().values() else OwnPolicy(name, made)
+
+
+def listed(given: Policies) -> Policies:
+    """Several policies, also where one is given, that can be gone through again."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+
+
+def recorded_policies(given: Policies) -> list[str]:
+    """How results have the policies: text as it is given, of all else the names."""
+    each = given if isinstance(given, tuple) else ()
+    texts = [policy for policy in each if isinstance(policy, str)]
+    return texts if texts and len(texts) == len(each) else list(by_name(given))

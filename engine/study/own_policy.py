@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
-from aptsched.scheduling.plan import Plan, Policy, decided, observer_of
+from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.plan import Plan, Policy, decided, observer_of, wanted_forms
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.own_code import blamed
 
 
 class OwnPolicy:
-    """Decides as the policy does, and passes on to it what it may be told.
+    """Decides as the policy does, wants the forms that it wants, and passes on to it what it may be told.
 
     Parameters
     ----------
@@ -29,6 +31,11 @@ class OwnPolicy:
         self._name, self._policy, self._observer = name, policy, observer_of(policy)
         code = getattr(getattr(policy.decide, "__func__", policy.decide), "__code__", None)
         self.place = "" if code is None else f" (decided at {code.co_filename}, line {code.co_firstlineno})"
+
+    @property
+    def wanted_forms(self) -> Sequence[CacheForm]:
+        """The forms that the policy says it may give."""
+        return wanted_forms(self._policy)
 
     def decide(self, view: View) -> Plan:
         """The plan of the policy."""

@@ -133,6 +133,8 @@ class ServingStudy:
 
     def show(self, file: TextIO) -> None:
         """Print the tables, where there is a run."""
+        if not self.runs:
+            return
         tables = [
             (run_table.LATENCY, run_table.latency_sections(self.runs)),
             (run_table.engine_columns(self.runs), run_table.engine_sections(self.runs)),

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aptsched.policies.composition import Select
-from aptsched.problem.certificate_log import SUFFIXES
+from aptsched.problem.certificate_log import check_kind
 from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
 from aptsched.support.keywords import as_given, check_numbers
 from aptsched.support.several import as_texts, numbers
-from aptsched.support.shown import shown
 from aptsched.workload.given import GivenTrace, path_or_trace, recorded
 from aptsched.workload.trace import Trace
+from engine.calibration.foreign import check_given
 from engine.loop.limits import Limits
 from engine.models.find_config import find_config
 from engine.simulator.gpus import find_gpu
 from engine.study.arrival_source import ArrivalSource
-from engine.study.named_policies import Policies, by_name
+from engine.study.named_policies import Policies, by_name, listed, recorded_policies
 from engine.study.simulation import Setup
 
 NOT_OF_THE_RESULT = ("jobs", "select", "progress")  # so that equal seeds give equal bytes
@@ -116,16 +116,14 @@ class SimulateOptions:
 
     def __post_init__(self) -> None:
         check_numbers(self, WHOLE, FLOATS)
-        object.__setattr__(self, "policy", _listed(self.policy))
+        object.__setattr__(self, "policy", listed(self.policy))
         object.__setattr__(self, "rate", None if self.rate is None else as_texts(self.rate) or None)
         object.__setattr__(self, "trace", None if self.trace is None else path_or_trace(self.trace))
         by_name(self.policy)
-        if self.certificates not in SUFFIXES:
-            raise InputError(f"certificates: {shown(self.certificates)} is not accepted; {', '.join(SUFFIXES)} are")
+        check_kind(self.certificates)
         if self.jobs is not None and self.jobs < 1:
             raise InputError(f"jobs: {self.jobs} is not accepted; at least 1 is")
-        if self.foreign_calibration and self.cost in (None, "fits", "roofline"):
-            raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
+        check_given(self.foreign_calibration, self.cost)
         _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # which check what they are made of
 
     @property
@@ -166,21 +164,7 @@ class SimulateOptions:
 
     def recorded(self) -> dict[str, Any]:
         """The options as results have them, in order: plain values, and only what may change a result."""
-        policy = _texts(self.policy) or list(by_name(self.policy))
+        policy = recorded_policies(self.policy)
         rate = None if self.rate is None else list(as_texts(self.rate))
         plain = {"policy": policy, "trace": recorded(self.source.trace), "rate": rate}
         return as_given(self, leave_out=NOT_OF_THE_RESULT) | plain
-
-
-def _listed(given: Policies) -> Policies:
-    """Several policies, also where one is given, that can be gone through again."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
-
-
-def _texts(given: Policies) -> list[str]:
-    """Policies that are text alone as they are given; else nothing."""
-    each = given if isinstance(given, tuple) else ()
-    texts = [policy for policy in each if isinstance(policy, str)]
-    return texts if len(texts) == len(each) else []

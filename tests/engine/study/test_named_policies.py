@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aptsched import InputError, Plan, View
+from aptsched import CacheForm, InputError, Plan, View
 from aptsched.policies import FCFS, AptServe
+from aptsched.scheduling.plan import wanted_forms
 from engine.study.named_policies import Policies, by_name, named_policies
 
 
@@ -56,6 +57,17 @@ def test_of_an_object_each_run_gets_a_copy() -> None:
     (policy,) = named_policies(mine)
     first, second = policy.make(), policy.make()
     assert first is not second and mine.num_decisions == 0
+
+
+def test_what_a_policy_of_ones_own_wants_is_heard() -> None:
+    """Forms are offered to it as to one of ours; and ours stay what they are, given as objects too."""
+
+    class Hidden(Counting):
+        wanted_forms = (CacheForm.HIDDEN,)
+
+    own, plain, ours = (policy.make() for policy in named_policies([Hidden, Counting, AptServe()]))
+    assert [tuple(wanted_forms(policy)) for policy in (own, plain)] == [(CacheForm.HIDDEN,), ()]
+    assert isinstance(ours, AptServe)
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def test_a_policy_that_fails_leaves_the_others() -> None:
     """It is in `failed` with the reason, and the notices say so."""
     study = simulate(**SMALL, policy=["fcfs", Failing])
     assert [run.policy for run in study.runs] == ["fcfs"] and not study.complete
+    assert repr(simulate(**SMALL, policy=Failing)) == "0 of 1 runs are complete."
     (failed,) = study.failed
     assert "policy: Failing raised RuntimeError at " in failed.reason and failed.reason in " ".join(
         study.document["notices"]

@@ -1,0 +1,137 @@
+"""The serving study on a real model, in real time: policies, one after the other, on the same requests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from aptsched.report.document import prepare
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.byte_sizes import CACHE_MEM
+from engine.calibration import measure
+from engine.calibration.foreign import check_run
+from engine.calibration.measure import Calibration
+from engine.models.model import Model, load_model
+from engine.models.model_names import model_name
+from engine.runner import cache_memory
+from engine.runner.cache_storage import block_bytes
+from engine.state.blocks import host_blocks
+from engine.study import real_model, run_files
+from engine.study.arrival_source import traces
+from engine.study.replay import Replay, context_notices, replay
+from engine.study.run_options import RunOptions
+from engine.study.serving import FailedRun, NamedPolicy, Watch, serve_all, unused_forms, with_wanted
+from engine.study.serving_study import ServingStudy, collected
+
+Calibrate = Callable[[Model], Calibration]
+Watching = Callable[[int], AbstractContextManager[Watch]]
+
+
+def serve_live(
+    options: RunOptions, calibrate: Calibrate, watching: Watching, out: str | None = None, as_json: bool = False
+) -> ServingStudy:
+    """The study of these options.
+
+    Parameters
+    ----------
+    options : RunOptions
+    calibrate : callable
+        Measures the model, where the options say nothing of how long it takes; written to calibration.json in `out`.
+    watching : callable
+        Given the number of runs, what tells how far they are while they last.
+    out : str, optional
+        The directory that it will be written to: made before the model is loaded, and the logs of decisions grow in it.
+    as_json : bool
+        Whether the command prints JSON; it is recorded.
+
+    Raises
+    ------
+    InputError
+        Names the option, its value and what is accepted. A policy that fails is in `failed` instead.
+    """
+    policies = options.policies
+    replays = _replays(options)
+    times, measured = _known_times(options)
+    foreign = _foreign(options, measured)
+    directory = None if out is None else prepare(out, run_files.FILES)
+    real_model.set_threads(options.threads)
+    model = load_model(options.model, options.dtype, options.device, options.expand_kv_heads)
+    num_blocks, num_host_blocks = _blocks(options, model)
+    beside: tuple[str, ...] = ()
+    if times is None:
+        measured = calibrate(model)
+        times = measured.times
+        if directory is not None:
+            measure.save(measured, directory / "calibration.json")
+            beside = ("calibration.json",)
+    calibrated = measured is not None and not foreign
+    server = real_model.live_server(model, num_blocks, options.limits, times, num_host_blocks, calibrated)
+    server = with_wanted(server, policies)
+    vocab_size, max_context = model.config.vocab_size, server.limits.max_context
+    replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
+    notices = [*foreign, *unused_forms(policies, server), *model.notices, *context_notices(replays, max_context)]
+    study = ServingStudy(
+        runs=(),
+        failed=(),
+        replays=tuple(replays),
+        server=server,
+        num_planned=len(policies) * len(replays),
+        options=options.recorded(out, as_json),
+        setup=real_model.describe(model, server, measured),
+        notices=tuple(notices),
+        directory=directory,
+        beside=beside,
+    )
+    return _served(study, policies, watching, options.certificates)
+
+
+def _served(study: ServingStudy, policies: list[NamedPolicy], watching: Watching, kind: str) -> ServingStudy:
+    """The study with its runs: all but of policies that fail on a first request."""
+    replays = study.replays
+    broken = real_model.warm_up(policies, replays[0], study.server)
+    working = [policy for policy in policies if policy.name not in broken]
+
+    def log_of(policy: str, replay: Replay) -> Path | None:
+        directory = study.directory
+        return directory and run_files.certificates_path(directory, policy, replay, replays, kind)
+
+    with watching(len(working) * len(replays)) as watch:
+        runs, failed, error = collected(serve_all(working, replays, study.server, log_of, watch))
+    unserved = [FailedRun(name, each.rate_per_s, why) for each in replays for name, why in broken.items()]
+    return dataclasses.replace(study, runs=tuple(runs), failed=(*unserved, *failed), error=error)
+
+
+def _replays(options: RunOptions) -> list[Replay]:
+    """The requests at each rate, still without tokens, which are the model's."""
+    clip = {"max_prompt_tokens": options.max_prompt_tokens, "max_output_tokens": options.max_output_tokens}
+    found = traces(options.source, options.rates_per_s)
+    return [replay(trace, options.slo, rate, options.seed, **clip) for rate, trace in found]
+
+
+def _known_times(options: RunOptions) -> tuple[IterationTime | None, Calibration | None]:
+    """What an iteration takes, where the options say so: a file, in which rho has its own way, or that alone."""
+    rho = options.rho
+    if options.calibration is None:
+        return None if rho is None else IterationTime(rho_s_per_block=rho), None
+    known = measure.load(options.calibration)
+    return known.times if rho is None else dataclasses.replace(known.times, rho_s_per_block=rho), known
+
+
+def _foreign(options: RunOptions, measured: Calibration | None) -> list[str]:
+    """Notices of a calibration of something else, where it is taken all the same."""
+    if measured is None:
+        return []
+    name = model_name(options.model, options.expand_kv_heads)
+    return check_run(measured, name, options.dtype, options.device, foreign=options.foreign_calibration)
+
+
+def _blocks(options: RunOptions, model: Model) -> tuple[int, int]:
+    """How many blocks the cache has, and the swap space: as many, unless it is given."""
+    count = options.num_blocks
+    if count is None:
+        count = cache_memory.num_blocks(model, options.cache_mem or CACHE_MEM)
+    if options.swap_space is None:
+        return count, count
+    return count, host_blocks(options.swap_space, block_bytes(model.config, model.decoder.dtype))

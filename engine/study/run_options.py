@@ -1,0 +1,158 @@
+"""What a study on a real model is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aptsched.policies.composition import Select
+from aptsched.problem.certificate_log import check_kind
+from aptsched.scheduling.record import SLO
+from aptsched.support.byte_sizes import parse_bytes
+from aptsched.support.errors import InputError
+from aptsched.support.keywords import as_given, check_numbers
+from aptsched.support.several import as_texts, numbers
+from engine.calibration.foreign import check_given
+from engine.loop.limits import Limits
+from engine.state.blocks import check_counts
+from engine.study.arrival_source import ArrivalSource
+from engine.study.named_policies import Policies, listed, named_policies, recorded_policies
+from engine.study.serving import NamedPolicy
+
+WHOLE = (
+    "num_requests",
+    "max_prompt_tokens",
+    "max_output_tokens",
+    "num_blocks",
+    "max_tokens",
+    "max_seqs",
+    "threads",
+    "seed",
+)
+FLOATS = ("cv", "slo_ttft", "slo_tbt", "rho")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunOptions:
+    """Options of `aptsched run`, by the same names and with the same defaults.
+
+    Parameters
+    ----------
+    model : str
+        "smollm2", a Hugging Face directory or a Llama .gguf file.
+    policy, trace, workload, rate, cv, num_requests, slo_ttft, slo_tbt, max_tokens, max_seqs, seed, certificates, select
+        As in `SimulateOptions`, but that a trace is a file, and 100 requests are served without a number.
+    max_prompt_tokens, max_output_tokens : int, optional
+        Longer prompts and outputs are clipped.
+    cache_mem : str, optional
+        Memory of the cache, such as "1.5GiB"; or instead
+    num_blocks : int, optional
+        the same as a number of blocks.
+    swap_space : str, optional
+        Host memory for requests that are swapped out; as much as the cache without it.
+    dtype, device : str
+        Of weights and cache.
+    threads : int, optional
+        Of torch on a CPU.
+    expand_kv_heads : bool
+        Whether to make the exact MHA twin of a GQA model.
+    calibration : str, optional
+        What `aptsched calibrate` wrote; without it and `rho` it is measured first.
+    foreign_calibration : bool
+        Whether one of another model, dtype or device is taken all the same.
+    rho : float, optional
+        Seconds to rebuild K and V of a block, in place of what is measured.
+
+    Raises
+    ------
+    InputError
+        Names the option, its value and what is accepted.
+    """
+
+    model: str = "smollm2"
+    policy: Policies = ("fcfs,aptserve",)
+    trace: str | None = None
+    workload: str | None = None
+    rate: str | float | Iterable[str | float] | None = None
+    cv: float | None = None
+    num_requests: int | None = None
+    slo_ttft: float = 1.0
+    slo_tbt: float = 1.0
+    max_prompt_tokens: int | None = None
+    max_output_tokens: int | None = None
+    cache_mem: str | None = None
+    num_blocks: int | None = None
+    swap_space: str | None = None
+    max_tokens: int = 2048
+    max_seqs: int = 256
+    dtype: str = "fp32"
+    device: str = "cpu"
+    threads: int | None = None
+    expand_kv_heads: bool = False
+    calibration: str | None = None
+    foreign_calibration: bool = False
+    rho: float | None = None
+    seed: int = 0
+    certificates: str = "plain"
+    select: Mapping[str, Select] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_numbers(self, WHOLE, FLOATS)
+        object.__setattr__(self, "policy", listed(self.policy))
+        object.__setattr__(self, "rate", None if self.rate is None else as_texts(self.rate) or None)
+        _ = self.policies, self.source, self.rates_per_s, self.slo, self.limits  # which check what they are made of
+        check_kind(self.certificates)
+        if self.calibration is None:
+            check_given(self.foreign_calibration, None)
+        check_memory(self.cache_mem, self.num_blocks, self.swap_space)
+
+    @property
+    def policies(self) -> list[NamedPolicy]:
+        """The policies, each seen to be one."""
+        return named_policies(self.policy, self.select)
+
+    @property
+    def limits(self) -> Limits:
+        """Of an iteration."""
+        return Limits(self.max_tokens, self.max_seqs)
+
+    @property
+    def slo(self) -> SLO:
+        """Of each request."""
+        return SLO(self.slo_ttft, self.slo_tbt)
+
+    @property
+    def rates_per_s(self) -> list[float]:
+        """The rates, rising; none where the trace's own is taken."""
+        return [] if self.rate is None else sorted(numbers("rate", as_texts(self.rate), float))
+
+    @property
+    def source(self) -> ArrivalSource:
+        """Where the requests come from."""
+        return ArrivalSource(self.trace, self.workload, self.num_requests, self.cv, self.seed)
+
+    def recorded(self, out: str | None = None, as_json: bool = False) -> dict[str, Any]:
+        """The options as results have them, in order: plain values, with two of the command's own."""
+        rate = None if self.rate is None else list(as_texts(self.rate))
+        plain = {"policy": recorded_policies(self.policy), "rate": rate}
+        given = as_given(self, leave_out=["certificates", "select"]) | plain
+        return given | {"out": out, "certificates": self.certificates, "as_json": as_json}
+
+
+def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None = None) -> None:
+    """One of the first two, or neither, before a model is loaded for it.
+
+    Raises
+    ------
+    InputError
+        Both are given, or a size or number is not accepted.
+    """
+    if cache_mem is not None and num_blocks is not None:
+        raise InputError("cache_mem, num_blocks: both are given; one of them is accepted")
+    if cache_mem is not None:
+        parse_bytes("cache_mem", cache_mem)
+    if swap_space is not None:
+        parse_bytes("swap_space", swap_space)
+    if num_blocks is not None:
+        check_counts(num_blocks, 0)
