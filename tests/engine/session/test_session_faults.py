@@ -195,17 +195,22 @@ def test_a_thread_that_could_not_be_started_is_made_up_for(
     monkeypatch: pytest.MonkeyPatch, starts: bool, error: type[BaseException]
 ) -> None:
     """Ctrl-C or a lack of threads, before it runs or after: the request is aborted, the next one served."""
-    session, start = Engine(MODEL, num_blocks=60).session, threading.Thread.start
+    policy, start, started = After(lambda: None), threading.Thread.start, list[threading.Thread]()
+    session = Engine(MODEL, policy, num_blocks=60).session
 
     def interrupted(thread: threading.Thread) -> None:
         if starts:
             start(thread)
+            started.append(thread)
         raise error
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         session.add("hello", LONG)
     monkeypatch.undo()
+    for thread in started:  # it is not the session's, and ends at once
+        thread.join(MOST_S)
+    assert policy.num_decisions == 0 and caught.type is error  # whose traceback still holds the request
     assert session.add("hello", SamplingParams(5)).result(MOST_S).finish_reason in ("length", "stop")
     in_time(session.close)
     assert session.worker.num_unfinished == 0
