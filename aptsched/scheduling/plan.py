@@ -10,7 +10,6 @@ import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
-from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import VIEW_COLUMNS, View
 from aptsched.support.checks import Ints
@@ -116,12 +115,6 @@ def decided(policy: Policy, view: View) -> Plan:
         if isinstance(error.obj, View):
             error.args = (f"a view has no {error.name!r}; its columns are {', '.join(VIEW_COLUMNS)}",)
         raise
-
-
-def wanted_forms(policy: Policy) -> Sequence[CacheForm]:
-    """The forms that a policy says it may give, by an attribute of that name; without it, whatever is not lossy."""
-    wanted: Sequence[CacheForm] = getattr(policy, "wanted_forms", ())
-    return wanted
 
 
 class Observer(Protocol):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.forms import lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Policy, wanted_forms
+from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support.errors import InputError
 from engine.loop.limits import Limits
 from engine.models.model import Model
@@ -74,8 +75,7 @@ class Engine:
         self.executor = TorchExecutor(model.decoder, count, num_host_blocks=num_host_blocks)
         config = model.config
         policy = policy or FCFS()
-        lossy = lossy_ratios(config, model.decoder.dtype.itemsize)
-        wanted = {form: lossy[form] for form in wanted_forms(policy) if form in lossy}
+        wanted = lossy_wanted(policy, lossy_ratios(config, model.decoder.dtype.itemsize))
         self.pool = BlockPool(count, self.executor.storage.shape.with_forms(wanted), num_host_blocks)
         self.session = Session(
             policy,

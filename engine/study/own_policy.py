@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Sequence
 
 from aptsched.scheduling.forms import CacheForm
-from aptsched.scheduling.plan import Plan, Policy, decided, observer_of, wanted_forms
+from aptsched.scheduling.plan import Plan, Policy, decided, observer_of
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
+from aptsched.scheduling.wanted_forms import wanted_forms
 from aptsched.support.own_code import blamed
 
 

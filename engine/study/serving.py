@@ -10,11 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from aptsched.scheduling.forms import CacheForm, CacheShape, entry_of, unused_form
+from aptsched.scheduling.forms import CacheForm, CacheShape, unused_form
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Policy, wanted_forms
+from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.wanted_forms import lossy_wanted, wanted_forms
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 from engine.calibration.pace import Pace
@@ -72,21 +73,6 @@ class Server:
     calibrated: bool = False
     lossy_ratios: Mapping[CacheForm, Fraction] = field(default_factory=dict)
 
-    def lossy_wanted(self, policy: Policy) -> dict[CacheForm, Fraction]:
-        """The ratios of the lossy forms that a policy wants.
-
-        Raises
-        ------
-        InputError
-            It wants one that the executor cannot hold.
-        """
-        wanted = [form for form in wanted_forms(policy) if entry_of(form).is_lossy]
-        for form in wanted:
-            if form not in self.lossy_ratios:
-                held = ", ".join(entry_of(each).name for each in self.lossy_ratios) or "kv, hidden"
-                raise InputError(f"wanted_forms: {entry_of(form).name} is not accepted here; {held} is")
-        return {form: self.lossy_ratios[form] for form in wanted}
-
 
 def with_wanted(server: Server, policies: Iterable[NamedPolicy]) -> Server:
     """The server with those of its lossy forms alone that any of the policies wants.
@@ -96,7 +82,7 @@ def with_wanted(server: Server, policies: Iterable[NamedPolicy]) -> Server:
     InputError
         One of them wants a lossy form that the server's executor cannot hold.
     """
-    lossy = [server.lossy_wanted(policy.make()) for policy in policies]
+    lossy = [lossy_wanted(policy.make(), server.lossy_ratios) for policy in policies]
     return replace(server, lossy_ratios={form: ratio for ratios in lossy for form, ratio in ratios.items()})
 
 
@@ -197,9 +183,10 @@ def serve(
 
         watch(policy.name, replay, 0)
         made = policy.make()
+        cache = server.cache.with_forms(lossy_wanted(made, server.lossy_ratios))
         worker = Worker(
             made,
-            BlockPool(server.num_blocks, server.cache.with_forms(server.lossy_wanted(made)), server.num_host_blocks),
+            BlockPool(server.num_blocks, cache, server.num_host_blocks),
             pace or server.executor,
             on_record,
             scheduling=server.scheduling,

@@ -9,7 +9,7 @@ import pytest
 
 from aptsched import CacheForm, InputError, Plan, View
 from aptsched.policies import FCFS, AptServe
-from aptsched.scheduling.plan import wanted_forms
+from aptsched.scheduling.wanted_forms import wanted_forms
 from engine.study.named_policies import Policies, by_name, named_policies
 
 
