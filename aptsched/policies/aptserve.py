@@ -14,6 +14,7 @@ from aptsched.policies.form_choice import (
     FORM_SETS,
     KV_ALONE,
     decode_s,
+    in_kv_alone,
     lighter_than_kv,
     on_offer,
     own_blocks,
@@ -26,7 +27,7 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import all_of, any_of, largest_of, smallest_of, sum_of
+from aptsched.support.arrays import any_of, largest_of, smallest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.constant import constant, everyone
 from aptsched.support.errors import InputError
@@ -140,7 +141,7 @@ class AptServe:
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
         """Whom of the waiting requests to admit beside what runs; None where that is nobody, or a decode goes first."""
         lightest, in_order = on_offer(view.cache, self.forms)[-1], self.order == "fcfs"
-        num_tokens = view.num_tokens.take(waiting)
+        num_tokens = view.num_tokens[waiting]
         least = view.cache.blocks(smallest_of(num_tokens), lightest)
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
         if len(running):
@@ -148,7 +149,7 @@ class AptServe:
         if least > capacity or max_seqs <= 0 or not (in_order or longer_pending(view, waiting, running)):
             return None
         if len(running):
-            capacity -= int(sum_of(growth(view, running, view.num_remaining.take(running))))
+            capacity -= int(sum_of(growth(view, running, view.num_remaining[running])))
             if least > capacity:
                 return None
         rows, num_tokens = (waiting[:max_seqs], num_tokens[:max_seqs]) if in_order else (waiting, num_tokens)
@@ -159,8 +160,8 @@ class AptServe:
             some = (blocks <= capacity).nonzero()[0]
         if not len(some):
             return None
-        rows, fed = rows.take(some), fed.take(some)
-        problem = self._of_waiting(view, rows, fed, blocks.take(some), capacity, max_seqs)
+        rows, fed = rows[some], fed[some]
+        problem = self._of_waiting(view, rows, fed, blocks[some], capacity, max_seqs)
         if problem is None:
             return None
         plan = self._answered(view, rows, fed, problem)
@@ -175,7 +176,7 @@ class AptServe:
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
         if offer != KV_ALONE:
-            values, weights = forms_table(view, value_s, *waiting_forms(view, view.num_tokens.take(rows), offer))
+            values, weights = forms_table(view, value_s, *waiting_forms(view, view.num_tokens[rows], offer))
         required = everyone(len(rows)) if self.order == "fcfs" else None
         if required is None and not any_of((values > 0) & (weights <= capacity)):
             return None
@@ -205,7 +206,7 @@ class AptServe:
 
         None where so many blocks are not enough for all.
         """
-        own = view.form.take(rows)
+        own = view.form[rows]
         blocks = own_blocks(view, rows, own)
         num_blocks = int(sum_of(blocks))
         spare = room - num_blocks
@@ -240,7 +241,7 @@ class AptServe:
         value_s = scheduling_value(view, rows, decode_s(view, rows, own, fed), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
         most_more = {} if all_run else dict.fromkeys(lighter_than_kv(view.cache, self.forms), -1)
-        if most_more or not all_of(own == KV):
+        if most_more or not in_kv_alone(own):
             if self.promote and KV in on_offer(view.cache, self.forms):
                 most_more[KV] = spare
             values, weights = forms_table(view, value_s, *running_forms(view, rows, own, blocks, most_more))
@@ -273,13 +274,13 @@ class AptServe:
 def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
     """Whether those that wait have been pending for at least as long in all as those that run."""
     pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
-    return bool(sum_of(pending_s.take(waiting)) >= sum_of(pending_s.take(running)))
+    return bool(sum_of(pending_s[waiting]) >= sum_of(pending_s[running]))
 
 
 def fed_to_all(view: View, running: Ints) -> Ints:
     """A token for each of the running requests, [r], and what the budget has left for prompts that were begun."""
-    fed = view.num_remaining.take(running)
-    if any_of(fed > 1) and sum_of(fed) > view.max_tokens:
+    fed = view.num_remaining[running]
+    if largest_of(fed) > 1 and sum_of(fed) > view.max_tokens:
         fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
     return fed
 

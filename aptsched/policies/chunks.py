@@ -4,29 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.policies.queue import growth, leading, shared
+from aptsched.policies.queue import shared
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
-
-
-def too_large(view: View) -> Ints:
-    """Rows that the whole pool cannot hold with a KV cache."""
-    return np.flatnonzero(view.cache.blocks(view.num_tokens, KV) > view.num_blocks)
-
-
-def others(view: View, rows: Ints) -> tuple[Ints, Ints]:
-    """Who runs and who waits, in order, without the rows given."""
-    left = np.ones(len(view.running), np.bool_)
-    left[rows] = False
-    return np.flatnonzero(view.running & left), np.flatnonzero(~view.running & left)
-
-
-def num_kept(view: View, running: Ints, fed: Ints, free: int) -> int:
-    """How many of the first that run keep their cache when so many tokens are fed to each, [r]: the last make room."""
-    total = view.num_held[running] + growth(view, running, fed)
-    return leading(total, free + int(view.num_held[running].sum()))
 
 
 def chunk_plan(view: View, running: Ints, fed: Ints, preempt: Ints, admitted: Ints, chunks: Ints, reject: Ints) -> Plan:

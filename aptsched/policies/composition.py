@@ -13,7 +13,7 @@ from aptsched.problem.certificate import sums
 from aptsched.problem.selection import Multipliers, Selection
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import all_of, any_of, sum_of
+from aptsched.support.arrays import all_of, largest_of, sum_of
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
 from aptsched.support.constant import constant
 
@@ -29,9 +29,9 @@ def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
     per_block = view.cache.per_block[form]
     blocks: Ints = num_tokens // per_block
     blocks += 1
-    full = num_tokens == view.num_blocks * per_block
-    if any_of(full):
-        blocks -= full
+    full = view.num_blocks * per_block
+    if len(num_tokens) and largest_of(num_tokens) >= full:
+        blocks -= num_tokens == full
     return blocks
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.policies.chunks import too_large
-from aptsched.policies.queue import shared
+from aptsched.policies.queue import shared, too_large
 from aptsched.policies.swapping import leaving, staying
 from aptsched.scheduling.forms import KV, NONE
 from aptsched.scheduling.plan import Plan, nothing

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.policies.queue import check_watermark, entries, growth, leading, shared, survivors
+from aptsched.policies.queue import check_watermark, entries, growth, leading, others, shared, survivors, too_large
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Ints
 
 
@@ -44,21 +45,25 @@ class FCFS:
 
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
-        too_large = view.cache.blocks(view.num_tokens, KV) > view.num_blocks
-        reject = np.flatnonzero(too_large)
-        free = view.free_blocks + int(view.num_held[reject].sum())
-        running = np.flatnonzero(view.running & ~too_large)
-        waiting = np.flatnonzero(~view.running & ~too_large)
+        reject = too_large(view)
+        running, waiting = others(view, reject)
+        free = view.free_blocks + (int(sum_of(view.num_held[reject])) if len(reject) else 0)
         begun = running[view.num_remaining[running] > 1]
-        fed = shared(view.num_remaining[begun], view.max_tokens)
-        left = free - int(growth(view, begun, fed).sum())
-        if left >= 0:
-            admitted = self._admitted(view, waiting, len(running), left, view.max_tokens - int(fed.sum()))
-            if len(begun) + len(admitted):
-                rows = np.concatenate([begun, admitted])[: view.max_seqs]
+        if len(begun) or len(waiting):
+            rows = self._prefill(view, begun, waiting, len(running), free)
+            if len(rows):
                 return Plan(*entries(view, rows), reject=reject)
         going, preempt = survivors(view, running, free)
         return Plan(*entries(view, going), preempt=preempt, reject=reject)
+
+    def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
+        """Prompts that were begun, and those that are admitted beside them; none where that takes more than is free."""
+        fed = shared(view.num_remaining[begun], view.max_tokens)
+        left = free - int(sum_of(growth(view, begun, fed)))
+        if left < 0:
+            return nothing()
+        admitted = self._admitted(view, waiting, num_running, left, view.max_tokens - int(sum_of(fed)))
+        return np.concatenate([begun, admitted])[: view.max_seqs]
 
     def _admitted(self, view: View, waiting: Ints, num_running: int, free: int, max_tokens: int) -> Ints:
         """The waiting requests, in order, that are admitted to blocks and tokens that are free."""

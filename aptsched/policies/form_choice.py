@@ -10,7 +10,7 @@ import numpy as np
 from aptsched.policies.composition import next_blocks
 from aptsched.scheduling.forms import KV, CacheForm, CacheShape, sums_by_form
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import all_of, largest_of, sum_of
+from aptsched.support.arrays import largest_of, sum_of
 from aptsched.support.checks import Bools, Ints
 
 FORM_SETS: Mapping[str, tuple[CacheForm, ...]] = MappingProxyType(
@@ -58,7 +58,7 @@ def running_forms(view: View, rows: Ints, own: Ints, blocks: Ints, most_more: Ma
     most_more : mapping of CacheForm to int
         Forms that requests may be converted to, and the most blocks that this may take beside their own.
     """
-    next_tokens = view.num_tokens.take(rows) + 1
+    next_tokens = view.num_tokens[rows] + 1
     num_forms = max(largest_of(own), *most_more, KV)
     in_form, offered = np.empty((num_forms, len(rows)), np.int64), np.empty((num_forms, len(rows)), np.bool_)
     for row, form in enumerate(range(KV, num_forms + 1)):
@@ -67,15 +67,20 @@ def running_forms(view: View, rows: Ints, own: Ints, blocks: Ints, most_more: Ma
         if form == KV or form in most_more:
             in_form[row] = np.where(is_own, blocks, view.cache.blocks(next_tokens, form))
         if form in most_more:
-            offered[row] |= view.cache.conversions[:, form].take(own) & (in_form[row] - blocks <= most_more[form])
+            offered[row] |= view.cache.conversions[:, form][own] & (in_form[row] - blocks <= most_more[form])
     return in_form, offered
+
+
+def in_kv_alone(own: Ints) -> bool:
+    """Whether all requests that run, in these forms, [r], are in KV form."""
+    return not len(own) or largest_of(own) == KV
 
 
 def own_blocks(view: View, rows: Ints, own: Ints) -> Ints:
     """Blocks that requests which run, [r], need in their own forms, [r], for their next token."""
-    num_tokens = view.num_tokens.take(rows)
+    num_tokens = view.num_tokens[rows]
     blocks = next_blocks(view, num_tokens, KV)
-    if all_of(own == KV):
+    if in_kv_alone(own):
         return blocks
     for form in np.unique(own[own != KV]).tolist():
         blocks = np.where(own == form, next_blocks(view, num_tokens, form), blocks)
@@ -85,6 +90,6 @@ def own_blocks(view: View, rows: Ints, own: Ints) -> Ints:
 def decode_s(view: View, rows: Ints, own: Ints, fed: Ints) -> float:
     """Seconds that an iteration of running requests, [r], in their own forms, [r], is believed to take."""
     kv_blocks = None
-    if not all_of(own == KV):
-        kv_blocks = sums_by_form(own, view.cache.blocks(view.num_tokens.take(rows), KV))
-    return view.times.predict(int(sum_of(fed)), int(sum_of(view.num_cached.take(rows))), kv_blocks)
+    if not in_kv_alone(own):
+        kv_blocks = sums_by_form(own, view.cache.blocks(view.num_tokens[rows], KV))
+    return view.times.predict(int(sum_of(fed)), int(sum_of(view.num_cached[rows])), kv_blocks)

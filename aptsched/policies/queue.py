@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import nothing
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import all_of, largest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 
@@ -14,6 +16,21 @@ def check_watermark(share: float) -> None:
     """Raises InputError unless that is a share of the pool that admission can leave free."""
     if not 0 <= share < 1:
         raise InputError(f"watermark: {share} is not accepted; a share of the pool, 0 to less than 1, is")
+
+
+def too_large(view: View) -> Ints:
+    """Rows that the whole pool cannot hold with a KV cache."""
+    num_tokens = view.num_tokens
+    if not len(num_tokens) or view.cache.blocks(largest_of(num_tokens), KV) <= view.num_blocks:
+        return nothing()
+    return np.flatnonzero(view.cache.blocks(num_tokens, KV) > view.num_blocks)
+
+
+def others(view: View, rows: Ints) -> tuple[Ints, Ints]:
+    """Who runs and who waits, in order, without the rows given."""
+    running = view.running.nonzero()[0]
+    waiting = nothing() if len(running) == len(view.running) else (~view.running).nonzero()[0]
+    return (running, waiting) if not len(rows) else (np.setdiff1d(running, rows), np.setdiff1d(waiting, rows))
 
 
 def leading(amounts: Ints, budget: int) -> int:
@@ -29,7 +46,12 @@ def leading_at_least(amounts: Ints, needed: int) -> int:
 
 
 def shared(amounts: Ints, budget: int) -> Ints:
-    """What each gets, [n], of a budget handed out in order, each up to its amount; 0 where none is left."""
+    """What each gets, [n], of a budget handed out in order, each up to its amount; 0 where none is left.
+
+    Where there is enough for all it is the array of the amounts itself.
+    """
+    if sum_of(amounts) <= budget:
+        return amounts
     before = amounts.cumsum() - amounts
     given: Ints = np.minimum(amounts, np.maximum(budget - before, 0))
     return given
@@ -37,23 +59,32 @@ def shared(amounts: Ints, budget: int) -> Ints:
 
 def growth(view: View, rows: Ints, fed: Ints) -> Ints:
     """Blocks that running requests need more, [r], when so many tokens are fed to each, [r]."""
-    after = view.cache.blocks_by_form(view.num_cached.take(rows) + fed, view.form.take(rows))
-    more: Ints = np.maximum(after - view.num_held.take(rows), 0)
+    after = view.cache.blocks_by_form(view.num_cached[rows] + fed, view.form[rows])
+    more: Ints = np.maximum(after - view.num_held[rows], 0)
     return more
 
 
 def fed_of(view: View, running: Ints) -> Ints:
     """Tokens fed to each of the running requests, [r], when all go on within the budgets, in their order."""
     fed = shared(view.num_remaining[running], view.max_tokens)
-    fed[view.max_seqs :] = 0
+    if len(fed) > view.max_seqs:
+        fed[view.max_seqs :] = 0
     return fed
+
+
+def num_kept(view: View, running: Ints, fed: Ints, free: int) -> int:
+    """How many of the first that run keep their cache when so many tokens are fed to each, [r]: the last make room."""
+    more = growth(view, running, fed)
+    if sum_of(more) <= free:
+        return len(running)
+    held = view.num_held[running]
+    return leading(held + more, free + int(sum_of(held)))
 
 
 def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
     """Who goes on, and who is preempted for that: the latest of the running requests, as few as blocks need."""
     fed = fed_of(view, running)
-    total = view.num_held[running] + growth(view, running, fed)
-    kept = leading(total, free + int(view.num_held[running].sum()))
+    kept = num_kept(view, running, fed, free)
     return running[:kept][fed[:kept] > 0], running[kept:]
 
 
@@ -63,6 +94,9 @@ def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
     Tokens are handed out in order; who gets none is left out.
     """
     fed = shared(view.num_remaining[rows], view.max_tokens)
-    rows, fed = rows[fed > 0], fed[fed > 0]
-    forms: Ints = np.where(view.running[rows], view.form[rows], form)
+    some = fed > 0
+    if not all_of(some):
+        rows, fed = rows[some], fed[some]
+    runs, own = view.running[rows], view.form[rows]
+    forms: Ints = own if all_of(runs) else np.where(runs, own, form)
     return rows, fed, forms

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.policies.chunks import chunk_plan, first_chunks, num_kept, others, too_large
-from aptsched.policies.queue import growth, leading, shared
+from aptsched.policies.chunks import chunk_plan, first_chunks
+from aptsched.policies.queue import growth, leading, num_kept, others, shared, too_large
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View

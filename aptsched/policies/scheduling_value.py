@@ -26,14 +26,14 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
         "paper": near zero for whose token was late, or will be even if it is served now. "decaying": from the objective
         on the value falls again, objective^2 / pending time. "none": the pending time.
     """
-    pending_s: Floats = np.maximum(view.now_s + duration_s - view.pending_since_s.take(rows), LEAST_PENDING_S)
+    pending_s: Floats = np.maximum(view.now_s + duration_s - view.pending_since_s[rows], LEAST_PENDING_S)
     if fallback == "none":
         return pending_s
-    objective_s = view.objective_s.take(rows)
+    objective_s = view.objective_s[rows]
     if fallback == "decaying":
         pending_s *= np.minimum(objective_s / pending_s, 1.0) ** 2
         return pending_s
-    late = view.missed_slo.take(rows) | (pending_s > objective_s)
+    late = view.missed_slo[rows] | (pending_s > objective_s)
     if any_of(late):
         pending_s *= np.where(late, NEAR_ZERO, 1.0)
     return pending_s

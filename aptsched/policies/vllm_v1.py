@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aptsched.policies.chunks import chunk_plan, first_chunks, num_kept, others, too_large
-from aptsched.policies.queue import fed_of, growth, leading
+from aptsched.policies.chunks import chunk_plan, first_chunks
+from aptsched.policies.queue import fed_of, growth, leading, num_kept, others, too_large
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View

@@ -285,5 +285,5 @@ class CacheShape:
     def blocks_by_form(self, num_tokens: Ints, form: Ints) -> Ints:
         """Blocks of each request, [n], in its own form; 0 where that is none."""
         per_block, up = self._divisors
-        held: Ints = (num_tokens + up.take(form)) // per_block.take(form)
+        held: Ints = (num_tokens + up[form]) // per_block[form]
         return held

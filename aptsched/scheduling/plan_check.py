@@ -142,14 +142,14 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
         _check_length(name, getattr(plan, name), len(rows))
     if not len(rows):
         return
-    most = num_remaining.take(rows)
+    most = num_remaining[rows]
     if any_of(plan.num_tokens != most):
         bad = (plan.num_tokens < 1) | (plan.num_tokens > most)
         if bad.any():
             at = int(bad.argmax())
             given, request = plan.num_tokens[at], view.request_id[rows[at]]
             raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
-    own = form.take(rows)
+    own = form[rows]
     if any_of(plan.form != own) or np.count_nonzero(own) < len(own):
         _check_forms(plan, view, own)
     total = int(sum_of(plan.num_tokens))

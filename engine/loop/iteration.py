@@ -92,10 +92,9 @@ def iteration_of(
 ) -> Iteration:
     """What the iteration did, before finished requests leave; in real time its scheduling is not over."""
     batch = applied.batch
-    in_output = batch.start >= table.num_prompt_tokens.take(applied.row)
-    single = batch.num_tokens == 1
-    num_decodes = count_of(batch.samples & in_output & single)
-    num_fed = len(single) if all_of(single) else int(sum_of(batch.num_tokens))
+    in_output = batch.start >= table.num_prompt_tokens[applied.row]
+    num_decodes = count_of(batch.samples & in_output & batch.feeds_one)
+    num_fed = len(applied.row) if all_of(batch.feeds_one) else int(sum_of(batch.num_tokens))
     return Iteration(
         number=number,
         start_s=start_s,

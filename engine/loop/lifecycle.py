@@ -95,10 +95,11 @@ class RequestBook:
             request.output_token_ids.append(token_id)
             request.token_at_s.append(now_s)
         if self._any_stops:
-            stops = self.table.stop_token_ids.take(rows).tolist()
+            stops = self.table.stop_token_ids[rows].tolist()
             over |= np.array([token_id in stop for token_id, stop in zip(token_ids, stops, strict=True)], np.bool_)
         if any_of(over):
-            self.end(rows[over], map(self._end_of, rows[over].tolist()))
+            ended = rows[over]
+            self.end(ended, map(self._end_of, ended.tolist()))
         self.remove_ended()
         return requests, token_ids
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
@@ -17,26 +19,24 @@ def observe(
     """The view of now: read-only copies, which stay as they are when requests and pool change."""
     slot = table.slot[: table.num_rows]
     nobody_away = pool.host.free_blocks == pool.num_host_blocks  # spares the look-up in most runs
-    num_swapped = constant(0, len(slot)) if nobody_away else _read_only(pool.host.num_held.take(slot))
-    return of_values(
-        View,
-        {
-            **table.observed(),
-            "num_cached": _read_only(pool.num_cached.take(slot)),
-            "form": _read_only(pool.form.take(slot)),
-            "num_held": _read_only(pool.device.num_held.take(slot)),
-            "num_swapped": num_swapped,
-            "now_s": now_s,
-            "free_blocks": pool.free_blocks,
-            "num_blocks": pool.num_blocks,
-            "free_host_blocks": pool.host.free_blocks,
-            "num_host_blocks": pool.num_host_blocks,
-            "max_tokens": max_tokens,
-            "max_seqs": max_seqs,
-            "cache": pool.cache,
-            "times": times,
-        },
+    num_swapped = constant(0, len(slot)) if nobody_away else _read_only(pool.host.num_held[slot])
+    values: dict[str, Any] = table.observed()
+    values.update(
+        num_cached=_read_only(pool.num_cached[slot]),
+        form=_read_only(pool.form[slot]),
+        num_held=_read_only(pool.device.num_held[slot]),
+        num_swapped=num_swapped,
+        now_s=now_s,
+        free_blocks=pool.free_blocks,
+        num_blocks=pool.num_blocks,
+        free_host_blocks=pool.host.free_blocks,
+        num_host_blocks=pool.num_host_blocks,
+        max_tokens=max_tokens,
+        max_seqs=max_seqs,
+        cache=pool.cache,
+        times=times,
     )
+    return of_values(View, values)
 
 
 def _read_only(array: Ints) -> Ints:

@@ -70,7 +70,7 @@ def larger(first: Amount, second: Amount) -> Amount:
 def work_of(batch: Batch, cache: CacheShape) -> Work:
     """What a batch does, to tokens cached in the forms of that shape."""
     start, fed = batch.start, batch.num_tokens
-    decodes = (fed == 1) & (start > 0)
+    decodes = batch.feeds_one & (start > 0)
     num_decodes = count_of(decodes)
     prefill_tokens = prefill_squares = 0
     if num_decodes < len(fed):

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from aptsched.support.checks import Bools, Ints
+from aptsched.support.lazy import lazy
 from aptsched.support.quick_init import quick_init
 from engine.state.request import Request
 
@@ -88,6 +89,12 @@ class Batch:
     conversions: Sequence[Conversion] = ()
     swap_out: Copies = NO_COPIES
     swap_in: Copies = NO_COPIES
+
+    @lazy
+    def feeds_one(self) -> Bools:
+        """Which entries are fed a single token, [b]."""
+        single: Bools = self.num_tokens == 1
+        return single
 
     @property
     def num_swapped_blocks(self) -> int:

@@ -16,6 +16,7 @@ from engine.state.blocks import Blocks, all_equal, check_counts, fitting
 from engine.state.request_table import RequestTable
 
 FIRST_SLOTS = 64  # doubled whenever they run out
+NONE_HELD = (0,) * NUM_FORMS
 NO_SLOT = 0  # of a request that has no cache; its counts stay 0
 
 
@@ -79,12 +80,9 @@ class BlockPool:
     @property
     def num_blocks_by_form(self) -> tuple[int, ...]:
         """Blocks of the pool that are held in each form, [f]."""
-        others = (self.form > KV).nonzero()[0]  # mostly few
-        counts = [0] * NUM_FORMS
-        if len(others):
-            counts = list(sums_by_form(self.form.take(others), self.device.num_held.take(others)))
-        counts[KV] = self.num_blocks - self.free_blocks - sum(counts)
-        return tuple(counts)
+        if largest_of(self.form) > KV:
+            return sums_by_form(self.form, self.device.num_held)
+        return (*NONE_HELD[:KV], self.num_blocks - self.free_blocks, *NONE_HELD[KV + 1 :])
 
     @property
     def max_request_tokens(self) -> int:
@@ -171,11 +169,11 @@ class BlockPool:
     ) -> tuple[Ints, Batch]:
         """Gives the entries that fit their blocks. Returns their rows, and the batch with what goes before it."""
         row, num_tokens, planned = plan.request, plan.num_tokens, plan.form
-        slot = table.slot.take(row)
+        slot = table.slot[row]
         if len(plan.swap_in):  # who is on the host still does not run
-            here = self.host.num_held.take(slot) == 0
+            here = self.host.num_held[slot] == 0
             row, num_tokens, planned, slot = (array[here] for array in (row, num_tokens, planned, slot))
-        own, start, held = self.form.take(slot), self.num_cached.take(slot), self.device.num_held.take(slot)
+        own, start, held = self.form[slot], self.num_cached[slot], self.device.num_held[slot]
         opens = np.count_nonzero(own) < len(own)
         form = np.where(own == NONE, planned, own) if opens else own
         stop = start + num_tokens
@@ -195,12 +193,12 @@ class BlockPool:
         self.device.give(slot, need)
         self.num_cached[slot] = stop
         return row, Batch(
-            requests=table.request.take(row).tolist(),
+            requests=table.request[row].tolist(),
             start=start,
             num_tokens=num_tokens,
             form=form,
             block_table=self.device.table.take(slot, axis=0)[:, :most],
-            samples=stop == table.num_tokens.take(row),
+            samples=stop == table.num_tokens[row],
             conversions=conversions,
             swap_out=out,
             swap_in=back,

@@ -90,15 +90,15 @@ class RequestTable(ObservedColumns, InternalColumns):
 
     def add_tokens(self, rows: Ints, now_s: float) -> Bools:
         """Counts one more token of each row, made now. Returns which rows are over."""
-        late = now_s - self.pending_since_s.take(rows) > self.objective_s.take(rows)
+        late = now_s - self.pending_since_s[rows] > self.objective_s[rows]
         if any_of(late):
             self.missed_slo[rows] |= late
         self.pending_since_s[rows] = now_s
-        self.objective_s[rows] = self.slo_tbt_s.take(rows)
-        num_tokens = self.num_tokens.take(rows)
+        self.objective_s[rows] = self.slo_tbt_s[rows]
+        num_tokens = self.num_tokens[rows]
         num_tokens += 1
         self.num_tokens[rows] = num_tokens
-        over: Bools = num_tokens >= self.end_tokens.take(rows)
+        over: Bools = num_tokens >= self.end_tokens[rows]
         return over
 
     def count_preemptions(self, rows: Ints, num_cached: Ints) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import add
 
 MAX_POINTS = 512
 
@@ -43,18 +42,19 @@ class Timeline:
         self._max_points, self._stride, self._in_last = max_points, 1, 1
         self._spans: list[list[float]] = []  # start, end, busy seconds, request-s, block-s by form
 
-    def add(self, start_s: float, duration_s: float, block_s_by_form: Sequence[float], num_waiting: int) -> None:
-        """One more iteration, and the blocks held in each form, times its duration."""
+    def add(self, start_s: float, duration_s: float, num_blocks_by_form: Sequence[int], num_waiting: int) -> None:
+        """One more iteration."""
         if self._in_last == self._stride:
             if len(self._spans) == self._max_points:
                 self._join()
-            self._spans.append([start_s, start_s, 0.0, 0.0, *[0.0] * len(block_s_by_form)])
+            self._spans.append([start_s, start_s, 0.0, 0.0, *[0.0] * len(num_blocks_by_form)])
             self._in_last = 0
         span = self._spans[-1]
         span[1] = start_s + duration_s
         span[2] += duration_s
         span[3] += duration_s * num_waiting
-        span[4:] = map(add, span[4:], block_s_by_form)
+        for place, num_blocks in enumerate(num_blocks_by_form, 4):
+            span[place] += duration_s * num_blocks
         self._in_last += 1
 
     def points(self) -> tuple[Point, ...]:

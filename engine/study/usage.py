@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from operator import add
 
 from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_forms
 from engine.loop.iteration import Iteration
@@ -85,9 +84,9 @@ class UsageMeter:
         self._num_swapped_blocks += it.num_swapped_blocks
         self._busy_s += duration_s
         self._scheduling_s += it.scheduling_s
-        block_s = [duration_s * num_blocks for num_blocks in it.num_blocks_by_form]
-        self._block_s_by_form = [*map(add, self._block_s_by_form, block_s)]
-        self._timeline.add(it.start_s, duration_s, block_s, it.num_waiting)
+        for form, num_blocks in enumerate(it.num_blocks_by_form):
+            self._block_s_by_form[form] += duration_s * num_blocks
+        self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting)
         if gap is not None:
             self._num_certified += 1
             self._gaps += gap

@@ -159,7 +159,7 @@ def test_the_timeline_is_bounded_and_keeps_its_integral(iterations: list[tuple[i
     """However many iterations there are, the block-seconds of both forms stay."""
     timeline, now_s = Timeline(max_points=8), 0
     for duration_s, kv, hidden in iterations:
-        timeline.add(now_s, duration_s, by_form(kv=duration_s * kv, hidden=duration_s * hidden), 0)
+        timeline.add(now_s, duration_s, by_form(kv=kv, hidden=hidden), 0)
         now_s += duration_s
     points = timeline.points()
     assert len(points) <= 8
