@@ -7,7 +7,7 @@ import numpy as np
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import all_of, largest_of, sum_of
+from aptsched.support.arrays import above_0, all_of, largest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 
@@ -85,7 +85,7 @@ def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
     """Who goes on, and who is preempted for that: the latest of the running requests, as few as blocks need."""
     fed = fed_of(view, running)
     kept = num_kept(view, running, fed, free)
-    return running[:kept][fed[:kept] > 0], running[kept:]
+    return running[:kept][above_0(fed[:kept])], running[kept:]
 
 
 def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
@@ -94,7 +94,7 @@ def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
     Tokens are handed out in order; who gets none is left out.
     """
     fed = shared(view.num_remaining[rows], view.max_tokens)
-    some = fed > 0
+    some = above_0(fed)
     if not all_of(some):
         rows, fed = rows[some], fed[some]
     runs, own = view.running[rows], view.form[rows]

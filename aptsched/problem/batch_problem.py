@@ -12,6 +12,7 @@ from aptsched.support import checks
 from aptsched.support.arrays import largest_of
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
 from aptsched.support.errors import InputError
+from aptsched.support.quick_init import of_values
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -154,17 +155,18 @@ class BatchProblem:
         for array in (values, weights, num_tokens, required):
             if array is not None:
                 array.setflags(write=False)
-        problem = object.__new__(cls)
-        problem.__dict__.update(
-            values=values,
-            weights=weights,
-            capacity=capacity,
-            num_tokens=num_tokens,
-            max_tokens=max_tokens,
-            max_seqs=max_seqs,
-            required=required,
+        return of_values(
+            cls,
+            {
+                "values": values,
+                "weights": weights,
+                "capacity": capacity,
+                "num_tokens": num_tokens,
+                "max_tokens": max_tokens,
+                "max_seqs": max_seqs,
+                "required": required,
+            },
         )
-        return problem
 
     @property
     def num_requests(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aptsched.support.checks import Ints
 from aptsched.support.constant import numbered
+from aptsched.support.quick_init import quick_init
 
 
 def served_positions(form: Ints, num_forms: int) -> Ints:
@@ -32,6 +33,7 @@ class Multipliers:
     per_seq_s: float = 0.0
 
 
+@quick_init
 @dataclass(frozen=True, eq=False)
 class Selection:
     """Which requests are served, in which form, and how far from the optimum that can be.

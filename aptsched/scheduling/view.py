@@ -8,6 +8,7 @@ from typing import TypeVar
 from aptsched.scheduling.columns import ObservedColumns, PoolColumns, dtypes, meanings
 from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.arrays import above_0
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.lazy import lazy
 
@@ -53,7 +54,7 @@ class View(ObservedColumns, PoolColumns):
     @lazy
     def running(self) -> Bools:
         """Requests that hold blocks of the pool, [n]; the others wait, or are swapped out."""
-        return _read_only(self.num_held > 0)
+        return _read_only(above_0(self.num_held))
 
     @lazy
     def num_remaining(self) -> Ints:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.scheduling.forms import FORM_ENTRIES, KV, CacheForm, CacheShape, Charge, entry_of, sums_by_form
-from aptsched.support.arrays import any_of, count_of, sum_of
+from aptsched.support.arrays import above_0, any_of, count_of, sum_of
 from engine.state.batch import Batch
 
 Amount = float | npt.NDArray[Any]
@@ -70,7 +70,7 @@ def larger(first: Amount, second: Amount) -> Amount:
 def work_of(batch: Batch, cache: CacheShape) -> Work:
     """What a batch does, to tokens cached in the forms of that shape."""
     start, fed = batch.start, batch.num_tokens
-    decodes = batch.feeds_one & (start > 0)
+    decodes = batch.feeds_one & above_0(start)
     num_decodes = count_of(decodes)
     prefill_tokens = prefill_squares = 0
     if num_decodes < len(fed):

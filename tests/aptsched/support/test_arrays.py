@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from aptsched.support.arrays import all_of, any_of, count_of, largest_of, smallest_of, sum_of
+from aptsched.support.arrays import above_0, all_of, any_of, count_of, largest_of, smallest_of, sum_of
 
 STEPS = st.sampled_from([1, 2, -1])
 
@@ -31,6 +31,7 @@ def test_numpy_says_the_same_of_numbers(numbers: npt.NDArray[np.int64], step: in
         assert (largest_of(each), smallest_of(each)) == (each.max(), each.min())
         assert type(largest_of(each)) is type(smallest_of(each)) is int
         assert np.array_equal(sum_of(each), each.sum(axis=0))
+        assert np.array_equal(above_0(each.clip(0)), each > 0)
 
 
 @pytest.mark.parametrize("question", [largest_of, smallest_of])
