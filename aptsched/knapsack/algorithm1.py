@@ -11,7 +11,7 @@ from aptsched.support.errors import InputError
 
 
 def algorithm1(problem: BatchProblem) -> Selection:
-    """Algorithm 1 word for word, on an instance of definition 1; the certificate is that of its last price.
+    """Algorithm 1 word for word, on an instance of definition 1; the last increment's price gives the certificate.
 
     Increments by falling gain per block, a hidden form counted as exactly half the blocks: none -> hidden, then
     hidden -> KV, or at once none -> KV where the second step would gain more per block. The first increment that does

@@ -22,7 +22,7 @@ Price = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class FixedPrice:
-    """A row of the basis: this resource keeps its multiplier, which is 0 but at the start of a walk."""
+    """A row of the basis: this resource keeps its multiplier, which is 0 except at the start of a walk."""
 
     resource: int
 
@@ -37,20 +37,20 @@ class Tie:
 
 @dataclass(eq=False)
 class Vertex:
-    """Where the walk stands: D multipliers, and as many rows that fix them.
+    """A position of the walk: D multipliers, and as many rows that fix them.
 
     Attributes
     ----------
     price : list of float, [D]
         Multipliers, in seconds per unit.
     at : int array, [n]
-        A best option of each request (0 = the base), the one that its ties are relative to.
-    rows : list of Hold or Tie, [D]
+        A best option of each request (0 = the base); the request's ties compare other options with it.
+    rows : list of FixedPrice or Tie, [D]
     matrix, level : list, [D, D] and [D]
-        matrix @ price = level: the unit vector of a resource held and its multiplier, or what the tie's option takes
-        and gains more.
+        matrix @ price = level. The row of a fixed price is a unit vector, its level the multiplier; the row of a tie
+        has what its option takes more, and its level what that gains more.
     columns : list, [D, D]
-        Those of the matrix's inverse.
+        The columns of the matrix's inverse.
     """
 
     price: Row
@@ -66,14 +66,14 @@ class Vertex:
         return [row.request for row in self.rows if isinstance(row, Tie)]
 
     def need(self, q: int, amount: float) -> float:
-        """By how much the amount that belongs to a row is not as it should be: at least 0; 0 where the price is not."""
+        """By how much a row's amount violates its condition: >= 0, or = 0 where it fixes a price above 0."""
         return abs(amount) if self.level[q] > 0 and isinstance(self.rows[q], FixedPrice) else -amount
 
 
 def minimum(options: Options, price: Floats | None = None) -> tuple[Ints, Row, list[int]]:
     """An optimal basic solution of the LP with these options, rounded down, [n], by a walk from the multipliers given.
 
-    Also its own multipliers, [D], and the requests, at most D, that may be fractional.
+    Returned with it are its multipliers, [D], and the requests, at most D, that may be fractional.
     """
     start: Row = [0.0] * len(options.limits) if price is None else price.tolist()
     for tilt in TILTS:
@@ -109,7 +109,7 @@ class Dual:
         self.largest: Row = options.take.max(axis=(1, 2), initial=1.0).tolist()
 
     def start(self, price: Row) -> Vertex:
-        """These multipliers are held, and everyone has the best option at them."""
+        """The vertex where these multipliers are all fixed, and every request has its best option at them."""
         size, reduced = len(price), self.gain - self.options.cost(np.array(price))
         at = np.zeros(self.gain.shape[1], np.int64)
         for option in range(1, len(reduced)):
@@ -160,7 +160,7 @@ class Dual:
         return option
 
     def _rebase(self, vertex: Vertex, leader: int) -> None:
-        """Makes the leader's option the one that its request's ties are relative to."""
+        """Makes the option of row `leader` the one that its request's ties are compared with."""
         tie = vertex.rows[leader]
         assert isinstance(tie, Tie)
         before, vertex.at[tie.request] = int(vertex.at[tie.request]), tie.option
@@ -202,7 +202,7 @@ class Dual:
             seen = np.arange(len(kinks.request) - len(more.request), len(kinks.request))
         if first is not None:
             entering = Tie(int(kinks.request[first]), int(kinks.option[first]))
-        vertex.at[kinks.request[passed]] = kinks.option[passed]  # a request's kinks stand in their order
+        vertex.at[kinks.request[passed]] = kinks.option[passed]  # of several kinks of a request the last one counts
         assert entering is not None, "an edge without an end would make the bound unbounded"
         self._enter(vertex, leaving, entering)
         vertex.columns = inverse(vertex.matrix)
@@ -242,10 +242,10 @@ def _mixed_beyond(vertex: Vertex, amount: Row) -> int | None:
 def _end_of_edge(
     vertex: Vertex, staying: list[FixedPrice | Tie], lowered: dict[int, float], kinks: Kinks
 ) -> tuple[float, FixedPrice | Tie | None]:
-    """Where the edge ends at the latest: a multiplier gets to 0, or a request that stays tied to a third option.
+    """How far the edge goes, and the row that ends it: a multiplier reaches 0, or a tied request a third option.
 
-    `lowered` has the resources whose multipliers fall, and how fast. The latter kinks are taken out of `kinks`, for
-    they cannot be passed.
+    `lowered` has the resources whose multipliers fall, and how fast. The kinks of tied requests are taken out of
+    `kinks`, for they cannot be passed.
     """
     end: float = np.inf
     entering: FixedPrice | Tie | None = None

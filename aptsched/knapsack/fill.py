@@ -30,7 +30,7 @@ def fill(residual: Residual, option: Ints, room: tuple[float, float, float], pri
     option : int array, [n]
         A feasible selection; it is not changed.
     room : tuple of float
-        What it leaves free.
+        What the selection leaves free.
     price : tuple of float
         What a unit of each resource is worth, in seconds: moves are made in the order of their gain for that price.
 
@@ -59,10 +59,10 @@ def _moves(
 ) -> tuple[Ints, Ints]:
     """Options that are worth more than the present ones and fit, the best for its price of each request first.
 
-    Their positions in a flat [k n], and the blocks that they take more than the present ones.
+    Returns their positions in a flat [k n], and the blocks that they take more than the present ones.
     """
     n, served = len(option), option > 0
-    position = (option - 1) * n + np.arange(n)  # of nobody in particular where not served
+    position = (option - 1) * n + np.arange(n)  # anything where not served
     more = residual.gain - residual.gain.take(position) * served
     extra = residual.blocks - residual.blocks.take(position) * served
     fits = more > 0

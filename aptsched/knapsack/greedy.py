@@ -25,8 +25,8 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
     taken alone, is returned. At most D requests are fractional under D limits, and each is worth no more than the one
     taken alone, so that one of the two is worth at least 1 / (D + 1) of the LP's optimum: half of it with memory alone
     (Apt-Serve, Theorem 1, here for whole blocks, any number of forms and forms that do not fit), a third or a quarter
-    with a token budget or a sequence limit or both. Limits that all requests together stay within, or all that fits in
-    the blocks, do not count.
+    with a token budget or a sequence limit or both. A limit does not count that all requests together stay within, or
+    that all selections that fit into the blocks stay within.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
 
 
 def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxation) -> Multipliers:
-    """The multipliers that prove the best bound: the relaxation's, where the bound is on the same options."""
+    """The multipliers that prove the best bound: the relaxation's, if it has all options of the bound."""
     if problem.required is None and problem.max_seqs != 0:
         return relaxation.multipliers(residual.unit, residual.unit_s)
     wider = reduce(problem, beside=False)
@@ -68,13 +68,13 @@ def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxatio
 def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:
     """The better of the relaxation, made with `refill` as `fill`, and its single request, as options, [n]."""
     option, price = relaxation.option, relaxation.price
-    if fill and (len(residual.gain) > 1 or min(relaxation.room[1:]) < math.inf):  # else all that fits has been taken
+    if fill and (len(residual.gain) > 1 or min(relaxation.room[1:]) < math.inf):  # else all that fits is taken
         option = fill_up(residual, option, relaxation.room, price)
     alone = better_alone(residual, relaxation, option)
     if alone is None:
         return option
     blocks, tokens, seqs = room_left(residual, alone)
-    room = (blocks + HALF, tokens, seqs)  # more than 0, so that what weighs nothing is looked for where it is full
+    room = (blocks + HALF, tokens, seqs)  # above 0, so that weightless options are found where memory is full
     return fill_up(residual, alone, room, price) if fill else alone
 
 
@@ -84,7 +84,7 @@ def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> In
         return None
     request, form = relaxation.single
     gain = float(residual.gain[form - 1, request])
-    if option[0] and residual.gain[option[0] - 1, 0] >= gain:  # mostly: the first request is the most valuable one
+    if option[0] and residual.gain[option[0] - 1, 0] >= gain:  # quick check: the first request is the most valuable one
         return None
     served = np.flatnonzero(option)
     if gain <= math.fsum(residual.gain[option[served] - 1, served].tolist()):

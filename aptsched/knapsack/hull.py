@@ -21,7 +21,7 @@ class Increments(NamedTuple):
         Gain per unit of weight, in seconds; not above that of the request's step before; 0 or less, or nan, where
         there is no step.
     weight : float array
-        What the step adds; anything where there is no step.
+        Weight that the step adds; undefined where there is no step.
     change : int array
         By how much the number of the option (row + 1; 0 is none) changes.
     """
@@ -43,7 +43,7 @@ def increments(gain: Floats, weight: Ints) -> Increments:
 
     Notes
     -----
-    Gift wrapping: from where a request stands, the option of steepest slope is next. O(k^2 n), in k passes without a
+    Gift wrapping: from a request's last option, the option of steepest slope is next. O(k^2 n), in k passes without a
     loop over requests. Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no
     request's second step sorts before its first, as Apt-Serve's halves can.
     """

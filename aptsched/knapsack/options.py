@@ -13,12 +13,12 @@ from aptsched.support.checks import Floats, Ints
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """What each option gains and takes of some resources, 0 being the base; the others are taken as unlimited.
+    """Gain and use of some resources of each option, option 0 being the base; other resources count as unlimited.
 
     Attributes
     ----------
     resources : int array, [D]
-        Of 0 = blocks, 1 = tokens, 2 = sequences.
+        Which they are: 0 = blocks, 1 = tokens, 2 = sequences.
     limits : float array, [D]
     gain : float array, [k + 1, n]
         In seconds; -inf where not offered.
@@ -52,12 +52,12 @@ class Options:
         return cls(resources, np.array(residual.limits)[resources], both, take)
 
     def some(self, requests: Ints, limits: Floats) -> Options:
-        """Those of some requests, with other limits."""
+        """The options of some requests, with other limits."""
         return Options(self.resources, limits, self.gain.take(requests, axis=1), self.take.take(requests, axis=2))
 
     @cached_property
     def first(self) -> Ints:
-        """Where the base of each request stands in a flat [(k + 1) n]."""
+        """Positions of the requests' bases in a flat [(k + 1) n]."""
         return np.arange(self.gain.shape[1])
 
     def cost(self, rates: Floats) -> Floats:
@@ -74,7 +74,7 @@ class Options:
         return used
 
     def position(self, option: Ints) -> Ints:
-        """Where one option for each request, [n], stands in a flat [(k + 1) n]."""
+        """Positions of one option for each request, [n], in a flat [(k + 1) n]."""
         return option * len(option) + self.first
 
     def more(self, option: int, than: int, request: int) -> list[float]:

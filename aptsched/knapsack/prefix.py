@@ -12,9 +12,9 @@ from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.dot import dot
 
 AT_ONCE = 128  # increments taken in a round
-MANY = 512  # keys from which on it pays to sort a part only
+MANY = 512  # from so many keys on, sorting only a part is faster
 STRIDE = 16  # of the sample
-HALF = 0.5  # weights are whole but for those that stand for none
+HALF = 0.5  # weights are whole, except the tiny ones that stand for 0
 
 
 def descending(key: Floats) -> Ints:
@@ -33,16 +33,16 @@ def largest(key: Floats, count: int) -> Ints:
 
 
 class Split(NamedTuple):
-    """Where a run by falling key comes to what fits.
+    """The longest run by falling key that fits, and what comes next.
 
     Attributes
     ----------
     taken : bool array, [m]
-        The longest run that fits.
+        What the run takes.
     next_ones : int array
-        Positions of some that come next, in order: the first is the one left out. Empty where all fit.
+        Positions of some of the next keys, in order: the first is the one that did not fit. Empty where all fit.
     room : float
-        What is left of it.
+        The room that the run leaves.
     """
 
     taken: Bools
@@ -51,14 +51,14 @@ class Split(NamedTuple):
 
 
 def split(key: Floats, weight: Floats, floor: float, room: float) -> Split:
-    """The longest run by falling key, equal ones by position, of which the weights stay below the room.
+    """The longest run by falling key (equal keys by position) whose weights add up to less than the room.
 
-    Only the keys near its end are sorted: a sample says which these are, and if it is wrong all of them are.
+    Only the keys near its end are sorted: a sample says which these are; if it misleads, all keys are sorted.
 
     Parameters
     ----------
     key, weight : float array, [m]
-        Added up in another order than that of the run: whole weights, unless the last bits do not matter.
+        Weights are added up in any order, so they should be whole numbers, unless the last bits do not matter.
     floor : float
         Only keys above it are considered.
     room : float
@@ -109,7 +109,7 @@ def take_more(steps: Increments, split: Split, num_requests: int) -> int:
 
 
 def _take_of(weight: Floats, taken: Bools, order: Ints, num_requests: int, room: int) -> int:
-    """Takes of those in order what comes next in its request and fits, until nothing does. Returns the room left."""
+    """Takes, in this order, each increment that is next in its request and fits. Returns the room left."""
     if len(taken) > num_requests:
         order = order[(order < num_requests) | taken.take(order - num_requests)]
     each = weight.take(order)

@@ -16,7 +16,7 @@ from aptsched.knapsack.walk import walk
 from aptsched.problem.selection import Multipliers
 from aptsched.support.checks import Ints
 
-FEW = 256  # requests up to which a split costs little beside the walk that it may spare
+FEW = 256  # up to so many requests a split is cheap beside the walk that it may spare
 
 
 class Relaxation(NamedTuple):
@@ -31,7 +31,7 @@ class Relaxation(NamedTuple):
     price : tuple of float
         Optimal multipliers of blocks (per unit), tokens and sequences, in the residual's `unit_s`.
     room : tuple of float
-        What the options leave free of these; of what is unlimited, inf.
+        Blocks (in units), tokens and sequences that the options leave free; inf where unlimited.
     """
 
     option: Ints
@@ -40,21 +40,22 @@ class Relaxation(NamedTuple):
     room: tuple[float, float, float]
 
     def multipliers(self, unit: int, unit_s: float) -> Multipliers:
-        """The multipliers of the problem, in seconds per block, for units of so many blocks and of so many seconds."""
+        """The multipliers of the problem, in seconds, where a unit is so many blocks and `unit_s` so many seconds."""
         return Multipliers(self.price[0] / unit * unit_s, self.price[1] * unit_s, self.price[2] * unit_s)
 
 
 def relax(residual: Residual, refill: bool = False) -> Relaxation:
-    """The relaxation, by the split of the increments, else by the walk along the dual's edges.
+    """Solve the relaxation, by the split of the increments where that suffices, else by the walk on the dual's edges.
 
-    If tokens and sequences suffice for what the split serves, fractional requests in whole, its optimum with memory
-    alone is that under all limits. With `refill` and a split, increments that still fit are taken after the LP's.
+    If tokens and sequences suffice for all that the split serves, fractional requests counted as whole, the optimum
+    with memory alone is the optimum under all limits. With `refill` and a split, increments that still fit are taken
+    after the LP's.
     """
     if min(residual.limits[1:]) == math.inf:
         return knapsack(residual, refill)
     if memory_may_decide(residual):
         found = within_all(residual, knapsack(residual, refill))
-        if found is None and refill:  # what is taken after the LP's may be too much, which must not lose the LP's
+        if found is None and refill:  # the refill may have broken a limit that the LP's own increments keep
             found = within_all(residual, knapsack(residual))
         if found is not None:
             return found
@@ -64,7 +65,7 @@ def relax(residual: Residual, refill: bool = False) -> Relaxation:
 
 
 def memory_may_decide(residual: Residual) -> bool:
-    """Whether it pays to try memory alone first: requests are few, or blocks are what is shortest for what is asked."""
+    """Whether to try memory alone first: there are few requests, or blocks are the scarcest resource."""
     if residual.num_requests <= FEW:
         return True
     asked = (residual.blocks[0], residual.tokens, residual.seqs)
@@ -97,7 +98,7 @@ def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     for step in others:
         first += step
     option = first.astype(np.int64)
-    if not len(found.next_ones):  # then all have their best, but for slopes that are too small for a float
+    if not len(found.next_ones):  # all requests have their best option, even where its slope underflows
         best = best_of_each(residual)
         room = room_left(residual, best)[0]
         option, left = (best, room) if room >= 0 else (option, left)

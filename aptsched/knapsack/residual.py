@@ -14,9 +14,9 @@ from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.constant import constant
 from aptsched.support.errors import InfeasibleError
 
-FEW = 16  # entries whose greatest common divisor is mostly that of all
-APART = 2.0**-50  # of a gain: as much as makes a difference between slopes
-TINY = 2.0**-700  # gains that are all below are counted in smaller units: a price for 2**32 blocks would be subnormal
+FEW = 16  # the greatest common divisor of so many entries is mostly that of all
+APART = 2.0**-50  # of a gain: enough for slopes to differ
+TINY = 2.0**-700  # where all gains are below, their unit is smaller: a price for 2**32 blocks would be subnormal
 
 
 class Residual(NamedTuple):
@@ -34,15 +34,15 @@ class Residual(NamedTuple):
     base : int array, [n], or None
         Base form of each request; None where nothing is required and all are 0.
     skipped : int
-        How many of the first forms are not here, so that option f is form f + skipped: where some options do not fit,
-        first and last forms that are offered to nobody are left out.
+        How many of the first forms are left out, so that option f is form f + skipped: where some options do not fit,
+        the first and the last forms are left out as long as no request is offered them.
     gain : float array, [k, n]
-        Value above the base's, in `unit_s`; 0 or less where an option is not offered. Rounded, if the base is worth
-        anything, but of two options of a request the more valuable one gains more.
+        Value above the base's, in `unit_s`; 0 or less where an option is not offered. It is rounded where the base's
+        value is not 0, but of two options of a request the more valuable one gains more.
     blocks : int array, [k, n]
         Blocks above the base's, in units of `unit` blocks.
     tokens, seqs : int array, [n]
-        Tokens and sequences that any option adds; 0 where required, for the base has them.
+        Tokens and sequences that any option adds; 0 where required, for the base uses them already.
     limits : tuple of float
         What is free beside the bases: units of blocks, tokens, sequences; inf where unlimited or never short.
     unit : int
@@ -101,8 +101,8 @@ def overload(problem: BatchProblem) -> InfeasibleError | None:
 def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     """The residual of a problem; raises InfeasibleError where the required requests do not fit. O(n (k + log n)).
 
-    With `beside=False` options that fit alone, though not beside the bases, are offered too: they are in the bound that
-    multipliers prove, so that its best multipliers are those of this LP.
+    With `beside=False`, options that fit alone but not beside the bases are offered too. The bound of multipliers
+    counts these options, so its best multipliers are those of this LP.
     """
     short = overload(problem)
     if short is not None:
@@ -155,7 +155,7 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
 def _limited(
     problem: BatchProblem, tokens: Ints, seqs: Ints, max_tokens: int | None, max_seqs: int | None, beside: bool
 ) -> list[tuple[Ints, int]]:
-    """What each request uses of the side limits, [n], and the most that one may."""
+    """For each side limit: what each request uses of it, [n], and the most that one request may use."""
     limited = []
     if max_tokens is not None and problem.max_tokens is not None:
         limited.append((tokens, max_tokens if beside else problem.max_tokens))
@@ -165,7 +165,7 @@ def _limited(
 
 
 def canonical_order(problem: BatchProblem) -> Ints | slice:
-    """Rows by falling values, ties by all other data; all in order where they stand so, as in an arrival queue."""
+    """Rows by falling values, ties by all other data; a slice of all if they are in order, as in an arrival queue."""
     first = problem.values[:, 0]
     if all_of(first[1:] < first[:-1]):
         return slice(None)
@@ -186,7 +186,7 @@ def canonical_order(problem: BatchProblem) -> Ints | slice:
 
 
 def rows_offered(options: Bools) -> slice:
-    """The rows, [k, n], from the first to the last that offer any; all where none does."""
+    """The rows of options, [k, n], from the first to the last with an offered option; all rows where there is none."""
     some = [any_of(row) for row in options]
     if not any(some):
         return slice(0, len(some))
@@ -194,15 +194,15 @@ def rows_offered(options: Bools) -> slice:
 
 
 def lightest(gain: Floats, blocks: Ints) -> Ints:
-    """The row of fewest blocks of each request, [n]; of several the most valuable."""
+    """The row of each request with the fewest blocks, [n]; of several the most valuable."""
     row: Ints = np.where(blocks == blocks.min(axis=0), gain, -np.inf).argmax(axis=0)
     return row
 
 
 def above(base: Floats, value: Floats) -> Floats:
-    """What values, [k, m], are above the base's, [m]; where two come to the same, the larger value gets 2**-50 more."""
+    """Values, [k, m], minus the base's, [m]; where two are rounded to the same, the larger value gets 2**-50 more."""
     gain: Floats = value - base
-    if len(gain) > 2:  # of two options one is the base
+    if len(gain) > 2:  # with two options one is the base
         rows = value.argsort(axis=0, kind="stable")
         for low, high in pairwise(rows):
             lower, higher = (low, np.arange(len(low))), (high, np.arange(len(high)))
@@ -212,7 +212,7 @@ def above(base: Floats, value: Floats) -> Floats:
 
 
 def unit_of(gain: Floats) -> float:
-    """What to count gains in, a power of two, in seconds: 1, or the next above the largest one where that is tiny."""
+    """The unit of gains, a power of two, in seconds: 1, or the next power above the largest gain where that is tiny."""
     largest = gain.item(gain.argmax())
     return math.ldexp(1.0, math.frexp(largest)[1]) if 0 < largest <= TINY else 1.0
 
@@ -224,14 +224,14 @@ def common_unit(blocks: Ints) -> int:
 
 
 def never_short(limit: int | None, use: Ints, gain: Floats, blocks: Ints, free: float) -> float:
-    """The limit, or inf where all that could be served stay within it, or all that fits in the free blocks.
+    """The limit, or inf if all requests together cannot exceed it, or no selection that fits into the free blocks can.
 
-    That is so where no option on offer uses more of it for a block than there is for each block that is free.
+    The second holds where no offered option uses more of it per block than the limit has per free block.
     """
     if limit is None or np.add.reduce(use) <= limit:
         return math.inf
     if 1 <= free <= limit:
-        more = use > blocks * (limit // int(free))  # for what fits no more than the limit, so without overflow
+        more = use > blocks * (limit // int(free))  # of what fits at most the limit, so it cannot overflow
         more &= gain > 0
         if not any_of(more):
             return math.inf

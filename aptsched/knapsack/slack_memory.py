@@ -13,8 +13,8 @@ from aptsched.knapsack.residual import Residual
 from aptsched.support.checks import Floats, Ints
 
 OPEN = 64  # requests that are left open near the likely multipliers
-CLOSE = 0.05  # to the token budget: where the search for these ends
-MAX_ROUNDS = 12  # of it
+CLOSE = 0.05  # relative to the token budget: near enough for the search to end
+MAX_ROUNDS = 12  # of that search
 Solved = tuple[Ints, list[float], list[int]]  # options [n], multipliers [D], requests that may be fractional
 
 
@@ -28,10 +28,10 @@ class Tangent(NamedTuple):
 
 
 def without_memory(residual: Residual) -> tuple[Ints, Price] | None:
-    """An optimal basic solution as `walk` has it, and multipliers; None where memory turns out to be short.
+    """An optimal basic solution and its multipliers, as from `walk`; None where memory turns out to be short.
 
-    Without memory only the most valuable option of each request matters, so that the LP is much smaller. If what it
-    serves, fractional requests in whole, fits into memory, its optimum is that under all limits.
+    Without memory only the most valuable option of each request matters, so the LP is much smaller. If all that it
+    serves, fractional requests counted as whole, fits into memory, its optimum is the optimum under all limits.
     """
     limits = residual.limits
     best = most_valuable(residual)
@@ -67,9 +67,9 @@ def most_valuable(residual: Residual) -> Ints:
 def near_likely(options: Options) -> Solved | None:
     """The LP for tokens and sequences, with most requests decided by likely multipliers; None where these are useless.
 
-    Those near indifference are left open, and their LP is solved. If at its multipliers nobody else would decide
-    otherwise, these are optimal for all: its bound is nowhere above that of all, and there the same. If not, the walk
-    over all requests goes on from there.
+    Requests that are nearly indifferent are left open, and their LP is solved. If no other request would decide
+    otherwise at its multipliers, these are optimal for all: the LP's bound is nowhere above the bound of all requests,
+    and equal there. If not, the walk over all requests goes on from there.
     """
     gain = options.gain[1]
     if len(options.limits) < 2 or len(gain) <= 2 * OPEN:
@@ -100,7 +100,7 @@ def likely(gain: Floats, tokens: Floats, limits: list[float]) -> Floats:
     low = tangent(gain, tokens, limits, 0.0)
     if low.left >= 0:
         return np.array([low.price, low.seq_price])
-    now = high = tangent(gain, tokens, limits, low.bound / max(limits[0], 1.0))  # here they suffice
+    now = high = tangent(gain, tokens, limits, low.bound / max(limits[0], 1.0))  # at this price tokens suffice
     for _ in range(MAX_ROUNDS):
         if abs(now.left) <= CLOSE * limits[0] or low.left >= high.left:
             break
@@ -111,7 +111,7 @@ def likely(gain: Floats, tokens: Floats, limits: list[float]) -> Floats:
 
 
 def tangent(gain: Floats, tokens: Floats, limits: list[float], price: float) -> Tangent:
-    """At a price of tokens, for the best price of sequences, that of the last one to have a sequence."""
+    """The tangent at a price of tokens, with the best price of sequences: that of the last request to get one."""
     net = gain - price * tokens
     last = max(0, len(net) - max(1, int(limits[1])))
     seq_price = max(float(np.partition(net, last)[last]), 0.0)

@@ -1,1 +1,1 @@
-"""What the records of requests say: latencies, attainment, goodput, fairness."""
+"""Latencies, attainment, goodput and fairness, from the records of requests."""

@@ -13,7 +13,7 @@ from aptsched.metrics.percentile import rank
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.checks import Bools, Floats, Ints
 
-STARVED = 10  # times the objective that a first token is late
+STARVED = 10  # a first token later than so many times its objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,10 @@ class Latencies:
     last_token_at_s : float array, [r]
         On the clock of the run; nan without a token.
     num_tokens : int array, [r]
-        Of the output.
+        Output tokens.
     attained_ttft, attained_tbt, attained_max_tbt : bool array, [r]
-        Finished, and the first token, the own P99 of the gaps, the largest gap within the objective. A finished request
-        of one token has no gap that could be late.
+        The request finished, and its first token, the P99 of its gaps, or its largest gap was within the objective. A
+        finished request of one token has no gap that could be late.
     starved : bool array, [r]
         The first token came later than 10 times its objective after arrival, or never.
     """
@@ -91,7 +91,7 @@ class Measured:
 
 
 def held_against(measured: Measured, tbt_s: Floats) -> Latencies:
-    """What follows from what was measured, held against the objectives; `tbt_s` are all gaps of all requests."""
+    """The latencies, and whether they meet the objectives; `tbt_s` has all gaps of all requests, in order."""
     finished, served, ttft_s = measured.finished, measured.num_tokens > 0, measured.ttft_s
     return Latencies(
         ttft_s=ttft_s,
@@ -109,7 +109,7 @@ def held_against(measured: Measured, tbt_s: Floats) -> Latencies:
 
 
 def _own_gaps(tbt_s: Floats, num_gaps: Ints) -> tuple[Floats, Floats]:
-    """P99 and largest of each request's own gaps, [r]; nan of none."""
+    """P99 and largest of each request's own gaps, [r]; nan without a gap."""
     p99_s, max_s = np.full(len(num_gaps), math.nan), np.full(len(num_gaps), math.nan)
     start = np.cumsum(num_gaps) - num_gaps
     by_number = np.argsort(num_gaps, kind="stable")

@@ -23,6 +23,6 @@ def percentile(values: npt.ArrayLike, percent: int) -> float:
 
 
 def rank(num_values: Ints, percent: int) -> Ints:
-    """Where the percentile of so many values, at least 1, stands among them, sorted; counted from 0."""
+    """The position, from 0, of the percentile among so many sorted values, at least 1."""
     below: Ints = -(-num_values * percent // 100) - 1  # in whole numbers: 0.99 is no float
     return np.maximum(below, 0)

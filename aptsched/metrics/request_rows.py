@@ -27,11 +27,11 @@ COLUMNS = (*RUN, *IDENTITY, "outcome", *MEASURED, *FLAGS, *COUNTS, "reason")
 HEADER = ",".join(COLUMNS) + "\n"
 WHOLE = tuple(name for name, dtype in IDENTITY.items() if dtype is np.int64)
 QUOTE = '"'
-DIGITS = 15  # of a whole number, at most
+DIGITS = 15  # the most that a whole number has
 
 
 def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord]]]) -> str:
-    """The rows of runs, each a policy, a rate and its records; an empty cell is what there is not."""
+    """The rows of runs, each a policy, a rate and its records; a cell is empty where there is no value."""
     lines = [HEADER]
     for policy, rate_per_s, records in runs:
         each = latencies(records)
@@ -47,7 +47,7 @@ def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord]]]) -> str:
 def rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
     """The rows as plain values, None for an empty cell, or what is wrong with one; each with the number of its line.
 
-    Numbers and flags are accepted as `as_csv` writes them. What is no CSV from some line on ends it.
+    Numbers and flags are accepted as `as_csv` writes them. The rows end at the first line that is no CSV.
     """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
@@ -76,7 +76,7 @@ def _row(cells: Sequence[str]) -> dict[str, Any]:
 
 
 def _read(name: str, cell: str) -> Any:
-    """The value of a cell, by what its column holds."""
+    """The value of a cell, read as the type of its column."""
     read, accepted = KINDS.get(name, (_seconds, "a number, or nothing,"))
     try:
         value = read(cell)
@@ -112,7 +112,7 @@ def _cell(value: object) -> str:
 
 
 def _quoted(cell: str) -> str:
-    """As csv.writer does, but with quotes around a carriage return too, which csv.reader takes for the end of a row."""
+    """Quote a cell as csv.writer does, and also one with a carriage return, which csv.reader takes for a row's end."""
     return f'"{cell.replace(QUOTE, 2 * QUOTE)}"' if any(character in cell for character in '",\r\n') else cell
 
 

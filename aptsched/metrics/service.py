@@ -1,4 +1,4 @@
-"""What the records of requests say: latencies, attainment, goodput, fairness.
+"""Latencies, attainment, goodput and fairness of a run, from the records of its requests.
 
 Percentiles are those of `percentile`: values that were observed.
 """
@@ -34,7 +34,7 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class ServiceLevel:
-    """How requests were served, of `Metrics`.
+    """How requests were served: the first fields of `Metrics`.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class ServiceLevel:
 
 @dataclass(frozen=True)
 class Metrics(CountColumns[int], ServiceLevel):  # in files: how they were served, the counts, what is below
-    """What the records say together; nan where there is nothing to measure, None where it was not asked for.
+    """Figures of all records of a run; nan where there is nothing to measure, None where it was not asked for.
 
     Counts are the sums of those of the requests.
 
@@ -89,7 +89,7 @@ class Metrics(CountColumns[int], ServiceLevel):  # in files: how they were serve
 def summarise(
     records: Sequence[RequestRecord], span_s: float | None = None, baseline_s: npt.ArrayLike | None = None
 ) -> Metrics:
-    """What the records say together.
+    """Compute the metrics of a run from its records.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def of_latencies(
     span_s: float | None = None,
     baseline_s: npt.ArrayLike | None = None,
 ) -> Metrics:
-    """As `summarise`, from latencies, arrivals and outcomes of the requests, [r], and the sums of their `COUNTS`."""
+    """The metrics of a run from its requests' latencies, arrivals and outcomes, [r], and the sums of their `COUNTS`."""
     span_s = _span(each, arrived_at_s) if span_s is None else float(checks.floats("span_s", span_s, ndim=0))
     attained = each.attained_ttft & each.attained_tbt
     return Metrics(
@@ -161,9 +161,9 @@ def highest_rate(rates_per_s: npt.ArrayLike, shares: npt.ArrayLike, level: float
     Returns
     -------
     float
-        Going up from the lowest rate, where the straight line from the last rate that holds the level to the first that
-        does not crosses it: what is attained at rates beyond does not count. Without such a rate the highest one given,
-        a lower bound; nan where the lowest one does not hold the level.
+        The rate at which the share falls below the level, on the straight line between the last rate that holds it,
+        counted from the lowest, and the next; rates beyond do not count. If all rates hold the level, the highest one,
+        a lower bound; nan if the lowest does not hold it.
     """
     rates, attained = checks.floats("rates_per_s", rates_per_s, ndim=1), checks.floats("shares", shares, ndim=1)
     if rates.shape != attained.shape:

@@ -13,8 +13,8 @@ from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.dot import dot
 
-HUGE = 2**1023  # a limit beyond it is paid for as infinite, or not at all
-SUBNORMAL = 4  # products of limits and of the slack itself: such a product may lose half of the smallest float
+HUGE = 2**1023  # a limit beyond it counts as infinite, or for nothing at a multiplier of 0
+SUBNORMAL = 4  # products, of limits and of the slack itself, that may each lose half of the smallest float
 
 
 def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Selection:
@@ -33,11 +33,11 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
 
 
 def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
-    """The bound of `Multipliers`, in seconds, rounded up; those of unlimited resources are taken for 0.
+    """The bound that `multipliers` prove, in seconds, rounded up; those of unlimited resources count as 0.
 
-    Never below the exact value: each term is rounded at most 6 times and numpy's pairwise sum at most 40 (runs of 16
-    and 2**20 of them), by 2**-53 of what is added up, and that much is added. With multipliers of 0 nothing is rounded
-    but the exact sum (fsum).
+    It is never below the exact value: each term is rounded at most 6 times and numpy's pairwise sum at most 40 (it adds
+    runs of 16 and 2**20 of them), each time by at most 2**-53 of what is added up, so that much is added. With
+    multipliers of 0 only the exact sum (fsum) is rounded.
     """
     paid, resources = 0.0, 0
     for rate, limit in (

@@ -21,11 +21,11 @@ SCHEMA = "aptsched.certificates"
 VERSION = 1
 HEADER = {"schema": SCHEMA, "version": VERSION}
 SUFFIXES = {"plain": ".jsonl", "gzip": ".jsonl.gz", "none": None}
-BUILT_IN = re.compile(r"(?=.{1,100}$)[a-z0-9-]+(:[a-z_]+(=[A-Za-z0-9.]+)?)*")  # names that stay apart as names of files
+BUILT_IN = re.compile(r"(?=.{1,100}$)[a-z0-9-]+(:[a-z_]+(=[A-Za-z0-9.]+)?)*")  # names that differ as names of files too
 
 
 def check_kind(kind: str) -> None:
-    """Raises InputError unless logs can be of that kind."""
+    """Raise InputError unless it is a kind of log."""
     if kind not in SUFFIXES:
         raise InputError(f"certificates: {shown(kind)} is not accepted; {', '.join(SUFFIXES)} are")
 
@@ -36,11 +36,11 @@ def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain")
     Parameters
     ----------
     policy : str
-        One that is not built in, or has many options, is told from others by the first digits of its SHA-256.
+        A policy that is not built in, or has many options, gets the first digits of its SHA-256 in the file's name.
     rate_per_s : float, optional
         Where there are several rates.
     kind : str
-        "plain"; "gzip", with .gz behind the name; "none", which has no log, and the answer is None.
+        "plain"; "gzip", with .gz behind the name; or "none", without a log: None is returned.
     """
     suffix = SUFFIXES[kind]
     if suffix is None:
@@ -61,11 +61,11 @@ def as_record(
     Parameters
     ----------
     iteration : int
-        Above that of the record before.
+        Its number, above that of the record before.
     problem : BatchProblem
     selection : Selection
     entries : sequence of (request, form), optional
-        What was put into the batch for it, where that is to be checked too: rows of the problem, each at most once.
+        The batch that was made of the selection, to be checked too: rows of the problem, each at most once.
     """
     record = {
         "iteration": iteration,

@@ -11,17 +11,17 @@ from aptsched.support.constant import ones
 from aptsched.support.dot import dot
 
 UNIT_ROUNDOFF = 2.0**-53
-NARROW = (2.0**-500, 2.0**500)  # norms of which the square and the grid are normal numbers
-FEW = 300  # terms up to which fsum takes less
+NARROW = (2.0**-500, 2.0**500)  # norms whose square and grid are normal numbers
+FEW = 300  # up to so many terms fsum is faster
 
 
 @np.errstate(over="ignore", under="ignore")
 def exact_sum(terms: Floats) -> float:
-    """`math.fsum` of an array, [n], in a quarter of the time where the rounding of what little is left cannot matter.
+    """`math.fsum` of an array, [n], in a quarter of the time, unless the sum is next to a rounding boundary.
 
     The leading bits of all terms are split off on one grid, where they add up without rounding in any order; the rest
-    is added up in floats. If the sum of the two is further from a rounding boundary than that can have missed, it is
-    the correctly rounded one. Source: Rump, Ogita and Oishi, "Accurate floating-point summation part I", SIAM J. Sci.
+    is added up in floats. If the sum of the two is further from a rounding boundary than the second can be wrong, it
+    is correctly rounded. Source: Rump, Ogita and Oishi, "Accurate floating-point summation part I", SIAM J. Sci.
     Comput. 31(1), 2008, the extraction of section 3.
     """
     count = len(terms)

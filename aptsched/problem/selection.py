@@ -10,7 +10,7 @@ from aptsched.support.quick_init import quick_init
 
 
 def served_positions(form: Ints, num_forms: int) -> Ints:
-    """Where the forms of those served, of forms [n] with 0 for not served, are in an array [k, n], counted in a row."""
+    """Flat positions in an array [k, n] of the forms of the requests served; `form`, [n], is 0 where not served."""
     at: Ints = (numbered(num_forms) == form).ravel().nonzero()[0]
     return at
 

@@ -1,1 +1,1 @@
-"""What a person reads: tables and plots."""
+"""Results for people to read: tables and plots."""

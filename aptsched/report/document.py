@@ -1,4 +1,4 @@
-"""Results as one JSON document: what every command writes of itself beside its figures."""
+"""Results as one JSON document: the parts that every command's document has beside its figures."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def prepare(path: str | os.PathLike[str], names: Iterable[str]) -> Path:
 
 
 def as_json(document: dict[str, Any]) -> str:
-    """The document as JSON, a field a line, and of a list an entry a line."""
+    """The document as JSON, each field on a line, and each entry of a list."""
     fields = (f"{_compact(name)}: {_lines(value)}" for name, value in document.items())
     return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
 def named_file(directory: Path, name: str, **of: object) -> dict[str, object]:
-    """How a document names a file beside it: with what it is of, and the digest of its bytes."""
+    """The entry of a document for a file beside it: its name, what it belongs to (`of`), and its bytes' digest."""
     return {"file": name, **of, "sha256": files.sha256(directory / name)}
 
 
@@ -66,7 +66,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 def known(value: float | None) -> float | None:
-    """The number, or None where it is none: JSON has no NaN and no Infinity."""
+    """The number, or None where it is not finite: JSON has no NaN and no Infinity."""
     return None if value is None or not math.isfinite(value) else value
 
 

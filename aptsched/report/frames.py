@@ -1,4 +1,4 @@
-"""Results as tables of pandas, which is imported here alone."""
+"""Results as tables of pandas; no other module imports it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def chosen_frame(tables: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> DataFrame:
-    """One of the tables by name: a row for each entry, a column for each field, and for each field of a field.
+    """One of the tables by name: a row for each entry, a column for each field, nested fields among them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Notices: a line each on what was read and not used, or dropped, repeated, changed, or taken for something."""
+"""Notices: a line for each thing in the input that was not used, dropped, repeated, changed or assumed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TextIO
 
 
 def merged(*groups: Iterable[str]) -> tuple[str, ...]:
-    """Each notice once, in the order in which they first come: the same may be said of every rate."""
+    """Each notice once, in order of first mention: every rate may bring the same ones."""
     return tuple(dict.fromkeys(notice for group in groups for notice in group))
 
 
 def tell(notices: Iterable[str], file: TextIO) -> None:
-    """A line for each notice, as where a command prints no table."""
+    """Print a line for each notice, for commands that print no table."""
     for notice in merged(notices):
         print(f"note: {notice}", file=file)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FLOOR = 1e-9  # the axis of gaps is logarithmic
-PAPER_SIZES, PAPER_MS = (50, 1600), (0.3, 10.8)  # one decision: Apt-Serve (SIGMOD 2025), table 6, its first and last
+PAPER_SIZES, PAPER_MS = (50, 1600), (0.3, 10.8)  # of a decision: Apt-Serve (SIGMOD 2025), table 6, first and last row
 LABEL = 40  # characters of a line in the legend
 MARKERS = "osv^D<>pPX*"
 

@@ -1,7 +1,7 @@
-"""How far a long command is, on stderr: a line that is redrawn on a terminal, elsewhere a line now and then.
+"""Progress of a long command on stderr: one line that is redrawn on a terminal, elsewhere a line now and then.
 
-Nothing is drawn but when the command says how far it is, so that nothing is drawn while something is timed. What takes
-less than half a minute says nothing where there is no terminal, but for measurements, which are few and long.
+It is drawn only when the command says how far it is, so never while something is timed. Without a terminal, a command
+of less than half a minute prints no progress, except for measurements, which are few and long.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from aptsched.support.shown import one_line
 from aptsched.support.text_lines import CLEAR
 
 REDRAW_S, SAY_S = 0.2, 30.0
-SURE_S = 2.0  # before that nothing is said of the time that is left
+SURE_S = 2.0  # before that the time left is not estimated
 
 
 class Progress:
-    """So many of a total are done.
+    """A line that says how many of a total are done.
 
     Parameters
     ----------
     total : int
-        About.
+        It may be an estimate.
     unit : str
         What is counted, in the plural.
     file : text file
     clock : callable
         Seconds.
     say_s : float
-        From one line to the next where there is no terminal.
+        Seconds from one line to the next where there is no terminal.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Progress:
         self._drawn = False
 
     def tell(self, num_done: int, doing: str = "", now: bool = False) -> None:
-        """So many are done, and what comes next; as often as one likes, unless it is to be drawn now."""
+        """Say how many are done and what comes next; it is drawn now and then, or at once where `now` is given."""
         now_s = self._clock()
         if self._is_terminal and (now or now_s - self._shown_s >= REDRAW_S):
             width = text_lines.columns(self._file, least=20) - 1
@@ -66,7 +66,7 @@ class Progress:
         self._shown_s = now_s
 
     def close(self) -> None:
-        """Leave nothing on the terminal."""
+        """Clear the line from the terminal."""
         if self._drawn:
             self._file.write(CLEAR)
             self._file.flush()
@@ -86,7 +86,7 @@ def _duration(seconds: float) -> str:
 
 @contextlib.contextmanager
 def progress(num_steps: int, unit: str = "steps", each: bool = True) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call before each step, with what it is; each is drawn, or some of many quick ones."""
+    """Yield a function to call before each step, with its name; each is drawn, or only some of many quick ones."""
     num_begun = 0
     with contextlib.closing(Progress(num_steps, unit)) as line:
 
@@ -106,10 +106,10 @@ def counting(total: int, unit: str) -> Iterator[Callable[[int], None]]:
 
 
 class Told(Protocol):
-    """Is told how far a long command is."""
+    """A function that is told how far a long command is."""
 
     def __call__(self, num_done: int, total: int, doing: str = "") -> None:
-        """So many of a total are done, and what comes next."""
+        """Take note of how many of a total are done, and what comes next."""
         ...
 
 
@@ -124,7 +124,7 @@ def counted(unit: str, each: bool = False, say_s: float = SAY_S) -> Iterator[Tol
     each : bool
         Whether a terminal shows each; else some of many quick ones.
     say_s : float
-        From one line to the next where there is no terminal.
+        Seconds from one line to the next where there is no terminal.
     """
     line: Progress | None = None
 
@@ -141,18 +141,18 @@ def counted(unit: str, each: bool = False, say_s: float = SAY_S) -> Iterator[Tol
 
 
 def measuring() -> contextlib.AbstractContextManager[Told]:
-    """The same for measurements, of which each is said, where there is no terminal too."""
+    """As `counted`, for measurements: each one is printed, also where there is no terminal."""
     return counted("measurements", each=True, say_s=0.0)
 
 
 class FileProgress:
-    """How far a file is read, in megabytes; it is a `reading.Watch`."""
+    """How far a file is read, in megabytes; it is a `file_progress.Watch`."""
 
     def __init__(self) -> None:
         self._line: Progress | None = None
 
     def __call__(self, path: str, num_read: int, size: int) -> None:
-        """So many bytes of the file are read; all of them at the end."""
+        """Draw how many bytes of the file are read; at the end it is all of them."""
         if num_read < size:
             self._line = self._line or Progress(size // 10**6, "MB read")
             self._line.tell(num_read // 10**6, path)

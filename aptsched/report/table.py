@@ -9,7 +9,7 @@ from typing import TextIO
 
 from aptsched.support import text_lines
 
-SMALLEST_GAP = 1e-9  # solvers that work in floats agree to this; what is smaller says nothing
+SMALLEST_GAP = 1e-9  # solvers that work in floats agree to this, so smaller gaps mean nothing
 LEAST_TEXT = 24  # columns
 
 
@@ -112,7 +112,7 @@ def _styled_lines(
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Of each column: what its cells and headings need; the first and a last one of text share what is left."""
+    """The width of each column, as its cells and headings need it; a first and a last column of text share the rest."""
     cells = [[column.name, *(row[i] for row in rows)] for i, column in enumerate(columns)]
     widths = [max(column.min_width, *map(len, cell)) for column, cell in zip(columns, cells, strict=True)]
     for end, (name, first) in _ends(columns).items():
@@ -151,7 +151,7 @@ def _line(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[str]
 
 
 def _ends(columns: Sequence[Column]) -> dict[int, tuple[str, int]]:
-    """The groups of neighbours: by the last column of each its name and its first column."""
+    """The groups of neighbouring columns: from the last column of each to its name and first column."""
     ends, first = {}, 0
     for i, column in enumerate(columns):
         if i + 1 == len(columns) or columns[i + 1].group != column.group:

@@ -1,4 +1,4 @@
-"""Files on their way: written beside their place under a name that says whose they are, so that none is left behind."""
+"""Temporary files, each beside its target and named after the process that writes it, so that none is left behind."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 
 NAME = re.compile(r"\..*\.(?P<here>[0-9a-f]{8})\.(?P<process>[0-9]+)\.tmp", re.DOTALL)
-_written: set[Path] = set()  # by this process, now
+_written: set[Path] = set()  # temporary files that this process is writing now
 
 
 @contextlib.contextmanager
 def beside(target: Path) -> Iterator[Path]:
-    """A path in the same directory to write to and then to rename; what is still there at the end is removed."""
+    """Yield a path in the target's directory to write to and then rename; what is still there at the end is removed."""
     path = target.with_name(f".{target.name[:80]}.{_here()}.{os.getpid()}.tmp")
     _written.add(path)
     try:
@@ -26,13 +26,13 @@ def beside(target: Path) -> Iterator[Path]:
 
 
 def discard() -> None:
-    """Removes all that this process is writing, where it ends without the time to say so."""
+    """Remove all temporary files of this process, where it has to end at once."""
     for path in list(_written):
         _remove(path)
 
 
 def remove_stale(directory: Path) -> None:
-    """Removes what processes of this machine have left there that are no more: they were killed."""
+    """Remove the temporary files that killed processes of this machine have left in the directory."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):
@@ -44,7 +44,7 @@ def remove_stale(directory: Path) -> None:
 
 @cache
 def _here() -> str:
-    """Where numbers of processes are unique: this machine and, on Linux, this namespace."""
+    """Name the scope in which process numbers are unique: this machine and, on Linux, its namespace of processes."""
     import hashlib
     import platform
 

@@ -7,7 +7,7 @@ import re
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
-CACHE_MEM = "512MiB"  # of commands that run a model, unless it is said
+CACHE_MEM = "512MiB"  # the default of commands that run a model
 MAX_BYTES = 2.0**60
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
@@ -18,7 +18,7 @@ def parse_bytes(field: str, text: str) -> int:
     Raises
     ------
     InputError
-        It is none; the message begins with the field.
+        The text is no number of bytes; the message begins with the field.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
     num_bytes = MAX_BYTES if found is None else float(found[1]) * UNITS[found[2] or ""]

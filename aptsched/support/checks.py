@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 MAX_SECONDS = 2.0**940  # so that no price or sum overflows
-MAX_DURATION_S = 1e9  # of what a user gives: thirty years, of which nothing computed leaves the range of floats
+MAX_DURATION_S = 1e9  # the longest time a user may give, thirty years: nothing computed from it overflows
 MAX_COUNT = 2**32  # so that sums over two million requests stay exact in float64
 
 
@@ -28,7 +28,7 @@ def floats(field: str, given: npt.ArrayLike, ndim: int) -> Floats:
     if array.ndim != ndim:
         raise InputError(f"{field}: shape {list(array.shape)} is not accepted; {ndim} axes are needed")
     result: Floats = array.astype(np.float64, order="F")
-    if np.maximum.reduce(np.abs(result), axis=None) <= MAX_SECONDS:  # of anything that is nan it is nan
+    if np.maximum.reduce(np.abs(result), axis=None) <= MAX_SECONDS:  # the maximum is nan if any entry is
         result.flags.writeable = False
         return result
     if not np.isfinite(result).all():
@@ -43,7 +43,7 @@ def counts(field: str, given: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
     if array.shape != shape:
         raise InputError(f"{field}: shape {list(array.shape)} does not match; {list(shape)} is needed")
     if array.dtype == np.int64 and np.maximum.reduce(array.view(np.uint64), axis=None) <= MAX_COUNT:
-        whole: Ints = array.copy(order="F")  # what is below 0 is beyond 2**63 as an unsigned number
+        whole: Ints = array.copy(order="F")  # a negative number read as unsigned is beyond 2**63
         whole.flags.writeable = False
         return whole
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Scalar products on this thread alone: BLAS shares long ones out, and on a busy machine that waits for the others."""
+"""Scalar products on the calling thread alone: BLAS splits long ones among threads, which on a busy machine is slow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-ALONE = 10_000  # OpenBLAS keeps a product of so many terms to itself; another core may answer after 12 ms
+ALONE = 10_000  # OpenBLAS computes up to so many terms on one thread; a second thread may answer after 12 ms
 
 
 def dot(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
-    """The sum of the products of two arrays, [n], in pieces that are not shared out."""
+    """The sum of the products of two arrays, [n], in pieces too short for BLAS to split."""
     count = len(first)
     if count <= ALONE:
         return float(first.dot(second))

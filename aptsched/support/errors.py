@@ -1,4 +1,4 @@
-"""What a user can get wrong, apart from what only we can."""
+"""Errors that a user can cause: bad input, and required requests that do not fit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class InfeasibleError(ValueError):
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, cut where it is long, whatever its class makes of that."""
+    """The message of an error, cut where it is long; a phrase in its place where the error's class fails to give it."""
     try:
         text = str(error)
     except Exception:

@@ -1,4 +1,4 @@
-"""What a package exports, imported at first use: its `__init__` names it all, and costs next to nothing."""
+"""Exports of a package, imported at first use: its `__init__` lists them all, and is imported in next to no time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def lazily(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[Callable[[
     package : str
         Its `__name__`.
     homes : mapping of str to sequence of str
-        The names that each module has for the package to export; under the package's own name its modules and
+        For each module the names that the package exports from it; under the package's own name the modules and
         packages that are exports themselves.
     """
     namespace = vars(sys.modules[package])

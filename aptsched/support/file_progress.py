@@ -1,4 +1,4 @@
-"""Who wants to know how far a long file is read: a command that has a terminal, and no one else."""
+"""Progress in reading a long file, told to a command that has a terminal, and else to nobody."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 @contextlib.contextmanager
 def watched(watch: Watch) -> Iterator[None]:
-    """Tell `watch` of what is read meanwhile."""
+    """Within it, `watch` is told how far each file is read."""
     token = _watch.set(watch)
     try:
         yield
@@ -23,7 +23,7 @@ def watched(watch: Watch) -> Iterator[None]:
 
 
 def tell_read(path: str, num_read: int, size: int) -> None:
-    """So many bytes of a file are read."""
+    """Tell whoever watches that so many bytes of a file are read."""
     watch = _watch.get()
     if watch is not None:
         watch(path, num_read, size)

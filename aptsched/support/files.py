@@ -23,7 +23,7 @@ Result = TypeVar("Result", int, bytes)
 def write(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Write the whole file or nothing; text is UTF-8 with the line ends given.
 
-    A link is followed, a file that there is keeps its mode, and what is no file (a pipe, a device) is written to.
+    A link is followed, an existing file keeps its mode, and a pipe or a device is written to directly.
 
     Raises
     ------
@@ -113,14 +113,14 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """What the system says; a name that no file system has is a ValueError."""
+    """The reason that the system gives; a ValueError is about a name that no file system accepts."""
     return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def make_directory(path: str | os.PathLike[str]) -> Path:
-    """The directory, made with its parents where missing, and seen to be writable; what killed processes left goes.
+    """Make a directory and its parents where missing, check that it is writable, and clear what killed processes left.
 
-    It is given as an absolute path, which counts wherever the user's own code goes.
+    The path returned is absolute, so it stays right when the user's own code changes the working directory.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def make_directory(path: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader[Any]]:
-    """A file, open for reading its bytes: how all that is given is read, for a pipe or a device might never end.
+    """Open a regular file to read its bytes; no user's file is read otherwise, for a pipe or a device may never end.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader[Any]]:
 
 
 class _Ready(io.FileIO):
-    """A file of which a read that would have to wait is an error: Python has None for it. /proc/kmsg is one."""
+    """A file that raises an error where a read would have to wait (/proc/kmsg); Python itself returns None there."""
 
     def readinto(self, buffer: Any) -> int:
         count: int | None = super().readinto(buffer)
@@ -180,7 +180,7 @@ def _descriptor(path: str | os.PathLike[str]) -> int:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe would wait for a writer
     try:
         descriptor = os.open(path, flags)
-    except ValueError as error:  # what no file system has in a name
+    except ValueError as error:  # a character that no file system has in a name
         raise InputError(f"{path}: cannot be read ({_reason(error)}); a readable file is accepted") from error
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):

@@ -19,14 +19,14 @@ _terminated = False  # whether SIGTERM has come
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM as it came to this process: nothing else raises it, whatever a policy may raise itself."""
+    """Ctrl-C or SIGTERM that came to this process, told by its class from a KeyboardInterrupt that a policy raises."""
 
 
 class Hold:
-    """Lets Ctrl-C through within `with hold:`, and keeps it until then everywhere else.
+    """Holds Ctrl-C back, except within `with hold:`, where it is raised.
 
-    What runs within may drop it, as a callback of the garbage collector does, or a policy that catches everything: then
-    it comes again the next time.
+    Code within may drop it, as a callback of the garbage collector does, or a policy that catches everything: then it
+    is raised again at the next `with hold:`.
     """
 
     def __init__(self) -> None:

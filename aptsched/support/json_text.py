@@ -1,4 +1,4 @@
-"""JSON from whoever wrote it: read without the liberties of Python's reader, or one message."""
+"""JSON from any source, read strictly by its standard, which Python's own reader is not, or refused in one message."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 def called_with(
     kind: Callable[Keywords, Options],
 ) -> Callable[[Callable[[Options], Answer]], Callable[Keywords, Answer]]:
-    """Decorates a function of such a dataclass: it is called with the fields, which are listed there alone."""
+    """Decorate a function of one dataclass so that it is called with the dataclass's fields, listed nowhere else."""
 
     def decorate(function: Callable[[Options], Answer]) -> Callable[Keywords, Answer]:
         @functools.wraps(function)
@@ -35,12 +35,12 @@ def called_with(
 
 
 def check_numbers(options: object, whole: Iterable[str], floats: Iterable[str]) -> None:
-    """Hold fields of a frozen dataclass to be whole numbers, and others numbers, which become floats; None stays.
+    """Check that some fields of a frozen dataclass are whole numbers and others numbers, made floats; None is accepted.
 
     Raises
     ------
     InputError
-        One is something else.
+        A field is something else.
     """
     for name in whole:
         value = getattr(options, name)
@@ -56,5 +56,5 @@ def check_numbers(options: object, whole: Iterable[str], floats: Iterable[str]) 
 
 
 def as_given(options: Any, leave_out: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields of a dataclass in order, by name, but for some."""
+    """The fields of a dataclass in order, by name, without those left out."""
     return {field.name: getattr(options, field.name) for field in fields(options) if field.name not in leave_out}

@@ -22,7 +22,7 @@ class lazy(Generic[Value]):
     def __get__(self, instance: object, owner: type) -> Value: ...
 
     def __get__(self, instance: object | None, owner: type) -> lazy[Value] | Value:
-        """The value of an instance; asked only once, for what is in its `__dict__` comes first from then on."""
+        """Compute the value at the first access and keep it in the instance's `__dict__`, where Python looks first."""
         if instance is None:
             return self
         value = instance.__dict__[self._name] = self._compute(instance)

@@ -32,7 +32,7 @@ def blamed(field: str, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def made(field: str, name: str, path: Path) -> Iterator[None]:
-    """The same while something of the file is made."""
+    """As `blamed`, around the construction of an object that the file defines."""
     with _caught(lambda error: f"{field}: {name} of {path} cannot be made: {described(error)}{_place(error, path)}"):
         yield
 
@@ -49,9 +49,9 @@ def _caught(message: Callable[[BaseException], str]) -> Iterator[None]:
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """The last line of the file that led to the error, or where there is none, the last line at all."""
+    """The last line of the file that led to the error; where none did, the line of other code that raised it."""
     if isinstance(error, SyntaxError):
-        return ""  # which says it itself
+        return ""  # its message has the line already
     frames = traceback.extract_tb(error.__traceback__)
     of_file = [frame for frame in frames if Path(frame.filename) in (path, path.absolute(), path.resolve())]
     last = (of_file or frames)[-1]

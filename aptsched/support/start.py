@@ -1,4 +1,4 @@
-"""Ctrl-C from the first moment on: it imports next to nothing, so that it can be imported first.
+"""Ctrl-C handled from the first moment on; this module imports next to nothing, so that it can be imported first.
 
 While modules are imported, KeyboardInterrupt may come in a callback of the importer, which prints and drops it, or
 become another error in a native module. So Ctrl-C ends the process at once then, until there is something to keep.

@@ -13,7 +13,7 @@ CLEAR = "\r\x1b[K"  # of a terminal: back to the first column, and nothing behin
 
 
 def columns(file: TextIO | None = None, least: int = WIDTH) -> int:
-    """The columns of a line: those of the terminal that the file is, and no fewer than the least; 80 where it is none.
+    """The columns of a line: those of the terminal `file`, but at least `least`; 80 where it is no terminal.
 
     A terminal that does not know how wide it is has 80 too.
     """
@@ -43,5 +43,5 @@ def filled(text: str, file: TextIO | None = None) -> str:
 
 
 def _indent(line: str) -> str:
-    """What its further lines begin with: two columns more than it does itself."""
+    """The indent of a line's continuation lines: two columns more than its own."""
     return " " * (len(line) - len(line.lstrip()) + 2)

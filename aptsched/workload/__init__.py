@@ -1,4 +1,4 @@
-"""What is to be served: traces read from files, built-in workloads, and snapshots of a backlogged queue."""
+"""The requests to be served: traces read from files, built-in workloads, and snapshots of a backlogged queue."""
 
 from aptsched.workload.readers import read_trace
 from aptsched.workload.snapshot import snapshot, snapshots

@@ -1,4 +1,4 @@
-"""Which column of a trace in lengths of ours has the arrivals, where it is called by a name of others."""
+"""Finds the column of arrivals in a trace that has our names for the lengths, but another name for the arrivals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNIT_NAMES = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9:
 
 @dataclass(frozen=True)
 class ArrivalColumn:
-    """A column of arrivals under a name of others.
+    """A column of arrivals that goes by another name than ours.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class ArrivalColumn:
 
     @property
     def notice(self) -> str:
-        """What is taken for the arrivals."""
+        """One line that says which column is taken for the arrivals, and its unit."""
         unit = "as dates and times" if self.has_dates else f"in {UNIT_NAMES[self.units_per_s]}"
         return f"Arrivals are those of the column {cells.named_columns([self.name])}, {unit}."
 
@@ -56,8 +56,8 @@ def find_arrivals(where: str, names: Sequence[str]) -> ArrivalColumn | None:
     Raises
     ------
     InputError
-        Several columns look like arrivals, or one looks like a time and may not be that of arrival: drawn arrivals
-        would take the place of what is there.
+        Several columns look like arrivals, or one looks like a time and may not be that of arrival: otherwise drawn
+        arrivals would silently replace those of the file.
     """
     arrivals = [name for name in names if time_names.kind(name) is Kind.ARRIVAL]
     if len(arrivals) > 1:

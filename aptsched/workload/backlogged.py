@@ -1,4 +1,4 @@
-"""The requests of a trace that wait in a backlogged queue: which rows, and for how long."""
+"""A backlogged queue, cut out of a trace: which rows of the trace wait, and for how long."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Queue:
     Attributes
     ----------
     rows : int array, [n]
-        Of the trace, in order of arrival; some several times where the trace is shorter.
+        Rows of the trace in order of arrival; some come several times where the trace is shorter than the queue.
     prompt_tokens : int array, [n]
     pending_s : float array, [n]
-        Since each arrived, above 0.
+        Seconds since each arrived, above 0.
     end_is_continued : bool
-        Whether the trace has no later arrival, until which the queue would wait.
+        Whether the trace has no later arrival that ends the wait, so that it had to be continued.
     """
 
     rows: Ints
@@ -69,9 +69,9 @@ def _drawn(
 
 
 def _cut(arrived: Floats, num_requests: int, rng: np.random.Generator, mean_gap_s: float) -> tuple[Ints, Floats, bool]:
-    """Rows in a row of a trace, repeated in time where it is too short, [n], and their pending times, [n].
+    """Consecutive rows of a trace, repeated in time where it is too short, [n], and their pending times, [n].
 
-    Also whether the trace is continued for the moment at which the queue is seen.
+    Also whether the trace had to be continued for a moment at which the queue is seen.
     """
     num_rows = len(arrived)
     span_s = float(arrived[-1] - arrived[0])

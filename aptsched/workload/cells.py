@@ -14,8 +14,8 @@ from aptsched.support.shown import shown
 TICKS_PER_S = 10**7  # Azure's clock counts 100 ns; whole ticks keep them apart, float seconds since 1970 would not
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
-HUGE = 2**1000  # whole numbers beyond have no float
-MOST_NAMES = 8  # in one line
+HUGE = 2**1000  # larger whole numbers may have no float
+MOST_NAMES = 8  # most names in one line
 ParseTime = Callable[[object], float]
 
 
@@ -29,7 +29,7 @@ def bad_row(path: str, line: int, column: str, value: object, accepted: str) -> 
 
 
 def named_columns(names: Iterable[str]) -> str:
-    """Names of columns in one line: those that cannot be printed as they are in quotes, of many the first ones."""
+    """Names of columns in one line: only the first of many, and in quotes those that cannot be printed as they are."""
     each = list(names)
     first = [name if name.isprintable() and 0 < len(name) <= 40 else shown(name) for name in each[:MOST_NAMES]]
     return ", ".join(first) + (f" and {len(each) - MOST_NAMES} more" if len(each) > MOST_NAMES else "")
@@ -49,9 +49,9 @@ def seconds(value: object) -> float:
 
 
 def since_first() -> ParseTime:
-    """A parser of times in any unit, which gives what has passed since the first that it saw.
+    """Make a parser of times in any unit that returns the time since the first one that it parsed.
 
-    Whole numbers are subtracted as such: nanoseconds since 1970 have more digits than a float.
+    Whole numbers are subtracted as whole numbers: nanoseconds since 1970 have more digits than a float.
     """
     first: int | float | None = None
 
@@ -78,7 +78,7 @@ def ticks(value: object) -> int:
 
 
 def ticks_without_unit(value: object) -> int:
-    """As `ticks`, of a column whose name has no unit: a number there could be in any."""
+    """As `ticks`, for a column whose name says no unit: numbers are refused, for they could be in any unit."""
     try:
         return ticks(value)
     except Refused:
@@ -99,7 +99,7 @@ def _number(value: object) -> int | float | None:
             return None
         try:
             value = int(value)
-        except ValueError:  # of more than 4,300 digits too, which are infinite as a float
+        except ValueError:  # also raised for more than 4,300 digits, which as a float are infinite
             try:
                 return float(value)
             except ValueError:

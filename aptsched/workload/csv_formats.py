@@ -27,15 +27,15 @@ class CsvFormat:
     parse_time : callable
         From a cell to a number of units, or `cells.Refused`.
     typecode : str
-        Of the array that holds the times.
+        Type of the array that holds the times.
     units_per_s : int
     has_lengths_alone : bool
         Whether the time column may be absent.
     drops_empty : bool
         Whether a row of 0 prompt tokens is left out and counted, not refused.
     without_use : tuple of str
-        Further columns that the format has and a trace does not: they say nothing of arrivals and lengths, so that it
-        need not be said that they are not used. Every other column is named in a notice.
+        Further columns of the format that say nothing of arrivals and lengths: they are ignored without a notice.
+        Every other unused column is named in a notice.
     """
 
     time: str
@@ -105,7 +105,7 @@ def read_csv(path: str, lines: Iterator[str], first_line: int, most: int | None 
 
 
 def _columns(where: str, header: list[str]) -> tuple[CsvFormat, dict[str, int], list[str]]:
-    """The format that the header names, the index of each of its columns that is there, and what of it is not used."""
+    """The format of a header, the index of each column of the format, and the names of columns that are not used."""
     names = [name.strip().lower() for name in header]
     chosen = next((known for known in FORMATS if known.matches(names)), None)
     if chosen is None:

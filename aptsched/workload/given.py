@@ -40,12 +40,12 @@ def path_or_trace(given: GivenTrace) -> str | Trace:
 
 
 def read_given(trace: str | Trace, num_requests: int | None = None) -> Trace:
-    """The trace, or what `read_trace` reads of the file: where it has arrivals, at most so many requests."""
+    """The trace itself, or read from its file by `read_trace`; with arrivals, at most `num_requests` requests of it."""
     if not isinstance(trace, Trace):
         return read_trace(trace, num_requests)
     return trace if trace.arrived_at_s is None or num_requests is None else trace.rows(slice(num_requests))
 
 
 def recorded(trace: str | Trace | None) -> str | None:
-    """How results name it: the path, or how many requests were given."""
+    """The trace's name in results: its path, or how many requests were given."""
     return f"{len(trace)} requests" if isinstance(trace, Trace) else trace

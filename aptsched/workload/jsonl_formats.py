@@ -21,18 +21,18 @@ MOONCAKE_BLOCK_TOKENS = 512
 TIMED_TRACE_BLOCK_TOKENS = 16
 TIMESTAMP = "timestamp"
 LENGTHS = ("input_length", "output_length")
-HASHES = "hash_ids"  # read for the unit of time alone: requests of a trace share no prefix here
-MOST_UNUSED = 1000  # names that are kept, of a file in which each object may have others
+HASHES = "hash_ids"  # only used to tell the unit of time: shared prefixes are not modelled
+MOST_UNUSED = 1000  # names kept at most, for each object of a file may have other names
 
 
 @dataclass
 class _Objects:
-    """What is seen of the objects beside the rows.
+    """What the reader has noted about the objects, beside their rows.
 
     Attributes
     ----------
     arrivals : ArrivalColumn or None
-        Where a field of another name than `timestamp`, or dates and times, has them.
+        The field of the arrivals, where it is not a number called `timestamp`.
     num_hashes : array of int
         Hash ids of each request.
     has_decimals : bool
@@ -52,13 +52,13 @@ class _Objects:
         return TIMESTAMP if self.arrivals is None else self.arrivals.name
 
     def parse_time(self, value: object) -> float:
-        """From a value of that field to a number of units, or `cells.Refused`."""
+        """Parse a value of the field of arrivals to a number of units, or raise `cells.Refused`."""
         if self.arrivals is None:
             return cells.seconds(_number(value))
         return self.arrivals.parse(value if self.arrivals.has_dates else _number(value))
 
     def add(self, request: dict[str, object]) -> None:
-        """See a further object."""
+        """Note a further object."""
         hashes = request.get(HASHES)
         self.num_hashes.append(len(hashes) if isinstance(hashes, list) else 0)
         self.has_decimals |= isinstance(request[self.time], float)
@@ -67,7 +67,7 @@ class _Objects:
             self.unused.update(unused)
 
     def notices(self) -> Iterator[str]:
-        """What is taken for the arrivals under another name, and what is not used."""
+        """Lines that say which field is taken for the arrivals, if not `timestamp`, and which are not used."""
         if self.arrivals is not None:
             yield self.arrivals.notice
         if self.unused:
@@ -77,15 +77,15 @@ class _Objects:
 def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None = None) -> Trace:
     """The trace in numbered JSON lines, one object a request, and no more than `most` of them.
 
-    The time is `timestamp`, or in its place a field as `arrival_column.find` finds it among those of the first object.
+    The time is `timestamp`, or else the field that `arrival_column.find_arrivals` finds in the first object.
     Mooncake's traces and vLLM's timed_trace have the same fields (timestamp, input_length, output_length, hash_ids),
     but Mooncake counts milliseconds, also in fractions, and vLLM, unless told a multiplier, seconds. What tells them
     apart, in the rows that are read:
 
-    1. the hash ids, one for each 512 tokens in Mooncake's traces, for each 16 by vLLM's default: the size that gives
-       the right number of ids for more of the rows decides, where it does for most of those that have any;
-    2. else, where nothing does, timestamps written as 1.5 or 1.0 are taken as seconds and those written as 1 as
-       milliseconds, and it is said.
+    1. the hash ids, one for each 512 tokens in Mooncake's traces, one for each 16 by vLLM's default: the size that
+       explains the number of ids in more rows decides, if it explains most of the rows that have ids;
+    2. otherwise timestamps written as 1.5 or 1.0 are taken as seconds and those written as 1 as milliseconds, and a
+       notice says so.
     """
     rows, seen = Rows(array("d"), most), None
     for line, text in lines:
@@ -124,7 +124,7 @@ def _request(path: str, line: int, text: str) -> dict[str, object]:
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object whose fields are each given once."""
+    """Make an object of its fields; one that is given twice is refused."""
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
@@ -137,10 +137,10 @@ DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _arrivals(where: str, request: dict[str, object]) -> ArrivalColumn | None:
-    """Where the arrivals are if not in a number called timestamp."""
+    """The field of the arrivals, if that is not a number called `timestamp`; None if it is, or there is none."""
     if TIMESTAMP in request and not isinstance(request[TIMESTAMP], str):
         others = [name for name in request if name not in (*LENGTHS, HASHES)]
-        arrival_column.find_arrivals(where, others)  # refuses several
+        arrival_column.find_arrivals(where, others)  # raises where there are several
         return None
     return arrival_column.find_arrivals(where, list(request))
 
@@ -169,7 +169,7 @@ def _number(value: object) -> object:
 
 
 def _unit(rows: Rows, num_hashes: Ints, has_decimals: bool) -> tuple[int, list[str]]:
-    """Units a second, and what was assumed where nothing tells."""
+    """Units a second, and notices of what was assumed where the file does not tell."""
     prompts = np.asarray(rows.prompts)
     in_seconds, in_milliseconds = (
         int((num_hashes == -(-prompts // size)).sum()) for size in (TIMED_TRACE_BLOCK_TOKENS, MOONCAKE_BLOCK_TOKENS)

@@ -21,15 +21,14 @@ class LengthModel:
 
     The quantile function q is monotone and goes through (0, shortest), (0.5, p50), (0.9, p90), (0.99, p99) and
     (1, longest). Between neighbours q**power is linear; one power, the same everywhere, is chosen so that the mean
-    comes out right too (1 is linear interpolation, the limit 0 log-linear). What is drawn is q of a uniform variate,
-    rounded.
+    comes out right too (1 is linear interpolation, the limit 0 log-linear). Samples are q of uniform variates, rounded.
 
     Parameters
     ----------
     mean : float
     p50, p90, p99 : int
     shortest, longest : int
-        The limits of the source, in tokens, at least 1.
+        The least and the most tokens in the source, at least 1.
 
     Raises
     ------

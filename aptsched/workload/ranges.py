@@ -1,4 +1,4 @@
-"""Single parameters checked, or one message that names the field, the value and what is accepted."""
+"""Checks of single parameters, or one message that names the field, the value and what is accepted."""
 
 from __future__ import annotations
 

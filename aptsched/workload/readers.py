@@ -16,7 +16,7 @@ from aptsched.workload.jsonl_formats import read_jsonl
 from aptsched.workload.trace import Trace
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-MAX_LINE = 2**24  # bytes; a file that is no text may be one line of any length
+MAX_LINE = 2**24  # bytes; a file that is no text may be one endless line
 
 
 def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) -> Trace:
@@ -39,10 +39,10 @@ def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) ->
     Parameters
     ----------
     path : path
-        Of a file; neither a directory nor a pipe nor a device.
+        A regular file: neither a directory nor a pipe nor a device.
     num_requests : int, optional
-        Of a trace with arrivals, read no further than the first so many requests in the file's own order, which is not
-        looked at beyond them. Lengths alone are read whole, as is everything where this is None.
+        Where the trace has arrivals, read only the first so many requests, in the order of the file; what follows is
+        not looked at. A trace of lengths alone is always read whole, as is every trace where this is None.
 
     Returns
     -------

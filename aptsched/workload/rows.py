@@ -16,14 +16,14 @@ MAX_SPAN_S = 1e9  # 31 years, in which float seconds still tell 0.2 us apart
 
 @dataclass
 class Rows:
-    """Compact columns, for real traces have millions of rows.
+    """The columns as compact arrays, for real traces have millions of rows.
 
     Attributes
     ----------
     times : array of float or int
         Arrivals in any unit, from any origin; empty where only lengths are known.
     most : int or None
-        So many requests are enough.
+        How many requests are enough; None for all.
     prompts, outputs : array of int
         Tokens.
     num_dropped : int
@@ -52,7 +52,7 @@ class Rows:
         self.outputs.append(output)
 
     def trace(self, path: str, units_per_s: int, notices: Sequence[str] = ()) -> Trace:
-        """The trace, its first arrival at 0; `notices` are what the reader has to say."""
+        """The trace, its first arrival at 0; `notices` are the reader's own, and come first."""
         if not self.prompts:
             left_out = f" ({self.num_dropped} rows without prompt tokens are left out)" if self.num_dropped else ""
             raise InputError(f"{path}: no requests under the header{left_out}; at least one is needed")

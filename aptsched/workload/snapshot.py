@@ -51,11 +51,11 @@ def snapshot(
     pending since it arrived, always more than 0 s:
 
     - Where the trace has arrivals, requests in a row from a random start wait until the first later arrival. A trace
-      shorter than `num_requests` is repeated in time, a mean gap between its last arrival and its first; so is its end
-      continued, where no later arrival is left. Without two different arrivals the gap is 1 / rate_per_s.
-    - Where it has lengths alone, they are taken in a row from a random start, going on at the top; of a trace shorter
-      than `num_requests` they are drawn with replacement. Arrivals are drawn (`gamma_arrivals`), and the queue is seen
-      a mean gap after the last.
+      shorter than `num_requests` is repeated in time, a mean gap between its last arrival and its first; it is
+      also continued where no later arrival is left. Without two different arrivals the gap is 1 / rate_per_s.
+    - Where it has lengths alone, consecutive ones are taken from a random start, continuing at the top after the last;
+      from a trace shorter than `num_requests` they are drawn with replacement. Arrivals are drawn (`gamma_arrivals`),
+      and the queue is seen a mean gap after the last.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def snapshot(
         Requests in the queue, U = |W|, at least 1.
     load : float
     rng : numpy.random.Generator
-        What is drawn does not depend on `load`: the same queue can be seen at several.
+        The draws do not depend on `load`: the same queue can be seen at several loads.
     rate_per_s, cv : float
         Arrivals of a trace that has none: 3 a second, near the most that Apt-Serve's OPT-13B baseline sustains on
         ShareGPT, and Poisson by default.
     **options
-        As `load`, those of `problem_of`.
+        The other parameters of `problem_of`.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def problem_of(
     max_tokens: int | None = None,
     max_seqs: int | None = None,
 ) -> BatchProblem:
-    """What to serve of a queue.
+    """The problem of which requests of a queue to serve.
 
     Parameters
     ----------

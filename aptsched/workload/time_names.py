@@ -1,4 +1,4 @@
-"""Which columns of a trace are times, and in which unit, by their names: what is not certain is not guessed."""
+"""Tells by their names which columns of a trace are times, and in which unit; what is not certain is not guessed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNITS_PER_S = {
 }
 CLOCK = {"time", "ts", "t", "date", "datetime", "epoch", "clock", "when", "stamp", "timestamp", "timestamps"}
 ARRIVAL = {"arrival", "arrivals", "arrived", "arrive", "arrives"}
-EVENTS = {  # of which the time is that of arrival, as a client or a queue logs it
+EVENTS = {  # events whose time is that of arrival, as a client or a queue logs it
     *(
         "created",
         "creation",
@@ -57,7 +57,7 @@ OF_OTHERS = {  # a name with one of these is a duration, or no time at all
 
 
 class Kind(Enum):
-    """What a name says."""
+    """What the name of a column says of its values."""
 
     ARRIVAL = "the time of arrival"
     TIME = "a time, whose is not certain"
@@ -65,10 +65,10 @@ class Kind(Enum):
 
 
 def kind(name: str) -> Kind:
-    """Whether a column of this name is the time of arrival of its request, some time, or none.
+    """Whether a column of this name has the times of arrival, some other time, or no time.
 
-    `timestamp`, `arrived_at`, `arrivalTimeMs` and `created_at` are those of arrival; `end_time`, `inter_arrival_s` and
-    `request_time` (which servers log for how long a request took) are some; `ttft_s` and `elapsed_time` are durations.
+    `timestamp`, `arrived_at`, `arrivalTimeMs` and `created_at` are times of arrival; `end_time`, `inter_arrival_s` and
+    `request_time` (which servers log for how long a request took) some other time; `ttft_s` and `elapsed_time` none.
     """
     all_words = words(name)
     rest = [word for word in all_words if word not in UNITS_PER_S]
@@ -94,9 +94,9 @@ def words(name: str) -> list[str]:
 
 
 def _names_arrival(rest: list[str], has_unit: bool) -> bool:
-    """Of words that all can be part of it."""
+    """Whether these words together name a time of arrival; each of them can be part of such a name."""
     if rest == ["offset"]:
-        return has_unit  # else it may be one in a file
+        return has_unit  # without a unit it may be a position in a file
     if "time" in rest and {"request", "requests", "req", "query"}.intersection(rest):
         return bool(set(rest) & (ARRIVAL | EVENTS | (CLOCK - {"time"})))
     return bool(set(rest) & (CLOCK | ARRIVAL | EVENTS))

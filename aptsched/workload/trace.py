@@ -28,7 +28,7 @@ class Trace:
     num_dropped : int
         Rows of the file that are no request of the trace (see `read_trace`).
     notices : tuple of str
-        A line each on what the file has and is not used, or was changed or taken for something when it was read.
+        A line for each thing in the file that was not used, was changed, or was assumed when it was read.
 
     Raises
     ------
@@ -74,13 +74,13 @@ class Trace:
         return len(self.prompt_tokens)
 
     def rows(self, chosen: slice | Ints) -> Trace:
-        """The requests at these rows, with what is said of all."""
+        """The requests at these rows, with the notices of the whole trace."""
         arrived = None if self.arrived_at_s is None else self.arrived_at_s[chosen]
         lengths = (self.prompt_tokens[chosen], self.output_tokens[chosen])
         return Trace(arrived, *lengths, self.num_dropped, self.notices)
 
     def with_notice(self, notice: str) -> Trace:
-        """The same, with one more line on it."""
+        """The same trace with one more notice."""
         return replace(self, notices=(*self.notices, notice))
 
     @property
