@@ -27,7 +27,7 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import any_of, largest_of, smallest_of, sum_of
+from aptsched.support.arrays import any_of, largest_of, pairwise_sum, smallest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.constant import constant, everyone
 from aptsched.support.errors import InputError
@@ -149,7 +149,7 @@ class AptServe:
         if least > capacity or max_seqs <= 0 or not (in_order or longer_pending(view, waiting, running)):
             return None
         if len(running):
-            capacity -= int(sum_of(growth(view, running, view.num_remaining[running])))
+            capacity -= sum_of(growth(view, running, view.num_remaining[running]))
             if least > capacity:
                 return None
         rows, num_tokens = (waiting[:max_seqs], num_tokens[:max_seqs]) if in_order else (waiting, num_tokens)
@@ -172,7 +172,7 @@ class AptServe:
     ) -> BatchProblem | None:
         """Waiting requests in the forms on offer, `blocks` being those of the lightest; None if none is worth it."""
         offer = on_offer(view.cache, self.forms)
-        num_tokens = min(int(sum_of(fed)), view.max_tokens, capacity * view.cache.per_block[offer[-1]])
+        num_tokens = min(sum_of(fed), view.max_tokens, capacity * view.cache.per_block[offer[-1]])
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
         if offer != KV_ALONE:
@@ -208,7 +208,7 @@ class AptServe:
         """
         own = view.form[rows]
         blocks = own_blocks(view, rows, own)
-        num_blocks = int(sum_of(blocks))
+        num_blocks = sum_of(blocks)
         spare = room - num_blocks
         if spare < 0:
             blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, own)
@@ -219,7 +219,7 @@ class AptServe:
         if problem.num_forms > 1:
             return self._answered(view, rows, fed, problem)
         form = constant(KV, len(rows))  # the only one: nothing is to be chosen
-        selection = all_served(form, problem.values[:, 0], num_blocks, int(sum_of(fed)))
+        selection = all_served(form, problem.values[:, 0], num_blocks, sum_of(fed))
         return Plan(rows, fed, form, problem=problem, selection=selection, candidates=rows)
 
     def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
@@ -274,7 +274,7 @@ class AptServe:
 def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
     """Whether those that wait have been pending for at least as long in all as those that run."""
     pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
-    return bool(sum_of(pending_s[waiting]) >= sum_of(pending_s[running]))
+    return bool(pairwise_sum(pending_s[waiting]) >= pairwise_sum(pending_s[running]))
 
 
 def fed_to_all(view: View, running: Ints) -> Ints:

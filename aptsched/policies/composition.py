@@ -58,12 +58,12 @@ def forms_table(view: View, value_s: Floats, blocks: Ints, offered: Bools) -> tu
 
 def compose(problem: BatchProblem, select: Select) -> Selection:
     """The answer of `select`, unless all requests fit in their best forms together: that leaves nothing to choose."""
-    if problem.num_forms > 1 and int(sum_of(np.minimum.reduce(problem.weights.T))) > problem.capacity:
+    if problem.num_forms > 1 and sum_of(np.minimum.reduce(problem.weights.T)) > problem.capacity:
         return select(problem)  # mostly: not even the lightest forms fit together
     form = best_forms(problem)
     values, weights = chosen(problem.values, form), chosen(problem.weights, form)
-    num_blocks = int(sum_of(weights))
-    num_tokens = 0 if problem.num_tokens is None else int(sum_of(problem.num_tokens))
+    num_blocks = sum_of(weights)
+    num_tokens = 0 if problem.num_tokens is None else sum_of(problem.num_tokens)
     if not (fit_together(problem, num_blocks, num_tokens) and all_wanted(problem, values)):
         return select(problem)
     return all_served(form, values, num_blocks, num_tokens)

@@ -47,7 +47,7 @@ class FCFS:
         """The plan of the next iteration."""
         reject = too_large(view)
         running, waiting = others(view, reject)
-        free = view.free_blocks + (int(sum_of(view.num_held[reject])) if len(reject) else 0)
+        free = view.free_blocks + sum_of(view.num_held[reject])
         begun = running[view.num_remaining[running] > 1]
         if len(begun) or len(waiting):
             rows = self._prefill(view, begun, waiting, len(running), free)
@@ -59,10 +59,10 @@ class FCFS:
     def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
         """Prompts that were begun, and those that are admitted beside them; none where that takes more than is free."""
         fed = shared(view.num_remaining[begun], view.max_tokens)
-        left = free - int(sum_of(growth(view, begun, fed)))
+        left = free - sum_of(growth(view, begun, fed))
         if left < 0:
             return nothing()
-        admitted = self._admitted(view, waiting, num_running, left, view.max_tokens - int(sum_of(fed)))
+        admitted = self._admitted(view, waiting, num_running, left, view.max_tokens - sum_of(fed))
         return np.concatenate([begun, admitted])[: view.max_seqs]
 
     def _admitted(self, view: View, waiting: Ints, num_running: int, free: int, max_tokens: int) -> Ints:

@@ -92,4 +92,4 @@ def decode_s(view: View, rows: Ints, own: Ints, fed: Ints) -> float:
     kv_blocks = None
     if not in_kv_alone(own):
         kv_blocks = sums_by_form(own, view.cache.blocks(view.num_tokens[rows], KV))
-    return view.times.predict(int(sum_of(fed)), int(sum_of(view.num_cached[rows])), kv_blocks)
+    return view.times.predict(sum_of(fed), sum_of(view.num_cached[rows]), kv_blocks)

@@ -78,7 +78,7 @@ def num_kept(view: View, running: Ints, fed: Ints, free: int) -> int:
     if sum_of(more) <= free:
         return len(running)
     held = view.num_held[running]
-    return leading(held + more, free + int(sum_of(held)))
+    return leading(held + more, free + sum_of(held))
 
 
 def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:

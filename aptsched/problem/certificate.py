@@ -9,7 +9,7 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.exact_sum import UNIT_ROUNDOFF, exact_sum
 from aptsched.problem.selection import Multipliers, Selection, served_positions
-from aptsched.support.arrays import sum_of
+from aptsched.support.arrays import pairwise_sum, sum_of
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.dot import dot
 
@@ -25,8 +25,8 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
     return Selection(
         form=form,
         objective_s=exact_sum(problem.values.T.take(at)),
-        num_blocks=int(sum_of(problem.weights.T.take(at))),
-        num_tokens=0 if problem.num_tokens is None else int(sum_of(problem.num_tokens.take(at % len(form)))),
+        num_blocks=sum_of(problem.weights.T.take(at)),
+        num_tokens=0 if problem.num_tokens is None else sum_of(problem.num_tokens.take(at % len(form))),
         multipliers=multipliers,
         bound_s=dual_bound(problem, multipliers),
     )
@@ -53,13 +53,13 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     price = prices(problem, multipliers).T
     best = _best(problem, values - price, fits)
     sizes = np.abs(values)
-    total = sum_of(sizes, axis=None) if fits is None else dot(sizes.ravel(), fits.ravel())
+    total = pairwise_sum(sizes, axis=None) if fits is None else dot(sizes.ravel(), fits.ravel())
     magnitude = paid + 3 * float(total)  # a price above 2 |value| leaves nothing to round, unless it must be paid
     if problem.required is not None:
         kept = price if fits is None else np.where(fits, price, 0.0)
         magnitude += float(kept[:, problem.required].sum())
     slack = 48 * UNIT_ROUNDOFF * magnitude + (values.size + SUBNORMAL) * math.ulp(0.0)
-    return math.nextafter(paid + float(sum_of(best)) + slack, math.inf)
+    return math.nextafter(paid + float(pairwise_sum(best)) + slack, math.inf)
 
 
 def _best(problem: BatchProblem, reduced: Floats, fits: Bools | None) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from aptsched.scheduling.forms import NONE, NUM_FORMS, entry_of
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import all_of, any_of, count_of, sum_of
+from aptsched.support.arrays import all_of, count_of, equal, sum_of
 from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import MOST_SHOWN, InputError
 from aptsched.support.shown import shown
@@ -143,16 +143,16 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
     if not len(rows):
         return
     most = num_remaining[rows]
-    if any_of(plan.num_tokens != most):
+    if not equal(plan.num_tokens, most):
         bad = (plan.num_tokens < 1) | (plan.num_tokens > most)
         if bad.any():
             at = int(bad.argmax())
             given, request = plan.num_tokens[at], view.request_id[rows[at]]
             raise PlanError(f"num_tokens: {given} of request {request} is not accepted; 1 to {most[at]} are")
     own = form[rows]
-    if any_of(plan.form != own) or np.count_nonzero(own) < len(own):
+    if not equal(plan.form, own) or np.count_nonzero(own) < len(own):
         _check_forms(plan, view, own)
-    total = int(sum_of(plan.num_tokens))
+    total = sum_of(plan.num_tokens)
     if total > view.max_tokens:
         raise PlanError(f"num_tokens: {total} in all is not accepted; up to {view.max_tokens} an iteration are")
     if len(rows) > view.max_seqs:

@@ -94,7 +94,7 @@ def iteration_of(
     batch = applied.batch
     in_output = batch.start >= table.num_prompt_tokens[applied.row]
     num_decodes = count_of(batch.samples & in_output & batch.feeds_one)
-    num_fed = len(applied.row) if all_of(batch.feeds_one) else int(sum_of(batch.num_tokens))
+    num_fed = len(applied.row) if all_of(batch.feeds_one) else sum_of(batch.num_tokens)
     return Iteration(
         number=number,
         start_s=start_s,

@@ -81,7 +81,7 @@ def work_of(batch: Batch, cache: CacheShape) -> Work:
     return Work(
         prefill_tokens=prefill_tokens,
         prefill_squares=prefill_squares,
-        context_tokens=int(sum_of(start)) + charged.read_tokens,
+        context_tokens=sum_of(start) + charged.read_tokens,
         decode_seqs=num_decodes,
         rebuilt_tokens=charged.rebuilt_tokens,
         dequantised_tokens=charged.dequantised_tokens,

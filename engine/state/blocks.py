@@ -72,7 +72,7 @@ class Blocks:
             return
         slot, need = slot[growing], need[growing]
         grown = self.num_held[slot] + need
-        total = int(sum_of(need))
+        total = sum_of(need)
         assert total <= self.free_blocks
         while self.table.shape[1] < largest_of(grown):
             self.table = np.concatenate([self.table, np.full_like(self.table, -1)], axis=1)

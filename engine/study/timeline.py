@@ -54,7 +54,8 @@ class Timeline:
         span[2] += duration_s
         span[3] += duration_s * num_waiting
         for place, num_blocks in enumerate(num_blocks_by_form, 4):
-            span[place] += duration_s * num_blocks
+            if num_blocks:
+                span[place] += duration_s * num_blocks
         self._in_last += 1
 
     def points(self) -> tuple[Point, ...]:

@@ -85,7 +85,8 @@ class UsageMeter:
         self._busy_s += duration_s
         self._scheduling_s += it.scheduling_s
         for form, num_blocks in enumerate(it.num_blocks_by_form):
-            self._block_s_by_form[form] += duration_s * num_blocks
+            if num_blocks:
+                self._block_s_by_form[form] += duration_s * num_blocks
         self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting)
         if gap is not None:
             self._num_certified += 1
