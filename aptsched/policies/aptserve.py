@@ -196,7 +196,7 @@ class AptServe:
             return self._best(view, running, fed)
         going, preempt = survivors(view, running, view.free_blocks)
         _, fed, _ = entries(view, going)
-        room = view.free_blocks + int(view.num_held[np.concatenate([preempt, going])].sum())
+        room = view.free_blocks + sum_of(view.num_held[np.concatenate([preempt, going])])
         plan = self._all(view, going, fed, room)
         assert plan is not None
         return replace(plan, preempt=preempt)
@@ -212,7 +212,7 @@ class AptServe:
         spare = room - num_blocks
         if spare < 0:
             blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, own)
-            num_blocks = int(blocks.sum())
+            num_blocks = sum_of(blocks)
             if num_blocks > room:
                 return None
         problem = self._of_running(view, rows, own, fed, blocks, room, spare, all_run=True)
@@ -231,7 +231,7 @@ class AptServe:
         assert plan.selection is not None
         idle = np.flatnonzero(plan.selection.form == 0)
         idle = idle[np.argsort(problem.values[idle, 0], kind="stable")]  # KV's column: nothing is charged
-        short = plan.selection.num_blocks + int(held[idle].sum()) - room
+        short = plan.selection.num_blocks + sum_of(held[idle]) - room
         return replace(plan, preempt=rows[idle[: leading_at_least(held[idle], short)]])
 
     def _of_running(
@@ -288,6 +288,6 @@ def fed_to_all(view: View, running: Ints) -> Ints:
 def without_cache(view: View, rows: Ints) -> View:
     """The view once these rows are preempted."""
     form, num_cached, num_held = view.form.copy(), view.num_cached.copy(), view.num_held.copy()
-    free = view.free_blocks + int(num_held[rows].sum())
+    free = view.free_blocks + sum_of(num_held[rows])
     form[rows] = num_cached[rows] = num_held[rows] = 0
     return replace(view, form=form, num_cached=num_cached, num_held=num_held, free_blocks=free)

@@ -11,7 +11,7 @@ from aptsched.policies.swapping import leaving, staying
 from aptsched.scheduling.forms import KV, NONE
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import count_of
+from aptsched.support.arrays import count_of, sum_of
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.errors import InputError
 
@@ -126,7 +126,7 @@ class FastServe:
         """What fits runs; where the host has no room for those that would leave, only what is in the pool."""
         reject = too_large(view)
         order = np.argsort(2 * self._level - view.running, kind="stable")
-        free_host = view.free_host_blocks + int(view.num_swapped[reject].sum())
+        free_host = view.free_host_blocks + sum_of(view.num_swapped[reject])
         out = np.flatnonzero(view.form == NONE) if free_host < HOST_SHARE * view.num_host_blocks else nothing()
         if len(reject) or len(out):
             order = order[~np.isin(order, np.concatenate([reject, out]))]
@@ -143,7 +143,7 @@ def _composed(view: View, order: Ints, reject: Ints, free_host: int) -> Plan:
     size = np.where(fed > 0, view.cache.blocks_by_form(view.num_cached[order] + fed, form), held)
     stays = staying(view, order, fed > 0, size)
     runs = stays & (fed > 0)
-    short = int((size - held)[stays].sum()) - view.free_blocks - int(view.num_held[reject].sum())
+    short = sum_of((size - held)[stays]) - view.free_blocks - sum_of(view.num_held[reject])
     last = order[~stays & (held > 0)][::-1]
     preempt, swap_out = leaving(view, last, short, count_of(runs), free_host)
     rows = order[runs]

@@ -11,6 +11,7 @@ from aptsched.policies.queue import growth, leading, num_kept, others, shared, t
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 
@@ -51,13 +52,13 @@ class Sarathi:
         """The plan of the next iteration."""
         reject = too_large(view)
         running, waiting = others(view, reject)
-        free = view.free_blocks + int(view.num_held[reject].sum())
+        free = view.free_blocks + sum_of(view.num_held[reject])
         fed = self._fed(view, running)
         kept = num_kept(view, running, fed, free)
         preempt, running, fed = running[kept:], running[:kept], fed[:kept]
         waiting = waiting[:0] if len(preempt) else waiting[: max(0, view.max_seqs - len(running))]
         waiting = waiting[: self._num_admitted(view, running, waiting, free)]
-        admitted, chunks = first_chunks(view, waiting, self._budget(view) - int(fed.sum()))
+        admitted, chunks = first_chunks(view, waiting, self._budget(view) - sum_of(fed))
         return chunk_plan(view, running, fed, preempt, admitted, chunks, reject)
 
     def _budget(self, view: View) -> int:
@@ -74,7 +75,7 @@ class Sarathi:
     def _num_admitted(self, view: View, running: Ints, waiting: Ints, free: int) -> int:
         """How many of the waiting, in order, have room for their whole prompts."""
         blocks = view.cache.blocks(view.num_tokens[waiting], KV)
-        room = free - int(growth(view, running, view.num_remaining[running]).sum())
+        room = free - sum_of(growth(view, running, view.num_remaining[running]))
         if len(running):
             return leading(blocks, room - int(self.watermark * view.num_blocks))
         spared = room - int(self.watermark * view.num_blocks)

@@ -6,6 +6,7 @@ import numpy as np
 
 from aptsched.policies.queue import leading, leading_at_least
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Bools, Ints
 
 
@@ -32,7 +33,7 @@ def staying(view: View, rows: Ints, fed: Bools, size: Ints) -> Bools:
     kept = len(rows) if fits.all() else int(fits.argmin())
     stays: Bools = np.arange(len(rows)) < kept
     behind = kept + np.flatnonzero((there & fed)[kept:])
-    stays[behind[: leading(size[behind], view.num_blocks - int(size[:kept].sum()))]] = True
+    stays[behind[: leading(size[behind], view.num_blocks - sum_of(size[:kept]))]] = True
     return stays
 
 
@@ -44,6 +45,6 @@ def leaving(view: View, last: Ints, short: int, spare: int, free_host_blocks: in
     """
     held = view.num_held[last]
     needed, ahead = leading_at_least(held, short), leading_at_least(held, short + spare)
-    dropped = leading_at_least(held[:needed], int(held[:needed].sum()) - free_host_blocks)
+    dropped = leading_at_least(held[:needed], sum_of(held[:needed]) - free_host_blocks)
     count = leading(held[dropped:ahead], free_host_blocks)
     return last[:dropped], last[dropped : dropped + count]

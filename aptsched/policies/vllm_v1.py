@@ -9,6 +9,7 @@ from aptsched.policies.queue import fed_of, growth, leading, num_kept, others, t
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import sum_of
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class VLLMv1:
         """The plan of the next iteration."""
         reject = too_large(view)
         running, waiting = others(view, reject)
-        free = view.free_blocks + int(view.num_held[reject].sum())
+        free = view.free_blocks + sum_of(view.num_held[reject])
         fed = fed_of(view, running)
         kept = num_kept(view, running, fed, free)
         preempt, running, fed = running[kept:], running[:kept], fed[:kept]
         if len(preempt):
             waiting = waiting[:0]
         waiting = waiting[: max(0, view.max_seqs - len(running))]
-        admitted, chunks = first_chunks(view, waiting, view.max_tokens - int(fed.sum()))
-        room = free - int(growth(view, running, fed).sum())
+        admitted, chunks = first_chunks(view, waiting, view.max_tokens - sum_of(fed))
+        room = free - sum_of(growth(view, running, fed))
         count = leading(view.cache.blocks(chunks, KV), room)
         return chunk_plan(view, running, fed, preempt, admitted[:count], chunks[:count], reject)

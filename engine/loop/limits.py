@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from aptsched.scheduling.forms import KV, entry_of, sums_by_form
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import sum_of
 from aptsched.support.checks import MAX_COUNT, seconds
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -52,7 +53,7 @@ class Limits:
             return view
         rows = view.running.nonzero()[0]
         kv_blocks = sums_by_form(view.form[rows], view.cache.blocks(view.num_tokens[rows], KV))
-        read_s = view.times.predict(0, int(view.num_cached[rows].sum()), kv_blocks)
+        read_s = view.times.predict(0, sum_of(view.num_cached[rows]), kv_blocks)
         affordable = (self.max_iteration_s - read_s) / view.times.per_token_s
         budget = max(int(min(affordable, view.max_tokens)), len(rows) + 1)
         return replace(view, max_tokens=min(budget, view.max_tokens))

@@ -75,8 +75,8 @@ def work_of(batch: Batch, cache: CacheShape) -> Work:
     prefill_tokens = prefill_squares = 0
     if num_decodes < len(fed):
         first, tokens = start[~decodes], fed[~decodes]
-        prefill_tokens = int(tokens.sum())
-        prefill_squares = int((tokens * (2 * first + tokens)).sum())
+        prefill_tokens = sum_of(tokens)
+        prefill_squares = sum_of(tokens * (2 * first + tokens))
     charged = _charged(batch, cache) if batch.conversions or any_of(batch.form != KV) else NOTHING_CHARGED
     return Work(
         prefill_tokens=prefill_tokens,
