@@ -1,0 +1,64 @@
+"""What policies share along a queue, against a request at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aptsched.policies.queue import fed_of, growth, leading, leading_at_least, num_kept, others, shared, too_large
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
+from views import views
+
+AMOUNTS = st.lists(st.integers(0, 9), max_size=12).map(lambda amounts: np.array(amounts, np.int64))
+BUDGETS = st.integers(-3, 60)
+
+
+@given(AMOUNTS, BUDGETS)
+def test_a_budget_is_shared_in_order(amounts: Ints, budget: int) -> None:
+    """Each gets its amount, or what is left by then: also where the budget is enough for all, or below 0."""
+    given_out, left = [], max(0, budget)
+    for amount in amounts.tolist():
+        given_out.append(min(amount, left))
+        left -= given_out[-1]
+    assert shared(amounts, budget).tolist() == given_out
+
+
+@given(AMOUNTS, st.integers(0, 60))
+def test_leading_amounts_are_counted_up_to_a_budget(amounts: Ints, budget: int) -> None:
+    """So many of the first stay within it that one more does not, and so few are enough that one less is not."""
+    within, enough = leading(amounts, budget), leading_at_least(amounts, budget)
+    assert amounts[:within].sum() <= budget
+    assert within == len(amounts) or amounts[: within + 1].sum() > budget
+    assert enough == len(amounts) or amounts[:enough].sum() >= budget
+    assert enough == 0 or amounts[: enough - 1].sum() < budget
+
+
+@given(views(), st.data())
+def test_who_runs_and_who_waits_are_all_others(view: View, data: st.DataObject) -> None:
+    """Everybody but the rows left out is in one of the two, in order."""
+    everybody = range(len(view.request_id))
+    out = sorted(data.draw(st.sets(st.sampled_from(everybody)))) if everybody else []
+    runs, waits = others(view, np.array(out, np.int64))
+    assert runs.tolist() == [row for row in everybody if view.num_held[row] > 0 and row not in out]
+    assert waits.tolist() == [row for row in everybody if view.num_held[row] == 0 and row not in out]
+
+
+@given(views())
+def test_too_large_is_what_the_whole_pool_cannot_hold(view: View) -> None:
+    """As the blocks of each with a KV cache say."""
+    blocks = [view.cache.blocks(num_tokens, KV) for num_tokens in view.num_tokens.tolist()]
+    assert too_large(view).tolist() == [row for row, count in enumerate(blocks) if count > view.num_blocks]
+
+
+@given(views(), st.integers(0, 30))
+def test_the_last_make_room(view: View, free: int) -> None:
+    """So many of the first that run are kept as fit into their blocks, those of the rest and the free ones."""
+    runs = view.running.nonzero()[0]
+    fed = fed_of(view, runs)
+    kept, after = num_kept(view, runs, fed, free), view.num_held[runs] + growth(view, runs, fed)
+    room = free + view.num_held[runs].sum()
+    assert after[:kept].sum() <= room
+    assert kept == len(runs) or after[: kept + 1].sum() > room
