@@ -1,10 +1,10 @@
-"""A decode on a quiet machine, and beside other processes that keep every core busy.
+"""How much slower a decode is beside other processes that keep every core busy.
 
     python -m benchmarks.busy [--loops 2] [--repeats 5] [--out bench-out]
 
 SmolLM2 decodes one request, and eight, in KV form, and four in hidden form, alone and beside processes that do nothing
-but count, in turn. Two threads on two cores that share them with two such loops get half of each: twice the time is
-what is to be expected, and what is beyond it the threads lose by waiting for each other. Prints a table, writes
+but count, in turn. Two threads on two cores that share them with two such loops get half of each, so twice the time is
+expected; what is beyond it the threads lose by waiting for each other. Prints a table, writes
 busy.json, and never fails on a figure.
 """
 
@@ -33,12 +33,12 @@ from engine.runner.torch_executor import TorchExecutor
 from engine.state.batch import Batch
 
 DECODES = ((1, 64, CacheForm.KV), (8, 128, CacheForm.KV), (4, 64, CacheForm.HIDDEN))  # requests, cached of each, form
-CALLS = 8  # of a decode, in a round
+CALLS = 8  # calls of each decode in a round
 
 
 @contextlib.contextmanager
 def busy(num_loops: int) -> Iterator[None]:
-    """So many processes that count."""
+    """Run so many processes that do nothing but count."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(num_loops)]
     try:
         yield
@@ -49,7 +49,7 @@ def busy(num_loops: int) -> Iterator[None]:
 
 
 def median_ms(executor: TorchExecutor, batch: Batch) -> float:
-    """Of a few calls, after one."""
+    """The median time of a few calls, after one to warm up."""
     return 1e3 * float(np.median([executor.run(batch).duration_s for _ in range(CALLS + 1)][1:]))
 
 

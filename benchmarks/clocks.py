@@ -1,4 +1,4 @@
-"""Live against computed, side by side: what the computed clock says of our own engine on this machine.
+"""Compares live runs of our engine with the same runs on the computed clock, on this machine.
 
     python -m benchmarks.clocks [--model smollm2] [--policies fcfs aptserve] [--num-requests 60] [--runs 3]
                                 [--calibration FILE] [--rates R R R] [--out bench-out]
@@ -6,10 +6,10 @@
 The same requests are served at three rates, by default 0.6, 1 and 1.5 times the knee, which is the highest rate at
 which the computed clock sees 90% of the requests of the first policy within both objectives. Live runs are repeated,
 all policies and rates in turn; their medians are compared with the computed run. For that the model is calibrated
-before each live run (or `--calibration FILE`): iterations of requests of equal lengths, none of them from the workload
-that is replayed. The speed of many machines drifts by more than what is compared; so the profile is of all these
-calibrations together, which have seen the same spells as the runs. Prints a table, writes clocks.json, and never fails
-on a figure.
+before each live run (or `--calibration FILE` is used): iterations of requests of equal lengths, none of them from the
+workload that is replayed. The speed of many machines drifts by more than the difference that is looked for; so the
+profile is of all these calibrations together, which were measured in the same periods as the runs. Prints a table,
+writes clocks.json, and never fails on a figure.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from engine.study.replay import Replay
 from engine.study.serving import NamedPolicy, ServedRun, Server, serve
 from engine.study.simulated_replays import simulated_replays
 
-KNEE = 0.9  # of the requests within both objectives
-SHARES = (0.6, 1.0, 1.5)  # of the rate at the knee
+KNEE = 0.9  # share of the requests within both objectives
+SHARES = (0.6, 1.0, 1.5)  # rates, relative to the one at the knee
 
 
 def computed_server(server: Server, measured: Calibration) -> Server:
@@ -59,7 +59,7 @@ def computed_server(server: Server, measured: Calibration) -> Server:
 
 
 def together(measured: list[Calibration]) -> Calibration:
-    """One calibration of the points of all."""
+    """One calibration fitted to the points of all."""
     points = tuple(point for each in measured for point in each.points)
     times, r_squared = fit(points)
     return dataclasses.replace(measured[0], times=times, r_squared=r_squared, points=points)
@@ -78,7 +78,7 @@ def requests(options: argparse.Namespace, rate_per_s: float, vocab_size: int | N
 
 
 def knee(options: argparse.Namespace, policy: NamedPolicy, server: Server) -> float:
-    """The highest rate, to 2%, at which that share of the requests is within both objectives, computed."""
+    """The highest rate, to 2%, at which a share of `KNEE` of the requests is within both objectives, computed."""
     low, high = 1e-3, 1e3
     while high / low > 1.02:
         rate = (low * high) ** 0.5
@@ -94,7 +94,7 @@ def figures(run: ServedRun) -> tuple[float, float]:
 
 
 def compared(policy: str, rate_per_s: float, lives: list[tuple[float, float]], computed: tuple[float, float]) -> Row:
-    """One row of the table."""
+    """One row of the table: medians of the live runs beside the computed run."""
     attained, span_s = (float(np.median(column)) for column in zip(*lives, strict=True))
     return {
         "policy": policy,

@@ -1,11 +1,11 @@
-"""What one decision costs: the greedy, the exact core, Algorithm 1 in numpy and in Python, general solvers, in one run.
+"""Times one decision of the greedy, the exact core, Algorithm 1 in numpy and in Python, and general solvers.
 
     python -m benchmarks.decision_time [--snapshots 200] [--rounds 5] [--solver-snapshots 5] [--seed 0]
 
 Every method sees the same snapshots of a backlogged queue with ShareGPT-like lengths, in turn; a problem is made before
 the clock starts, and nothing is kept between calls. There are several rounds over everything; in each the online
 methods run three times in a row on each snapshot, and of all these calls the fastest counts: an answer takes the same
-steps each time, and what it takes more is the machine's other work. What all calls took is printed too. The general
+steps each time, so any further time is the machine's other work. The times of all calls are printed too. The general
 solvers, a hundred times slower, run once on a few snapshots. Prints tables, writes decision_time.json, and never fails
 on a figure.
 """
@@ -39,7 +39,7 @@ from solvers.methods import find_method
 from solvers.solution import Status
 
 GENERAL = ("cpsat", "mathopt-scip", "mathopt-highs", "pulp-cbc", "pulp-highs", "milp")
-METHODS = ("greedy", "numpy", "plain", "core")  # as the table has them; two are Algorithm 1
+METHODS = ("greedy", "numpy", "plain", "core")  # in order of the table; two of them are Algorithm 1
 COLUMNS = (
     Column("snapshots", left=True),
     *(
@@ -52,7 +52,7 @@ COLUMNS = (
 )
 IN_A_ROW = 3  # calls of an online method
 Row = dict[str, Any]
-Times = dict[str, Floats]  # of each method, in seconds
+Times = dict[str, Floats]  # seconds of each method
 
 
 class Measured:
@@ -63,14 +63,14 @@ class Measured:
     setting : Setting
     seed : int
     num_solved : int
-        Of the snapshots, those that the general solvers get.
+        How many of the snapshots the general solvers get.
 
     Attributes
     ----------
     online_s : dict of list of float array
-        Of each online method, [calls in a row, snapshots] of each round.
+        Seconds of each online method, [calls in a row, snapshots], for each round.
     general_s : dict of list of float
-        Of each general solver, of the snapshots that it has solved.
+        Seconds of each general solver on each snapshot that it has solved.
     """
 
     def __init__(self, setting: Setting, seed: int, num_solved: int) -> None:
@@ -81,7 +81,7 @@ class Measured:
         self.general_s: dict[str, list[float]] = {name: [] for name in GENERAL}
 
     def round(self, number: int, rounds: int, console: Console) -> None:
-        """Round `number` of so many; one that is broken off leaves nothing."""
+        """Measure round `number` of `rounds`; a round that is broken off leaves no figures."""
         found = {name: np.empty((IN_A_ROW, len(self._calls))) for name in self.online_s}
         title = f"{self.setting.name}, round {number + 1} of {rounds}"
         for at, each in enumerate(track(self._calls, title, console=console, transient=True)):
@@ -135,7 +135,7 @@ def calls(problem: BatchProblem, setting: Setting) -> dict[str, Callable[[], Any
 
 
 def answers(problems: Sequence[BatchProblem], setting: Setting) -> Row:
-    """How good the answers of the greedy and the core are."""
+    """The gaps of the greedy and the core, and how many of the core's answers are proved optimal."""
     selections = [greedy(problem) for problem in problems]
     rates = [selection.multipliers for selection in selections]
     solutions = [core.solve(problem, max_work=setting.max_work) for problem in problems]
@@ -151,7 +151,7 @@ def answers(problems: Sequence[BatchProblem], setting: Setting) -> Row:
 
 
 def worst(gaps: list[float]) -> dict[str, float]:
-    """Mean and worst."""
+    """Mean and largest of some gaps."""
     return {"mean": float(np.mean(gaps)), "worst": max(gaps)}
 
 
@@ -168,7 +168,7 @@ def spread(seconds: Floats | list[float]) -> dict[str, float]:
 
 
 def ratio(fastest: Times, over: str, under: str) -> float | None:
-    """The median over the snapshots; None where one of the two was not measured."""
+    """The median, over the snapshots, of one method's time over another's; None if one of them was not measured."""
     if over not in fastest or under not in fastest:
         return None
     return float(np.median(fastest[over] / fastest[under]))
@@ -191,12 +191,12 @@ def _cells(row: Row) -> list[str]:
 
 
 def pair(times: dict[str, float] | None) -> str:
-    """Median / p99."""
+    """Text "median / p99" of times; a dash where there are none."""
     return "-" if times is None else f"{times['median']:.2f} / {times['p99']:.2f}"
 
 
 def claims(rows: list[Row]) -> Iterator[str]:
-    """The ratios within the run and the times of all calls, a line each."""
+    """Lines below the table: ratios of times within the run, and the times of all calls."""
     for row in rows:
         name, every = row["name"], row["all_calls_ms"]
         each = ", ".join(f"{method} {pair(every[method])}" for method in METHODS if method in every)

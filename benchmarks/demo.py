@@ -1,4 +1,4 @@
-"""What `make demo` has seen, in three lines, from the files that it wrote.
+"""Sums up `make demo` in three lines, from the files that it wrote.
 
 python -m benchmarks.demo [demo-out]
 """
@@ -13,7 +13,7 @@ from typing import Any
 from aptsched.report.table import duration, percent
 from engine.calibration.pace import is_off
 
-SOLVER = "cpsat"  # the reference that the core is held against
+SOLVER = "cpsat"  # the reference that the core is compared with
 
 
 def gap_line(document: dict[str, Any]) -> str:
@@ -28,7 +28,7 @@ def gap_line(document: dict[str, Any]) -> str:
 
 
 def run_line(document: dict[str, Any]) -> str:
-    """What share each policy served within the objectives; whether the machine was fit to be asked."""
+    """The share of requests within the objectives for each policy, and whether the machine was too busy for it."""
     rows = document["summary"]
     shares = ", ".join(f"{row['policy']} {percent(row['attained'])}" for row in rows)
     busy = any(row["pace"] is not None and is_off(row["pace"]) for row in rows)

@@ -1,12 +1,13 @@
-"""Our engine against transformers, in one run: same weights' shapes, threads and dtype.
+"""Compares our engine with transformers in one run: the same shapes of weights, threads and dtype.
 
     python -m benchmarks.engine [--threads 2] [--dtype fp32] [--repeats 3] [--out bench-out]
 
 OPT-125M's shape with random weights, 128 tokens in and 64 out, prefill included, greedy sampling, no end-of-text token.
 The two sides take turns, so that a machine whose speed drifts does not favour one, and the median of the ratios pair by
-pair is shown; beside fp32, bf16 at batch 1. Then how fast a decode at batch 1 reads the weights, beside a sum over 512
-MiB; what hidden tokens cost beside matrix products of the same shape; and what scheduling costs beside 256 running and
-1,600 waiting requests. Prints tables, writes engine.json, and never fails on a figure.
+pair is shown; beside fp32, bf16 at batch 1. Then three further figures: how fast a decode at batch 1 reads the weights,
+compared with a sum over 512 MiB; what hidden tokens cost, compared with matrix products of the same shape; and the time
+of scheduling with 256 running and 1,600 waiting requests. Prints tables, writes engine.json, and never fails on a
+figure.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def transformers_model(dtype: torch.dtype) -> Any:
     from transformers.generation.continuous_batching.cache import PagedAttentionCache
     from transformers.utils import logging
 
-    # 5.24 asks this cache for a length that OPT does not use where positions are given, and the cache has none.
+    # transformers 5.24 asks this cache for its length, which it lacks and OPT does not use where positions are given.
     PagedAttentionCache.get_seq_length = lambda *_: 0
 
     logging.set_verbosity_error()
@@ -91,7 +92,7 @@ def transformers_model(dtype: torch.dtype) -> Any:
 
 
 def both_sides(dtype: torch.dtype, seed: int) -> tuple[Engine, Any]:
-    """Our engine and transformers' model."""
+    """Our engine and transformers' model, of the same shape."""
     decoder = Decoder(OPT_125M, random_weights(OPT_125M, torch.Generator().manual_seed(seed), dtype))
     return Engine(Model("opt-125m", decoder), num_blocks=32 * 20), transformers_model(dtype)
 
@@ -104,7 +105,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def compare(name: str, num_tokens: int, ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> Row:
-    """Output tokens a second of both, in turn, after a warm-up of each."""
+    """Output tokens a second of both sides, measured in turn after a warm-up of each."""
     ours(), theirs()
     pairs = np.array([(timed(ours), timed(theirs)) for _ in range(repeats)])
     return {
@@ -116,7 +117,7 @@ def compare(name: str, num_tokens: int, ours: Callable[[], object], theirs: Call
 
 
 def against_generate(engine: Engine, model: Any, batch: int, rng: np.random.Generator, repeats: int) -> Row:
-    """A static batch against `generate`."""
+    """Compare a static batch with transformers' `generate`."""
     prompts = rng.integers(4, 50_000, (batch, NUM_IN)).tolist()
     ids = torch.tensor(prompts)
     params = SamplingParams(max_tokens=NUM_OUT, ignore_eos=True)
@@ -130,7 +131,7 @@ def against_generate(engine: Engine, model: Any, batch: int, rng: np.random.Gene
 
 
 def against_continuous(engine: Engine, model: Any, in_flight: int, rng: np.random.Generator, repeats: int) -> Row:
-    """Requests of mixed lengths against transformers' continuous batching; it stops all at one length, so do we."""
+    """Compare requests of mixed prompts with transformers' continuous batching; all outputs have its one length."""
     prompts = [rng.integers(4, 50_000, size).tolist() for size in rng.integers(32, 225, in_flight).tolist()]
     params = SamplingParams(max_tokens=NUM_OUT, ignore_eos=True)
 
@@ -146,7 +147,7 @@ def against_continuous(engine: Engine, model: Any, in_flight: int, rng: np.rando
 
 
 def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:
-    """What view, decision, plan and record take of an iteration with 256 running and 1,600 waiting requests."""
+    """The share of view, decision, plan and record in an iteration with 256 running and 1,600 waiting requests."""
     rows = []
     for name, policy in (("fcfs", FCFS()), ("aptserve", AptServe())):
         executor, found = TorchExecutor(decoder, 256 * 7), list[Iteration]()
@@ -173,7 +174,7 @@ def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:
 
 
 def weights_read(executor: TorchExecutor, repeats: int) -> Row:
-    """Bytes of weights a second in a decode at batch 1, over those of a sum that only reads, in turn."""
+    """Bytes of weights read a second in a decode at batch 1, over those of a sum that only reads, measured in turn."""
     config, batch = executor.decoder.config, _decode(executor, 1, 16, CacheForm.KV)
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     size = torch.empty((), dtype=executor.decoder.dtype).element_size()
@@ -190,7 +191,7 @@ def weights_read(executor: TorchExecutor, repeats: int) -> Row:
 
 
 def hidden_cost(executor: TorchExecutor, repeats: int) -> list[Row]:
-    """What a decode of hidden requests takes on top of the same in KV form, over the matrix products in it."""
+    """The extra time of a decode in hidden form over one in KV form, relative to the matrix products that it adds."""
     config, rows = executor.decoder.config, []
     weight = torch.randn(2 * config.num_kv_heads * config.head_dim, config.hidden_size, dtype=executor.decoder.dtype)
     for size, cached in HIDDEN_TOKENS:

@@ -44,13 +44,13 @@ class Setting:
 
 
 def strongly_correlated(problem: BatchProblem) -> BatchProblem:
-    """Values that are the weight and a constant, in seconds: hard for methods that live on a small core."""
+    """The problem with values of weight plus a constant, in seconds: hard for methods that rely on a small core."""
     weights = problem.weights
     return dataclasses.replace(problem, values=np.asarray(weights + 0.1 * float(weights.max()), np.float64))
 
 
 def settings(num_snapshots: int) -> list[Setting]:
-    """What is measured."""
+    """The families that are measured."""
     few = max(1, num_snapshots // 10)
     memory = [Setting(f"n=1600, {load:.0%}", 1600, load, num_snapshots) for load in (0.1, 0.25, 0.5)]
     large = [Setting(f"n=10000, {load:.0%}", 10_000, load, few) for load in (0.1, 0.25)]

@@ -1,14 +1,14 @@
-"""What a cache in 8 bits loses, and what it takes, against K and V of the model's dtype.
+"""The loss and the time of an int8 cache, compared with K and V in the model's dtype.
 
     python -m benchmarks.loss [--tokens 512] [--dtypes fp32 bf16] [--repeats 5] [--threads 2] [--out bench-out]
 
 SmolLM2 reads the first tokens of four texts of this repository (a licence, proofs, rules in prose, Python) and predicts
 each next token from those before it as they are written there (teacher-forced), with its cache in KV form; then with
 the cache in int8 from the first token on, and converted from KV halfway, where the second half is compared. A token is
-the same whether it is fed in a prefill, a chunk or a decode, so whole texts are fed at once. Shown are how often both
-find the same token likeliest, and the Kullback-Leibler divergence of int8's distribution from KV's, in nats. Beside it
-stands what bf16 itself does to fp32. Then decodes in both forms, in turn. Prints tables, writes loss.json, and never
-fails on a figure.
+the same whether it is fed in a prefill, a chunk or a decode, so whole texts are fed at once. The table shows how often
+both find the same token likeliest, and the Kullback-Leibler divergence of int8's distribution from KV's, in nats; for
+comparison, also bf16 against fp32. Then decodes in both forms are timed, in turn. Prints tables, writes loss.json,
+and never fails on a figure.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Difference:
     agrees : bool array, [t]
         Whether both find the same token likeliest.
     divergence : float array, [t]
-        Kullback-Leibler, in nats.
+        Kullback-Leibler divergence, in nats.
     """
 
     agrees: Bools
@@ -59,14 +59,14 @@ class Difference:
 
 
 def difference(reference: torch.Tensor, found: torch.Tensor) -> Difference:
-    """Of logits, [t, vocab], from those of reference."""
+    """The difference of logits, [t, vocab], from reference logits."""
     agrees = (reference.argmax(-1) == found.argmax(-1)).numpy()
     expected, other = reference.log_softmax(-1), found.log_softmax(-1)
     return Difference(agrees, (expected.exp() * (expected - other)).sum(-1).clamp_min(0).double().numpy())
 
 
 def summary(differences: list[Difference]) -> Row:
-    """Of all tokens together."""
+    """Figures of all tokens together."""
     agrees, divergence = (
         np.concatenate([getattr(each, name) for each in differences]) for name in ("agrees", "divergence")
     )
@@ -86,7 +86,7 @@ class TextReader:
     ----------
     model : Model
     num_tokens : int
-        Most of a text.
+        The most tokens of a text.
     """
 
     def __init__(self, model: Model, num_tokens: int) -> None:
@@ -95,7 +95,7 @@ class TextReader:
 
     @torch.inference_mode()
     def logits(self, token_ids: list[int], start: int, form: CacheForm, convert: bool = False) -> torch.Tensor:
-        """After each token from `start` on, [t, vocab], in fp32; those before are in that form, or converted."""
+        """Logits after each token from `start` on, [t, vocab], in fp32; the cache is in `form`, or converted to it."""
         request = Request(0, 0.0, len(token_ids), prompt_token_ids=np.array(token_ids))
         if convert:
             made = Conversion(request, start, CacheForm.KV, form, self.blocks, self.blocks)
@@ -108,7 +108,7 @@ class TextReader:
         return decoder.logits(decoder.forward(layout.token_ids, layout.positions, self.executor.attention)).float()
 
     def differences(self, token_ids: list[int], reference: torch.Tensor) -> dict[str, Difference]:
-        """Of int8 from the start, and from halfway, from logits in KV form."""
+        """The differences of int8, from the start and from halfway, from the reference logits in KV form."""
         half = len(token_ids) // 2
         whole = difference(reference, self.logits(token_ids, 0, CacheForm.INT8))
         self.logits(token_ids[:half], 0, CacheForm.KV)
@@ -117,7 +117,7 @@ class TextReader:
 
 
 def losses(models: dict[str, Model], texts: dict[str, list[int]]) -> dict[str, list[Difference]]:
-    """By what is compared, one for each text."""
+    """For each comparison, its difference on each text."""
     found: dict[str, list[Difference]] = {}
     most = max(map(len, texts.values()))
     readers = {dtype: TextReader(model, most) for dtype, model in models.items()}

@@ -1,4 +1,4 @@
-"""What the engine's memory is made of, against what the process has at its peak; and that nothing grows.
+"""Compares the engine's stated memory with the process's peak, and shows whether memory grows with requests served.
 
     python -m benchmarks.memory [--requests 10000] [--out bench-out]
 
@@ -68,7 +68,7 @@ def peak() -> int:
 
 
 def made_of(seed: int) -> dict[str, float]:
-    """MiB of each part, and of the peak."""
+    """MiB of each stated part, and of the peak."""
     imported = resident()
     model = load_model("smollm2", expand_kv_heads=True)
     loading = peak()
@@ -96,7 +96,7 @@ def made_of(seed: int) -> dict[str, float]:
 
 
 def make_kernels(decoder: Decoder, max_tokens: int, max_seqs: int) -> None:
-    """Those of all numbers of rows, of which a run meets one after the other."""
+    """Make the kernels of all numbers of rows, which a run would otherwise make one after the other."""
     layer, width = decoder.layers[0], decoder.config.hidden_size
     with torch.inference_mode():
         for rows in kernel_rows(max_tokens):

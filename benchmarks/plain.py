@@ -1,4 +1,4 @@
-"""Algorithm 1 of Apt-Serve in tidy plain Python over lists: what the arrays are timed against."""
+"""Algorithm 1 of Apt-Serve in plain Python over lists, which the array versions are compared with."""
 
 from __future__ import annotations
 

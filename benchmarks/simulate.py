@@ -4,11 +4,11 @@
 
 OPT-13B on A100-40GB with ShareGPT lengths at 3 requests a second, all in one process; an iteration is view, decision,
 certificate, pool, cost and record. The policies run in turn, in several rounds, and the fastest round of each counts,
-beside the slowest: a run takes the same steps each time, and what it takes more is the machine's other work. Then
-Apt-Serve, once each, on longer and longer traces of requests that the GPU keeps up with, in microseconds an iteration:
-flat, if what is done does not depend on what has been. Then, if it is given, a whole trace with Llama-3-8B on
-A100-80GB. Times are of the process's CPU, beside the wall clock. Prints tables, writes simulate.json, and never fails
-on a figure.
+beside the slowest: a run takes the same steps each time, so any further time is the machine's other work. Then
+Apt-Serve, once each, on longer and longer traces of requests that the GPU keeps up with: the microseconds an iteration
+stay the same if they do not depend on what has been served before. Then, if it is given, a whole trace with Llama-3-8B
+on A100-80GB. Times are of the process's CPU, beside the wall clock. Prints tables, writes simulate.json, and never
+fails on a figure.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RATE_PER_S = 3.0
 
 
 def measured(name: str, replay: Replay, server: Server) -> Row:
-    """One run: its size, and what it takes."""
+    """One run: its size, and its time."""
     oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
     (policy,) = named_policies(name, answers(), oracle)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -73,7 +73,7 @@ def by_policy(num_requests: int, rounds: int, seed: int) -> list[Row]:
 
 
 def fastest(runs: Sequence[Row]) -> Row:
-    """The fastest of runs of the same, with what an iteration took in the slowest."""
+    """The fastest of several runs of the same requests, with the time of an iteration in the slowest."""
     ordered = sorted(runs, key=lambda row: row["us_each"])
     return ordered[0] | {"slowest_us": ordered[-1]["us_each"]}
 

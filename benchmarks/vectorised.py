@@ -10,8 +10,8 @@ from aptsched.support.checks import Floats, Ints
 def algorithm1(pending_s: Floats, blocks: Ints, capacity: int, penalty_s_per_block: float) -> Ints:
     """The form of each request, [n] (0 = not served, 1 = KV, 2 = hidden), without a certificate.
 
-    All upgrades from hidden to KV gain the same for a block. So they come after the hidden forms, which gain at least
-    as much, and before KV at once, which gains less: only one increment of each request is to be sorted.
+    All upgrades from hidden to KV gain the same for a block. So they come after all hidden forms, which gain at least
+    as much, and before the increments straight to KV, which gain less: only one increment of each request is sorted.
     """
     upgrade = 2 * penalty_s_per_block
     hidden = 2 * pending_s / blocks - upgrade

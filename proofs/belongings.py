@@ -1,4 +1,4 @@
-"""The files that a document of results names as its own: each is there, as it was when they were written."""
+"""Checks the files that a document of results names as its own: each must exist, as it was when it was written."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NEEDED, OPTIONAL = ("file", "sha256"), ("policy", "rate_per_s")
 
 
 def file_entries(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entries of `files` that name a file beside the document, whatever else they say."""
+    """The entries of `files` that name a file beside the document; their other fields are not checked."""
     given = document.get("files")
     return [entry for entry in given if _is_named(entry)] if isinstance(given, list) else []
 
 
 def names(document: dict[str, Any], directory: Path) -> tuple[Path, ...]:
-    """The paths of those."""
+    """The paths of the files that the document names."""
     return tuple(directory / entry["file"] for entry in file_entries(document))
 
 
@@ -40,7 +40,7 @@ def verdicts(document: dict[str, Any], directory: Path) -> Iterator[Verdict]:
 
 
 def seal_against(document: dict[str, Any]) -> Iterator[str]:
-    """What there is against the digest of the document itself, where it has one."""
+    """Yield a reason if the document has a digest and it is not that of its content."""
     try:
         fact = digest(document)
     except RecursionError:

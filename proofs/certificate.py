@@ -1,4 +1,4 @@
-"""Whether the certificate of a selection holds, in exact rational arithmetic; it trusts no solver and no greedy."""
+"""Checks whether the certificate of a selection holds, in exact rational arithmetic; no solver's word is trusted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCALE = 2**1074  # of 1 / SCALE every float is a whole multiple: integers count 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was found, exactly; None where the fields that it follows from are malformed."""
+    """The exact figures that a check found; None where the fields that they follow from are malformed."""
 
     holds: bool
     objective: Fraction | None  # what the selection is worth, in seconds
@@ -28,11 +28,11 @@ class Certificate:
 
 
 def check(problem: BatchProblem, selection: Any, sha256: object = None, exceeds: bool = False) -> Certificate:
-    """Check all that a `Selection`, or anything with its fields, of whatever type, claims. O(n k).
+    """Check every claim of a `Selection`, or of any object with its fields, of any type. O(n k).
 
-    It must be feasible; objective, blocks and tokens must be those of its forms, and the gap that of its objective and
-    bound. A bound above what the multipliers prove is a weaker claim, and true; one below is false. A digest is
-    compared where one is given. A selection that is said to break a limit (`exceeds`) must do so, and has no gap.
+    The selection must be feasible; objective, blocks and tokens must be those of its forms, and the gap that of its
+    objective and bound. A bound above what the multipliers prove is a weaker claim, and true; one below is false. A
+    digest is compared where one is given. A selection said to break a limit (`exceeds`) must do so, and has no gap.
     """
     forms = selection.form.tolist() if isinstance(selection.form, np.ndarray) else selection.form
     n, k = problem.values.shape
@@ -49,7 +49,7 @@ def check(problem: BatchProblem, selection: Any, sha256: object = None, exceeds:
 
 
 def dual_bound(problem: BatchProblem, multipliers: Any) -> Fraction | None:
-    """What multipliers prove, exactly; None where they are none, or a required request fits in no form."""
+    """The exact bound that multipliers prove; None if they are malformed, or a required request fits in no form."""
     prices: list[Any] = [getattr(multipliers, name, None) for name in ("per_block_s", "per_token_s", "per_seq_s")]
     limits: tuple[int | None, ...] = (problem.capacity, problem.max_tokens, problem.max_seqs)
     if any(not is_finite(p) or p < 0 or (p and limit is None) for p, limit in zip(prices, limits, strict=True)):
@@ -69,7 +69,7 @@ def dual_bound(problem: BatchProblem, multipliers: Any) -> Fraction | None:
 
 
 def is_finite(given: Any) -> bool:
-    """Whether it is a finite number, as JSON has them: no bool."""
+    """Whether it is a finite int or float, and no bool."""
     return type(given) is not bool and isinstance(given, (int, float)) and abs(given) <= sys.float_info.max
 
 

@@ -11,12 +11,12 @@ from aptsched.support.checks import Bools, Ints
 from proofs.small_instances import InstanceBatch
 
 NEVER = -(2**62)
-BEYOND = 2**2100  # times the largest float, in units of the least one, and more
+BEYOND = 2**2100  # more than the largest float in units of the least one
 
 
 @dataclass(frozen=True, eq=False)
 class Optima:
-    """What is known of the instances of a batch, [b]; values are in its units.
+    """Optimum and overload of each instance of a batch, [b]; values are in the batch's units.
 
     Attributes
     ----------
@@ -26,9 +26,9 @@ class Optima:
     overload : int array, [b, 3]
         The least blocks, tokens and sequences by which a selection that serves the required requests exceeds.
     num_limits : int array, [b]
-        Limits that are short if all is served that fits alone: the d of the guarantee 1 / (d + 1).
+        How many limits would be exceeded if all that fits alone were served: the d of the guarantee 1 / (d + 1).
     base : int array, [b]
-        Value of the required requests in their lightest forms, of these the most valuable.
+        Value of the required requests, each in its lightest form (of several the most valuable).
     """
 
     feasible: Bools
@@ -58,7 +58,7 @@ def enumerate_all(batch: InstanceBatch) -> Optima:
 
 
 def _sums(per_form: Ints, unserved: npt.NDArray[np.generic] | None = None) -> Ints:
-    """The sum over requests for every choice of forms, [b, (k + 1)**n], from [b, n, k]; not served counts nothing."""
+    """The sum over requests for every choice of forms, [b, (k + 1)**n], from [b, n, k]; not being served counts 0."""
     size, n, _ = per_form.shape
     first = np.zeros((size, n), np.int64) if unserved is None else unserved
     options = np.concatenate([first[:, :, None], per_form], axis=2)
@@ -88,5 +88,5 @@ def _base(batch: InstanceBatch, must: Bools) -> Ints:
 
 
 def _never(values: Ints) -> int:
-    """Less than any sum of such values."""
+    """A number less than any sum of such values."""
     return NEVER if values.dtype == np.int64 else NEVER * BEYOND

@@ -9,14 +9,14 @@ import numpy as np
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
 from proofs.small_instances import MAX_REQUESTS, InstanceBatch
 
-UNIT = 2.0**-1074  # of which every float is a whole multiple
+UNIT = 2.0**-1074  # every float is a whole multiple of it
 EXPONENTS = (-1074, 940)  # of values: 2**-1074 is the least float above 0, and beyond 2**940 none are accepted
 BITS = (1, 3, 10, 20, 24, 26, 30, 32)  # of weights and tokens
-TOO_LARGE = 0.02  # of the batches have some weight beyond what is accepted, up to 2**62
+TOO_LARGE = 0.02  # share of the batches with some weight beyond what is accepted, up to 2**62
 
 
 def extreme_batch(rng: np.random.Generator, size: int) -> InstanceBatch:
-    """One to five requests in one to three forms, as `small_instances.random_batch` has them, but for the numbers."""
+    """A batch as from `small_instances.random_batch`, of one to five requests in one to three forms, but extreme."""
     n, k = int(rng.integers(1, MAX_REQUESTS + 1, 2).max()), int(rng.integers(1, 4))
     shape = (size, n, k)
     values, weights = VALUES[rng.integers(len(VALUES))](rng, shape), _counts(rng, shape)
@@ -49,14 +49,14 @@ def _in_units(value: float) -> int:
 
 
 def _with_costly_bases(rng: np.random.Generator, values: Floats, weights: Ints, required: Bools) -> Floats:
-    """The lightest form of some required requests costs far more than anything is worth."""
+    """The values, with those of some required requests' lightest forms set far below 0."""
     lightest = weights == weights.min(axis=2, keepdims=True)
     costly = lightest & required[:, :, None] & (rng.random(required.shape) < 0.6)[:, :, None]
     return np.where(costly, -np.ldexp(rng.random(values.shape), int(rng.integers(0, EXPONENTS[1]))), values)
 
 
 def _counts(rng: np.random.Generator, shape: tuple[int, ...]) -> Ints:
-    """Whole numbers up to some power of two: any, all near simple parts of it, or multiples of something."""
+    """Whole numbers up to some power of two: any, all near simple fractions of it, or multiples of one number."""
     most, kind = 2 ** int(rng.choice(BITS)), rng.random()
     if kind < 0.4:
         return rng.integers(0, most + 1, shape)
@@ -69,7 +69,7 @@ def _counts(rng: np.random.Generator, shape: tuple[int, ...]) -> Ints:
 
 
 def _limit(rng: np.random.Generator, use: Ints) -> Ints:
-    """What some of the requests need, give or take a little; a part of all; nothing; or more than anyone needs."""
+    """A limit near what some of the requests need; a fraction of what all need; 0; or more than all need."""
     size = len(use)
     some = (use * (rng.random(use.shape) < 0.6)).sum(axis=1) + rng.integers(-2, 3, size)
     part = (use.sum(axis=1) * rng.uniform(0.1, 1.05, size)).astype(np.int64)
@@ -85,7 +85,7 @@ def _of_any_size(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 def _of_few_sizes(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Around two or three exponents, whole numbers and others, so that the large ones hide the small ones."""
+    """Values around two or three exponents, whole numbers and others, so that large ones hide small ones."""
     exponents = rng.integers(*EXPONENTS, 3)
     if rng.random() < 0.5:  # not so far from one another
         exponents = exponents[0] // 2 + rng.integers(0, 80, 3)
@@ -99,7 +99,7 @@ def _subnormal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 def _close(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Of 53 bits of which the last few differ."""
+    """Values of 53 bits that only differ in the last few."""
     least = rng.integers(0, 2 ** int(rng.choice([1, 4, 12])), shape)
     return np.asarray(np.ldexp(1.0 + least * 2.0**-52, int(rng.integers(EXPONENTS[0] + 53, EXPONENTS[1]))))
 

@@ -1,7 +1,7 @@
-"""Random instances without end: every answer feasible, within its guarantee, certified, and optimal where it says so.
+"""Checks answers on random instances without end: feasible, within the guarantee, certified, optimal where claimed.
 
 `python -m proofs.fuzz --instances 1000000 --seed 7`; `make fuzz MINUTES=60`. Every eighth batch has numbers at the ends
-of what is accepted; `--methods core,cpsat,milp` holds the methods of that name against enumeration on every instance.
+of what is accepted; `--methods core,cpsat,milp` compares these methods with enumeration on every instance.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from solvers.program import answer
 from solvers.solution import Status
 
 BATCH = 200
-BATCHES = 8  # of which the last one is extreme
+BATCHES = 8  # of so many batches the last one is extreme
 EVERY = 8  # of so many instances one is solved by all methods, the others by the greedy, with filling and without
-EXACT_TO_2_40 = ("core", "greedy", "greedy-nofill")  # in what they say is optimal; the others to 2**-32
+EXACT_TO_2_40 = ("core", "greedy", "greedy-nofill")  # their optima are; those of others to 2**-32
 INTERRUPTED = 130
 
 
 class Violation(AssertionError):
-    """What does not hold, and of which instance."""
+    """A property that does not hold, and the instance."""
 
     def __init__(self, what: str, problem: BatchProblem) -> None:
         super().__init__(what)
@@ -62,11 +62,11 @@ def run(
     seed : sequence of int
         The batches depend on it alone.
     num_instances : float
-        After so many it ends.
+        It ends after so many.
     until_s : float
-        As `time.monotonic` has it: no batch is begun later.
+        No batch is begun after this time of `time.monotonic`.
     methods : sequence of str
-        Solve all by these, too; without them the core solves some.
+        Methods that solve all instances, too; without them the core solves some.
     extreme : bool
         Every batch is one of `extreme_instances`, not every eighth one.
 
@@ -87,7 +87,7 @@ def run(
 
 
 def check_batch(batch: InstanceBatch, methods: Sequence[str] = ()) -> None:
-    """Hold each instance of a batch against its enumeration; a warning is as bad as an error."""
+    """Check the answers on each instance of a batch against its enumeration; warnings count as errors."""
     optima = enumerate_all(batch)
     for row in range(len(batch)):
         problem = _problem(batch, row)
@@ -104,7 +104,7 @@ def check_batch(batch: InstanceBatch, methods: Sequence[str] = ()) -> None:
 
 
 def _problem(batch: InstanceBatch, row: int) -> BatchProblem | None:
-    """The instance; None where it is refused, as it must be where something counts beyond 2**32."""
+    """The instance; None where it is refused, as it must be if a count is above 2**32."""
     most = max(counted[row].max() for counted in (batch.weights, batch.num_tokens) if counted is not None)
     try:
         problem = batch.problem(row)
@@ -119,7 +119,7 @@ def _problem(batch: InstanceBatch, row: int) -> BatchProblem | None:
 def check_instance(
     problem: BatchProblem, batch: InstanceBatch, optima: Optima, row: int, methods: Sequence[str]
 ) -> None:
-    """Hold one instance of a batch against its enumeration."""
+    """Check the answers on one instance of a batch against its enumeration."""
     every = row % EVERY == 0 or bool(methods)
     if not optima.feasible[row]:
         _check_overload(problem, tuple(optima.overload[row].tolist()))
@@ -157,7 +157,7 @@ def _check_method(name: str, problem: BatchProblem, batch: InstanceBatch, optima
 def _check_certificate(
     problem: BatchProblem, selection: Selection, batch: InstanceBatch, optima: Optima, row: int
 ) -> int:
-    """The objective in units of the batch, the certificate seen to hold."""
+    """Check that the certificate holds, and return the objective in units of the batch."""
     certificate = check(problem, selection)
     _require(certificate.holds, "; ".join(certificate.reasons), problem)
     optimum = int(optima.optimum[row]) * Fraction(batch.unit)
@@ -166,7 +166,7 @@ def _check_certificate(
 
 
 def _values(batch: InstanceBatch, row: int, selection: Selection) -> list[int]:
-    """Those chosen, in units of the batch."""
+    """The values chosen, in units of the batch."""
     values = batch.values[row].tolist()
     return [values[i][form - 1] for i, form in enumerate(selection.form.tolist()) if form]
 
@@ -182,7 +182,7 @@ def _check_overload(problem: BatchProblem, overload: tuple[int, ...]) -> None:
 
 
 def _improves(problem: BatchProblem, selection: Selection) -> bool:
-    """Whether some request alone could move to a form that is worth more, by more than is rounded off of any value."""
+    """Whether one request alone could move to a form that is worth more, by more than rounding."""
     least = 2.0**-50 * float(np.abs(problem.values).max())
     tokens = [0] * problem.num_requests if problem.num_tokens is None else problem.num_tokens.tolist()
     free = problem.capacity - selection.num_blocks
@@ -204,7 +204,7 @@ def _require(holds: bool, what: str, problem: BatchProblem) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until the count or the time is reached; prints the count and the rate. 1 where something does not hold."""
+    """Run until the count or the time is reached; print the count and the rate; return 1 where a check fails."""
     parser = argparse.ArgumentParser(prog="python -m proofs.fuzz", description=__doc__)
     extent = parser.add_mutually_exclusive_group(required=True)
     extent.add_argument("--instances", type=int, metavar="N", help="how many")

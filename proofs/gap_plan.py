@@ -1,4 +1,4 @@
-"""Whether the instances of a gap study are those that its options ask for."""
+"""Checks whether the instances of a gap study are those that its options ask for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ASKED = ("num_requests", "load", "instances")
 
 
 def against(document: dict[str, Any]) -> Iterator[str]:
-    """What there is against `num_planned` and the instances, as far as the options say what was asked for."""
+    """Yield the reasons why `num_planned` and the instances are not what the options ask for, where these say it."""
     options = document["options"]
     if not isinstance(options, dict):
         yield f"options: {shown(options)} is not accepted; an object is"

@@ -1,4 +1,4 @@
-"""A record of the gap study, `aptsched.gap` version 2: a verdict on all that it claims."""
+"""Checks a record of the gap study, `aptsched.gap` version 2: a verdict on all its claims."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ ANSWER = (
 )
 RECORD = (*CALL, *ANSWER, "overload", "num_calls", "median_call_s")
 STATUSES = ("optimal", "feasible", "infeasible", "exceeds")
-AGREEMENT = 1e-9  # of what is added up: what a method that says "optimal" may have missed
+AGREEMENT = 1e-9  # relative to what is added up: by how much an answer called optimal may be below the optimum
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the instance of a record.
+    """The instance of a record, and what its other records show.
 
     Attributes
     ----------
     id : str
-        As the file has it.
+        As in the file.
     problem : BatchProblem
     sha256 : str
-        Its digest.
+        Digest of the problem.
     load, optimum_s : float or None
-        As the file has them.
+        As in the file.
     best_s : float
-        The largest objective of its records whose certificates hold; -inf where there is none.
+        The largest objective among the instance's records whose certificates hold; -inf where there is none.
     optimal : bool
-        Whether the certificate of one of them proves that it is the optimum.
+        Whether one of these certificates proves that `best_s` is the optimum.
     """
 
     id: Any
@@ -55,7 +55,7 @@ class Known:
 
 
 def certificate_of(problem: BatchProblem, record: Any) -> Certificate | None:
-    """What is found of a record's selection; None where it has none, or its fields are not those of a record."""
+    """The check of a record's selection; None where it has none, or its fields are not those of a record."""
     if not isinstance(record, dict) or set(record) != set(RECORD) or record["form"] is None:
         return None
     renamed = {"bound_s": "certified_bound_s", "gap": "certified_gap"}
@@ -85,7 +85,7 @@ def verdict(known: Known, record: Any, certificate: Certificate | None) -> Verdi
 
 
 def name_of(record: object) -> str:
-    """Method and instance."""
+    """The name of a record in messages: method and instance."""
     return (
         f"{record.get('method')} on {record.get('instance')}" if isinstance(record, dict) else f"record {shown(record)}"
     )
@@ -107,7 +107,7 @@ def smallest_overload(problem: BatchProblem) -> list[int]:
 
 
 def _call_against(known: Known, record: dict[str, Any]) -> Iterator[str]:
-    """What there is against the fields that say what was called, and on what."""
+    """Yield what is wrong with the fields that say which method was called, and on which instance."""
     facts = {
         "instance": known.id,
         "num_requests": known.problem.num_requests,
@@ -136,7 +136,7 @@ def _call_against(known: Known, record: dict[str, Any]) -> Iterator[str]:
 
 
 def _overload_against(problem: BatchProblem, record: dict[str, Any]) -> Iterator[str]:
-    """What there is against the answer that the required requests do not fit."""
+    """Yield what is wrong with the answer that the required requests do not fit."""
     fact = smallest_overload(problem)
     if not any(fact):
         yield "status: infeasible, but the required requests fit"
@@ -149,7 +149,7 @@ def _overload_against(problem: BatchProblem, record: dict[str, Any]) -> Iterator
 
 
 def _answer_against(known: Known, record: dict[str, Any]) -> Iterator[str]:
-    """What there is against the fields about the selection, beside those of its certificate, which holds."""
+    """Yield what is wrong with the fields about the selection, given that its certificate holds."""
     exceeds, objective_s, bound_s = record["status"] == "exceeds", record["objective_s"], record["bound_s"]
     facts: dict[str, float | None] = {"num_seqs": int(np.count_nonzero(record["form"]))}
     facts |= {"overload": None, "optimum_gap": None}
@@ -172,7 +172,7 @@ def _answer_against(known: Known, record: dict[str, Any]) -> Iterator[str]:
 
 
 def _said(known: Known, record: dict[str, Any], certificate: Certificate, optimal: bool) -> Iterator[str]:
-    """The fields that follow from no certificate."""
+    """Yield the names of the fields that no certificate proves."""
     assert certificate.bound is not None and certificate.objective is not None
     proved = certificate.objective if optimal else certificate.bound
     if is_finite(record["bound_s"]) and record["bound_s"] < proved:

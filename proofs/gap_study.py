@@ -1,4 +1,4 @@
-"""The results of the gap study, `aptsched.gap` version 2: a verdict on each record, each instance and the whole."""
+"""Checks results of the gap study, `aptsched.gap` version 2: a verdict on each record, each instance and the whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check(document: dict[str, Any]) -> None:
 
 
 def verdicts(document: dict[str, Any], directory: Path) -> Iterator[Verdict]:
-    """A verdict on each instance and its records, on records of no instance, on files, and on what is said of all."""
+    """A verdict on each instance and its records, on records of no instance, on files, and on the common fields."""
     records: dict[str, list[Any]] = {}
     for record in document["records"]:
         records.setdefault(_text(record, "instance"), []).append(record)
@@ -100,7 +100,7 @@ def _instance_against(known: Known, entry: dict[str, Any], records: list[Any]) -
 
 
 def _load_against(load: Any, problem: BatchProblem) -> Iterator[str]:
-    """What there is against a load: free blocks over what the queue needs with a KV cache, which is form 1."""
+    """Yield what is wrong with a load: free blocks over the blocks that the queue needs with a KV cache, form 1."""
     if not is_finite(load) or load <= 0:
         yield f"load: {shown(load)} is not accepted; a number above 0 is, or null"
     elif problem.capacity != free_blocks(float(load), num_needed := int(problem.weights[:, 0].sum())):
@@ -108,7 +108,7 @@ def _load_against(load: Any, problem: BatchProblem) -> Iterator[str]:
 
 
 def _whole_against(document: dict[str, Any], directory: Path) -> Iterator[str]:
-    """What there is against the fields about all records, each of which holds."""
+    """Yield what is wrong with the fields about all records, given that each record holds."""
     from aptsched.problem.selection import Multipliers
     from solvers.study.gap_files import as_csv
     from solvers.study.method_runs import Record, contradiction
@@ -143,7 +143,7 @@ def _whole_against(document: dict[str, Any], directory: Path) -> Iterator[str]:
 
 
 def _is_close(given: Any, fact: Any) -> bool:
-    """Whether plain values are the same, numbers to the last digits."""
+    """Whether plain values are equal, numbers up to rounding."""
     if isinstance(fact, list):
         return isinstance(given, list) and len(given) == len(fact) and all(map(_is_close, given, fact))
     if isinstance(fact, dict):

@@ -1,4 +1,4 @@
-"""The decisions of a run, `aptsched.certificates` version 1: a verdict on each, and what they come to."""
+"""Checks the decisions of a run, `aptsched.certificates` version 1: a verdict on each, and figures of all."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Log:
-    """What a log says: the gap of each decision, and the last iteration, -1 of none."""
+    """The figures of a log: the gap of each decision, and the last iteration, -1 if there is none."""
 
     gaps: tuple[float, ...]
     last: int
 
 
 def figures(file: Path) -> Log:
-    """What a log says, whether or not it is true; raises InputError where a line says nothing."""
+    """The figures as a log states them, unchecked; raises InputError where a line lacks them."""
     gaps, last = list[float](), -1
     for number, line in enumerate(reading.lines(file), 1):
         record = parse_json(reading.decoded(line))
@@ -95,7 +95,7 @@ def verdict(record: Any, after: int) -> Verdict:
 
 
 def _entries_against(record: dict[str, Any]) -> Iterator[str]:
-    """What there is against the entries of the batch, where they are listed."""
+    """Yield what is wrong with the entries of the batch, where they are listed."""
     entries, form = record.get("entries"), record["form"]
     if "entries" not in record or not isinstance(form, list):
         return

@@ -1,4 +1,4 @@
-"""Online methods by name, each a function from a problem to forms: what the search for worst cases is run on."""
+"""The online methods that worst cases are searched for, by name, each a function from a problem to forms."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Online:
     ----------
     name : str
     factor : int or None
-        What is proved: optimum / answer is at most this. None where there is no such factor.
+        The proved factor: optimum / answer is at most this. None where there is none.
     answer : callable
         The form of each request, [n].
     definition_1 : bool
-        Instances of two forms, KV and hidden, of an even number of blocks and half of it; else of one or two forms.
+        Whether instances have two forms, KV of an even number of blocks and hidden of half; else one or two forms.
     side_limits : int
-        How many there are besides memory: a sequence limit, then a token budget.
+        How many limits there are besides memory: first a sequence limit, then a token budget.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Online:
 
 
 def without_fallback(problem: BatchProblem) -> Ints:
-    """The LP's optimum rounded down and nothing else; with memory alone, the prefix of the increments."""
+    """The greedy without its fallback: the LP's optimum rounded down; with memory alone, a prefix of the increments."""
     residual = reduce(problem)
     return residual.forms(relax(residual).option)
 
@@ -54,7 +54,7 @@ def fcfs(problem: BatchProblem) -> Ints:
 
 
 def skip_filling(problem: BatchProblem) -> Ints:
-    """By falling value, request by request, in the most valuable form that fits; what does not fit is skipped."""
+    """Serve by falling value, each request in its most valuable form that fits; one that does not fit is skipped."""
     form, free = np.zeros(problem.num_requests, np.int64), problem.capacity
     for i in np.argsort(-problem.values.max(axis=1), kind="stable").tolist():
         fits = (problem.weights[i] <= free) & (problem.values[i] > 0)

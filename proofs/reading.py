@@ -1,4 +1,4 @@
-"""Files of whatever content, read within bounds: each is text, or there is one reason why not, without its path."""
+"""Reads files of any content within bounds: each is text, or an error says why not, without the file's path."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def decoded(content: bytes) -> str:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """A file, with what the system and gzip say against it as InputError."""
+    """Open a file; errors of the system and of gzip become InputError."""
     try:
         with files.reading(path) as file:
             yield gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file

@@ -1,4 +1,4 @@
-"""What a verdict on a record is, and what the readers of all results share."""
+"""Verdicts on records, and what the checkers of all results share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESTS = "it rests on entries that do not hold"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of one record.
+    """The result of checking one record.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Verdict:
     reasons : tuple of str
         Why it does not hold, each a sentence that names a field and its value.
     said : tuple of str
-        Fields that its method vouches for: neither proved by a certificate nor refuted by another record.
+        Fields that rest on the method's word: neither proved by a certificate nor refuted by another record.
     gap : float or None
         The certified gap, where it has one.
     optimal : bool
@@ -40,13 +40,13 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether all that it claims is true, but for what is said."""
+        """Whether all claims of the record hold, apart from those in `said`."""
         return not self.reasons
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A record's fields under the names of a `Selection`'s, of whatever type they are."""
+    """A record's fields under the names of a `Selection`'s, with values of any type."""
 
     form: Any
     objective_s: Any
@@ -58,12 +58,12 @@ class Claim:
 
 
 def problem_of(content: object) -> BatchProblem:
-    """The problem of a record; raises InputError where it is none."""
+    """The problem of a record; raises InputError where it is malformed."""
     return instance.from_dict({"schema": instance.SCHEMA, "version": instance.VERSION, "problem": content})
 
 
 def multipliers_of(given: object) -> Multipliers | None:
-    """The multipliers of a record, of whatever type; None where they are not the three."""
+    """The multipliers of a record, with values of any type; None unless it names exactly the three."""
     names = Multipliers.__dataclass_fields__
     return Multipliers(**given) if isinstance(given, dict) and sorted(given) == sorted(names) else None
 
@@ -71,8 +71,8 @@ def multipliers_of(given: object) -> Multipliers | None:
 def is_optimal(problem: BatchProblem, certificate: Certificate) -> bool:
     """Whether no selection can be better than one with this certificate.
 
-    The objectives of all selections are whole multiples of the grid that the values are on: if the bound is less than
-    one step of it above the objective, there is none between.
+    The objectives of all selections are whole multiples of one step, the grid of the values: if the bound is less than
+    one step above the objective, no other objective lies between them.
     """
     if not certificate.holds or certificate.bound is None or certificate.objective is None:
         return False
@@ -83,7 +83,7 @@ def is_optimal(problem: BatchProblem, certificate: Certificate) -> bool:
 
 
 def is_equal(given: object, fact: object) -> bool:
-    """Whether plain values are equal, all that is in them too, and no bool stands for a number."""
+    """Whether plain values are equal, nested ones too; a bool never equals a number."""
     if isinstance(fact, list):
         return isinstance(given, list) and len(given) == len(fact) and all(map(is_equal, given, fact))
     if isinstance(fact, dict):
@@ -92,5 +92,5 @@ def is_equal(given: object, fact: object) -> bool:
 
 
 def is_whole(given: object) -> bool:
-    """Whether it is a whole number of at least 0, of no more digits than anything is counted in."""
+    """Whether it is a whole number from 0 to 2**63 - 1."""
     return type(given) is int and 0 <= given < 2**63

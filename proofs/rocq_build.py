@@ -15,16 +15,16 @@ UNPROVED = re.compile(r"\b(Admitted|admit|Axioms?|Parameters?|Conjecture|Hypothe
 
 
 class RocqError(Exception):
-    """Coq is missing, or rejects something; the message is for people."""
+    """Coq is missing, or rejects something; the message says which, for people to read."""
 
 
 def sources() -> list[str]:
-    """The files, each after those that it needs: as `_CoqProject` lists them."""
+    """The Coq files in the order of `_CoqProject`: each after those that it needs."""
     return [line for line in (SOURCES / "_CoqProject").read_text().split("\n") if line.endswith(".v")]
 
 
 def run(program: str, *arguments: str, cwd: Path) -> str:
-    """What the program prints; raises RocqError where it fails."""
+    """Run a program and return what it prints; raises RocqError where it fails."""
     if shutil.which(program) is None:
         raise RocqError(f"{program} is not there")
     done = subprocess.run([program, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
@@ -54,7 +54,7 @@ def check_kernel(directory: Path, files: Sequence[str]) -> None:
 
 
 def check_assumptions(directory: Path, names: Sequence[tuple[str, str]]) -> None:
-    """Has Coq print what each theorem, (file, name), assumes: nothing, or RocqError is raised."""
+    """Has Coq print what each theorem, (file, name), assumes; raises RocqError if that is anything."""
     modules = dict.fromkeys(Path(file).stem for file, _ in names)
     asked = [f"Print Assumptions {Path(file).stem}.{name}." for file, name in names]
     (directory / "Assumptions.v").write_text("\n".join([f"From {LIBRARY} Require {' '.join(modules)}.", *asked]))
@@ -64,7 +64,7 @@ def check_assumptions(directory: Path, names: Sequence[tuple[str, str]]) -> None
 
 
 def check_sources(files: Sequence[str]) -> None:
-    """Finds no statement in the files that Coq takes without a proof."""
+    """Raises RocqError if the files have a statement that Coq accepts without a proof."""
     for name in files:
         for number, line in enumerate((SOURCES / name).read_text().split("\n"), 1):
             if UNPROVED.search(line):

@@ -19,7 +19,7 @@ The proofs are tried with Coq 8.16."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 if everything holds, 1 if something does not, 2 if there is no Coq."""
+    """Run all checks; return 0 if everything holds, 1 if something does not, 2 if there is no Coq."""
     parser = argparse.ArgumentParser(prog="python -m proofs.rocq_check", description=__doc__)
     parser.add_argument("--instances", type=int, default=4000, help="random instances for the tie (default: 4000)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of these instances (default: {SEED})")

@@ -1,4 +1,4 @@
-"""The greedy that is proved about, run by Coq, against the program's: the same objective on every instance."""
+"""Compares the greedy that the theorems are about, run by Coq, with the program's: both must reach one objective."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aptsched.knapsack.greedy import greedy
 from aptsched.problem.batch_problem import BatchProblem
 from proofs.rocq_build import LIBRARY, RocqError, compile_file
 
-NEEDED = ("Problem.v", "Hull.v", "Greedy.v", "Evaluate.v")  # what has to be compiled
+NEEDED = ("Problem.v", "Hull.v", "Greedy.v", "Evaluate.v")  # the files that have to be compiled
 AT_ONCE = 250  # instances in a command: Coq's parser is recursive
 EIGHTHS = 8  # values are multiples of 1/8: floats are exact
 
 
 def random_problem(rng: np.random.Generator) -> BatchProblem:
-    """Up to 8 requests of 1 to 3 forms, weights of 0 and beyond the capacity, values of 0 and below; half with ties."""
+    """Up to 8 requests of 1 to 3 forms, weights from 0 to beyond the capacity, some values below 0; half have ties."""
     n, k = int(rng.integers(1, 9)), int(rng.integers(1, 4))
     most_value, most_weight = int(rng.choice([2, 4, 10, 100, 1000])), int(rng.choice([2, 4, 10, 40]))
     weights = rng.integers(int(rng.random() < 0.5), most_weight + 1, (n, k))
@@ -32,7 +32,7 @@ def random_problem(rng: np.random.Generator) -> BatchProblem:
 
 
 def random_problems(count: int, seed: int) -> list[BatchProblem]:
-    """The same ones for the same seed."""
+    """So many random problems, the same for the same seed."""
     rng = np.random.default_rng(seed)
     return [random_problem(rng) for _ in range(count)]
 
@@ -53,7 +53,7 @@ def proved_objectives(problems: Sequence[BatchProblem], directory: Path) -> list
 
 
 def _numbers(problem: BatchProblem) -> str:
-    """An instance as `Evaluate.objective` reads it."""
+    """An instance as a list that `Evaluate.objective` reads."""
     forms = np.stack([problem.weights, (problem.values * EIGHTHS).astype(np.int64)], axis=2)
     return str([problem.capacity, problem.num_requests, problem.num_forms, *forms.ravel().tolist()]).replace(",", ";")
 

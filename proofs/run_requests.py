@@ -1,4 +1,4 @@
-"""A row of requests.csv: whether it can be true, by itself and after the row before it."""
+"""Checks rows of requests.csv: whether each can be true, by itself and after the row before it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from aptsched.support.shown import shown
 Row = dict[str, Any]
 OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 WITH_REASON = ("rejected", "unfinished")
-ROUNDING = 1e-9  # of the times that were subtracted and added up
+ROUNDING = 1e-9  # relative to the times that were subtracted and added up
 
 
 def row_against(row: Row, before: Row | None) -> Iterator[str]:
-    """What there is against a row; `before` is the one before it, of the same run."""
+    """Yield what is wrong with a row; `before` is the row before it in the same run."""
     if before is not None and row["request_id"] != before["request_id"] + 1:
         yield f"request_id: {row['request_id']}, but after {before['request_id']} comes the next"
     if row["arrived_at_s"] is None or (before is not None and row["arrived_at_s"] < (before["arrived_at_s"] or 0.0)):
@@ -41,7 +41,7 @@ def row_against(row: Row, before: Row | None) -> Iterator[str]:
 
 
 def _times_against(row: Row) -> Iterator[str]:
-    """What there is against the times of the tokens: they come in order, and gaps add up to what is between them."""
+    """Yield what is wrong with the times of the tokens: they must be in order, and the gaps must fit between them."""
     num_gaps, names = row["num_tokens"] - 1, ("ttft_s", "last_token_at_s", "p99_tbt_s", "max_tbt_s")
     for name in names:
         if (row[name] is not None) != (num_gaps >= (0 if name in names[:2] else 1)):
@@ -67,7 +67,7 @@ def _gaps_against(row: Row, num_gaps: int, between_s: float) -> Iterator[str]:
 
 
 def latencies_of(rows: Sequence[Row], slo: SLO) -> Latencies:
-    """What follows from the rows of a run, each of which can be true."""
+    """The latencies that follow from the rows of a run, each of which can be true."""
     measured = Measured(
         arrived_at_s=_column(rows, "arrived_at_s"),
         finished=np.array([row["outcome"] == "finished" for row in rows], np.bool_),
@@ -84,7 +84,7 @@ def latencies_of(rows: Sequence[Row], slo: SLO) -> Latencies:
 
 
 def rows_against(rows: Sequence[Row], each: Latencies) -> Iterator[str]:
-    """What there is against the columns that follow from the others: the first row of each that is wrong."""
+    """For each column that follows from the others, yield its first row that is wrong."""
     for name in ("latency_s", *FLAGS):
         facts = getattr(each, name)
         given = _column(rows, name) if name == "latency_s" else np.array([row[name] for row in rows], np.bool_)
@@ -95,7 +95,7 @@ def rows_against(rows: Sequence[Row], each: Latencies) -> Iterator[str]:
 
 
 def metrics_of(rows: Sequence[Row], each: Latencies) -> Metrics:
-    """What the rows of a run say together, but for the gaps between all tokens."""
+    """The metrics of a run from its rows, except those of the gaps between all tokens."""
     counts = {name: sum(row[name] for row in rows) for name in COUNTS}
     outcomes = [OUTCOMES[row["outcome"]] for row in rows]
     return of_latencies(each, _column(rows, "arrived_at_s"), outcomes, counts)

@@ -1,4 +1,4 @@
-"""The results of a study of policies, `aptsched.run` version 2: a verdict on each file, request, run, and the whole."""
+"""Checks results of a serving study, `aptsched.run` version 2: a verdict on each file, request, run, and the whole."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Run = tuple[str, float | None]  # policy and rate
 
 @dataclass
 class Served:
-    """What requests.csv has of each run, in order, as far as the rows can be true."""
+    """The rows of requests.csv by run, in order, without those that cannot be true."""
 
     runs: dict[Run, list[Row]] = field(default_factory=dict)
     broken: set[Run] = field(default_factory=set)
-    whole: bool = True  # whether every row is there that the file has
+    whole: bool = True  # whether no row of the file is left out
 
 
 def check(document: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ def check(document: dict[str, Any]) -> None:
 
 
 def verdicts(document: dict[str, Any], directory: Path) -> Iterator[Verdict]:
-    """A verdict on each file that it names, each row of requests.csv, each run, and what is said of all."""
+    """A verdict on each file that it names, each row of requests.csv, each run, and the common fields."""
     yield from belongings.verdicts(document, directory)
     served = Served()
     yield from _of_requests(document, directory, served)
@@ -58,7 +58,7 @@ def verdicts(document: dict[str, Any], directory: Path) -> Iterator[Verdict]:
 
 
 def as_said(document: dict[str, Any]) -> list[str]:
-    """The fields that nothing in the files shows: they may be false, and nobody could tell."""
+    """The fields that nothing in the files confirms: they may be false, and nobody could tell."""
     fields = [name for name in document if name not in CHECKED]
     summaries = [summary for summary in document["summary"] if isinstance(summary, dict)]
     unknown = dict.fromkeys(name for summary in summaries for name in run_summary.as_said(summary))
@@ -69,13 +69,13 @@ def as_said(document: dict[str, Any]) -> list[str]:
 
 
 def notes(document: dict[str, Any]) -> Iterator[str]:
-    """What was not written on purpose."""
+    """Yield a note on files that were not written on purpose."""
     if _none_written(document):
         yield "no certificates were written, as its options say: what they came to is as said"
 
 
 def run_of(entry: object) -> Run | None:
-    """The policy and the rate of an entry; None where it does not say them."""
+    """The policy and the rate of an entry; None where it lacks them."""
     if not isinstance(entry, dict) or not isinstance(entry.get("policy"), str):
         return None
     rate = entry.get("rate_per_s")
@@ -135,7 +135,7 @@ def _run_against(
 
 
 def _log_of(document: dict[str, Any], run: Run, directory: Path) -> iterations.Log:
-    """The log of a run, of no decisions where none is named; raises InputError."""
+    """The log of a run, an empty one where none is named; raises InputError."""
     logs = [entry["file"] for entry in belongings.file_entries(document) if run_of(entry) == run]
     if len(logs) > 1:
         raise InputError(f"files: {', '.join(logs)} are all the log of the run; one is accepted")
@@ -158,7 +158,7 @@ def _none_written(document: dict[str, Any]) -> bool:
 
 
 def _whole_against(document: dict[str, Any], served: Served, sound: bool) -> Iterator[str]:
-    """What there is against the fields about all runs."""
+    """Yield what is wrong with the fields about all runs."""
     yield from belongings.seal_against(document)
     runs = [run_of(summary) for summary in document["summary"]]
     if not runs or len(set(runs)) < len(runs):

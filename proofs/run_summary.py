@@ -1,4 +1,4 @@
-"""What results.json says of one run, recomputed from its requests and from the log of its decisions."""
+"""Checks the summary of one run in results.json, recomputed from its requests and the log of its decisions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ METRICS = tuple(name for name in Metrics.__dataclass_fields__ if name != "jain")
 COUNTS = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "num_certified")
 SECONDS = ("busy_s", "scheduling_s")
 OTHERS = ("scheduling_share", "gap_mean", "gap_worst", "num_blocks", "pace")
-AS_SAID = ("tbt", *COUNTS[:-1], *SECONDS, "jain", "pace")  # held within limits, but shown by nothing
+AS_SAID = ("tbt", *COUNTS[:-1], *SECONDS, "jain", "pace")  # checked to be within limits, but confirmed by nothing
 ROUNDING = 1e-9
 
 
 def forms_of(summary: dict[str, Any]) -> list[str]:
-    """Names of the forms of cache that a summary has: all that are not lossy, and of the others those it names."""
+    """Names of the forms of cache in a summary: all lossless ones, and the lossy ones that it names."""
     return [
         entry.name
         for entry in FORM_ENTRIES
@@ -43,24 +43,24 @@ def _needed(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def as_said(summary: dict[str, Any]) -> list[str]:
-    """The fields that nothing in the files shows."""
+    """The fields that nothing in the files confirms."""
     block_s = [f"{form}_block_s" for form in forms_of(summary)]
     return [name for name in summary if name not in _needed(summary) or name in (*AS_SAID, *block_s)]
 
 
 def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | None, num_blocks: Any) -> Iterator[str]:
-    """What there is against the summary of a run.
+    """Yield what is wrong with the summary of a run.
 
     Parameters
     ----------
     summary : dict
     rows : sequence of Row
-        Its requests, each of which can be true.
+        The run's requests, each of which can be true.
     slo : SLO
     log : Log or None
-        Of its decisions; None where none were to be written.
+        The log of its decisions; None where none was to be written.
     num_blocks : int
-        Of the pool, as the document has them.
+        Blocks of the pool, as in the document.
     """
     named("summary", summary, _needed(summary), tuple(summary))
     each = latencies_of(rows, slo)
@@ -80,7 +80,7 @@ def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | N
 
 
 def _reason_against(reason: Any, rows: Sequence[Row]) -> Iterator[str]:
-    """It is that of every unfinished request; without one there is none but Ctrl-C, unless a warm-up left some out."""
+    """Yield what is wrong with the reason why a run ended early, which must be that of each unfinished request."""
     facts = sorted({row["reason"] for row in rows if row["outcome"] == "unfinished"})
     if not facts and isinstance(reason, str) and (rows[0]["request_id"] > 0 or reason == INTERRUPTED):
         return
@@ -95,7 +95,7 @@ def _plain(value: Any) -> Any:
 
 
 def _shares(summary: dict[str, Any]) -> dict[str, float | None]:
-    """The shares of the pool and of the time, as far as what they are shares of is known."""
+    """Shares of the pool and of the time; None where what they are a share of is not known."""
     busy_s, num_blocks = summary["busy_s"], summary["num_blocks"]
     block_s = {f"{form}_share": summary[f"{form}_block_s"] for form in forms_of(summary)}
     seconds = {**block_s, "scheduling_share": summary["scheduling_s"]}
@@ -113,7 +113,7 @@ def _gaps(log: Log) -> dict[str, float | None]:
 
 
 def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -> Iterator[str]:
-    """What there is against what only the machine knew: of the right kind, and within what the rest leaves open."""
+    """Yield what is wrong with measured fields, which must have the right type and agree with the other fields."""
     wrong = [name for name in (*COUNTS, "num_blocks") if not is_whole(summary[name])]
     block_s = [f"{form}_block_s" for form in forms_of(summary)]
     wrong += [name for name in (*SECONDS, *block_s) if not is_finite(summary[name]) or summary[name] < 0]
@@ -133,7 +133,7 @@ def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -
 
 
 def _tbt_against(tbt: Any, each: Latencies) -> Iterator[str]:
-    """Percentiles over all gaps: in order, and no longer than the largest gap; of up to 99 the p99 is the largest."""
+    """Check percentiles over all gaps: in order, at most the largest gap; of up to 99 gaps the p99 is the largest."""
     num_gaps = int(np.maximum(each.num_tokens - 1, 0).sum())
     values = list(tbt.values()) if isinstance(tbt, dict) and list(tbt) == ["median_s", "p90_s", "p99_s"] else []
     largest_s = float(np.nanmax(each.max_tbt_s)) if num_gaps else None
@@ -147,9 +147,9 @@ def _tbt_against(tbt: Any, each: Latencies) -> Iterator[str]:
 
 
 def _ratios_against(summary: dict[str, Any]) -> Iterator[str]:
-    """Jain's index is from 1 / r to 1, the pace above 0, the worst gap no less than the mean; each may be unknown."""
+    """Check that Jain's index is from 1 / r to 1, the pace above 0, the worst gap at least the mean, where known."""
     mean, worst = summary["gap_mean"], summary["gap_worst"]
-    jain, pace = summary.get("jain"), summary["pace"]  # the former of simulations alone
+    jain, pace = summary.get("jain"), summary["pace"]  # only simulations have Jain's index
     if summary["num_certified"] == 0:
         holds = mean is worst is None
     else:

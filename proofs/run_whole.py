@@ -1,4 +1,4 @@
-"""What results.json says of all runs together, recomputed from their requests and their summaries."""
+"""Checks what results.json says of all runs together, recomputed from their requests and their summaries."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REPLAY = (
     "last_arrival_s",
     "slo",
 )
-REPLAY_AS_SAID = ("num_clipped", "num_output_tokens", "num_beyond_context")  # as traces had them
-THEM = ("request_id", "arrived_at_s", "num_prompt_tokens")  # what is the same for every policy
+REPLAY_AS_SAID = ("num_clipped", "num_output_tokens", "num_beyond_context")  # as they were in the traces
+THEM = ("request_id", "arrived_at_s", "num_prompt_tokens")  # columns that are the same for every policy
 
 
 def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iterator[str]:
-    """What there is against the lists about all runs, and whether these are complete; each run holds."""
+    """Yield what is wrong with, or missing in, the lists about all runs, given that each run holds."""
     rates = [replay.get("rate_per_s") if isinstance(replay, dict) else None for replay in document["replays"]]
     for replay, rate in zip(document["replays"], rates, strict=True):
         of_rate = [rows for (_, at), rows in runs.items() if at == rate]
@@ -51,7 +51,7 @@ def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iter
 
 
 def _asked(options: Any) -> list[str]:
-    """The policies that the options ask for, each once; none where they do not say it as the commands do."""
+    """The policies that the options ask for, each once; none where the options do not have the commands' form."""
     given = options.get("policy") if isinstance(options, dict) else None
     if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
         return []
@@ -63,7 +63,7 @@ def _policies(failed: Sequence[Any]) -> list[str]:
 
 
 def _failed_against(failed: Sequence[Any], runs: Mapping[Run, Any], planned: Sequence[Run]) -> Iterator[str]:
-    """What there is against runs that came to nothing: each was planned, is there once, and not among the others."""
+    """Yield what is wrong with failed runs: each must be planned, be listed once, and not be among the others."""
     seen = set(runs)
     for entry in failed:
         named("entry of failed", entry, ("policy", "rate_per_s", "reason"))
@@ -75,7 +75,7 @@ def _failed_against(failed: Sequence[Any], runs: Mapping[Run, Any], planned: Seq
 
 
 def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any) -> Iterator[str]:
-    """What there is against the requests of a rate, which are the same for every policy, but for those of a warm-up."""
+    """Yield what is wrong with a rate's requests, which must be the same for every policy, apart from a warm-up's."""
     named("replay", replay, REPLAY, ("num_beyond_context",))
     if not all(is_whole(replay[name]) for name in replay if name.startswith("num_")):
         yield f"replays: {shown(replay)} is not accepted; its numbers are whole"
@@ -125,7 +125,7 @@ def _rejected(runs: Mapping[Run, Sequence[Row]]) -> list[dict[str, Any]]:
 
 
 def _run_of(entry: Any, num_forms: Mapping[Run, int]) -> Run | None:
-    """The run of a timeline with points that can be; None of anything else."""
+    """The run of a timeline whose points can be true; None of anything else."""
     if not isinstance(entry, dict) or set(entry) != {"policy", "rate_per_s", "points"}:
         return None
     runs = [run for run in num_forms if run == (entry["policy"], entry["rate_per_s"])]
@@ -133,7 +133,7 @@ def _run_of(entry: Any, num_forms: Mapping[Run, int]) -> Run | None:
 
 
 def _are_points(points: Any, num_forms: int) -> bool:
-    """Whether they are numbers of at least 0: two times, in order, blocks in each form, and requests that wait."""
+    """Whether each point has two times in order, blocks in each form, and waiting requests, all at least 0."""
     length = num_forms + 3
     if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == length for point in points):
         return False

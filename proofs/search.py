@@ -1,4 +1,4 @@
-"""The files at a path that claim something, and why the others do not count."""
+"""Finds the files of results at a path, and says why the others are skipped."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from proofs.sources import LOGS, READERS, ForeignError, ResultFile, read, read_r
 from solvers.study.gap_files import as_csv
 
 SUFFIXES = (".json", *LOGS)
-OWN = ("results.json", "calibration.json", "certificates-")  # how names of files that are ours begin
+OWN = ("results.json", "calibration.json", "certificates-")  # beginnings of our files' names
 NOTHING = "it claims nothing that is checked here"
-TABLES = (HEADER.encode(), as_csv(()).encode())  # of the CSV files that belong to a results.json
+TABLES = (HEADER.encode(), as_csv(()).encode())  # first lines of the CSV files that belong to a results.json
 
 
 def find_results(path: str | os.PathLike[str]) -> tuple[list[ResultFile], list[str]]:
     """The results at a path, and why other files there were skipped.
 
-    A file is read with those that it names; of a directory every file is looked at, at any depth.
+    A file is read together with those that it names; in a directory every file at any depth is looked at.
 
     Raises
     ------
     InputError
-        The path cannot be read, or is a directory in which nothing claims anything.
+        The path cannot be read, or is a directory without results.
     """
     given = Path(path)
     try:
@@ -69,7 +69,7 @@ def _of_directory(directory: Path) -> tuple[list[ResultFile], list[str]]:
 
 
 def _add(file: Path, sources: list[ResultFile], skipped: list[str]) -> None:
-    """Put a file where it belongs: one that says nothing of us, and a pipe, which is not opened, is skipped."""
+    """Add a file to the sources or to those skipped: files that are not ours, and pipes, which are not opened."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             skipped.append(f"{file}: a pipe or a device is not read")
@@ -91,7 +91,7 @@ def _unreadable(error: OSError) -> ResultFile:
 
 
 def _noted(source: ResultFile, named: Collection[Path], holders: Collection[Path]) -> ResultFile:
-    """With a note where a log stands beside results that do not name it."""
+    """The file, with a note if it is a log beside results that do not name it."""
     file = Path(source.file)
     if not file.name.endswith(LOGS) or file in named or file.parent not in holders:
         return source

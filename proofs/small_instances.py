@@ -11,7 +11,7 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.support.checks import Bools, Floats, Ints
 
-MAX_REQUESTS = 5  # so that of up to 3 forms there are at most 1,024 selections
+MAX_REQUESTS = 5  # with up to 3 forms that makes at most 1,024 selections
 UNITS = (1.0, 2.0**-4, 2.0**-40)
 Tables = tuple[Ints, Ints]  # values and weights, [b, n, k] each
 
@@ -23,8 +23,8 @@ class InstanceBatch:
     Attributes
     ----------
     values : int array, [b, n, k]
-        In units of `unit` seconds, a power of two, so that the values of the problems are exact. Of Python's whole
-        numbers where 64 bits are too few.
+        In units of `unit` seconds, a power of two, so that the values of the problems are exact. Python's whole numbers
+        (dtype object) where 64 bits are too few.
     unit : float
     weights : int array, [b, n, k]
     capacity : int array, [b]
@@ -61,7 +61,7 @@ class InstanceBatch:
 
 
 def _seconds(values: Ints, of_unit: int) -> Floats:
-    """Whole numbers of any size, divided by how many units a second has."""
+    """Whole numbers of any size as seconds, of which each has `of_unit` units."""
     seconds: Floats = np.frompyfunc(lambda whole: whole / of_unit, 1, 1)(values).astype(np.float64)
     return seconds
 
@@ -69,7 +69,7 @@ def _seconds(values: Ints, of_unit: int) -> Floats:
 def random_batch(rng: np.random.Generator, size: int) -> InstanceBatch:
     """One to five requests in one to three forms, none to two side constraints, sometimes required requests.
 
-    Some forms gain nothing, weigh nothing or do not fit; of some instances the required requests do not fit.
+    Some forms gain nothing, weigh nothing or do not fit; in some instances the required requests do not fit.
     """
     n, k = int(rng.integers(1, MAX_REQUESTS + 1, 2).max()), int(rng.integers(1, 4))
     values, weights = KINDS[rng.integers(len(KINDS))](rng, size, n, k)
@@ -92,7 +92,7 @@ def random_batch(rng: np.random.Generator, size: int) -> InstanceBatch:
 
 
 def _capacity(rng: np.random.Generator, weights: Ints) -> Ints:
-    """None, the weight of some form (heavier ones do not fit), or a part of all."""
+    """A capacity: 0, the weight of some form (heavier ones do not fit), or a fraction of all weights."""
     size = len(weights)
     some = rng.permuted(weights.reshape(size, -1), axis=1)[:, 0]
     part = (weights.max(axis=2).sum(axis=1) * rng.uniform(0.1, 1.05, size)).astype(np.int64)
@@ -120,7 +120,7 @@ def _concave(rng: np.random.Generator, size: int, n: int, k: int) -> Tables:
 
 
 def _halves(rng: np.random.Generator, size: int, n: int, k: int) -> Tables:
-    """Definition 1 in whole blocks: each form half as heavy as the one before, at a penalty for each block."""
+    """Definition 1 in whole blocks: each form is half as heavy as the one before, with a penalty for each block."""
     blocks = rng.integers(1, 20, (size, n))
     pending, penalty = rng.integers(1, 400, (size, n)), rng.integers(0, 16, (size, 1))
     values = np.stack([pending - penalty * blocks * f for f in range(k)], axis=2)
@@ -143,7 +143,7 @@ def _giants(rng: np.random.Generator, size: int, n: int, k: int) -> Tables:
 
 
 def _over_half(rng: np.random.Generator, size: int, n: int, k: int) -> Tables:
-    """Weights of just over and just under half of something, the heavier ones a little more efficient."""
+    """Weights just above or just below half of a number, the heavier ones a little more efficient."""
     half, over = rng.integers(3, 200, (size, 1, 1)), rng.random((size, n, k)) < 0.5
     weights = np.where(over, half + 1, half)
     return 64 * weights + over * rng.integers(1, 9, (size, n, k)), weights

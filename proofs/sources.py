@@ -1,4 +1,4 @@
-"""A file of results, whoever wrote it: what it is, and verdicts on what it claims.
+"""Files of results from any source: recognised by their schema, and checked claim by claim.
 
 The schemas are described in docs/formats.md. A reader of a further schema is one entry in `READERS`.
 """
@@ -18,13 +18,13 @@ from proofs import belongings, gap_study, iterations, reading, run_study
 from proofs.records import Verdict
 
 LOGS = (".jsonl", ".jsonl.gz")
-OURS = "aptsched."  # how our schemas begin
+OURS = "aptsched."  # beginning of our schemas
 AS_SAID = "as said, for nothing here shows it: "
 
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A file of results: about how many verdicts there will be, and the verdicts, each found when it is asked for.
+    """A file of results: an estimate of how many verdicts there are, and the verdicts, computed as they are iterated.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class ResultFile:
     names : tuple of Path
         The files that it names as its own.
     notes : tuple of str
-        What has to be known to read the verdicts: what was not checked.
+        Lines that say what was not checked.
     """
 
     file: str
@@ -49,11 +49,11 @@ Reader = Callable[[Path, dict[str, Any]], ResultFile]
 
 
 class ForeignError(InputError):
-    """It is in a format, but in none of ours."""
+    """A file is in some format, but in none of ours."""
 
 
 def read(file: Path) -> ResultFile:
-    """The results in a file; one that is none has the verdict that it is none, and why."""
+    """The results in a file; where it has none, one verdict says why it has none."""
     try:
         return read_results(file)
     except InputError as error:
@@ -77,7 +77,7 @@ def read_results(file: Path) -> ResultFile:
 
 
 def unreadable(file: Path, why: str) -> ResultFile:
-    """A file of which nothing can be said but why it does not hold."""
+    """A file that cannot be read: its one verdict says why."""
     return ResultFile(str(file), "", 1, iter([Verdict("the file", (why,))]))
 
 
@@ -86,7 +86,7 @@ def _is_foreign(schema: object) -> bool:
 
 
 def _content(file: Path) -> Any:
-    """The document of a file; of JSON Lines the first one alone, and where that is ours all of them as one."""
+    """The document in a file; of a log of certificates, which is JSON Lines, only its header."""
     first = next(reading.lines(file), b"")
     if file.name.endswith(LOGS):
         header = parse_json(reading.decoded(first))

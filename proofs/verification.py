@@ -12,28 +12,28 @@ from aptsched.support.shown import one_line
 from proofs.records import Verdict
 from proofs.sources import ResultFile
 
-MOST_SHOWN = 20  # failures of a file, and files that were skipped
+MOST_SHOWN = 20  # most failures of a file, and most skipped files, that are printed
 
 
 @dataclass
 class Report:
-    """What was found of one file.
+    """The result of checking one file.
 
     Attributes
     ----------
     file, schema : str
     num_entries, num_holding : int
-        Records, and what is said of each instance, file, request and run, and of the whole.
+        All verdicts (on records, instances, files, requests, runs and the whole), and those that hold.
     num_optimal : int
-        Those whose certificate proves that no selection is better.
+        Entries whose certificate proves that no selection is better.
     num_said : int
-        Those with fields that a method vouches for, such as an optimum that no certificate proves.
+        Entries with fields that rest on a method's word, such as an optimum that no certificate proves.
     worst_gap : float or None
-        The largest certified gap of those that hold.
+        The largest certified gap of the entries that hold.
     notes : list of str
-        What was not checked.
+        Lines that say what was not checked.
     failures : list of Verdict
-        Those that do not hold.
+        The verdicts that do not hold.
     """
 
     file: str
@@ -60,7 +60,7 @@ class Report:
 
 
 def report(source: ResultFile, begin: Callable[[str], None]) -> Report:
-    """All verdicts on a file; `begin` is called before each, with what it is."""
+    """Collect all verdicts on a file; `begin` is called before each, with a description of it."""
     found = Report(source.file, source.schema, notes=list(source.notes))
     begin(source.file)
     for verdict in _all(source.verdicts):
@@ -70,10 +70,10 @@ def report(source: ResultFile, begin: Callable[[str], None]) -> Report:
 
 
 def _all(verdicts: Iterator[Verdict]) -> Iterator[Verdict]:
-    """The verdicts; where the checker itself fails, that is one on the rest of the file, and others stay."""
+    """Yield the verdicts; if the checker itself fails, a last one says that the rest of the file does not hold."""
     try:
         yield from verdicts
-    except Exception as error:  # whatever a file does to the checker is no reason to call it true
+    except Exception as error:  # a file that breaks the checker must not pass
         yield Verdict("the rest", (f"the checker failed ({type(error).__name__}: {error!s:.200})",))
 
 
@@ -93,7 +93,7 @@ def document(reports: Sequence[Report], skipped: Sequence[str]) -> dict[str, Any
 
 
 def report_text(reports: Sequence[Report], skipped: Sequence[str], width: int = text_lines.WIDTH) -> list[str]:
-    """The reports as lines, whatever characters files and names have."""
+    """The reports as lines; names may have any characters."""
     lines = [line for found in reports for line in _described(found, width)]
     for reason in skipped[:MOST_SHOWN]:
         lines += _broken(f"skipped: {reason}", width, "")

@@ -1,7 +1,7 @@
-"""z3 on the theorems: instances on which the printed claims fail, and none on which half of the optimum is missed.
+"""Asks z3 for instances on which the printed claims fail, and whether the greedy can miss half of the optimum.
 
-What is asked for here are the bare conditions of a failure, statement (7) of THEOREMS.md; that the methods do fail on
-what z3 answers is tested. `half_is_kept` is statement (2) for one or two requests, with real numbers.
+z3 is given only the conditions of a failure, statement (7) of THEOREMS.md; a test shows that the methods do fail on the
+instances found. `half_is_kept` is statement (2) for one or two requests, with real numbers.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 
 from aptsched.problem.batch_problem import BatchProblem
 
-LARGEST = 64  # of the numbers of a witness
-HULLS = ((), (1,), (1, 2))  # the forms on the upper hull of a request with two, in their order; or the same renamed
-Rows = list[list[Any]]  # a z3 number for each option of each request, the first of them 0
+LARGEST = 64  # the largest number in a witness
+HULLS = ((), (1,), (1, 2))  # the forms on the upper hull of a request of two forms, in order, up to renaming
+Rows = list[list[Any]]  # a z3 number for each option of each request; option 0 has 0
 Step = tuple[int, int, int]  # an increment: the request, the form that it leads from (0 = not served), and to
 
 
 def smallest(names: str, conditions: Callable[..., Any]) -> dict[str, int]:
-    """Whole numbers from 0 that satisfy the conditions, with the largest of them as small as can be.
+    """Whole numbers of at least 0 that satisfy the conditions, with the largest of them as small as possible.
 
     Parameters
     ----------
     names : str
-        Of the numbers, apart by spaces.
+        Names of the numbers, separated by spaces.
     conditions : callable
         From z3 integers of these names to z3 formulas.
     """
@@ -106,11 +106,11 @@ def half(number: Any) -> Any:
 def half_is_kept(num_requests: int, fallback: bool = True) -> bool:
     """Statement (2) for two forms and real numbers: whether z3 finds no instance on which the greedy misses half.
 
-    The greedy's course is one of finitely many: which forms are on the hull of each request, in which order the
-    increments come, how many of them fit. For each, z3 is asked for values and weights that lead to it, and a selection
-    of more than twice what the greedy is worth; courses that only differ in the names of forms and requests are asked
-    once. Weights are above 0 and at most the memory, which is 1: misfits are removed before, and a form that gains
-    nothing stands for one that is not there. Without its `fallback` the greedy is worth the prefix alone.
+    The greedy's course is one of finitely many: it is given by the forms on each request's hull, the order of the
+    increments, and how many of them fit. For each course, z3 is asked for values and weights that lead to it, and a
+    selection worth more than twice the greedy's; of courses that only differ in the names of forms and requests one is
+    asked. Weights are above 0 and at most the memory, which is 1, for misfits are removed before; a form that gains
+    nothing stands for an absent one. Without its `fallback` the greedy's answer is the prefix alone.
     """
     import z3
 
@@ -131,13 +131,13 @@ def half_is_kept(num_requests: int, fallback: bool = True) -> bool:
 
 
 def _is_better(z3: Any, values: Rows, weights: Rows, forms: Sequence[int]) -> Any:
-    """That a selection fits, and is worth more than 2."""
+    """A formula: the selection fits, and is worth more than 2."""
     worth, weight = (z3.Sum([row[form] for row, form in zip(rows, forms, strict=True)]) for rows in (values, weights))
     return z3.And(weight <= 1, worth > 2)
 
 
 def _is_hull(z3: Any, value: list[Any], weight: list[Any], size: int) -> Any:
-    """That so many forms are on the hull of a request: the first is the steepest, the second is worth more."""
+    """A formula: so many forms are on the hull of a request; the first is the steepest, the second is worth more."""
     if size == 0:
         return z3.And(value[1] <= 0, value[2] <= 0)
     steepest = z3.And(value[1] > 0, z3.Or(value[2] <= 0, value[1] * weight[2] >= value[2] * weight[1]))
@@ -154,7 +154,7 @@ def _orders(left: tuple[tuple[Step, ...], ...]) -> Iterator[list[Step]]:
 
 
 def _course(values: Rows, weights: Rows, steps: Sequence[Step], taken: int, fallback: bool) -> Iterator[Any]:
-    """That increments come in this order, so many fit, and neither these nor the fallback are worth more than 1."""
+    """Formulas: the increments come in this order, so many fit, and they and the fallback are worth at most 1."""
     gain = [values[i][to] - values[i][since] for i, since, to in steps]
     more = [weights[i][to] - weights[i][since] for i, since, to in steps]
     for now in range(len(steps) - 1):

@@ -1,6 +1,6 @@
 """Search for small instances on which an online method is furthest from the optimum.
 
-`python -m proofs.worst_case --seconds 600 --seed 1 --out DIR` goes on from the instances kept beside this file.
+`python -m proofs.worst_case --seconds 600 --seed 1 --out DIR` starts from the instances kept beside this file.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from proofs.small_instances import InstanceBatch
 
 MAX_REQUESTS = 6
 LARGEST = 5000  # of values, weights and tokens
-PATIENCE = 2000  # changes in a row that make nothing worse, after which another start is drawn
+PATIENCE = 2000  # after so many changes in a row without a worse ratio another start is drawn
 TICKS = (1, 2, 3, 4, 6, 10, 100)
-NAMES = ("values", "values", "weights", "weights", "tokens", "limits")  # what is changed, as often
+NAMES = ("values", "values", "weights", "weights", "tokens", "limits")  # what is changed, each as often as it is named
 KEPT = Path(__file__).parent / "instances"
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An instance as it is changed, in whole numbers.
+    """An instance in whole numbers, as the search changes it.
 
     Attributes
     ----------
     values, weights : int array, [n, k]
-        Of definition 1: pending times and pairs of blocks, [n, 1].
+        For methods of definition 1: pending times and pairs of blocks, [n, 1].
     tokens : int array, [n]
     limits : int array, [3]
         Blocks, tokens, sequences.
     penalty : int
-        Of definition 1: what a hidden form costs a block.
+        For methods of definition 1: what a hidden form costs per block.
     """
 
     values: Ints
@@ -74,7 +74,7 @@ class Candidate:
 
 
 def state_of(problem: BatchProblem, method: Online) -> Candidate:
-    """The state that an instance was made from."""
+    """The candidate that gives this instance."""
     values, weights, penalty = problem.values.astype(np.int64), problem.weights, 0
     if method.definition_1:
         penalty = int(values[0, 0] - values[0, 1]) // int(weights[0, 0])
@@ -85,7 +85,7 @@ def state_of(problem: BatchProblem, method: Online) -> Candidate:
 
 
 def outcome(problem: BatchProblem, method: Online) -> tuple[int, int]:
-    """What optimum and answer are worth, for whole values; an answer that breaks a limit counts as 0."""
+    """The values of the optimum and of the method's answer, which are whole; an answer that breaks a limit counts 0."""
     form = method.answer(problem)
     served = np.flatnonzero(form)
     answer = int(problem.values[served, form[served] - 1].sum())
@@ -98,13 +98,13 @@ def outcome(problem: BatchProblem, method: Online) -> tuple[int, int]:
 
 
 def shortfall(state: Candidate, method: Online) -> Fraction:
-    """Optimum over answer; 0 where the answer is worth nothing, which is not what is searched for."""
+    """Optimum over answer; 0 where the answer is worth nothing, for such instances are not searched for."""
     best, answer = outcome(state.problem(method), method)
     return Fraction(best, answer) if answer > 0 else Fraction(0)
 
 
 def drawn(method: Online, rng: np.random.Generator) -> Candidate:
-    """A random state; of some the values are about the weights, or all the same, so that no request stands out."""
+    """A random candidate; some have values near their weights, or all equal, so that no request stands out."""
     n = int(rng.integers(2, MAX_REQUESTS + 1))
     k = 1 if method.definition_1 else int(rng.integers(1, 3))
     most = int(rng.choice([8, 40, 200]))
@@ -117,7 +117,7 @@ def drawn(method: Online, rng: np.random.Generator) -> Candidate:
 
 
 def changed(state: Candidate, rng: np.random.Generator) -> Candidate:
-    """A state near another: some numbers moved, scaled, set to others or their sums, or a request made like another."""
+    """A similar candidate: some numbers moved, scaled, or set to others or sums of them, or a request copied."""
     arrays = {name: getattr(state, name).copy() for name in ("values", "weights", "tokens", "limits")}
     for _ in range(int(rng.integers(1, 4))):
         others = rng.choice(np.concatenate([array.ravel() for array in arrays.values()]), 2)
@@ -142,7 +142,7 @@ def changed(state: Candidate, rng: np.random.Generator) -> Candidate:
 
 
 def is_fair(state: Candidate, method: Online) -> bool:
-    """Whether every form fits alone: what is searched for is no misfit that stops a method."""
+    """Whether every form fits alone: instances where a misfit stops the method are not searched for."""
     heaviest = int(state.weights.max()) * (2 if method.definition_1 else 1)
     lightest = 1 if method.definition_1 else 0
     limited = bool((state.tokens <= state.limits[1]).all()) and state.limits[2] > 0
@@ -150,7 +150,7 @@ def is_fair(state: Candidate, method: Online) -> bool:
 
 
 def start(method: Online, rng: np.random.Generator) -> Candidate:
-    """A random fair state."""
+    """A random fair candidate."""
     while not is_fair(state := drawn(method, rng), method):
         pass
     return state
@@ -159,14 +159,14 @@ def start(method: Online, rng: np.random.Generator) -> Candidate:
 def search(
     method: Online, given: Candidate, proceed: Callable[[], bool], rng: np.random.Generator
 ) -> tuple[Fraction, Candidate]:
-    """The worst state found from the one given, and then from others drawn.
+    """The worst candidate found, searching from the one given and then from random ones.
 
     Parameters
     ----------
     method : Online
-    given : State
+    given : Candidate
     proceed : callable
-        Asked before each change.
+        Called before each change; the search ends when it says False.
     rng : numpy.random.Generator
     """
     worst, best = shortfall(given, method), given
@@ -186,18 +186,18 @@ def search(
 
 
 def before(end_s: float) -> Callable[[], bool]:
-    """Says whether it is before a time of `time.monotonic`."""
+    """A function that says whether it is before a time of `time.monotonic`."""
     return lambda: time.monotonic() < end_s
 
 
 def kept(method: Online, rng: np.random.Generator, directory: Path = KEPT) -> Candidate:
-    """The state that a directory has of a method; a random one where it has none."""
+    """The candidate that a directory keeps for a method; a random one where it has none."""
     path = directory / f"{method.name}.json"
     return state_of(instance.load(path), method) if path.exists() else start(method, rng)
 
 
 def entry(method: Online, state: Candidate) -> dict[str, object]:
-    """What the index says of a state."""
+    """The entry of a candidate in index.json."""
     best, answer = outcome(state.problem(method), method)
     return {
         "method": method.name,

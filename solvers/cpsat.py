@@ -18,10 +18,10 @@ from solvers.program.packages import package
 from solvers.program.silence import silence
 from solvers.solution import Solution
 
-NUM_WORKERS = 8  # with 1 or 2 the proof can be out of reach for many seconds; 8 do it, on two cores too
+NUM_WORKERS = 8  # with 1 or 2 a proof can take many seconds more than with 8, even on two cores
 SUM_BITS = 52  # any selection's value is below 2**52 units
-RANGE_BITS = 60  # and no part of the objective beyond 2**60: room to add up in 64-bit integers
-REPORTED = 2.0 ** (RANGE_BITS - 52)  # what the double that reports the bound can be off by
+RANGE_BITS = 60  # and every part of the objective at most 2**60, so that 64-bit integers can add them up
+REPORTED = 2.0 ** (RANGE_BITS - 52)  # the most by which the bound, reported as a double, can be off
 SEED = 0
 
 
@@ -29,13 +29,13 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
     """Solve with CP-SAT, in whole numbers throughout.
 
     How exact OPTIMAL is: CP-SAT proves the optimum of values rounded to units of 2**-exponent seconds, the smallest
-    with which any selection's value stays below 2**52 units. A value moves by at most half a unit, and not at all if
+    at which any selection's value stays below 2**52 units. A value moves by at most half a unit, and not at all if
     it is whole; so the selection is within num_served units of the true optimum, num_served * 2**-50 of the sum of all
-    values. What is closer than that may go either way; where it is more than 2**-33 of the values chosen, the answer is
-    not called optimal. The error is part of the bound at a time-out.
+    values. Selections closer than that are not told apart; if the error exceeds 2**-33 of the values chosen, the answer
+    is not called optimal. The error is part of the bound at a time-out.
 
-    The objective is stated in Lagrangian form, with the multipliers of the relaxation in whole units: it is equal to
-    the sum of values on every selection, whatever they are, and it starts the search from the bound that they prove.
+    The objective is stated in Lagrangian form, with the multipliers of the relaxation in whole units: on every
+    selection it equals the sum of values, whatever the multipliers, and the search starts from the bound they prove.
 
     Raises
     ------
@@ -57,8 +57,8 @@ class WholeValues:
     prices : list of int, [num_limits]
         Multipliers of the shared limits; all 0 where the Lagrangian form would leave RANGE_BITS.
     error : float
-        What a selection can be worth above its whole value: half a unit for each request with a value that is not
-        whole.
+        By how much a selection's value can exceed its whole value: half a unit for each request with a value that is
+        not whole.
     """
 
     exponent: int
@@ -76,7 +76,7 @@ def whole_values(formulation: Formulation, relaxation: LinearOptimum) -> WholeVa
     whole = np.rint(exact)
     multipliers = relaxation.multipliers
     by_kind = np.array([multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s])
-    with np.errstate(over="ignore", invalid="ignore"):  # then the span is not below anything
+    with np.errstate(over="ignore", invalid="ignore"):  # after an overflow the span is below no limit
         prices = np.rint(np.ldexp(by_kind[list(formulation.kinds)] * formulation.units, exponent))
         span = np.abs(whole).sum() + (prices @ formulation.resources).sum() + prices @ (formulation.limits + 1)
     return WholeValues(
@@ -93,7 +93,7 @@ def _run(cp_model: Any, formulation: Formulation, relaxation: LinearOptimum, tim
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = NUM_WORKERS
     solver.parameters.random_seed = SEED
-    solver.parameters.catch_sigint_signal = False  # else Ctrl-C ends this solve alone, and Python never hears of it
+    solver.parameters.catch_sigint_signal = False  # else Ctrl-C ends only this solve, and Python is not told
     solver.parameters.relative_gap_limit = 0.0
     solver.parameters.absolute_gap_limit = 0.0
     solver.parameters.max_time_in_seconds = time_limit_s

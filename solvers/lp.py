@@ -26,7 +26,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
 
 
 def multipliers(problem: BatchProblem) -> Multipliers:
-    """The duals of the shared limits in the linear relaxation, in seconds; of a problem whose required requests fit."""
+    """The duals of the shared limits in the linear relaxation, in seconds; the required requests have to fit."""
     return solve_linear(formulate(problem)).multipliers
 
 

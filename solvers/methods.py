@@ -1,4 +1,4 @@
-"""The methods by name: what `--method` and `--methods` accept, and what each of them promises."""
+"""The methods by name, as `--method` and `--methods` accept them, and the guarantee of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Method:
     ----------
     name : str
     promise : str
-        What it guarantees; "{d+1}" stands for one more than the number of shared limits.
+        The guarantee; "{d+1}" stands for one more than the number of shared limits.
     solve : Solver
         Imports the packages that it needs when it is called, not before.
     """
@@ -32,13 +32,13 @@ class Method:
     solve: Solver
 
     def guarantee(self, problem: BatchProblem) -> str:
-        """What it promises on this problem: a share of the optimum, "exact" (given time), "bound" (alone) or "none"."""
+        """The guarantee on this problem: a share of the optimum, "exact" (given time), "bound" (alone) or "none"."""
         num_limits = 1 + (problem.max_tokens is not None) + (problem.max_seqs is not None)
         return self.promise.replace("{d+1}", str(num_limits + 1))
 
 
 def find_method(name: str) -> Method:
-    """The method of this name; `path.py:function` is a solver of one's own, as `own_solver` has it.
+    """The method of this name; `path.py:function` is a solver of one's own (`own_solver`).
 
     Raises
     ------

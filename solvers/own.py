@@ -1,4 +1,4 @@
-"""A solver of the user's own as a method: what it answers is taken apart, checked and certified anew."""
+"""A solver of the user's own as a method: every part of its answers is checked, and they are certified anew."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aptsched.support.own_code import blamed, module_of
 from aptsched.support.shown import shown
 from solvers.solution import Solution, Solver, Status
 
-OwnFunction = Callable[[BatchProblem, float | None], object]  # what it gives is checked
+OwnFunction = Callable[[BatchProblem, float | None], object]  # what it returns is checked
 ROUNDING = 1e-9  # relative: a sum of floats may differ from the exact one in its last digits
 
 
@@ -47,8 +47,8 @@ def own_solver(path: Path, name: str) -> Solver:
 def checked_solver(name: str, function: OwnFunction) -> Solver:
     """A function of the user's own as a solver; messages call it by that name.
 
-    What it prints goes to stderr: stdout has our tables and documents. When it is called, it raises InputError where
-    the function raises something, or its answer is none, as in `checked`.
+    What the function prints goes to stderr, for stdout has our tables and documents. The solver raises InputError
+    where the function raises an error, or returns what `checked` refuses.
     """
 
     def solve(problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
@@ -65,7 +65,7 @@ def checked_solver(name: str, function: OwnFunction) -> Solver:
 
 
 def _answer(function: OwnFunction, problem: BatchProblem, time_limit_s: float | None) -> object:
-    """What the function gives; that it raises `InfeasibleError`, as `greedy` does, is an answer too."""
+    """What the function returns; raising `InfeasibleError`, as `greedy` does, is an answer too."""
     try:
         return function(problem, time_limit_s)
     except InfeasibleError as overload:
@@ -75,14 +75,14 @@ def _answer(function: OwnFunction, problem: BatchProblem, time_limit_s: float | 
 def checked(problem: BatchProblem, answer: object, seconds: float) -> Solution:
     """The answer as a solution that holds, whatever it claims: objective and certificate are computed anew.
 
-    A `Selection` is an answer that is not proved optimal. That a `Solution` is optimal, and a bound below the certified
-    one, stand by its word: no certificate has them.
+    A `Selection` counts as an answer that is not proved optimal. Two claims of a `Solution` are taken on trust, for no
+    certificate proves them: that it is optimal, and a bound below the certified one.
 
     Raises
     ------
     InputError
-        It is neither; it breaks a limit or leaves a required request out; its multipliers are no certificate; or its
-        objective or bounds are not those of its selection.
+        The answer is neither; it breaks a limit or leaves a required request out; its multipliers are no certificate;
+        or its objective or bounds are not those of its selection.
     """
     if isinstance(answer, Selection):
         answer = Solution(Status.FEASIBLE, answer, answer.objective_s, answer.bound_s, seconds)
@@ -116,7 +116,7 @@ def checked(problem: BatchProblem, answer: object, seconds: float) -> Solution:
 
 
 def _form(problem: BatchProblem, given: Ints) -> Ints:
-    """The forms, [n], within all limits."""
+    """The forms, [n], checked to be a selection within all limits."""
     form = checks.counts("form", given, (problem.num_requests,))
     if form.max() > problem.num_forms:
         raise InputError(f"form: {form.max()} is not accepted; 0 to {problem.num_forms} are")

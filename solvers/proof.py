@@ -11,17 +11,17 @@ from aptsched.problem.certificate import sums
 from aptsched.problem.selection import Selection, served_positions
 from aptsched.support.checks import Floats, Ints
 
-FEW = 16  # requests whose values mostly show that their grid is fine
-ROUNDED = 1 + 2.0**-40  # more than a sum of so many terms can be rounded down by
+FEW = 16  # the values of so many requests mostly show already that the grid is fine
+ROUNDED = 1 + 2.0**-40  # more than any sum here can be rounded down by
 
 
 def chosen_s(problem: BatchProblem, form: Ints) -> float:
-    """The absolute values of forms, [n], added up and rounded up, in seconds: what a tolerance is a part of."""
+    """The sum of the absolute values of forms, [n], rounded up, in seconds; tolerances are relative to it."""
     return ROUNDED * float(np.abs(problem.values.T.take(served_positions(form, problem.num_forms))).sum())
 
 
 def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, tolerance: float) -> float:
-    """The optimum at most, in seconds, where no selection is better by more than a tolerance.
+    """An upper bound on the optimum, in seconds, given that no selection is better by more than a tolerance.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, t
     values_s : float
         Its `chosen_s`.
     tolerance : float
-        Of the absolute values chosen and the certified bound together: what the method's arithmetic may have missed.
+        Relative error of the method's arithmetic, of the absolute values chosen and the certified bound together.
 
     Returns
     -------
     float
-        The objective itself where all selections are worth multiples of a grid coarser than the tolerance, for then
-        none is better at all; otherwise the objective and the tolerance, rounded up, or the certified bound if lower.
+        The objective itself where the values of all selections are multiples of a step larger than the tolerance, for
+        then none is better; otherwise the objective plus the tolerance, rounded up, or the certified bound if lower.
     """
     missed = tolerance * (values_s + abs(selection.bound_s))
     if missed < grid(problem.values[:FEW]) and missed < grid(problem.values):
@@ -45,7 +45,7 @@ def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, t
 
 
 def rounded_up(problem: BatchProblem, selection: Selection) -> float:
-    """The smallest float that is not below what a selection is worth, in seconds."""
+    """The exact value of a selection, in seconds, rounded up to a float."""
     return sums(problem.values.T.take(served_positions(selection.form, problem.num_forms)).tolist())[1]
 
 

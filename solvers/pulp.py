@@ -1,4 +1,4 @@
-"""PuLP: the CBC that it brings, and HiGHS through highspy."""
+"""PuLP: the CBC that comes with it, and HiGHS through highspy."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, backend: Bac
 def _run(pulp: Any, backend: str, formulation: Formulation, relaxation: LinearOptimum, time_limit_s: float) -> Finding:
     values, _ = formulation.scaled_values()
     with silence(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore", DeprecationWarning)  # PuLP 3.3 announces what changes in version 4
+        warnings.simplefilter("ignore", DeprecationWarning)  # PuLP 3.3 warns of changes in version 4
         model, columns = _model(pulp, formulation, values.tolist())
         solver = _solver(pulp, backend, time_limit_s)
-        solver.tmpDir = folder  # CBC's files go with it, after Ctrl-C too
+        solver.tmpDir = folder  # CBC's files are removed with it, even after Ctrl-C
         model.solve(solver)
     found = model.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
     bound = -model.solverModel.getInfo().mip_dual_bound if backend == "highs" else math.inf

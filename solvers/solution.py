@@ -1,4 +1,4 @@
-"""What every solver answers."""
+"""The answer of a solver, and the protocol of solvers."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Solution:
         Its exact objective in seconds; -inf where infeasible.
     bound_s : float
         The best bound known on the optimum: the solver's own or the certificate's, whichever is lower; rounded up.
-        Where the objective is proved optimal, that and what the method's arithmetic may have missed (`proved_bound`):
-        equal to the objective if nothing was rounded. -inf where infeasible.
+        Where the objective is proved optimal: the objective plus the error of the method's arithmetic
+        (`proved_bound`), equal to the objective if nothing was rounded. -inf where infeasible.
     seconds : float
         Wall-clock time of the call.
     overload : InfeasibleError or None
@@ -53,7 +53,7 @@ class Solution:
 
 
 class Solver(Protocol):
-    """One exact or bounding method."""
+    """A method that gives an exact answer or a bound."""
 
     def __call__(self, problem: BatchProblem, time_limit_s: float | None = None) -> Solution:
         """Solve within the limit; at a time-out the incumbent is kept."""

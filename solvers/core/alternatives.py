@@ -13,23 +13,23 @@ from aptsched.knapsack.relaxation import Relaxation
 from aptsched.knapsack.residual import Residual
 from aptsched.support.checks import Bools, Floats, Ints
 
-ROUNDING = 2.0**-43  # of the sum of all that is added up: differences below are left to rounding
+ROUNDING = 2.0**-43  # of the sum of all terms' sizes: smaller differences may be rounding errors
 
 
 @dataclass(frozen=True, eq=False)
 class Alternatives:
-    """Options other than the LP's own, [m]; where it matters request by request by the least loss (`by_request`).
+    """Options other than the LP's own, [m]; `by_request` sorts them by request, the requests by their least loss.
 
     Attributes
     ----------
     request, option : int array
     loss : float array
-        How much the bound falls, in seconds, if the request has this option: no selection with losses of more than the
-        gap in all is better than the incumbent.
+        How much the bound falls, in seconds, if the request has this option: no selection whose losses add up to more
+        than the gap is better than the incumbent.
     gain : float array
         Gain above that of the LP's option.
     take : int array, [D, m]
-        What it takes more than the LP's option, of each resource.
+        How much more of each resource it takes than the LP's option.
     """
 
     request: Ints
@@ -39,7 +39,7 @@ class Alternatives:
     take: Ints
 
     def at(self, positions: Ints | Bools) -> Alternatives:
-        """Those at the given positions."""
+        """The alternatives at the given positions."""
         return Alternatives(
             self.request[positions],
             self.option[positions],
@@ -49,13 +49,13 @@ class Alternatives:
         )
 
     def by_request(self) -> Alternatives:
-        """Request by request, by the least loss."""
+        """The same sorted by request, the request with the least loss first, each request's by rising loss."""
         least = np.full(self.request.max(initial=-1) + 1, np.inf)
         np.minimum.at(least, self.request, self.loss)
         return self.at(np.lexsort((self.loss, self.request, least[self.request])))
 
     def of_first(self, count: int) -> Alternatives:
-        """Those of the first requests."""
+        """The alternatives of the first `count` requests."""
         if len(self.starts) <= count:
             return self
         return self.at(np.arange(self.starts[count]))
@@ -79,13 +79,13 @@ class Pricing:
     Attributes
     ----------
     bound : float
-        On the gain of any selection, in the residual's `unit_s`, as all gains and losses are.
+        Upper bound on the gain of any selection, in the residual's `unit_s`, as all gains and losses.
     rounding : float
-        Differences below are left to rounding.
+        Smaller differences may be rounding errors.
     star : int array, [n]
         The best option of each request at these multipliers.
     slack : int array, [D]
-        What these leave free of each resource; it may be negative.
+        What these options leave free of each resource; it may be negative.
     """
 
     def __init__(self, residual: Residual, relaxation: Relaxation, resources: Ints) -> None:
@@ -110,12 +110,12 @@ class Pricing:
         return float(self.gain.ravel()[self.options.position(option)].sum())
 
     def gap(self, option: Ints) -> float:
-        """By how much the bound is above a selection, and the rounding; 0 where they are equal but for rounding."""
+        """By how much the bound exceeds a selection's gain, plus the rounding; 0 where rounding may explain it."""
         gap = self.bound - self.worth(option)
         return gap + self.rounding if gap > self.rounding else 0.0
 
     def allowance(self, option: Ints) -> float:
-        """What the options of a better selection lose at most, whatever the floats here have rounded."""
+        """The most that the options of a better selection lose in all, with a margin for rounding."""
         return max(self.bound - self.worth(option), 0.0) + 2 * self.rounding
 
     def changed(self, alternatives: Alternatives, chosen: Ints) -> Ints:
@@ -131,12 +131,12 @@ class Pricing:
         return changed if fits and self.worth(changed) > self.worth(option) else option
 
     def alternatives(self, gap: float) -> Alternatives:
-        """Those with a loss of at most the gap; of many that take the same, only as many as it pays for."""
+        """The alternatives with a loss of at most the gap; of many that take the same, only what it pays for."""
         found = self.near(gap)
         return found.at(_affordable(found, np.bincount(found.request, minlength=len(self.star)), gap)).by_request()
 
     def near(self, gap: float) -> Alternatives:
-        """All with a loss of at most the gap, in any order."""
+        """All alternatives with a loss of at most the gap, in any order."""
         n = len(self.star)
         near = (self.loss <= gap).ravel()
         near[self.options.position(self.star)] = False
@@ -154,9 +154,9 @@ class Pricing:
 
 
 def _affordable(found: Alternatives, alternatives_of: Ints, gap: float) -> Bools:
-    """Of requests with one alternative each that take the same, those that the gap pays for, the cheapest first.
+    """Which alternatives to keep, [m]: of requests with one each, all taking the same, the cheapest that the gap pays.
 
-    Exchanging one of them for a cheaper one that is not used loses nothing, so none but the cheapest are needed.
+    Exchanging one of them for a cheaper one that is not used loses nothing, so only the cheapest are needed.
     """
     keep: Bools = np.ones(len(found.request), np.bool_)
     single = (alternatives_of[found.request] == 1).nonzero()[0]

@@ -9,7 +9,7 @@ from aptsched.support.errors import InputError
 
 
 class Budget:
-    """A limit in seconds, in work, or both; whichever is used up first."""
+    """A limit in seconds, in work, or in both; it is reached when the first of the two is."""
 
     def __init__(self, time_limit_s: float | None, max_work: int | None) -> None:
         if time_limit_s is not None and not time_limit_s > 0:

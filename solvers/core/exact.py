@@ -24,7 +24,7 @@ from solvers.proof import chosen_s, proved_bound, rounded_up
 from solvers.solution import Solution, Status
 
 DEFAULT_WORK = 20_000_000  # some seconds
-TOLERANCE = 2.0**-40  # what float64 sums may have missed, of what is added up
+TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
 FIRST = 32  # requests in the first, small core
 BEAMS = (256, 4096, 65_536, 1_048_576)
 
@@ -34,7 +34,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
 
     The LP relaxation is solved on hulls, an incumbent comes from the greedy, and every option whose reduced cost shows
     that it is in no better selection is removed. Dynamic programming over the core of requests that still have a choice
-    finds the optimum: a small core first, for a better incumbent, then all of what that leaves.
+    finds the optimum: over a small core first, for a better incumbent, then over all that are still open.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
     Returns
     -------
     Solution
-        OPTIMAL: no selection is better, but for what float64 sums round off, at most 2**-40 of the absolute values
-        chosen; `bound_s` has that added, unless the values are such that nothing is rounded (`proved_bound`). Where
-        more could be hidden by rounding, for the base of a required request is subtracted from each of its values, or
-        a whole request, for others are worth so much more, it is decided in whole numbers, and nothing is rounded.
-        Otherwise FEASIBLE. INFEASIBLE with the smallest overload where the required requests do not fit.
+        OPTIMAL: no selection is better, up to the rounding of float64 sums, at most 2**-40 of the absolute values
+        chosen, which is added to `bound_s` unless nothing can be rounded (`proved_bound`). Rounding could hide more
+        where a required request's base, which is subtracted from its values, is large, or where other requests are
+        worth far more than one: then the answer is found in whole numbers, without rounding.
+        FEASIBLE: a limit was reached. INFEASIBLE, with the smallest overload: the required requests do not fit.
 
     Source: Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem, here in arrays; for several
     resources, bounds and dominance instead of his states.
@@ -82,16 +82,16 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
 
 
 def in_sight(residual: Residual, rounding: float, values_s: float) -> bool:
-    """Whether rounding hides neither more than the tolerance of the values chosen nor the gain of any request."""
+    """Whether rounding hides at most the tolerance of the values chosen, and less than the gain of any option."""
     if rounding * residual.unit_s > TOLERANCE * values_s:
         return False
     return not any_of((residual.gain > 0) & (residual.gain <= rounding))
 
 
 def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budget) -> tuple[Ints, bool, float]:
-    """The best selection but for rounding, from a feasible one, whether that is proved, and how much is left to it.
+    """The best selection up to rounding, whether that is proved, and how much rounding may hide; from a feasible one.
 
-    Resources that are free in the LP are taken as unlimited first: if the answer is within their limits, it stands.
+    Resources of price 0 in the LP are first taken as unlimited: an answer within their limits stands.
     """
     limited = np.flatnonzero(np.isfinite(residual.limits))
     priced = limited[np.array(relaxation.price)[limited] > 0]

@@ -1,4 +1,4 @@
-"""The exact optimum as a policy asks for it: a selection, within about the time that an iteration has for it."""
+"""The exact optimum for a policy: a selection, in about the time that an iteration can spend on it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MAX_WORK = 30_000  # some milliseconds
 
 
 def exact_selection(problem: BatchProblem) -> Selection:
-    """The best selection, or at a count of work that keeps it within an iteration the best that was found.
+    """The best selection, or the best that is found with a count of work that an iteration can afford.
 
-    It is what the option `select` of policies takes, in place of `greedy`.
+    It can be given to policies as their option `select`, in place of `greedy`.
 
     Raises
     ------

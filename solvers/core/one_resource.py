@@ -12,13 +12,13 @@ WIDEST = 2**15  # amounts; beyond that lists of states are shorter than tables
 
 
 def width(alternatives: Alternatives) -> int:
-    """How many amounts a table has for these."""
+    """The number of amounts, and so of columns, that a table for these alternatives has."""
     low, high = _range(alternatives)
     return high - low + 1
 
 
 def best_in_table(alternatives: Alternatives, slack: int, budget: Budget) -> Ints | None:
-    """The most gain of any choice of at most one alternative for each request that takes at most the slack.
+    """The choice of largest gain: at most one alternative for each request, taking at most the slack together.
 
     Parameters
     ----------
@@ -30,10 +30,10 @@ def best_in_table(alternatives: Alternatives, slack: int, budget: Budget) -> Int
     Returns
     -------
     int array or None
-        Positions of the alternatives chosen (none of them where nothing fits); None at the limit.
+        Positions of the alternatives chosen (empty where nothing fits); None if the budget is used up.
 
-    Source: Pisinger's dynamic programming over a core; a row is a request, a column what is taken, from the least to
-    the most that all of them can.
+    Source: Pisinger's dynamic programming over a core; a row stands for a request, a column for the amount taken, from
+    the least to the most that all requests can take together.
     """
     low, high = _range(alternatives)
     size, zero = high - low + 1, -low

@@ -10,13 +10,13 @@ from aptsched.support.checks import Floats, Ints
 from solvers.core.alternatives import Alternatives
 from solvers.core.budget import Budget
 
-WIDEST = 2**40  # of such a number, so that it can be packed with a position
-MANY = 48  # states from which on it pays to look for those that take the same
+WIDEST = 2**40  # limit of a packed amount, so that a position fits beside it
+MANY = 48  # from so many states on, looking for those that take the same pays
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What a request may do: the LP's option first, then its alternatives, [m].
+    """The options of one request: the LP's option first, then its alternatives, [m].
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Stage:
     gain, loss : float array, [m, 1]
         As `Alternatives` has them; 0 for the LP's option.
     ceiling : list of int, [D]
-        What a state may take at most after it, for later requests can give back no more.
+        The most that a state may have taken after this request: more than that later requests cannot give back.
     """
 
     take: Ints
@@ -35,9 +35,9 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class States:
-    """What some first requests take, gain and lose, [D, m] and [m]; and for each the state before and its alternative.
+    """States: what the first few requests take, [D, m], gain and lose, [m], and how each state came about.
 
-    `came_by` is before * number of alternatives + alternative, with 0 for the LP's option.
+    `came_by` is (position of the state before) * (number of options) + option, with 0 for the LP's option.
     """
 
     take: Ints
@@ -46,7 +46,7 @@ class States:
     came_by: Ints
 
     def at(self, positions: Ints) -> States:
-        """Those at the given positions."""
+        """The states at the given positions."""
         return States(
             self.take.take(positions, axis=1),
             self.gain.take(positions),
@@ -58,7 +58,7 @@ class States:
 def best_of_states(
     alternatives: Alternatives, slack: Ints, incumbent_s: float, gap: float, beam: int, budget: Budget
 ) -> tuple[Ints, bool]:
-    """The most gain of any choice of at most one alternative for each request that takes at most the slack.
+    """The choice of largest gain: at most one alternative for each request, taking at most the slack together.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def best_of_states(
     Returns
     -------
     chosen, proved : int array, bool
-        Positions of the alternatives, none where nothing is better than the incumbent; and whether that is proved.
+        Positions of the alternatives, empty where none better than the incumbent was found; and whether that is proved.
 
     Notes
     -----
-    A state is what some first requests take and gain. It is dropped where its losses exceed the gap, where it cannot
-    come within the limits any more, and where another takes the same for more gain.
+    A state is what the first few requests take and gain. It is dropped if its losses exceed the gap, if it cannot
+    come within the limits any more, or if another takes the same for more gain.
     """
     if not len(alternatives.request):
         return np.empty(0, np.int64), True
@@ -140,7 +140,7 @@ def _after(states: States, stage: Stage, gap: float, strides: Ints | None) -> St
 
 
 def _strides(alternatives: Alternatives) -> Ints | None:
-    """Factors that make one number of what a state takes, [D, 1]; None where it would be too large."""
+    """Factors that pack what a state takes into one number, [D, 1]; None where that would be too large."""
     take, starts = alternatives.take, alternatives.starts
     low = np.minimum(np.minimum.reduceat(take, starts, axis=1), 0).sum(axis=1)
     high = np.maximum(np.maximum.reduceat(take, starts, axis=1), 0).sum(axis=1)

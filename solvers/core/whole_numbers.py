@@ -18,7 +18,7 @@ MOST_WORK = 200_000  # states, some tenths of a second
 
 
 class Partial(NamedTuple):
-    """The most that some first requests can be worth for what they take, and how they come to it."""
+    """The best way found for the first few requests to take certain amounts: worth, loss and alternatives chosen."""
 
     worth: int
     loss: float
@@ -28,10 +28,10 @@ class Partial(NamedTuple):
 def best_exactly(
     problem: BatchProblem, residual: Residual, pricing: Pricing, option: Ints, budget: Budget
 ) -> tuple[Ints, bool]:
-    """The better of a feasible selection, options [n], and the exact optimum, and whether that was found.
+    """The better of a feasible selection, options [n], and the best one found, and whether it is proved optimal.
 
-    An option of which the loss exceeds the gap by more than floats can have missed is in no better selection; of the
-    others every combination counts, by the exact values of the problem, one for each that takes the same.
+    An option whose loss exceeds the gap by more than rounding is in no better selection. All combinations of the
+    other options are compared by the exact values of the problem; of those that take the same only the best is kept.
     """
     allowed = pricing.allowance(option)
     alternatives = pricing.near(allowed).by_request()
@@ -78,7 +78,7 @@ def _worth_more(problem: BatchProblem, residual: Residual, star: Ints, alternati
 
 
 def _ceilings(alternatives: Alternatives, slack: Ints) -> list[list[int]]:
-    """What a state may take at most of each resource after each request, for later ones can give back no more."""
+    """The most that a state may have taken of each resource after each request, for later ones give back no more."""
     if not len(alternatives.request):
         return []
     least = np.minimum(np.minimum.reduceat(alternatives.take, alternatives.starts, axis=1), 0)
@@ -95,7 +95,7 @@ def _after(
     ceiling: list[int],
     allowed: float,
 ) -> dict[tuple[int, ...], Partial]:
-    """The states after one more request, which may keep the LP's option, that can still lead to a better selection."""
+    """The states after one more request that can still lead to a better selection; it may keep the LP's option."""
     after = {take: state for take, state in states.items() if all(map(int.__le__, take, ceiling))}
     takes, losses = alternatives.take[:, stage].T.tolist(), alternatives.loss[stage].tolist()
     for position, extra, loss in zip(range(stage.start, stage.stop), takes, losses, strict=True):

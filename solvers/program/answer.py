@@ -1,4 +1,4 @@
-"""From what a native solver says to a `Solution`: checked in whole numbers, certified, honest about its status."""
+"""Makes a `Solution` of a native solver's answer: checked in whole numbers, certified, and OPTIMAL only if proved."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from solvers.proof import chosen_s, proved_bound
 from solvers.solution import Solution, Status
 
 FIRST_ROUND_S = 2.0
-TOLERANCE = 2.0**-33  # what a proof in floats may have missed, of the values chosen, and as much again
-SHORTEST_S = 1e-3  # a limit that every solver can read
+TOLERANCE = 2.0**-33  # by how much a proof in floats may be wrong, of the values chosen; as much again may be hidden
+SHORTEST_S = 1e-3  # a time limit that every solver accepts
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +34,13 @@ class Finding:
     Attributes
     ----------
     x : float array, [num_columns], or None
-        Its incumbent, as it says it; None where it has none.
+        Its incumbent as it reports it; None where it has none.
     proved : bool
-        Whether it proved that incumbent optimal, with every gap that it may leave set to 0.
+        Whether it proved that incumbent optimal, with all its gap tolerances set to 0.
     bound_s : float
         Its bound on the optimum in seconds, made safe for its tolerances; inf where it has none.
     missed_s : float
-        By how much a selection can be better, though the incumbent is proved optimal, for its tolerances; in seconds.
+        By how much, in seconds, a selection can be better than an incumbent proved optimal, due to its tolerances.
     """
 
     x: Floats | None
@@ -53,7 +53,7 @@ class Finding:
 class Incumbent:
     """A feasible choice of columns, [num_columns], whether it is proved optimal, and the solver's bound in seconds.
 
-    And by how much a selection can be better though it is proved, in seconds.
+    `missed_s` is by how much, in seconds, a selection can be better than one proved optimal.
     """
 
     chosen: Bools
@@ -68,7 +68,7 @@ Run = Callable[[Formulation, LinearOptimum, float], Finding]
 def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_greedy: bool = True) -> Solution:
     """Solve with `run(formulation, relaxation, seconds)` and check what it finds.
 
-    `run` is handed, as the relaxation's `chosen`, the best selection known so far. Imports are no part of the time.
+    As the relaxation's `chosen`, `run` gets the best selection known so far. Imports do not count as time.
 
     Raises
     ------
@@ -109,10 +109,10 @@ def _best_start(formulation: Formulation, relaxation: LinearOptimum) -> Bools:
 
 
 def _search(run: Run, formulation: Formulation, relaxation: LinearOptimum, deadline_s: float) -> Incumbent:
-    """Let the solver run for 2 s; without a proof, again on what its incumbent leaves to decide, for twice as long, ...
+    """Run the solver for 2 s; without a proof, run it again on what is left to decide, each time for twice as long.
 
-    A knapsack that holds a branch and bound up for minutes often has a core of few requests (`reduction`). A solver
-    that stops before its time without a proof is asked again only if less is left to decide.
+    A knapsack that takes a branch and bound minutes often has a core of few requests (`reduction`). A solver that
+    stops early without a proof is run again only if less is left to decide.
     """
     part, best = everything(formulation), Incumbent(relaxation.chosen, False, math.inf)
     if _is_wide(formulation):
@@ -141,8 +141,8 @@ def _search(run: Run, formulation: Formulation, relaxation: LinearOptimum, deadl
 def _better(formulation: Formulation, part: Part, best: Incumbent, finding: Finding) -> Incumbent:
     """The better of two incumbents, with the lower bound.
 
-    One that breaks a limit once rounded to whole requests does not count, nor does the claim that it is optimal; nor
-    does the claim where tolerances may hide more than twice `TOLERANCE` of the values chosen.
+    An incumbent that breaks a limit once rounded to whole requests is dropped, with its claim to be optimal. That claim
+    is also dropped where tolerances may hide more than twice `TOLERANCE` of the values chosen.
     """
     bound_s = min(best.bound_s, math.nextafter(part.taken_s + finding.bound_s, math.inf))
     chosen: Bools = np.zeros(0, np.bool_) if finding.x is None else part.whole(finding.x) > 0.5

@@ -1,4 +1,4 @@
-"""The linear relaxation: multipliers that certify every answer, and a selection where no better is known."""
+"""The linear relaxation: multipliers that certify every answer, and a first selection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LinearOptimum:
     chosen : bool array, [num_columns]
         Rounded down, so feasible. A required request that is split gets the lightest of its forms.
     multipliers : Multipliers
-        The duals of the shared limits. Their bound holds whatever noise the solver left in them.
+        The duals of the shared limits. Their bound holds however inexact they are.
     """
 
     chosen: Bools
@@ -67,8 +67,8 @@ def constraint_rows(formulation: Formulation, use: Floats, limits: Floats) -> tu
 def round_down(formulation: Formulation, x: Floats) -> Bools:
     """The columns at 1 in a solution of the relaxation, [num_columns], completed for required requests; feasible.
 
-    The lightest form of a split required request weighs no more than the split did. Should the solver's tolerances add
-    up to a broken limit, only the required requests are left, each in its lightest form.
+    The lightest form of a split required request weighs no more than the split did. If the solver's tolerances should
+    still break a limit, only the required requests are kept, each in its lightest form.
     """
     for kept in (x, np.zeros_like(x)):
         chosen: Bools = kept >= 1 - FEASIBILITY_TOLERANCE
@@ -79,7 +79,7 @@ def round_down(formulation: Formulation, x: Floats) -> Bools:
 
 
 def _lightest_missing(formulation: Formulation, chosen: Bools) -> list[int]:
-    """For each required request without a column its lightest, of those the most valuable."""
+    """The lightest column of each required request that has none chosen; of several the most valuable."""
     open_ = np.flatnonzero(formulation.required & ~np.isin(formulation.request, formulation.request[chosen]))
     weights = formulation.problem.weights[formulation.request, formulation.form - 1]
     order = open_[np.lexsort((-formulation.value[open_], weights[open_], formulation.request[open_]))]

@@ -1,4 +1,4 @@
-"""The integer program of a batch-composition problem, as columns: what every general solver is given."""
+"""The integer program of a batch-composition problem, as columns, for the general solvers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aptsched.support.checks import Bools, Floats, Ints
 
 MAX_VALUE = 2**17  # the largest objective coefficient given to a solver that works in floats, in power-of-two units
 MAX_COEFFICIENT = 2**20  # the same for a shared limit in the linear relaxation
-FEASIBILITY_TOLERANCE = 1e-6  # the loosest of the tolerances (rows, integrality, reduced costs) those solvers work to
+FEASIBILITY_TOLERANCE = 1e-6  # the loosest tolerance of those solvers (rows, integrality, reduced costs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Formulation:
         return self.request.size
 
     def choices(self) -> tuple[Ints, Bools]:
-        """The row of each column in "at most one of a request", [num_columns], and which rows are equations, [rows].
+        """The row "at most one of a request" of each column, [num_columns], and which rows are equations, [rows].
 
         A request with one column that is not required needs no row: -1.
         """
@@ -87,14 +87,14 @@ class Formulation:
     def scaled_values(self) -> tuple[Floats, int]:
         """The values times 2**exponent, the largest of them between MAX_VALUE / 2 and MAX_VALUE, and that exponent.
 
-        A solver's absolute gaps and cut-offs (`tolerances`) are so at most 2e-10 of the largest value.
+        So a solver's absolute gaps and cut-offs (`tolerances`) are at most 2e-10 of the largest value.
         """
         largest = float(np.abs(self.value).max(initial=0.0))
         exponent = math.frexp(MAX_VALUE)[1] - 1 - math.frexp(largest)[1] if largest else 0
         return np.ldexp(self.value, exponent), exponent
 
     def limit_exponents(self) -> Ints:
-        """Powers of two by which the linear relaxation sees the shared limits, [num_limits]: 0 or less."""
+        """Exponents of the powers of two that scale the shared limits for the linear relaxation, [num_limits]; <= 0."""
         largest = self.resources.max(axis=1, initial=1).astype(np.float64)
         exponents: Ints = np.minimum(0, math.frexp(MAX_COEFFICIENT)[1] - np.frexp(largest)[1])
         return exponents
@@ -120,14 +120,14 @@ class Formulation:
         return form
 
     def is_better(self, some: Bools, others: Bools) -> bool:
-        """Whether some columns are worth more than others, exactly: a sum that is rounded once has the right sign."""
+        """Whether some columns are worth more than others; exact, for a sum that is rounded once has the right sign."""
         return math.fsum([*self.value[some].tolist(), *(-self.value[others]).tolist()]) > 0
 
     def most_valuable(self) -> Bools:
-        """The best column of each request, [num_columns]: what is optimal where there are no limits."""
+        """The best column of each request, [num_columns], which is optimal where there are no limits."""
         best = np.full(self.problem.num_requests, -np.inf)
         np.maximum.at(best, self.request, self.value)
-        chosen: Bools = self.value == best[self.request]  # of equal ones only one is here
+        chosen: Bools = self.value == best[self.request]  # equal columns were removed
         return chosen
 
     def paid_s(self, multipliers: Multipliers) -> float:
@@ -137,7 +137,7 @@ class Formulation:
         return sum((prices[kind] * unit * limit for kind, unit, limit in each), 0.0)
 
     def multipliers(self, duals: npt.NDArray[np.float64]) -> Multipliers:
-        """Those of the problem from the duals of `scaled_limits`, [num_limits], in seconds; noise below 0 is cut."""
+        """The problem's multipliers, from the duals of `scaled_limits`, [num_limits]; noise below 0 is cut."""
         prices = [0.0, 0.0, 0.0]
         for kind, unit, dual in zip(
             self.kinds, self.units, np.ldexp(duals, self.limit_exponents()).tolist(), strict=True
@@ -198,7 +198,7 @@ def offered(problem: BatchProblem) -> Bools:
 
 
 def fits_beside(use: Ints, kept: Bools, required: Bools, limit: int) -> Bools:
-    """Whether a form, [n, k], fits beside the other required requests, each with the least of its forms kept."""
+    """Whether each form, [n, k], fits beside the other required requests, each with the lightest of its kept forms."""
     least = np.where(kept, use, np.iinfo(np.int64).max).min(axis=1) * required
     room = min(limit, 2**62) - int(least.sum()) + least
     fits: Bools = use <= room[:, None]

@@ -18,7 +18,7 @@ def package(name: str) -> ModuleType:
     Raises
     ------
     InputError
-        If it is not installed: the message names the extra that brings it.
+        If it is not installed; the message names the extra that installs it.
     """
     try:
         with _own_symbols_first() if name.startswith("ortools") else contextlib.nullcontext():
@@ -32,10 +32,10 @@ def package(name: str) -> ModuleType:
 
 @contextlib.contextmanager
 def _own_symbols_first() -> Iterator[None]:
-    """Let the libraries loaded meanwhile find their own symbols before global ones (RTLD_DEEPBIND, on Linux).
+    """Let libraries loaded within it find their own symbols before global ones (RTLD_DEEPBIND, on Linux).
 
-    ortools and highspy bring a HiGHS each, and importing PuLP (3.3.2) makes the symbols of highspy's global. MathOpt
-    would call those in place of its own, of another version, and crash.
+    ortools and highspy each contain a HiGHS, and importing PuLP (3.3.2) makes the symbols of highspy's global. MathOpt
+    would then call that other version in place of its own, and crash.
     """
     deep = getattr(os, "RTLD_DEEPBIND", 0)
     if not deep:

@@ -13,7 +13,7 @@ from aptsched.support.checks import Bools, Floats
 from solvers.program.duals import solve_linear
 from solvers.program.formulation import Formulation
 
-MARGIN = 2.0**-40  # of all values and prices together: what float arithmetic loses here is below 2**-49 of them
+MARGIN = 2.0**-40  # of the sum of all values and prices: float arithmetic loses less than 2**-49 of it here
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Part:
     Attributes
     ----------
     formulation : Formulation
-        The columns left, with what the taken ones leave of the shared limits.
+        The columns left to decide, with the shared limits less what the taken columns use.
     kept : bool array, [num_columns]
         Which columns of the whole formulation those are.
     taken : bool array, [num_columns]
@@ -45,7 +45,7 @@ class Part:
 
 
 def everything(formulation: Formulation) -> Part:
-    """Nothing ruled out."""
+    """The part in which nothing is ruled out."""
     nothing = np.zeros(formulation.num_columns, np.bool_)
     return Part(formulation, ~nothing, nothing, 0.0)
 
@@ -53,10 +53,10 @@ def everything(formulation: Formulation) -> Part:
 def rule_out(formulation: Formulation, multipliers: Multipliers, objective_s: float) -> Part:
     """Rule out each choice that the multipliers prove to be worth less than an incumbent.
 
-    By weak duality a selection with a choice that loses `loss` against the best reduced value of its request is worth
-    at most bound - loss. Only choices that no selection of at least `objective_s` makes are ruled out, not to serve a
-    request among them: so the optimum stays, and all its ties. Reduction by bounds goes back to Ingargiola and Korsh
-    (1973); here a margin covers what float arithmetic loses.
+    By weak duality, a selection with a choice whose reduced value is `loss` below the best of its request is worth at
+    most bound - loss. Only choices (one of them is not to serve the request) that occur in no selection of at least
+    `objective_s` are ruled out, so the optimum stays, and all its ties. Source: Ingargiola and Korsh (1973); here a
+    margin covers what float arithmetic loses.
     """
     problem, request = formulation.problem, formulation.request
     price = prices(problem, multipliers)[request, formulation.form - 1]
@@ -83,10 +83,10 @@ def rule_out(formulation: Formulation, multipliers: Multipliers, objective_s: fl
 
 
 def sharpen(formulation: Formulation, multipliers: Multipliers, chosen: Bools) -> tuple[Part, Bools]:
-    """Rule out again and again, by the relaxation of what is left, and with the better incumbents that it finds.
+    """Rule out repeatedly, by the relaxation of what is left and with the better incumbents that it finds.
 
-    Where some values are far larger than others, only what is left once these are decided shows at what prices, and
-    what float arithmetic loses, a part of the largest value, becomes less each time.
+    Where some values are far larger than others, prices that fit the small ones only appear once the large ones are
+    decided; and the error of float arithmetic, a fraction of the largest value left, becomes smaller each time.
     """
     part = rule_out(formulation, multipliers, _worth_s(formulation, chosen))
     while part.formulation.num_columns:
@@ -105,7 +105,7 @@ def sharpen(formulation: Formulation, multipliers: Multipliers, chosen: Bools) -
 
 
 def worth_rounded_up(formulation: Formulation, chosen: Bools) -> float:
-    """At least the values of these columns, in seconds."""
+    """The value of these columns in seconds, rounded up."""
     return math.nextafter(_worth_s(formulation, chosen), math.inf)
 
 

@@ -1,4 +1,4 @@
-"""The shared limits as solvers that work in floats get them: in whole numbers that their tolerances leave alone."""
+"""The shared limits for solvers that work in floats: in whole numbers small enough for their tolerances."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from aptsched.support.checks import Floats, Ints
 from solvers.program.formulation import Formulation
 
-LARGEST = 400_000  # of uses and limits: times the loosest tolerance, 1e-6, it is 0.4, less than half a unit
+LARGEST = 400_000  # the largest use or limit: times the loosest tolerance, 1e-6, it is 0.4, less than half a unit
 DIGIT = 2**17
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledRows:
-    """use y <= limits, where y is the columns, x, and then whole numbers to carry, from 0 up to `most`.
+    """use y <= limits, where y has the columns, x, and then carries: whole numbers from 0 up to `most`.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class ScaledRows:
 
 
 def scale_rows(formulation: Formulation) -> ScaledRows:
-    """The limits, those with numbers beyond `LARGEST` digit by digit.
+    """The limits as rows; one with numbers beyond `LARGEST` becomes two rows, for its high and its low digits.
 
-    With w = D high + low and C = D C_high + C_low, sum w x <= C is the same, for whole x, as that there is a whole
-    carry q >= 0 with sum low x - D q <= C_low and sum high x + q <= C_high: the first and D times the second add up to
-    it; and if it holds, q = C_high - sum high x is at least 0, for else sum w x >= D (C_high + 1) > C, and is such a q.
+    Let w = D high + low and C = D C_high + C_low. For whole x, sum w x <= C holds if and only if some whole carry
+    q >= 0 has sum low x - D q <= C_low and sum high x + q <= C_high. If: the first and D times the second add up to it.
+    Only if: take q = C_high - sum high x, which is at least 0, for otherwise sum w x >= D (C_high + 1) > C.
     """
     uses: list[Ints] = []
     limits: list[int] = []

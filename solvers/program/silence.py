@@ -1,4 +1,4 @@
-"""Native solvers print banners on file descriptor 1, past Python: none of it may mix into our output."""
+"""Silences native solvers, which print banners on file descriptor 1, past Python, into our output."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Send what is written to file descriptor 1 meanwhile, by anyone in this process or below it, to nowhere.
+    """Discard what is written to file descriptor 1 within it, by this process or its children.
 
     C's own buffers are flushed on both sides, so nothing appears late. The descriptor belongs to the process: what
-    another thread prints on stdout meanwhile is lost; stderr is left alone. Without a descriptor 1 nothing is done.
+    another thread prints on stdout meanwhile is lost too; stderr is left alone. Without a descriptor 1 nothing is done.
     """
     try:
         kept = os.dup(1)
@@ -36,5 +36,5 @@ def silence() -> Iterator[None]:
 def _flush() -> None:
     if sys.stdout is not None and not sys.stdout.closed:
         sys.stdout.flush()
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # no C library to be found by this name: Windows
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # on Windows the C library has no such name
         ctypes.CDLL(None).fflush(None)

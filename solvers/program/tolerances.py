@@ -1,10 +1,10 @@
-"""What the tolerances of solvers that work in floats may hide, and so when their word that an answer is optimal counts.
+"""What the tolerances of solvers that work in floats may hide, and so when they can be believed to have the optimum.
 
-A row that says sum of use x <= limit, in whole units, must not hide a choice that fits nor accept one that is a unit
-over. A solver checks it to within `ROWS`, of the row or (SCIP) of its limit, and takes x for whole within `ROWS`, which
-changes the sum by that part of the largest use: both stay below half a unit where uses and limit are at most
-`rows.LARGEST`, and larger ones are stated digit by digit. (Given weights around 2**26 as they are, CBC and HiGHS called
-selections optimal that were 1% below the optimum.)
+A row (sum of use x <= limit, in whole units) must not refuse a choice that fits, nor accept one that is a unit over. A
+solver checks the row to within `ROWS`, of the row or (SCIP) of its limit, and takes x for whole within `ROWS`, which
+changes the sum by that fraction of the largest use. Both errors stay below half a unit where uses and limit are at most
+`scaled_rows.LARGEST`; larger numbers are stated digit by digit. (Given weights around 2**26 as they are, CBC and HiGHS
+called selections optimal that were 1% below the optimum.)
 
 A better selection may be cut off where it is better by less than a `CUTOFF`, in the units of the objective as it is
 given to the solver. Whether that is little is known only once something is chosen: `solvers.program.answer` compares.
@@ -28,15 +28,15 @@ CUTOFF_OF_CBC = 1e-5
 
 
 def missed_s(formulation: Formulation, cutoff: float = CUTOFF) -> float:
-    """By how much, in seconds, an answer that is proved in floats may be worth less than the optimum."""
+    """By how much, in seconds, an answer proved optimal in floats may fall short of the optimum."""
     return math.ldexp(cutoff, -formulation.scaled_values()[1])
 
 
 def safe_bound_s(formulation: Formulation, scaled_bound: float) -> float:
-    """A solver's bound on the scaled objective, in seconds, made safe; inf where it has none, or none that counts.
+    """A solver's bound on the scaled objective, made safe, in seconds; inf where it has none, or a row has digits.
 
-    The tolerance of every column is added, and of each row, of which a unit is worth at most the most valuable column.
-    In rows that are stated digit by digit units are too large for that to say much.
+    The tolerances of all columns and rows are added; a unit of a row is worth at most the most valuable column. In
+    rows that are stated digit by digit the units are too large for that to be of use.
     """
     if not math.isfinite(scaled_bound) or scale_rows(formulation).most.size:
         return math.inf

@@ -20,20 +20,20 @@ from solvers.study.method_runs import Instance
 from solvers.study.repeats import Repeats
 
 MAX_REQUESTS, MAX_INSTANCES = 1_000_000, 100_000
-MAX_IN_ALL = 20_000_000  # requests of all instances, which are held at once
-TRACE_LENGTH = 10_000  # of a built-in workload; longer for queues of more than a quarter of it
+MAX_IN_ALL = 20_000_000  # requests of all instances together, which are all in memory
+TRACE_LENGTH = 10_000  # requests of a built-in workload; more for queues of more than a quarter of it
 
 
 @dataclass(frozen=True)
 class SnapshotSource:
-    """Where snapshots come from.
+    """The trace or workload that snapshots are cut from, and how.
 
     Attributes
     ----------
     trace : str, Trace or None
-        A trace file, or the requests themselves; or instead
+        A trace file, or the requests themselves.
     workload : str or None
-        the name of a built-in workload.
+        The name of a built-in workload, in place of a trace.
     rate_per_s, cv : float or None
         Arrivals of a workload, or of a trace that has lengths alone; None for the default.
     seed : int
@@ -63,13 +63,13 @@ class SnapshotSource:
 
     @property
     def name(self) -> str:
-        """What the instances are called after."""
+        """The first part of the instances' names."""
         return self.workload or "trace"
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """Instances, and a line each on what of their trace was not used, repeated, or taken for something."""
+    """Instances, and notices: a line for each thing in their trace that was not used, repeated or assumed."""
 
     instances: Sequence[Instance]
     notices: tuple[str, ...]
@@ -105,7 +105,7 @@ def cut(source: SnapshotSource, sizes: Sequence[int], loads: Sequence[float], nu
 
 
 def id_of(name: str, num_requests: int, load: float, number: int) -> str:
-    """What an instance is called; no two of a study are called the same."""
+    """The name of an instance, unique in a study."""
     short = f"{load:g}"
     return f"{name}-n{num_requests}-load{short if float(short) == load else repr(load)}-{number}"
 
@@ -127,7 +127,7 @@ def _generated(source: SnapshotSource, num_requests: int) -> Trace:
 
 
 def _arrivals(source: SnapshotSource, trace: Trace) -> list[str]:
-    """What is said of the arrivals of a trace; raises InputError where there are and others are asked for."""
+    """Notices about the arrivals of a trace; raises InputError where it has some and others are asked for."""
     given = {"rate_per_s": source.rate_per_s, "cv": source.cv}
     asked = [name for name, value in given.items() if value is not None]
     if trace.arrived_at_s is None:

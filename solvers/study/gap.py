@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GapStudy:
-    """What each method answered on the same instances; printed, it is the table of the command.
+    """The answers of each method on the same instances; printed, it is the table of the command.
 
     Attributes
     ----------
     instances : tuple of Instance
-        Those that are done.
+        The instances that are done.
     results : tuple of tuple of Record
-        Of each instance its records, one a method.
+        The records of each instance, one for each method.
     num_planned : int
-        Instances.
+        How many instances the study was to have.
     options : dict
-        What was asked for, as plain values.
+        The options of the study, as plain values.
     notices : tuple of str
-        A line each on what of the trace was not used, or repeated.
+        A line for each thing in the trace that was not used, repeated or assumed.
     directory : Path, optional
-        Where the command writes it.
+        The directory that the command writes it to.
     error : Exception, optional
         What ended the study early, where that was not Ctrl-C.
     """
@@ -64,7 +64,7 @@ class GapStudy:
 
     @property
     def records(self) -> list[Record]:
-        """All of them."""
+        """The records of all instances, in order."""
         return [record for of_instance in self.results for record in of_instance]
 
     @lazy
@@ -75,7 +75,7 @@ class GapStudy:
 
     @property
     def contradictions(self) -> list[str]:
-        """How answers contradict each other, which none should."""
+        """Lines that say which answers contradict each other; there should be none."""
         found: list[str] = self.document["contradictions"]
         return found
 
@@ -114,14 +114,14 @@ class GapStudy:
         return chosen_frame(tables, table)
 
     def show(self, file: TextIO) -> None:
-        """Print the table, where an instance is done."""
+        """Print the table, if any instance is done."""
         if self.results:
             summaries = summarise(self.records)
             notes = gap_files.notes(summaries, self.document["notices"])
             table.show(gap_files.COLUMNS, gap_files.sections(summaries), notes, file)
 
     def __repr__(self) -> str:
-        """The table, how many of the instances it is of, and what ended the study early."""
+        """The table; if the study ended early, also how many instances are done and why."""
         text = io.StringIO()
         self.show(text)
         early = "" if self.error is None else f" It ended early: {self.error!r}"
@@ -130,9 +130,10 @@ class GapStudy:
 
 @called_with(GapOptions)
 def gap(options: GapOptions) -> GapStudy:
-    """Show how far each method's batch is from the optimum, on snapshots of a backlogged queue.
+    """Compare each method's batch with the optimum, on snapshots of a backlogged queue.
 
-    Ctrl-C keeps the instances that are done, which `complete` tells. The keywords are those of `GapOptions`, as in
+    Ctrl-C ends the study and keeps the instances that are done; `complete` is False then. The keywords are those of
+    `GapOptions`, as in
     `gap(workload="sharegpt", num_requests=[50, 200], methods=["greedy", "core", mine])`.
 
     Returns
@@ -143,8 +144,8 @@ def gap(options: GapOptions) -> GapStudy:
     Raises
     ------
     InputError
-        Names the option, its value and what is accepted; or a method answers wrongly on the first instance. What ends
-        the study later is in `error`.
+        Names the option, its value and what is accepted; or a method answers wrongly on the first instance. An error
+        that ends the study later is in `error`.
     """
     study = None
     with contextlib.suppress(KeyboardInterrupt), interrupts.held() as hold:
@@ -164,17 +165,17 @@ def gap(options: GapOptions) -> GapStudy:
 def compare(
     options: GapOptions, is_stopped: Callable[[], bool], out: str | None = None, as_json: bool = False
 ) -> GapStudy:
-    """The study of these options.
+    """Run the study that these options describe.
 
     Parameters
     ----------
     options : GapOptions
     is_stopped : callable
-        Asked before each solve whether the study ends, without the instance that was begun.
+        Called before each solve; if it says True, the study ends without the instance that was begun.
     out : str, optional
-        The directory that it will be written to, which is made before anything is solved.
+        The directory that the study will be written to; it is made before anything is solved.
     as_json : bool
-        Whether the command prints JSON; it is recorded.
+        Whether the command prints JSON; only recorded.
     """
     cut, methods = backlog.cut(options.source, options.sizes, options.loads, options.instances), options.chosen
     directory = None if out is None else prepare(out, gap_files.FILES)

@@ -48,9 +48,9 @@ def document(
     num_planned: int,
     notices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Everything that is needed to check each certificate later; `results` has the records of each instance.
+    """The content of results.json, enough to check each certificate later; `results` has each instance's records.
 
-    `write` names the files that it writes beside it.
+    `write` adds the names of the files that it writes beside it.
     """
     records = [record for of_instance in results for record in of_instance]
     return {
@@ -108,7 +108,7 @@ def write(directory: Path, document: dict[str, Any], records: Sequence[Record]) 
     Returns
     -------
     dict
-        What results.json has: the document with the files that belong to it, and its digest.
+        The content of results.json: the document with the files that belong to it, and its digest.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def sections(summaries: Iterable[Summary]) -> list[Section]:
 
 
 def notes(summaries: Sequence[Summary], notices: Sequence[str] = ()) -> list[str]:
-    """What has to be known to read the table; `notices` are those of the document."""
+    """Lines below the table that explain it; `notices` are those of the document."""
     lines = [
         "n: requests in the queue. load: free blocks over what the queue needs. proved: share of the instances on "
         "which the method proved its answer optimal. exact: the optimum, where proved.",
@@ -176,7 +176,7 @@ def _row(summary: Summary) -> list[str]:
 
 
 def _series(records: Sequence[Record], field: str, middle: Callable[[list[float]], np.floating[Any]]) -> list[Series]:
-    """A line for each method: the middle of its values over the number of requests."""
+    """A plotted line for each method: the middle (such as the median) of its values over the number of requests."""
     lines = []
     for method in dict.fromkeys(record.method for record in records):
         by_size: dict[int, list[float]] = {}

@@ -1,4 +1,4 @@
-"""What the gap study is asked for."""
+"""The options of the gap study."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class GapOptions:
     rate, cv : float, optional
         Arrivals a second and the coefficient of variation of their gaps, where the trace has none.
     progress : callable
-        Told before each solve how many are done and how many there are, and what it is.
+        Called before each solve with the number done, the number of all, and the name of the next.
 
     Raises
     ------
@@ -94,7 +94,7 @@ class GapOptions:
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         checks.seconds("time_limit", self.time_limit, above_0=True)
-        _ = self.source, self.chosen, self.sizes, self.loads  # which check what they are made of
+        _ = self.source, self.chosen, self.sizes, self.loads  # made now, so that they are checked now
 
     @property
     def source(self) -> SnapshotSource:
@@ -140,7 +140,7 @@ class GapOptions:
         return found | {"trace": recorded(self.source.trace), "methods": self._texts() or [m.name for m in self.chosen]}
 
     def _texts(self) -> list[str]:
-        """Methods that are text alone as they are given; else nothing."""
+        """The methods as given, if all of them are text; else nothing."""
         each = self.methods if isinstance(self.methods, tuple) else ()
         texts = [method for method in each if isinstance(method, str)]
         return texts if len(texts) == len(each) else []

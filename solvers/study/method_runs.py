@@ -16,7 +16,7 @@ from solvers.solution import Solution, Status
 
 EXCEEDS = "exceeds"
 TOLERANCE = 1e-9  # relative: solvers that work in floats agree to this, not to the last bit
-CALLS, LONG_S = 3, 1.0  # of each method, unless one takes longer than that
+CALLS, LONG_S = 3, 1.0  # calls of each method, unless one takes longer than that
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Record:
-    """What one method answered on one instance.
+    """The answer of one method on one instance.
 
     Attributes
     ----------
@@ -41,14 +41,14 @@ class Record:
     sha256 : str
         Digest of the problem.
     status : str
-        "optimal" only where the method proved it; "feasible"; "infeasible", and then all that follows the seconds is
-        None; "exceeds" for a selection that breaks a limit, which Algorithm 1 as printed can: it has no gaps.
+        "optimal" only where the method proved it; "feasible"; "infeasible", with None in all fields after `seconds`
+        but `overload`; "exceeds" for a selection that breaks a limit, as Algorithm 1 as printed can, and has no gaps.
     seconds : float
         Wall-clock time of the fastest call.
     objective_s, bound_s : float or None
         The exact objective, and the best bound on the optimum that the method knows (its own or its certificate's).
     certified_bound_s, certified_gap : float or None
-        What the multipliers prove; anybody can check them.
+        The bound that the multipliers prove, and the gap to it; anybody can check them.
     optimum_gap : float or None
         (optimum - objective) / max(|optimum|, |objective|); None unless some method of the run proved the optimum.
     num_blocks, num_tokens, num_seqs : int or None
@@ -58,9 +58,9 @@ class Record:
     overload : tuple of int, or None
         Where infeasible: the smallest overload in blocks, tokens and sequences.
     num_calls : int
-        The answer is that of the first one.
+        How often the method was called; the answer is that of the first call.
     median_call_s : float or None
-        Of all calls, where there were several.
+        Median seconds of all calls, where there were several.
     """
 
     instance: str
@@ -101,9 +101,9 @@ def run(
     instances : iterable of Instance
     methods : sequence of Method
     time_limit_s : float, optional
-        For each solve.
+        Limit of each solve.
     proceed : callable
-        Asked before each solve; where it says False the study ends, without the instance that was begun.
+        Called before each solve; if it says False, the study ends without the instance that was begun.
     clock : callable
         Seconds.
     num_calls : int
@@ -161,7 +161,7 @@ def keeps_limits(problem: BatchProblem, selection: Selection) -> bool:
 
 
 def contradiction(records: Sequence[Record]) -> str | None:
-    """How the answers on one instance contradict each other by more than 1e-9, or None: each interval must overlap."""
+    """A line if answers on one instance contradict each other by more than 1e-9: every two intervals must overlap."""
     objectives = [(r.objective_s, r.method) for r in records if r.objective_s is not None and r.status != EXCEEDS]
     bounds = [(r.bound_s, r.method) for r in records if r.bound_s is not None]
     if bounds and any(record.status == Status.INFEASIBLE.value for record in records):

@@ -20,14 +20,14 @@ def named_methods(given: Methods) -> list[Method]:
     Parameters
     ----------
     given : text or function, several of them, or a mapping to them from names
-        Text is as `find_method` accepts it, several with commas between them. A function is one of one's own,
-        `solve(problem, time_limit_s)` with a `Selection` or a `Solution`, of which what it answers is checked; without
-        a mapping it goes by its own name.
+        Text has names that `find_method` accepts, with commas between them. A function is a solver of one's own,
+        `solve(problem, time_limit_s)`, that returns a `Selection` or a `Solution`, which is checked; without a mapping
+        it goes by its own name.
 
     Raises
     ------
     InputError
-        There is none, a name is not accepted, two have the same one, or something is no method.
+        No method is given, a name is not accepted, two have the same name, or something is no method.
     """
     named: dict[str, Method] = {}
     for name, method in given.items() if isinstance(given, Mapping) else _pairs(given):

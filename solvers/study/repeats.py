@@ -1,4 +1,4 @@
-"""Which requests of a trace several queues have, or one has several times: what is to be said of a study."""
+"""Notices about requests of a trace that several queues of a study have, or one queue has several times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aptsched.workload.backlogged import Queue
 
 
 class Repeats:
-    """Is shown the queues of each size, and says of all together what is not cut out of the trace as it is."""
+    """Collects the queues of each size, and makes notices of how they repeat or continue the trace."""
 
     def __init__(self) -> None:
         self._repeating: dict[int, int] = {}
@@ -19,7 +19,7 @@ class Repeats:
         self._is_continued = self._is_one_moment = False
 
     def add(self, trace: Trace, queues: Sequence[Queue]) -> None:
-        """All queues of one size."""
+        """Count the queues of one size, all of them at once."""
         n, total = len(queues[0].rows), len(trace)
         if n > total:
             self._repeating[n] = total
@@ -33,7 +33,7 @@ class Repeats:
         self._is_one_moment |= trace.arrived_at_s is not None and trace.arrived_at_s[0] == trace.arrived_at_s[-1]
 
     def notices(self, name: str) -> Iterator[str]:
-        """A line each; `name` is what the trace is called."""
+        """The notices, one a line; `name` is the name of the trace."""
         if self._repeating:
             sizes, total = ", ".join(map(str, self._repeating)), next(iter(self._repeating.values()))
             yield f"Queues of {sizes} requests have rows of {name} several times: there are {total}."

@@ -1,4 +1,4 @@
-"""What the records of the gap study say together."""
+"""Figures of the gap study, over the records of each method."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Group = tuple[int | None, float | None]  # number of requests, load
 
 @dataclass(frozen=True)
 class Summary:
-    """What the records of one method say together; None where no record says anything.
+    """Figures over the records of one method; None where no record has the value.
 
     Attributes
     ----------
     num_requests, load
-        The group; None where it has several.
+        Those of the group; None where the summary is over several.
     num_instances, num_with_optimum : int
         Instances, and those of them whose optimum is proved by any method: `optimum_gap_*` are over these.
     num_exceeding : int
@@ -30,7 +30,7 @@ class Summary:
         Share of the instances on which this method proved its answer optimal.
     optimum_gap_mean, optimum_gap_p99, optimum_gap_worst, certified_gap_mean, certified_gap_worst : float or None
     seconds_median, seconds_p99 : float
-        A p99 is a value observed (`percentile`).
+        A p99 is an observed value (`percentile`).
     """
 
     num_requests: int | None
@@ -51,7 +51,7 @@ class Summary:
 
 
 def summarise(records: Sequence[Record]) -> list[Summary]:
-    """One summary for each size, load and method, then, where there are several sizes or loads, one a method."""
+    """A summary for each size, load and method; if there are several sizes or loads, also one for each method."""
     groups: dict[Group, list[Record]] = {}
     for record in records:
         groups.setdefault((record.num_requests, record.load), []).append(record)
