@@ -9,7 +9,7 @@ import numpy as np
 from aptsched.scheduling.forms import NONE, NUM_FORMS, entry_of
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import all_of, count_of, equal, sum_of
+from aptsched.support.arrays import all_of, count_of, equal, largest_of, smallest_of, sum_of
 from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import MOST_SHOWN, InputError
 from aptsched.support.shown import shown
@@ -58,7 +58,7 @@ def _check_rows(name: str, rows: Ints, view: View) -> None:
     n = len(view.request_id)
     if 0 <= rows[0] and rows[-1] < n and all_of(rows[1:] > rows[:-1]):
         return  # mostly: they rise
-    if np.maximum.reduce(rows.view(np.uint64)) >= n:  # negative ones are huge
+    if smallest_of(rows) < 0 or largest_of(rows) >= n:
         bad = rows[(rows < 0) | (rows >= n)][0]
         raise PlanError(f"{name}: row {bad} is not accepted; rows from 0 to {n - 1} are")
     marked = np.zeros(n, np.bool_)
