@@ -1,4 +1,4 @@
-"""The commands, one a file: the only package that looks into every room. What is heavy is imported where used."""
+"""The commands, one a file; only this room imports from every other. Heavy packages are imported where used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEVERAL = {
     "run": ("--policy", "--rate"),
     "simulate": ("--policy", "--rate"),
 }  # options that take several values
-NUMBERS = {"integer": "a whole number", "float": "a number", "number": "a number"}  # words of the parser, and ours
+NUMBERS = {"integer": "a whole number", "float": "a number", "number": "a number"}  # the parser's words, and ours
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _code(arguments: list[str]) -> int:
-    """Run a command, and say in one line what ended it early; the exit code."""
+    """Run a command and return its exit code; what ends it early is one line on stderr."""
     try:
         code: int | None = app(args=arguments, prog_name="aptsched", standalone_mode=False)
         sys.stdout.flush()
@@ -48,7 +48,7 @@ def _code(arguments: list[str]) -> int:
     except UsageError as error:
         if arguments:
             streams.say(f"error: {_usage(error, arguments)}")
-        else:  # it is the help
+        else:  # the error is the help itself
             error.show()
     except streams.StdoutError as error:
         if str(error):
@@ -65,7 +65,7 @@ def _code(arguments: list[str]) -> int:
 
 
 def _usage(error: UsageError, arguments: Sequence[str]) -> str:
-    """What the parser refuses, as every other message says it where it is a number."""
+    """The parser's error message; about a number it is put in the form of our other messages."""
     text, parameter = error.format_message().rstrip("."), getattr(error, "param", None)
     value = parameter and _given(parameter.opts, arguments)
     accepted = next((words for word, words in NUMBERS.items() if word in text), None)
@@ -76,14 +76,14 @@ def _usage(error: UsageError, arguments: Sequence[str]) -> str:
 
 
 def _given(names: Sequence[str], arguments: Sequence[str]) -> str | None:
-    """The last value of an option."""
+    """The last value of an option, by any of its names; None where it is not given."""
     values = [after for name, after in pairwise(arguments) if name in names]
     values += [value for name, equals, value in (text.partition("=") for text in arguments) if equals and name in names]
     return values[-1] if values else None
 
 
 def spread(arguments: Sequence[str]) -> list[str]:
-    """`--load 0.1 0.5` as `--load 0.1 --load 0.5`, which is all that typer reads, where an option takes several."""
+    """Turn `--load 0.1 0.5` into `--load 0.1 --load 0.5`, as typer needs it, for options that take several values."""
     several = SEVERAL.get(arguments[0], ()) if arguments else ()
     if not several:
         return list(arguments)

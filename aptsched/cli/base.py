@@ -1,4 +1,4 @@
-"""The command line itself: what every command is attached to, and exit codes."""
+"""The command line that every command is attached to, and the exit codes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ BAD_INPUT = 2
 if TYPE_CHECKING:
     from click import UsageError as UsageError
 else:
-    UsageError = typer.BadParameter.__base__  # of click, or of what typer has in its place
+    UsageError = typer.BadParameter.__base__  # click's class, or the one that typer has in its place
 
 
 class Commands(TyperGroup):
-    """All commands; Ctrl-C that none of them has dealt with is one line."""
+    """All commands; a Ctrl-C that no command has handled ends in one line."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that is asked for."""
+        """Run the given command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -95,7 +95,7 @@ def gap(
 
 
 def _ended(study: GapStudy, as_json: bool) -> int:
-    """Write and print the study, and say last what went wrong; the exit code."""
+    """Write and print the study, then what went wrong; return the exit code."""
     from aptsched.report.document import as_json as written
 
     document, unwritten = study.document, list[InputError]()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.state.sampling_params import SamplingParams
 
 SCHEMA, VERSION = "aptsched.completions", 1
-MAX_DIGITS = 20  # of the number of a token
+MAX_DIGITS = 20  # digits of a token's number
 
 
 @app.command()
@@ -156,7 +156,7 @@ def _stream(engine: Engine, token_ids: list[int], params: SamplingParams) -> int
             print(piece, end="", flush=True)
             begun = True
     except BaseException:
-        if begun:  # what is said of it begins a line of its own
+        if begun:  # messages about it begin on a new line
             print()
         raise
     print()

@@ -62,7 +62,7 @@ def source(
     max_tokens: int | None,
     max_seqs: int | None,
 ) -> SnapshotSource:
-    """Where the snapshots of the options come from."""
+    """The source of the snapshots, from the options."""
     from solvers.study.backlog import SnapshotSource
 
     return SnapshotSource(
@@ -82,7 +82,7 @@ def source(
 
 
 def certificates(kind: str | None, out: str | None) -> str:
-    """The kind of the logs of decisions: plain unless it is given, which any tool reads; "none" where nothing is."""
+    """The kind of the logs of decisions: as given, else "plain", which any tool reads; "none" without an `out`."""
     from aptsched.problem.certificate_log import check_kind
 
     if kind is not None:
@@ -93,17 +93,17 @@ def certificates(kind: str | None, out: str | None) -> str:
 
 
 def check_apart(path: str, mps: str | None) -> None:
-    """The instance and the MPS file are two files."""
+    """Raise InputError if the instance and the MPS file are the same file."""
     try:
         same = mps is not None and os.path.realpath(path) == os.path.realpath(mps)
-    except ValueError:  # a name that no file system has, which reading or writing refuses
+    except ValueError:  # a name that no file system accepts; reading or writing will refuse it
         same = False
     if same:
         raise InputError(f"mps: {shown(mps)} is the instance itself; another file is accepted")
 
 
 def seconds(time_limit: float) -> float:
-    """A time limit."""
+    """A time limit, checked to be a number of seconds above 0."""
     from aptsched.support import checks
 
     return checks.seconds("time_limit", time_limit, above_0=True)

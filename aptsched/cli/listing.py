@@ -1,4 +1,4 @@
-"""`aptsched list`: what there is by name."""
+"""`aptsched list`: everything that is given by name."""
 
 from __future__ import annotations
 

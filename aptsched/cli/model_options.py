@@ -38,13 +38,13 @@ MaxSeqs = Annotated[int, typer.Option(metavar="B", help="Most requests in a batc
 
 
 def require_torch() -> None:
-    """Find out whether torch is there, without the time that importing it takes."""
+    """Raise InputError unless torch is installed, without importing it, which takes long."""
     if find_spec("torch") is None:
         raise InputError("model: running one needs torch; pip install 'aptsched[engine]' brings it")
 
 
 def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_heads: bool) -> Model:
-    """The model of the options, ready to run."""
+    """Load the model that the options describe, ready to run."""
     from engine.models.model import load_model
     from engine.study.real_model import set_threads
 
@@ -53,7 +53,7 @@ def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_hea
 
 
 def measure(model: Model) -> Calibration:
-    """Calibrate the model, and say so."""
+    """Calibrate the model, with a line on stderr that says so."""
     from aptsched.report.progress import measuring
     from engine.study import real_model
 

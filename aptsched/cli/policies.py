@@ -1,4 +1,4 @@
-"""Policies as the command line names them."""
+"""Policies on the command line: the help on them, and the values of `select`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SELECT = ("greedy", "core")
 
 
 class PolicyCommand(TyperCommand):
-    """A command that has `--policy`: its help ends with the list of policies, which is made from the policies."""
+    """A command with `--policy`: its help ends with a list of the policies."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the policies."""
@@ -27,7 +27,7 @@ class PolicyCommand(TyperCommand):
 
 
 def answers() -> dict[str, Select]:
-    """What the option `select` of policies takes, by name."""
+    """The accepted values of the policies' option `select`, by name."""
     from aptsched.knapsack.greedy import greedy
     from solvers.core import exact_selection
 

@@ -12,12 +12,12 @@ ACCEPTED = "UTF-8 text is accepted"
 
 
 def texts(given: Sequence[str]) -> list[str]:
-    """The prompts; - is what stdin has, read once.
+    """The prompts; "-" stands for the text on stdin, which is read once.
 
     Raises
     ------
     InputError
-        One is not UTF-8, or stdin is closed, cannot be read or has more than 16 MiB.
+        A prompt is not UTF-8, or stdin is closed, cannot be read or has more than 16 MiB.
     """
     from engine.models.text import check_unicode
 

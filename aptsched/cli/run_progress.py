@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a line for each policy and rate, under which the requests that ended are counted."""
+"""Progress of runs on stderr: a line for each policy and rate, and below it a count of the requests that ended."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class RunProgress:
-    """Writes as it is told; it is a `Watch`.
+    """Prints the progress that it is told; it is a `Watch`.
 
     Parameters
     ----------
     num_planned : int
-        Runs.
+        How many runs there will be.
     """
 
     def __init__(self, num_planned: int) -> None:
@@ -25,7 +25,7 @@ class RunProgress:
         self._line: Progress | None = None
 
     def __call__(self, policy: str, replay: Replay, num_ended: int) -> None:
-        """So many requests of this run have ended; 0 when it begins."""
+        """Print how many requests of this run have ended; 0 when it begins."""
         count = len(replay)
         if num_ended == 0:
             self.close()
@@ -37,12 +37,12 @@ class RunProgress:
             self._line.tell(num_ended)
 
     def close(self) -> None:
-        """Leaves nothing of the line that counts."""
+        """Clear the line of the count."""
         if self._line is not None:
             self._line.close()
             self._line = None
 
 
 def say_now(text: str) -> None:
-    """One line on stderr, now."""
+    """Print one line on stderr, and flush it."""
     print(text, file=sys.stderr, flush=True)

@@ -25,7 +25,7 @@ from aptsched.cli.instance_options import (
 )
 from aptsched.support import interrupts
 
-PROCESSES = ("pulp", "pulp-cbc")  # a process of its own, which would inherit that Ctrl-C is held back
+PROCESSES = ("pulp", "pulp-cbc")  # they start a process, which would inherit the blocked Ctrl-C
 
 
 @app.command()

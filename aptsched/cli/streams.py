@@ -1,4 +1,4 @@
-"""What is printed: text that any terminal has, an error that is known to be of stdout, and none of stderr."""
+"""Makes stdout and stderr safe to print to: any text is accepted, and only errors of stdout are raised."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from aptsched.support.shown import one_line
 
 
 class StdoutError(Exception):
-    """Stdout cannot be written, as where a disk is full or a reader has gone."""
+    """Stdout cannot be written to, for example because a disk is full or the reader of a pipe has gone."""
 
 
 @contextlib.contextmanager
 def prepared() -> Iterator[None]:
-    """Within, stdout and stderr can be printed to whatever the process was begun with.
+    """Within it, any text can be printed to stdout and stderr, however the process was started.
 
-    A stream that is closed takes everything. What its encoding does not have is replaced. An error of stdout is a
-    `StdoutError`, also where it comes at the last flush; one of stderr is nobody's, for there is nowhere to tell it.
+    A closed stream swallows everything. Characters that its encoding lacks are replaced. An error of stdout becomes a
+    `StdoutError`, even at the last flush; an error of stderr is dropped, for there is nowhere to report it.
     """
     _open_standard_descriptors()
     before = sys.stdout, sys.stderr
@@ -33,18 +33,18 @@ def prepared() -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """One line on stderr, with nothing in it that a terminal obeys."""
+    """Print one line on stderr, with all control characters escaped."""
     print(one_line(message), file=sys.stderr, flush=True)
 
 
 def drop_stdout() -> None:
-    """Let nothing more be written to it, else Python complains once more at its end."""
+    """Send further output of stdout nowhere, for Python would otherwise report its error again at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class _Stream:
-    """A text stream whose errors are told as `StdoutError`, or not at all."""
+    """A text stream whose errors are raised as `StdoutError`, or dropped."""
 
     def __init__(self, stream: TextIO, tells: bool) -> None:
         self._stream, self._tells = stream, tells
@@ -73,7 +73,7 @@ class _Stream:
 
 
 def _stream(stream: TextIO | None, tells: bool) -> TextIO:
-    if stream is None:  # Python's word for one that is closed
+    if stream is None:  # Python sets closed streams to None
         stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # as long as the process
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace" if tells else "backslashreplace")
@@ -81,7 +81,7 @@ def _stream(stream: TextIO | None, tells: bool) -> TextIO:
 
 
 def _open_standard_descriptors() -> None:
-    """Else the next file that is opened gets the number of a stream, and what is printed natively goes into it."""
+    """Open closed standard descriptors on the null device, so that no other file gets their numbers."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

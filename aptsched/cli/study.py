@@ -1,4 +1,4 @@
-"""What the commands of studies share: their options, and the end of a serving study."""
+"""Parts that the commands of studies share: reading their options, and ending a serving study."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Options = TypeVar("Options")
 
 
 def options_of(context: typer.Context, kind: type[Options], **others: Any) -> Options:
-    """The options of the command as a frozen dataclass, by the names that both have, and others."""
+    """The options of the command as a frozen dataclass of this kind: those whose names it has, and `others`."""
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     given = {name: value for name, value in context.params.items() if name in names}
     return kind(**{**given, **others})
 
 
 def ended(study: ServingStudy, is_written: bool, as_json: bool) -> int:
-    """Write and print a study, and say last what went wrong; the exit code of the command.
+    """Write and print a study, then what went wrong; return the exit code of the command.
 
     Raises
     ------
     InputError
-        Runs failed, and why, or files could not be written; all others were served.
+        Runs failed, or files could not be written: the message says which and why. All other runs are done.
     """
     from aptsched.report.document import as_json as written
 
@@ -50,7 +50,7 @@ def ended(study: ServingStudy, is_written: bool, as_json: bool) -> int:
 
 
 def _exit_code(study: ServingStudy, unwritten: list[InputError]) -> int:
-    """What Ctrl-C left out is said on stderr."""
+    """The exit code; what Ctrl-C left out is said on stderr."""
     reasons = "; ".join(_reasons(study, unwritten))
     done = f"{study.num_done} of {study.num_planned} runs were"
     if study.num_done + len(study.failed) < study.num_planned:
@@ -64,6 +64,6 @@ def _exit_code(study: ServingStudy, unwritten: list[InputError]) -> int:
 
 
 def _reasons(study: ServingStudy, unwritten: list[InputError]) -> list[str]:
-    """Why runs failed, and logs or results were not written, each once."""
+    """The reasons why runs failed, and why logs or results were not written, each once."""
     reasons = [*(run.reason for run in study.failed), *(run.unwritten for run in study.runs), *map(str, unwritten)]
     return list(dict.fromkeys(filter(None, reasons)))

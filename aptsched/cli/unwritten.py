@@ -1,4 +1,4 @@
-"""Files that cannot be written after long work: the tables come first, and it is said last."""
+"""Postpones errors of files that cannot be written after long work, so that the tables are printed first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aptsched.support.errors import InputError
 
 @contextlib.contextmanager
 def postponed(unwritten: list[InputError]) -> Iterator[None]:
-    """Within, an error of a file is kept in the list, for the end of the command."""
+    """Within it, an error of a file is put on the list, for the end of the command."""
     try:
         yield
     except InputError as error:
@@ -20,6 +20,6 @@ def postponed(unwritten: list[InputError]) -> Iterator[None]:
 
 
 def raise_first(unwritten: list[InputError]) -> None:
-    """Raise the first of them, if there is one."""
+    """Raise the first of the postponed errors, if there is one."""
     if unwritten:
         raise unwritten[0]

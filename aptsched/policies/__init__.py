@@ -1,7 +1,7 @@
-"""Policies, one a file: what each of them sees is a `View`, what it says a `Plan`.
+"""Policies, one a file: each sees a `View` and returns a `Plan`.
 
-`load_policy` finds one by name, or in a file. The functions are what several of them are made of, and policies of
-one's own can be.
+`load_policy` finds one by name, or in a file. The functions are parts that several policies share; policies of one's
+own can use them too.
 """
 
 from __future__ import annotations

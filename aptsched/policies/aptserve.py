@@ -35,53 +35,53 @@ from aptsched.support.errors import InputError
 
 @dataclass(frozen=True)
 class AptServe:
-    """As Apt-Serve: prefill where those that wait have been pending for longer than those that run, else decode.
+    """As Apt-Serve: prefill if the waiting requests have been pending for longer than the running ones, else decode.
 
-    Whom a prefill admits, and in which form, is a `BatchProblem` over the requests that wait: definition 1 with the
-    blocks, the token budget and the sequence limit beside what runs. A decode feeds all that run, and the problem says
-    which of the hidden ones are promoted. Out of blocks or budgets it also says who goes on; of the others the least
-    valuable are preempted, as few as blocks need. Where nobody is admitted, all that run decode. What the pool can
-    never hold in a form on offer is rejected; what has outgrown it in its form is preempted, and may be admitted in the
-    other.
+    A prefill solves a `BatchProblem` over the waiting requests to decide which are admitted, and in which form:
+    definition 1 with the blocks, the token budget and the sequence limit that running ones leave. A decode feeds all
+    running requests, and its problem decides which hidden ones are promoted. If blocks or budgets run out, the problem
+    also decides which requests go on; of the others the least valuable are preempted, as few as blocks need. If a
+    prefill admits none, all running requests decode. A request that the pool can never hold in any offered form is
+    rejected; one that has outgrown the pool in its form is preempted, and may be admitted in another.
 
     Parameters
     ----------
     select : callable, BatchProblem -> Selection
-        Answers the problem. It is not asked where all fit in their best forms.
+        Solves the problem. It is not called where all requests fit in their best forms.
     order : str
-        "value", or "fcfs" for comparison: prefill first, in order of arrival as many as fit in their lightest forms,
-        the latest preempted; the problem chooses forms alone.
+        "value", or "fcfs" for comparison: prefill first, admit in order of arrival as many as fit in their lightest
+        forms, preempt the latest; the problem then only chooses forms.
     forms : str
-        Given to what is admitted: "hybrid" (KV and hidden), or "kv" or "hidden" alone; with "int8", alone or as
-        "kv+int8" or "hybrid+int8", also the lossy form of that name. None is given that takes no less than KV.
+        Forms given to admitted requests: "hybrid" (KV and hidden), or "kv" or "hidden" alone; with "int8", alone or as
+        "kv+int8" or "hybrid+int8", also the lossy form of that name. A form that takes as much as KV is never given.
     fallback : str
         Value of a request that misses its objective: "paper" (near zero), "decaying", "none" (see `scheduling_value`).
     promote : bool
-        Whether hidden requests that run may become KV; never with the forms "hidden".
+        Whether running hidden requests may become KV; never with the forms "hidden".
     watermark : float
-        Share of the pool that admission leaves free beside what runs.
+        Share of the pool that admission leaves free.
 
     Notes
     -----
-    Source: Gao et al., Apt-Serve (SIGMOD 2025), sections 4.2 and 5. A request is worth its pending time, and with a
-    hidden cache U rho m less, U = all unfinished requests.
+    Source: Gao et al., Apt-Serve (SIGMOD 2025), sections 4.2 and 5. A request's value is its pending time, less U rho m
+    with a hidden cache, where U is the number of unfinished requests.
 
     Departures:
 
     - The iteration type compares pending times as they are now, as in the paper; values are taken at the end of the
-      planned iteration, so that a request that arrived just now is worth something. An objective that has passed by
-      then counts as missed. Equal sums prefill.
-    - Hidden states become K and V in place, without a new prefill, and with the paper's forms a running request changes
-      its form in no other way, but where it has outgrown the pool. Rebuilding is charged only where the request has the
-      choice, and never decides whether it runs as long as all that run fit.
-    - Weights of what is admitted count the token after the next, and the blocks that what runs needs for its own next
-      token, and a watermark as in vLLM, are set aside: the next decode has not to preempt what was just admitted.
-    - Out of blocks, promotion is on offer too, and who is worth nothing in hidden form, as its rebuilding costs all
-      others more, and is not promoted either, is left out: it keeps its blocks while they are not needed.
-    - A prompt longer than the token budget is admitted with a chunk of the budget, its blocks are set aside, and the
-      rest is fed beside the decodes.
-    - Int8 is ours: what it adds to an iteration is charged as for hidden. Out of blocks, a KV request that runs may be
-      compressed to it in place, where that gives blocks back; it stays so until it is preempted.
+      planned iteration, so that a request that arrived just now has a value above 0. An objective that has passed by
+      then counts as missed. At equal pending times it prefills.
+    - Hidden states become K and V in place, without a new prefill. With the paper's forms a running request changes its
+      form in no other way, unless it has outgrown the pool. Rebuilding is charged only where the request could also
+      have KV, and never decides whether a request runs as long as all running ones fit.
+    - Weights of admitted requests include the token after the next one. The blocks that running requests need for their
+      next tokens, and a watermark as in vLLM, are set aside, so the next decode need not preempt what came in.
+    - When blocks run out, promotion is still possible. A request whose hidden form is worth nothing, as its rebuilding
+      costs the others more, and that is not promoted either, is not fed: it keeps its blocks until they are needed.
+    - A prompt longer than the token budget is admitted with a chunk of the whole budget, its blocks are set aside, and
+      the rest is fed beside the decodes.
+    - Int8 is our addition: its extra time is charged like that of hidden states. When blocks run out, a running KV
+      request may be compressed to it in place, if that frees blocks; it stays int8 until it is preempted.
     - "decaying" is our reading of Scheduling*, whose factor is not printed.
     """
 
@@ -107,7 +107,7 @@ class AptServe:
 
     @property
     def wanted_forms(self) -> tuple[CacheForm, ...]:
-        """The forms that it may give; a lossy one is offered for that."""
+        """The forms that it may give; lossy ones are offered only because they are named here."""
         return FORM_SETS[self.forms]
 
     def decide(self, view: View) -> Plan:
@@ -123,7 +123,7 @@ class AptServe:
         return replace(plan, reject=reject, preempt=np.concatenate([outgrown, plan.preempt]))
 
     def _beyond_the_pool(self, view: View) -> tuple[Ints, Ints]:
-        """Whom the pool can never hold in any form offered, and who runs in a form that it cannot hold any more."""
+        """Rows that the pool can hold in no offered form, and running rows that it can no longer hold in their own."""
         num_tokens = view.num_tokens
         longest = largest_of(num_tokens) if len(num_tokens) else 0
         if view.cache.blocks(longest, KV) <= view.num_blocks:
@@ -134,12 +134,12 @@ class AptServe:
         return np.flatnonzero(never), np.flatnonzero(outgrown)
 
     def _compose(self, view: View, running: Ints, waiting: Ints) -> Plan:
-        """Iteration type, then the batch; if the prefill is empty, a decode."""
+        """A prefill if it is one's turn and it admits any request, else a decode."""
         plan = self._prefill(view, waiting, running) if len(waiting) else None
         return self._decode(view, running) if plan is None else plan
 
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
-        """Whom of the waiting requests to admit beside what runs; None where that is nobody, or a decode goes first."""
+        """The plan that admits waiting requests; None where it would admit none, or a decode goes first."""
         lightest, in_order = on_offer(view.cache, self.forms)[-1], self.order == "fcfs"
         num_tokens = view.num_tokens[waiting]
         least = view.cache.blocks(smallest_of(num_tokens), lightest)
@@ -170,7 +170,7 @@ class AptServe:
     def _of_waiting(
         self, view: View, rows: Ints, fed: Ints, blocks: Ints, capacity: int, max_seqs: int
     ) -> BatchProblem | None:
-        """Waiting requests in the forms on offer, `blocks` being those of the lightest; None if none is worth it."""
+        """The problem of admission; `blocks` are those of the lightest forms. None if no value is above 0."""
         offer = on_offer(view.cache, self.forms)
         num_tokens = min(sum_of(fed), view.max_tokens, capacity * view.cache.per_block[offer[-1]])
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
@@ -183,7 +183,7 @@ class AptServe:
         return BatchProblem.unchecked(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
 
     def _decode(self, view: View, running: Ints) -> Plan:
-        """Feed all that run; out of blocks or budgets the best of them, or in order of arrival the first."""
+        """Feed all running requests; if blocks or budgets run out, only the most valuable or, by order, the first."""
         if not len(running):
             return Plan()
         fed = fed_to_all(view, running)
@@ -202,9 +202,9 @@ class AptServe:
         return replace(plan, preempt=preempt)
 
     def _all(self, view: View, rows: Ints, fed: Ints, room: int) -> Plan | None:
-        """Feed all of the rows, and promote with the blocks that they leave, also of their next token.
+        """Feed all of the rows, and promote with the blocks that remain once those of their next tokens are set aside.
 
-        None where so many blocks are not enough for all.
+        None where `room` blocks are not enough for all.
         """
         own = view.form[rows]
         blocks = own_blocks(view, rows, own)
@@ -218,26 +218,26 @@ class AptServe:
         problem = self._of_running(view, rows, own, fed, blocks, room, spare, all_run=True)
         if problem.num_forms > 1:
             return self._answered(view, rows, fed, problem)
-        form = constant(KV, len(rows))  # the only one: nothing is to be chosen
+        form = constant(KV, len(rows))  # the only form, so there is no choice
         selection = all_served(form, problem.values[:, 0], num_blocks, sum_of(fed))
         return Plan(rows, fed, form, problem=problem, selection=selection, candidates=rows)
 
     def _best(self, view: View, rows: Ints, fed: Ints) -> Plan:
-        """Feed and convert the best of the rows; of the others preempt the least valuable, as blocks need it."""
+        """Feed and convert the best of the rows; of the others preempt the least valuable, as few as blocks need."""
         held, own, room = view.num_held[rows], view.form[rows], view.num_blocks
         blocks = view.cache.blocks_by_form(view.num_cached[rows] + fed, own)
         problem = self._of_running(view, rows, own, fed, blocks, room, room, all_run=False)
         plan = self._answered(view, rows, fed, problem)
         assert plan.selection is not None
         idle = np.flatnonzero(plan.selection.form == 0)
-        idle = idle[np.argsort(problem.values[idle, 0], kind="stable")]  # KV's column: nothing is charged
+        idle = idle[np.argsort(problem.values[idle, 0], kind="stable")]  # by KV's column, the value without charges
         short = plan.selection.num_blocks + sum_of(held[idle]) - room
         return replace(plan, preempt=rows[idle[: leading_at_least(held[idle], short)]])
 
     def _of_running(
         self, view: View, rows: Ints, own: Ints, fed: Ints, blocks: Ints, room: int, spare: int, all_run: bool
     ) -> BatchProblem:
-        """Running requests in their forms, or converted: to KV within the spare blocks; to less where not all run."""
+        """The problem of running requests: keep the form, become KV within `spare` blocks, shrink if not all run."""
         value_s = scheduling_value(view, rows, decode_s(view, rows, own, fed), self.fallback)
         values, weights = value_s[:, None], blocks[:, None]
         most_more = {} if all_run else dict.fromkeys(lighter_than_kv(view.cache, self.forms), -1)
@@ -249,7 +249,7 @@ class AptServe:
         return BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
 
     def _answered(self, view: View, rows: Ints, fed: Ints, problem: BatchProblem) -> Plan:
-        """The problem's answer as entries; who runs in one form and is to be in another is converted."""
+        """The problem's answer as a plan; a running request whose chosen form is another one is converted."""
         selection = compose(problem, self.select)
         served = selection.form.nonzero()[0]
         chosen, form, convert, convert_to = rows, selection.form, nothing(), nothing()
@@ -272,13 +272,13 @@ class AptServe:
 
 
 def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
-    """Whether those that wait have been pending for at least as long in all as those that run."""
+    """Whether the pending times of the waiting requests add up to at least those of the running ones."""
     pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
     return bool(pairwise_sum(pending_s[waiting]) >= pairwise_sum(pending_s[running]))
 
 
 def fed_to_all(view: View, running: Ints) -> Ints:
-    """A token for each of the running requests, [r], and what the budget has left for prompts that were begun."""
+    """Tokens fed to each running request, [r]: one each, and the rest of the budget to prompts that were begun."""
     fed = view.num_remaining[running]
     if largest_of(fed) > 1 and sum_of(fed) > view.max_tokens:
         fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
@@ -286,7 +286,7 @@ def fed_to_all(view: View, running: Ints) -> Ints:
 
 
 def without_cache(view: View, rows: Ints) -> View:
-    """The view once these rows are preempted."""
+    """The view as it would be once these rows are preempted."""
     form, num_cached, num_held = view.form.copy(), view.num_cached.copy(), view.num_held.copy()
     free = view.free_blocks + sum_of(num_held[rows])
     form[rows] = num_cached[rows] = num_held[rows] = 0

@@ -1,4 +1,4 @@
-"""The policies that have a name, as a person reads of them: what each does, and its options."""
+"""The named policies, described for people: what each does, and its options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SYNTAX = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A policy: its name, its rule in a sentence, its options with the values they take or their defaults."""
+    """A policy: its name, its rule in a sentence, and its options with their accepted values or defaults."""
 
     name: str
     rule: str
@@ -30,9 +30,9 @@ class Entry:
 
 
 def catalogue(select: Sequence[str] = ("greedy",)) -> list[Entry]:
-    """Every built-in policy in order, then one of one's own; `select` are the names that the option of that name takes.
+    """Every built-in policy in order, then an entry for one's own; `select` are the accepted values of that option.
 
-    Made from the policies themselves: the first line of the docstring, and the fields of the dataclass.
+    An entry is made from the policy itself: the first line of its docstring, and the fields of the dataclass.
     """
     entries = []
     for name, policy in built_in().items():

@@ -1,4 +1,4 @@
-"""Chunked prefill: how a budget of tokens goes first to those that run, then to the queue."""
+"""Chunked prefill: a budget of tokens goes to the running requests first, then to the queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aptsched.support.checks import Ints
 
 
 def chunk_plan(view: View, running: Ints, fed: Ints, preempt: Ints, admitted: Ints, chunks: Ints, reject: Ints) -> Plan:
-    """Entries of those that run and are fed, [r], then of those admitted with their first chunks, [a]."""
+    """A plan whose entries are the running requests that are fed, [r], then those admitted, with first chunks, [a]."""
     going = fed > 0
     return Plan(
         request=np.concatenate([running[going], admitted]),

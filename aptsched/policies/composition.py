@@ -1,4 +1,4 @@
-"""Forms on offer as a batch-composition problem, and its answer as entries of a plan."""
+"""Builds a batch-composition problem from the offered forms, and answers it at once where all requests fit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from aptsched.support.constant import constant
 Array = TypeVar("Array", Floats, Ints)
 Select = Callable[[BatchProblem], Selection]
 
-FREE = Multipliers()  # where nothing is short: the bound is then the sum of all values
+FREE = Multipliers()  # where no resource is short: then the bound is the sum of all values
 NOT_OFFERED = MAX_COUNT  # blocks: what does not fit alone is in no selection and no bound
 
 
 def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
-    """Blocks of so many tokens and the one after them, [r]; without it where they fill the whole pool exactly."""
+    """Blocks of so many tokens and one more, [r]; without the one more where the tokens alone fill the whole pool."""
     per_block = view.cache.per_block[form]
     blocks: Ints = num_tokens // per_block
     blocks += 1
@@ -36,16 +36,16 @@ def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
 
 
 def forms_table(view: View, value_s: Floats, blocks: Ints, offered: Bools) -> tuple[Floats, Ints]:
-    """Values and weights of the forms on offer, [r, f], in the order of `CacheForm`, from KV on.
+    """Values and weights of the offered forms, [r, f], in the order of `CacheForm`, from KV on.
 
     Parameters
     ----------
     value_s : float array, [r]
     blocks : int array, [f, r]
-        Of each request in each form; those of KV are its m.
+        Blocks of each request in each form; those of KV are its m.
     offered : bool array, [f, r]
-        What is offered to whom. What a form adds to an iteration is charged only where the request has the choice: KV
-        is offered too, and the pool could hold it with a KV cache.
+        Whether a form is offered to a request. The time that a form adds to an iteration is charged only where the
+        request could have KV instead: KV is offered too, and the pool could hold the request with a KV cache.
     """
     kv_blocks = blocks[0]
     choice = offered[0] & (kv_blocks <= view.num_blocks)
@@ -57,9 +57,9 @@ def forms_table(view: View, value_s: Floats, blocks: Ints, offered: Bools) -> tu
 
 
 def compose(problem: BatchProblem, select: Select) -> Selection:
-    """The answer of `select`, unless all requests fit in their best forms together: that leaves nothing to choose."""
+    """The answer of `select`; where all requests fit together in their best forms, that is the answer without it."""
     if problem.num_forms > 1 and sum_of(np.minimum.reduce(problem.weights.T)) > problem.capacity:
-        return select(problem)  # mostly: not even the lightest forms fit together
+        return select(problem)  # the usual case: not even the lightest forms fit together
     form = best_forms(problem)
     values, weights = chosen(problem.values, form), chosen(problem.weights, form)
     num_blocks = sum_of(weights)
@@ -70,7 +70,7 @@ def compose(problem: BatchProblem, select: Select) -> Selection:
 
 
 def all_served(form: Ints, values: Floats, num_blocks: int, num_tokens: int) -> Selection:
-    """The selection of all requests in their best forms, of these values, [n], which fit together."""
+    """The selection that serves all requests in their best forms, `form`, given that these fit together."""
     objective_s, bound_s = sums(values.tolist())
     return Selection(form, objective_s, num_blocks, num_tokens, FREE, bound_s)
 
@@ -85,12 +85,12 @@ def best_forms(problem: BatchProblem) -> Ints:
 
 
 def chosen(array: Array, form: Ints) -> Array:
-    """The entry of each row in the column of its form, [n]."""
+    """From a column for each form, the entry of each row in the column of its own form, [n]."""
     return array[:, 0] if array.shape[1] == 1 else array[np.arange(len(form)), form - 1]
 
 
 def fit_together(problem: BatchProblem, num_blocks: int, num_tokens: int) -> bool:
-    """Whether all requests, which take so much together, are within the capacity and the budgets."""
+    """Whether all requests, which take so many blocks and tokens together, are within the capacity and the budgets."""
     within = num_blocks <= problem.capacity and (problem.max_tokens is None or num_tokens <= problem.max_tokens)
     return within and (problem.max_seqs is None or problem.num_requests <= problem.max_seqs)
 

@@ -15,19 +15,20 @@ from aptsched.support.arrays import count_of, sum_of
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.errors import InputError
 
-HOST_SHARE = 0.1  # of the host that is free, or no new request is begun
+HOST_SHARE = 0.1  # while less of the host is free no new request is begun
 
 
 @dataclass(eq=False)
 class FastServe:
-    """As FastServe: the highest levels run first; who overruns a quantum goes down, who is left out to the host.
+    """As FastServe: highest levels run first; requests that overrun a quantum sink, those left out go to the host.
 
-    A request joins at the level whose quantum covers its prefill, as it is believed to take. Within a level those in
-    the pool come first, then the order of arrival. An iteration takes requests in that order, prefills and decodes
-    together, up to the token budget, the sequence limit and the pool. Of those that are not taken the last are swapped
-    out as blocks are needed, and ahead of that to keep a block free for each request of the batch; they are swapped in
-    when it is their turn. While less than a tenth of the host is free no new request is begun. Where it has no room for
-    those that would have to leave, only those in the pool go on; if these outgrow it, the last are recomputed.
+    A request joins at the highest level whose quantum covers the predicted time of its prefill. Within a level,
+    requests in the pool come first, then the order of arrival counts. An iteration takes requests in that order,
+    prefills and decodes together, up to the token budget, the sequence limit and the pool. Of the others the last are
+    swapped out as blocks are needed, and ahead of need to keep a block free for each request of the batch; they are
+    swapped in when it is their turn. While less than a tenth of the host is free, no new request is begun. If the host
+    has no room for requests that would have to leave, only those in the pool go on; if these outgrow it, the last are
+    preempted and recomputed.
 
     Parameters
     ----------
@@ -35,21 +36,21 @@ class FastServe:
         Quantum of the highest level; each level below has twice that of the one above.
     num_levels : int
     starvation_s : float
-        Who has not run for that long goes back to the highest level.
+        A request that has not run for that long goes back to the highest level.
     starvation_period : int
-        Iterations from one look for such requests to the next. All of them come back at once, and swapping them takes
-        time, in which others starve: with small periods, overload is nothing but swapping.
+        Such requests are looked for once in so many iterations. All of them come back at once, and swapping them takes
+        time in which others starve: with small periods, an overloaded server does nothing but swap.
 
     Notes
     -----
     Source: Wu et al., FastServe (arXiv 2305.05920), section 4, and the rules and defaults of its code.
 
     Departures: copies do not overlap with computing here, so that nothing is gained by swapping in ahead of time, and
-    it is not done. FastServe keeps a block free for each request of the largest batch, puts those demoted before
-    others of their level, and takes it that the host has room. A request's time is that of all iterations it was in,
-    from one decision to the next. The last prefill within the token budget gets a chunk where FastServe would leave it
-    out. What the pool can never hold with a KV cache is rejected.
-    It remembers levels and times of unfinished requests: make a new one for each run.
+    it is not done. FastServe keeps a block free for each request of the largest batch, puts demoted requests before
+    others of their level, and assumes that the host has room. A request is charged the whole time of each iteration it
+    was in, from one decision to the next. The last prefill within the token budget gets a chunk where FastServe would
+    leave it out. A request that the pool can never hold with a KV cache is rejected.
+    The policy remembers levels and times of unfinished requests: make a new object for each run.
     """
 
     quantum_s: float = 0.010
@@ -93,7 +94,7 @@ class FastServe:
         return plan
 
     def _charge(self, now_s: float) -> None:
-        """The time since the last decision goes to those that ran; who overran the quantum goes a level down."""
+        """Charge the time since the last decision to the requests that ran; those over their quantum sink a level."""
         self._used_s[self._ran] += now_s - self._decided_s
         self._last_ran_s[self._ran] = now_s
         over = self._used_s >= self.quantum_of(self._level)
@@ -101,7 +102,7 @@ class FastServe:
         self._used_s[over] = 0.0
 
     def _follow(self, view: View) -> None:
-        """Forget requests that have ended, and let new ones join: rows are those of the view."""
+        """Forget requests that have ended and let new ones join, so that the rows are those of the view."""
         order = np.argsort(self._request_id, kind="stable")
         at = np.searchsorted(self._request_id, view.request_id, sorter=order)
         known = np.zeros(len(view.request_id), np.bool_)
@@ -118,12 +119,12 @@ class FastServe:
         self._ran = np.zeros(len(level), np.bool_)
 
     def _promote(self, now_s: float) -> None:
-        """Who has not run for the starvation time goes back to the highest level, with all of its quantum."""
+        """Move requests that have not run for the starvation time to the highest level, with a full quantum."""
         starved = now_s - self._last_ran_s >= self.starvation_s
         self._level[starved], self._used_s[starved], self._last_ran_s[starved] = 0, 0.0, now_s
 
     def _plan(self, view: View) -> Plan:
-        """What fits runs; where the host has no room for those that would leave, only what is in the pool."""
+        """Run what fits; if the host has no room for requests that would have to leave, only what is in the pool."""
         reject = too_large(view)
         order = np.argsort(2 * self._level - view.running, kind="stable")
         free_host = view.free_host_blocks + sum_of(view.num_swapped[reject])
@@ -135,7 +136,7 @@ class FastServe:
 
 
 def _composed(view: View, order: Ints, reject: Ints, free_host: int) -> Plan:
-    """As many of the first as fit; of the others in the pool the last make room for them, and one block for each."""
+    """Run as many of the first as fit; of the others in the pool the last are swapped out to make room for them."""
     fed = shared(view.num_remaining[order], view.max_tokens)
     fed[view.max_seqs :] = 0
     form = np.where(view.form[order] == NONE, KV, view.form[order])

@@ -16,12 +16,11 @@ from aptsched.support.checks import Ints
 
 @dataclass(frozen=True)
 class FCFS:
-    """First come, first served, as vLLM v0: prefill first, whole prompts; where none is admitted, decode all that run.
+    """First come, first served, as vLLM v0: first prefill whole prompts; if none is admitted, decode all that run.
 
-    A prompt is admitted while the blocks it takes leave the watermark free, its tokens are within the token budget, and
-    the requests that run are within the sequence limit. The first that is not admitted holds up those behind it. Out of
-    blocks, the latest arrivals are preempted, and their tokens fed again later; they keep their place, the order of
-    arrival.
+    A prompt is admitted if its blocks leave the watermark free, its tokens are within the token budget, and the running
+    requests are within the sequence limit. The first that is not admitted holds up those behind it. When blocks run
+    out, the latest arrivals are preempted and their tokens fed again later; they keep their place in order of arrival.
 
     Parameters
     ----------
@@ -32,10 +31,10 @@ class FCFS:
     -----
     Source: the default scheduler of vLLM v0 (Kwon et al., PagedAttention, SOSP 2023, section 4.5), with recomputation.
 
-    Departures: where nothing runs, the first request is admitted without the watermark, or else a prompt of nearly the
-    whole pool would wait forever. vLLM v0 rejects a prompt that is longer than the token budget; here it is admitted
-    when it is first in the queue, in chunks of the whole budget, and decodes wait for its last chunk as they wait for
-    any prefill. What the pool can never hold with a KV cache is rejected, also when its output has outgrown the pool.
+    Departures: where nothing runs, the first request is admitted without the watermark, for otherwise a prompt of
+    nearly the whole pool would wait forever. vLLM v0 rejects a prompt that is longer than the token budget; here it is
+    admitted when it is first in the queue, in chunks of the whole budget, and decodes wait for its last chunk as for
+    any prefill. A request that the pool can never hold with a KV cache, or no longer, is rejected.
     """
 
     watermark: float = 0.01
@@ -57,7 +56,7 @@ class FCFS:
         return Plan(*entries(view, going), preempt=preempt, reject=reject)
 
     def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
-        """Prompts that were begun, and those that are admitted beside them; none where that takes more than is free."""
+        """Rows of prompts that were begun and of those admitted beside them; none if the begun ones do not fit."""
         fed = shared(view.num_remaining[begun], view.max_tokens)
         left = free - sum_of(growth(view, begun, fed))
         if left < 0:
@@ -66,7 +65,7 @@ class FCFS:
         return np.concatenate([begun, admitted])[: view.max_seqs]
 
     def _admitted(self, view: View, waiting: Ints, num_running: int, free: int, max_tokens: int) -> Ints:
-        """The waiting requests, in order, that are admitted to blocks and tokens that are free."""
+        """The waiting requests, in order, that the free blocks and tokens admit."""
         waiting = waiting[: max(0, view.max_seqs - num_running)]
         blocks = view.cache.blocks(view.num_tokens[waiting], KV)
         room = free - int(self.watermark * view.num_blocks)

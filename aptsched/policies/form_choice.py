@@ -1,4 +1,4 @@
-"""Which forms Apt-Serve may give: to requests that wait, and by conversions in place to those that run."""
+"""The forms that Apt-Serve may give to waiting requests, and to running ones by conversion in place."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ KV_ALONE = (KV,)
 
 
 def on_offer(cache: CacheShape, forms: str) -> tuple[int, ...]:
-    """Those forms of the set of that name that the cache offers, the lightest last; KV where it offers none of them."""
+    """The forms of a set (`FORM_SETS`) that the cache offers, the lightest last; KV where it offers none of them."""
     return tuple([form for form in cache.heaviest_first if form in FORM_SETS[forms]]) or KV_ALONE
 
 
 def lighter_than_kv(cache: CacheShape, forms: str) -> tuple[int, ...]:
-    """Those of them that tokens in KV form can be converted to in place."""
+    """The forms of a set, as in `on_offer`, that tokens in KV form can be converted to in place."""
     return tuple(form for form in on_offer(cache, forms) if cache.conversions[KV, form])
 
 
 def waiting_forms(view: View, num_tokens: Ints, offer: tuple[int, ...]) -> tuple[Ints, Bools]:
-    """Blocks of requests that wait, with their next token, in each form, and which forms they are offered, [f, r]."""
+    """Blocks of waiting requests in each form, with their next token, and whether the form is offered, [f, r] each."""
     kv_blocks = next_blocks(view, num_tokens, KV)
     forms = range(KV, max(offer) + 1)
     blocks = [next_blocks(view, num_tokens, form) if form in offer and form != KV else kv_blocks for form in forms]
@@ -47,14 +47,14 @@ def waiting_forms(view: View, num_tokens: Ints, offer: tuple[int, ...]) -> tuple
 
 
 def running_forms(view: View, rows: Ints, own: Ints, blocks: Ints, most_more: Mapping[int, int]) -> tuple[Ints, Bools]:
-    """The same of requests that run, [r]: their own form, or another one by a conversion in place.
+    """As `waiting_forms`, for running requests, [r]: their own form, or another one by conversion in place.
 
-    A conversion is for good: it needs the blocks of all tokens and the next one.
+    A conversion is not undone, so it needs blocks for all tokens and one more.
 
     Parameters
     ----------
     rows, own, blocks : int array, [r]
-        Of each its form, and the blocks that it needs in that.
+        The row of each request, its form, and the blocks that it needs in that form.
     most_more : mapping of CacheForm to int
         Forms that requests may be converted to, and the most blocks that this may take beside their own.
     """
@@ -72,12 +72,12 @@ def running_forms(view: View, rows: Ints, own: Ints, blocks: Ints, most_more: Ma
 
 
 def in_kv_alone(own: Ints) -> bool:
-    """Whether all requests that run, in these forms, [r], are in KV form."""
+    """Whether all running requests, whose forms these are, [r], are in KV form."""
     return not len(own) or largest_of(own) == KV
 
 
 def own_blocks(view: View, rows: Ints, own: Ints) -> Ints:
-    """Blocks that requests which run, [r], need in their own forms, [r], for their next token."""
+    """Blocks that running requests, [r], need in their own forms, [r], with their next token."""
     num_tokens = view.num_tokens[rows]
     blocks = next_blocks(view, num_tokens, KV)
     if in_kv_alone(own):

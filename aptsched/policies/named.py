@@ -50,7 +50,7 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
     select : mapping of str to callable, optional
         What the option `select` accepts, by name; "greedy" alone by default.
     oracle : TrueLengths, optional
-        For the policies that have a field of this name, which see what no server knows.
+        For policies with a field of this name, which see true lengths that no server knows.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""True output lengths: what no policy may see, except one that says so by asking for them when it is made."""
+"""True output lengths, which no policy may see except one that says so by asking for them when it is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aptsched.support.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class TrueLengths:
-    """How many tokens each request will be given.
+    """The true number of output tokens of each request.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A queue in order of arrival: how far budgets go along it, who stays out of blocks, and its entries of a plan."""
+"""A queue in order of arrival: how far budgets reach along it, which requests are preempted, and its plan entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aptsched.support.errors import InputError
 
 
 def check_watermark(share: float) -> None:
-    """Raises InputError unless that is a share of the pool that admission can leave free."""
+    """Raises InputError unless it is a share of the pool that admission can leave free, from 0 to less than 1."""
     if not 0 <= share < 1:
         raise InputError(f"watermark: {share} is not accepted; a share of the pool, 0 to less than 1, is")
 
@@ -27,7 +27,7 @@ def too_large(view: View) -> Ints:
 
 
 def others(view: View, rows: Ints) -> tuple[Ints, Ints]:
-    """Who runs and who waits, in order, without the rows given."""
+    """The running and the waiting rows, in order, without the rows given."""
     running = view.running.nonzero()[0]
     waiting = nothing() if len(running) == len(view.running) else (~view.running).nonzero()[0]
     return (running, waiting) if not len(rows) else (np.setdiff1d(running, rows), np.setdiff1d(waiting, rows))
@@ -39,16 +39,16 @@ def leading(amounts: Ints, budget: int) -> int:
 
 
 def leading_at_least(amounts: Ints, needed: int) -> int:
-    """How many of the first amounts, [n], it takes to add up to what is needed; all where they do not."""
+    """How many of the first amounts, [n], add up to what is needed; all of them where even these do not."""
     if needed <= 0:
         return 0
     return min(len(amounts), int(np.searchsorted(np.cumsum(amounts), needed)) + 1)
 
 
 def shared(amounts: Ints, budget: int) -> Ints:
-    """What each gets, [n], of a budget handed out in order, each up to its amount; 0 where none is left.
+    """Shares of a budget, [n], handed out in order: each gets up to its amount, and 0 once nothing is left.
 
-    Where there is enough for all it is the array of the amounts itself.
+    Where the budget is enough for all, the array of the amounts itself is returned.
     """
     if sum_of(amounts) <= budget:
         return amounts
@@ -65,7 +65,7 @@ def growth(view: View, rows: Ints, fed: Ints) -> Ints:
 
 
 def fed_of(view: View, running: Ints) -> Ints:
-    """Tokens fed to each of the running requests, [r], when all go on within the budgets, in their order."""
+    """Tokens fed to each of the running requests, [r], if the budgets are handed out in order."""
     fed = shared(view.num_remaining[running], view.max_tokens)
     if len(fed) > view.max_seqs:
         fed[view.max_seqs :] = 0
@@ -73,7 +73,7 @@ def fed_of(view: View, running: Ints) -> Ints:
 
 
 def num_kept(view: View, running: Ints, fed: Ints, free: int) -> int:
-    """How many of the first that run keep their cache when so many tokens are fed to each, [r]: the last make room."""
+    """How many of the first running requests keep their cache if so many tokens are fed to each, [r]."""
     more = growth(view, running, fed)
     if sum_of(more) <= free:
         return len(running)
@@ -82,16 +82,16 @@ def num_kept(view: View, running: Ints, fed: Ints, free: int) -> int:
 
 
 def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
-    """Who goes on, and who is preempted for that: the latest of the running requests, as few as blocks need."""
+    """Rows that go on, and rows preempted for them: the latest of the running requests, as few as blocks need."""
     fed = fed_of(view, running)
     kept = num_kept(view, running, fed, free)
     return running[:kept][above_0(fed[:kept])], running[kept:]
 
 
 def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
-    """Rows, tokens and forms of a plan's entries: those that run in their form, those that wait in the one given.
+    """Rows, tokens and forms of a plan's entries: running requests keep their form, waiting ones get the one given.
 
-    Tokens are handed out in order; who gets none is left out.
+    Tokens are handed out in order; requests that get none are left out.
     """
     fed = shared(view.num_remaining[rows], view.max_tokens)
     some = above_0(fed)

@@ -1,4 +1,4 @@
-"""First come, first served, but for the order of the queue."""
+"""First come, first served, on a queue in random order."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 @dataclass(frozen=True)
 class RandomOrder:
-    """FCFS with requests in a random order: of the queue, and of whom to preempt.
+    """FCFS on a random order of the requests, both to admit and to preempt.
 
-    Each request has one random place, which its number and the seed give, so that a request is neither favoured in one
-    iteration and passed over in the next, nor does its place depend on what else waits.
+    Each request has one random place, computed from its number and the seed. So its place is the same in every
+    iteration, and does not depend on what else waits.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class RandomOrder:
     Notes
     -----
     Source: the random baseline of Apt-Serve's experiments (SIGMOD 2025), which draws a new order in each iteration.
-    The places are SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) of seed and number.
+    The places are hashes of seed and number by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     """
 
     seed: int = 0
@@ -44,7 +44,7 @@ class RandomOrder:
         return decide_in_order(FCFS(), view, np.argsort(self._place(view.request_id), kind="stable"))
 
     def _place(self, request_id: Ints) -> np.typing.NDArray[np.uint64]:
-        """A number for each request, [n]."""
+        """A random number for each request, [n], by which they are sorted."""
         increment, first, second = (np.uint64(number) for number in MIX)
         x = _mixed(np.array([self.seed], np.uint64) + increment, first, second)
         return _mixed(x + (request_id.astype(np.uint64) + np.uint64(1)) * increment, first, second)

@@ -1,4 +1,4 @@
-"""Another order of the queue: a policy that takes requests in the order of the view, on a view in that order."""
+"""Runs a policy on a reordered view, for policies that take requests in the order of the view."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aptsched.support.checks import Ints
 
 
 def decide_in_order(policy: Policy, view: View, order: Ints) -> Plan:
-    """The policy's plan, with its rows those of the view, when it sees the rows in this order, [n].
+    """The policy's plan if it sees the requests in this order, [n]; rows of the plan are those of the given view.
 
-    Nothing is kept: where the policy is an `Observer`, who asks here passes `on_record` on to it.
+    Only `decide` is called: if the policy is an `Observer`, the caller has to pass `on_record` on to it.
     """
     plan = policy.decide(replace(view, **{name: getattr(view, name)[order] for name in VIEW_COLUMNS}))
     return replace(plan, **{name: order[getattr(plan, name)] for name in ROWS})

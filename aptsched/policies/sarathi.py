@@ -18,16 +18,16 @@ from aptsched.support.errors import InputError
 
 @dataclass(frozen=True)
 class Sarathi:
-    """As Sarathi-Serve: decodes, then prefills that were begun, then new ones, within a chunk budget.
+    """As Sarathi-Serve: first decodes, then prefills that were begun, then new ones, within a chunk budget.
 
-    A new prefill is admitted, in order of arrival, while the blocks of its whole prompt, beside what those that were
-    begun still need, leave the watermark free. The first that is not admitted holds up those behind it. Out of blocks,
-    the latest arrivals are preempted, and their tokens fed again later.
+    New prefills are admitted in order of arrival, as long as the blocks of the whole prompt, and those that begun
+    prefills still need, leave the watermark free. The first that is not admitted holds up those behind it. When blocks
+    run out, the latest arrivals are preempted, and their tokens fed again later.
 
     Parameters
     ----------
     chunk_tokens : int
-        Most tokens of an iteration; the loop's token budget holds beside it.
+        Most tokens of an iteration; the loop's token budget applies too.
     watermark : float
         Share of the pool that admission leaves free.
 
@@ -36,7 +36,7 @@ class Sarathi:
     Source: Agrawal et al., Sarathi-Serve (OSDI 2024), algorithm 3, and the default chunk of its code.
 
     Assumptions and departures: memory is that of vLLM v0, on which the code builds. Where nothing runs, the first
-    request is admitted without the watermark. What the pool can never hold with a KV cache is rejected.
+    request is admitted without the watermark. A request that the pool can never hold with a KV cache is rejected.
     """
 
     chunk_tokens: int = 512
@@ -65,7 +65,7 @@ class Sarathi:
         return min(self.chunk_tokens, view.max_tokens)
 
     def _fed(self, view: View, running: Ints) -> Ints:
-        """Tokens of each that runs, [r]: decodes first, then prefills that were begun, each in order of arrival."""
+        """Tokens fed to each running request, [r]: decodes first, then begun prefills, each in order of arrival."""
         remaining = view.num_remaining[running]
         order = np.argsort(remaining > 1, kind="stable")[: view.max_seqs]
         fed = np.zeros_like(remaining)

@@ -1,4 +1,4 @@
-"""What it is worth to serve a request now: Apt-Serve, sections 4.2 and 5."""
+"""The value of serving a request now: Apt-Serve, sections 4.2 and 5."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from aptsched.support.arrays import any_of
 from aptsched.support.checks import Floats, Ints
 
 FALLBACKS = ("paper", "decaying", "none")
-LEAST_PENDING_S = 1e-6  # where an iteration is believed to take no time
-NEAR_ZERO = 1e-6  # of the pending time
-DEARER = 1e-6  # of the value, at least: no form is ever worth as much as KV, which it would then displace
+LEAST_PENDING_S = 1e-6  # of a request that arrived just now, where iterations are predicted to take no time
+NEAR_ZERO = 1e-6  # share of the pending time
+DEARER = 1e-6  # least share of the value that a form is charged: none may be worth as much as KV
 
 
 def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -> Floats:
-    """Pending times at the end of an iteration of that duration, [r], above 0 s, less for who misses an objective.
+    """Pending times at the end of an iteration of that duration, [r], above 0 s; less where an objective is missed.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
     rows : int array, [r]
     duration_s : float
     fallback : str
-        "paper": near zero for whose token was late, or will be even if it is served now. "decaying": from the objective
-        on the value falls again, objective^2 / pending time. "none": the pending time.
+        Value of a request whose token was late, or will be even if it is served now. "paper": near zero. "decaying":
+        it falls again from the objective on, as objective^2 / pending time. "none": its pending time.
     """
     pending_s: Floats = np.maximum(view.now_s + duration_s - view.pending_since_s[rows], LEAST_PENDING_S)
     if fallback == "none":
@@ -40,9 +40,9 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
 
 
 def charged_value(value_s: Floats, kv_blocks: Ints, form: int, view: View) -> Floats:
-    """Value in a form, [r]: all U unfinished requests wait for what an iteration adds for so many blocks m, [r].
+    """Value in a form, [r]: less what it adds to an iteration for so many blocks m, [r], for all U unfinished requests.
 
-    With hidden states that is what rebuilding takes, U rho m.
+    With hidden states that is the time of rebuilding, U rho m.
     """
     penalty_s = len(view.request_id) * view.times.added_s_per_block[form] * kv_blocks
     less: Floats = value_s - np.maximum(penalty_s, DEARER * value_s)

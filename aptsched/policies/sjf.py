@@ -15,14 +15,14 @@ from aptsched.scheduling.view import View
 
 @dataclass(frozen=True)
 class SJF:
-    """FCFS with the requests of the fewest remaining output tokens first: an oracle, for no server knows them.
+    """FCFS on the requests sorted by remaining output tokens, fewest first: an oracle, for no server knows them.
 
-    The longest are preempted when blocks run out; no one is preempted for a shorter request that waits.
+    The longest are preempted when blocks run out; no request is preempted for a shorter one that waits.
 
     Parameters
     ----------
     oracle : TrueLengths
-        The true lengths: the mark of a policy that sees more than there is to see.
+        The true lengths; this field marks a policy that sees more than a server can know.
 
     Notes
     -----

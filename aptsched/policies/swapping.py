@@ -1,4 +1,4 @@
-"""Room in the pool by swapping: who comes in, who stays, and who leaves for the host."""
+"""Makes room in the pool by swapping: which requests come in, which stay, and which leave for the host."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aptsched.support.checks import Bools, Ints
 
 
 def staying(view: View, rows: Ints, fed: Bools, size: Ints) -> Bools:
-    """Whose blocks are in the pool during an iteration, [r].
+    """Whether each request's blocks are in the pool during an iteration, [r].
 
-    The first of the rows that fit; who is not in the pool yet comes in only with one block more for each that is fed
-    before it, so that it need not leave at once. Behind the first that does not fit, those that are there and are fed
-    stay as far as there is room.
+    These are the first rows that fit. A request that is not in the pool yet comes in only if one block more remains for
+    each one fed before it, so that it need not leave at once. Behind the first that does not fit, requests that are in
+    the pool and are fed stay as far as there is room.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ def staying(view: View, rows: Ints, fed: Bools, size: Ints) -> Bools:
     rows : int array, [r]
         The most urgent first.
     fed : bool array, [r]
-        Who is to run, if it stays.
+        Whether each is to run, if it stays.
     size : int array, [r]
-        Blocks of each in the pool, with what it is fed; of who is not fed, those it holds there.
+        Blocks that each takes in the pool with the tokens it is fed; if it is not fed, the blocks it holds there.
     """
     there = view.running[rows]
     spare = np.where(there | ~fed, 0, np.cumsum(fed) - fed)
@@ -38,10 +38,10 @@ def staying(view: View, rows: Ints, fed: Bools, size: Ints) -> Bools:
 
 
 def leaving(view: View, last: Ints, short: int, spare: int, free_host_blocks: int) -> tuple[Ints, Ints]:
-    """Who is preempted and who is swapped out, of rows that hold blocks of the pool, [r], the least urgent first.
+    """Rows to preempt and rows to swap out, of rows that hold blocks of the pool, [r], the least urgent first.
 
-    As few as make so many blocks free that are short; ahead of time so many more that are to spare, as far as the host
-    has room. Where it has none for those that must go, the first of the rows are preempted.
+    As few as free the blocks that are short, and then, as far as the host has room, as few as free `spare` more blocks
+    ahead of need. If the host has no room for those that must go, the first of the rows are preempted.
     """
     held = view.num_held[last]
     needed, ahead = leading_at_least(held, short), leading_at_least(held, short + spare)

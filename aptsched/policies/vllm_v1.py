@@ -14,19 +14,19 @@ from aptsched.support.arrays import sum_of
 
 @dataclass(frozen=True)
 class VLLMv1:
-    """As vLLM v1: those that run get their tokens first, then those that wait; prompts are cut to what is left.
+    """As vLLM v1: running requests get their tokens first, then waiting ones; prompts are cut to what is left.
 
-    Every iteration hands out the token budget: to each running request min(remaining, what is left), then, unless
-    someone was preempted, to the waiting requests in order of arrival, prefill in chunks, while blocks for the chunk
-    and the sequence limit allow; the first that cannot be admitted holds up those behind it. Out of blocks, the last of
-    those that run are preempted, and their tokens fed again later.
+    Every iteration hands out the token budget: to each running request min(remaining, what is left), then, if none was
+    preempted, to the waiting requests in order of arrival, in chunks, while the blocks for the chunk and the sequence
+    limit allow; the first that cannot be admitted holds up those behind it. When blocks run out, the last running
+    requests are preempted, and their tokens fed again later.
 
     Notes
     -----
     Source: the scheduler of vLLM v1, with recomputation; its token budget of 2048 is the loop's default.
 
-    Assumptions and departures: the running list is in order of arrival, as first come, first served keeps it but for
-    requests that were preempted and came back. No prefix cache, and the queue has no priorities. What the pool can
+    Assumptions and departures: the running list is in order of arrival; in vLLM it is so too, except for requests that
+    were preempted and came back. There is no prefix cache, and the queue has no priorities. A request that the pool can
     never hold with a KV cache is rejected.
     """
 
