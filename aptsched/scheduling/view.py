@@ -23,8 +23,9 @@ class View(ObservedColumns, PoolColumns):
 
     What is known of the requests are columns, read by name: `view.num_tokens` is an array of n numbers, one for each
     unfinished request in order of arrival, and position i is the same request in all of them. Their type is int64,
-    float64 or bool. They are copies and read-only. `help(View)` lists them, as does the error of a policy that reads
-    any other; a new one is a line in `aptsched/scheduling/columns.py`.
+    float64 or bool. They are copies and read-only. The list is below, and in the error of a policy that reads any
+    other; `view.running` and `view.num_remaining` follow from them. A new column is a line in
+    `aptsched/scheduling/columns.py`.
 
     Attributes
     ----------
@@ -70,6 +71,8 @@ View.__doc__ = "\n".join(
         *(f"    {name}\n        {meaning}" for name, meaning in meanings(ObservedColumns, PoolColumns).items()),
     ]
 )
+
+View.__init__.__annotations__.clear()  # they hold the sentences above: help(View) would show each three times
 
 
 def _read_only(array: Array) -> Array:

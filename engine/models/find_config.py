@@ -36,7 +36,7 @@ def find_config(name_or_path: str) -> ModelConfig:
         path /= "config.json"
     elif not os.path.lexists(path) or not name_or_path:
         raise InputError(
-            f"model: {shown(name_or_path, WORD_CHARS)} is not known, and no path; {', '.join(MODELS)}, a config.json "
+            f"model: {shown(name_or_path, WORD_CHARS)} is neither known nor a file; {', '.join(MODELS)}, a config.json "
             "or a directory with one are accepted"
         )
     content = read_json(path)

@@ -57,6 +57,14 @@ def test_the_wheel_carries_our_packages_and_the_licence_alone(tmp_path: Path) ->
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/formats.md"])
+def test_every_path_that_is_named_is_there(name: str) -> None:
+    """In backquotes, in a command, or where a link leads."""
+    rooms = "aptsched|solvers|engine|proofs|tests|docs|examples|benchmarks"
+    named = set(re.findall(rf"(?<![\w/.])(?:{rooms})/[\w/]+(?:\.(?:py|md)\b)?", text(name)))
+    assert named and not [path for path in named if not (ROOT / path).exists()]
+
+
 @pytest.mark.skipif(not (ROOT / "Makefile").is_file(), reason="the targets are those of a checkout")
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_every_target_that_is_named_is_one_of_the_makefile(name: str) -> None:
