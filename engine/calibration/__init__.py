@@ -1,1 +1,1 @@
-"""How long iterations take on a device: measured, fitted, kept, held against."""
+"""Calibration of a model on a device: iteration times are measured, fitted, saved, and compared with later runs."""

@@ -1,4 +1,4 @@
-"""A calibration as a person reads it: a table of what was measured and fitted, and a plot of rho."""
+"""A calibration for people to read: a table of measurements and fits, and a plot of rho."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sections(measured: Calibration) -> list[Section]:
 
 
 def notes(measured: Calibration) -> list[str]:
-    """What was fitted."""
+    """Lines below the table that say what was fitted."""
     times = measured.times
     lines = [
         f"An iteration takes {table.duration(times.fixed_s)}, and {table.short_duration(times.per_token_s)} a token "

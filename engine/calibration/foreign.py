@@ -1,4 +1,4 @@
-"""Calibrations of another model, dtype or device than the one in question: refused, or taken and said."""
+"""Calibrations of another model, dtype or device than that of the run: refused, or accepted with a notice."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from engine.models.model_names import is_named_as, same_device, same_model
 
 
 def check_given(foreign: bool, file: str | None) -> None:
-    """Raises InputError where a calibration of something else is allowed and none is given."""
+    """Raises InputError where a foreign calibration is allowed and none is given."""
     if foreign and file in (None, "fits", "roofline"):
         raise InputError("foreign_calibration: it is given without a calibration; with one it is accepted")
 
 
 def check_run(calibration: Calibration, model: str, dtype: str, device: str, *, foreign: bool = False) -> list[str]:
-    """Notices of a calibration for a run of that model.
+    """Notices about a calibration for a run of that model.
 
     Parameters
     ----------
     calibration : Calibration
     model, dtype, device : str
-        What is run, as a calibration would name it.
+        Those of the run, named as in a calibration.
     foreign : bool
-        Whether it is taken even if it is of another one.
+        Whether a calibration of another model, dtype or device is accepted.
 
     Raises
     ------
     InputError
-        It is of another one, and not taken.
+        The calibration is of another one, and not accepted.
     """
     same = same_model(calibration.model, model) and calibration.dtype == dtype
     if same and same_device(calibration.device, device):
@@ -39,12 +39,12 @@ def check_run(calibration: Calibration, model: str, dtype: str, device: str, *, 
 def check_simulation(
     calibration: Calibration, name: str, gpu: str, num_gpus: int, *, foreign: bool = False
 ) -> list[str]:
-    """Notices of a calibration as the cost of a simulation: of the same model, on the one device that was measured.
+    """Notices about a calibration as the cost of a simulation, which must be of the same model on one device.
 
     Raises
     ------
     InputError
-        It is of another model, or for several GPUs, and not taken.
+        The calibration is of another model, or the simulation has several GPUs, and it is not accepted.
     """
     of = f"Times are those of a calibration of {_name(calibration)}; {gpu} gives the memory and nothing else."
     if is_named_as(calibration.model, name) and num_gpus == 1:

@@ -1,4 +1,4 @@
-"""How long iterations take on this device with this model: measured, fitted, and kept in a file."""
+"""Measures how long iterations take on this device with this model, fits times to that, and saves both in a file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from engine.state.batch import Batch, Conversion, Copies, Executor
 from engine.state.request import Request
 
 SCHEMA, VERSION = "aptsched.calibration", 1
-# Most of these are rounded up a little to the rows of a kernel, as iterations are (`engine.models.matmul.padded`).
+# Kernels pad most of these numbers of rows a little, as those of other iterations (`engine.models.matmul.padded`).
 DECODES = ((1, 64), (4, 128), (8, 256), (16, 128), (31, 128), (8, 512), (4, 1024))  # requests, tokens cached of each
 PREFILLS = (16, 64, 123, 247, 495, 1000)  # tokens of a prompt
 REPEATS = 5
-MAX_FED = 1024  # tokens, all runs of a prefill together: a long one says as much in one run as a short one in five
-MAX_REBUILT = 8192  # tokens, all runs of a decode in another form together
+MAX_FED = 1024  # tokens of all runs of a prefill together, so that a long one is run less often
+MAX_REBUILT = 8192  # tokens of all runs of a decode in another form together
 SWAPPED = 16  # blocks that are copied to the host and back
-LEAST_S = 1e-9  # of a measurement that a file has
+LEAST_S = 1e-9  # the shortest measurement that a file may have
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Calibration:
     model, device, dtype : str
     times : IterationTime
     r_squared : float
-        Of the line through the origin from blocks m of hidden requests to the extra time: its slope is rho. nan where
-        the model has no hidden form.
+        R^2 of the line through the origin from blocks m of hidden requests to the extra time; its slope is rho. None
+        where the model has no hidden form.
     points : tuple of Point
     swap_s_per_block : float
-        Of each block copied between the pool and the host; 0 where that was not measured.
+        Seconds to copy a block between the pool and the host; 0 where that was not measured.
     """
 
     model: str
@@ -67,7 +67,7 @@ def calibrate(
     num_host_blocks: int = 0,
     progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None,
 ) -> Calibration:
-    """Measure an executor whose pool has so many blocks; what is in it is overwritten.
+    """Measure an executor whose pool has so many blocks; the content of the pool is overwritten.
 
     Each kind of iteration is run `REPEATS` times after a warm-up, the longest fewer times. A decode in another form
     alternates with the same decode in KV form, so that a machine whose speed drifts does not tilt the difference.
@@ -78,17 +78,17 @@ def calibrate(
     cache : CacheShape
         With the forms that are to be measured.
     num_blocks, max_positions : int
-        What the pool and the model can hold: larger measurements are left out.
+        Limits of the pool and the model: larger measurements are left out.
     names : model, device, dtype
     num_host_blocks : int
-        On the host, for what swapping takes; that is left out where there are fewer than `SWAPPED`.
+        Blocks on the host, to measure swapping; with fewer than `SWAPPED` it is not measured.
     progress : function
-        Told how many measurements are done, how many there are, and which is next.
+        Called with the number of measurements done, the number of all, and the name of the next.
 
     Raises
     ------
     InputError
-        The pool is too small to measure anything.
+        The pool is too small for any measurement.
 
     Source: Apt-Serve, section 5: rho is calibrated offline, here with a regression over many iterations.
     """
@@ -121,7 +121,7 @@ def calibrate(
 
 
 def _decode_points(executor: Executor, size: int, cached: int, cache: CacheShape) -> list[Point]:
-    """So many requests of so many tokens cached: in KV form, and in each other one that is offered and not lossy."""
+    """Measure a decode of `size` requests with `cached` tokens each, in KV form and in each other lossless form."""
     kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
     others = [CacheForm(form) for form in cache.offered if form != CacheForm.KV and not entry_of(form).is_lossy]
     if not others:
@@ -138,7 +138,7 @@ def _decode_points(executor: Executor, size: int, cached: int, cache: CacheShape
 def _lossy_points(
     executor: Executor, size: int, cached: int, form: CacheForm, cache: CacheShape, num_blocks: int
 ) -> list[Point]:
-    """The same in a lossy form, if it fits behind KV: what is read has to be its numbers, converted from there."""
+    """Measure the decode in a lossy form, in blocks behind those in KV form, which its numbers are converted from."""
     kv, other = (uniform_batch(size, cached, 1, each, cache) for each in (CacheForm.KV, form))
     if kv.block_table.size + other.block_table.size > num_blocks:
         return []
@@ -152,19 +152,19 @@ def _lossy_points(
 
 
 def _form_point(pairs: Floats, size: int, cached: int, form: CacheForm, cache: CacheShape) -> Point:
-    """What a form takes, from seconds in KV form and in that one, [repeats, 2]."""
+    """The point of a form, from seconds in KV form and in that form, [repeats, 2]."""
     blocks = [size * cache.blocks(cached + 1, CacheForm.KV) if form == each else 0 for each in CacheForm]
     took_s, extra_s = float(np.median(pairs[:, 1])), float(np.median(pairs[:, 1] - pairs[:, 0]))
     return Point(size, size * cached, tuple(blocks), took_s, extra_s)
 
 
 def _fits(size: int, num_tokens: int, cache: CacheShape, num_blocks: int, max_positions: int) -> bool:
-    """Whether so many requests of so many tokens each can be held."""
+    """Whether model and pool can hold so many requests of so many tokens each."""
     return num_tokens <= max_positions and size * cache.blocks(num_tokens, CacheForm.KV) <= num_blocks
 
 
 def uniform_batch(size: int, cached: int, num_tokens: int, form: CacheForm, cache: CacheShape) -> Batch:
-    """Requests of equal length; the cache holds whatever it holds, which takes as long to read as anything."""
+    """A batch of requests of equal length; the cache's content is arbitrary, for reading it takes the same time."""
     each = cache.blocks(cached + num_tokens, form)
     prompt = np.zeros(cached + num_tokens, np.int64)
     requests = [Request(i, 0.0, len(prompt), prompt_token_ids=prompt) for i in range(size)]
@@ -174,21 +174,21 @@ def uniform_batch(size: int, cached: int, num_tokens: int, form: CacheForm, cach
 
 
 def _seconds(executor: Executor, batch: Batch) -> float:
-    """The median of what is measured after a warm-up, which the longest prefills do without."""
+    """The median time of a batch after a warm-up; the longest prefills run once, without a warm-up."""
     num_runs = _num_runs(MAX_FED, int(batch.num_tokens.sum()))
     seconds = [executor.run(batch).duration_s for _ in range(num_runs)]
     return float(np.median(seconds[1:] or seconds))
 
 
 def _pairs(executor: Executor, first: Batch, second: Batch) -> Floats:
-    """Seconds of both, [repeats, 2], in turn, after a warm-up."""
+    """Seconds of two batches run in turn, [repeats, 2], after a warm-up."""
     num_runs = max(2, _num_runs(MAX_REBUILT, int(second.start.sum())))
     seconds = [[executor.run(batch).duration_s for batch in (first, second)] for _ in range(num_runs)]
     return np.array(seconds[1:])
 
 
 def _swap_s_per_block(executor: Executor) -> float:
-    """Seconds of each block copied, as often to the host as back: the median after a warm-up."""
+    """Seconds to copy one block, over copies to the host and back: the median after a warm-up."""
     copies = Copies(np.arange(SWAPPED), np.arange(SWAPPED))
     both = [replace(_idle(), swap_out=copies), replace(_idle(), swap_in=copies)]
     seconds = [sum(executor.run(batch).duration_s for batch in both) for _ in range(REPEATS + 1)]
@@ -196,7 +196,7 @@ def _swap_s_per_block(executor: Executor) -> float:
 
 
 def _idle() -> Batch:
-    """Nothing is fed."""
+    """A batch that feeds nothing."""
     none = np.empty(0, np.int64)
     return Batch((), none, none, none, none.reshape(0, 0), none.astype(np.bool_))
 
@@ -220,7 +220,7 @@ def as_json(calibration: Calibration) -> str:
 
 
 def _point_fields(point: Point) -> dict[str, float]:
-    """A point as in files, which name lossy forms only where they were measured."""
+    """The fields of a point in files; a lossy form has a field only where it was measured."""
     counts = {"num_tokens": point.num_tokens, "num_context_tokens": point.num_context_tokens}
     blocks = {
         f"num_{entry.name}_kv_blocks": point.kv_blocks_by_form[entry.form]
@@ -236,7 +236,7 @@ def load(path: str | os.PathLike[str]) -> Calibration:
     Raises
     ------
     InputError
-        The file is no calibration: what is wrong with it.
+        The file is no calibration: the message says what is wrong.
     """
     document = read_json(path)
     if not isinstance(document, dict) or (document.get("schema"), document.get("version")) != (SCHEMA, VERSION):

@@ -1,4 +1,4 @@
-"""How long iterations take, against what the calibration says."""
+"""Compares how long iterations take with what the calibration predicts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from aptsched.scheduling.forms import KV, CacheShape, sums_by_form
 from aptsched.scheduling.iteration_time import IterationTime
 from engine.state.batch import Batch, Executor, Step
 
-OFF = 0.5  # of what the calibration says: a run whose iterations are off by so much says so
+OFF = 0.5  # relative deviation from the calibration from which on a run has a notice of it
 
 
 class Pace:
-    """Runs another executor's batches, and adds up what they take and what they were predicted to take.
+    """Runs batches on another executor, and adds up their actual and their predicted times.
 
-    Iterations that convert or swap are left out: `IterationTime` does not say what these take.
+    Iterations that convert or swap are left out, as `IterationTime` does not predict those.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class Pace:
 
     @property
     def ratio(self) -> float:
-        """Seconds that the iterations took, over those that were predicted; nan of nothing."""
+        """Actual over predicted seconds of all iterations; nan where nothing was predicted."""
         return self._took_s / self._predicted_s if self._predicted_s > 0 else math.nan
 
     def run(self, batch: Batch) -> Step:
-        """What the executor gives."""
+        """Run the batch on the executor, and count its time."""
         step = self._executor.run(batch)
         if len(batch.requests) and not batch.conversions and not batch.num_swapped_blocks:
             self._took_s += step.duration_s
@@ -47,5 +47,5 @@ class Pace:
 
 
 def is_off(ratio: float) -> bool:
-    """Whether iterations took half as long again as predicted or more, or half as long or less."""
+    """Whether iterations took at least 1.5 times or at most 0.5 times as long as predicted."""
     return abs(ratio - 1) >= OFF

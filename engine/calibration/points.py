@@ -1,4 +1,4 @@
-"""Iterations of one kind, measured, and the times that fit them."""
+"""Measured kinds of iterations, and the times fitted to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from aptsched.scheduling.forms import FORM_ENTRIES, NUM_FORMS, Charge
 from aptsched.scheduling.iteration_time import IterationTime
 
-PLAIN = (0,) * NUM_FORMS  # blocks of a point in KV form, to which no form adds anything
+PLAIN = (0,) * NUM_FORMS  # blocks by form of a point in KV form, which no form adds time to
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Point:
     seconds : float
         The median of the repeats.
     extra_s : float
-        Of requests in another form: what the iteration takes more than with the same requests in KV form, the median of
-        pairs.
+        For requests in another form: how much longer the iteration takes than with the same requests in KV form, the
+        median of pairs.
     """
 
     num_tokens: int
@@ -37,7 +37,7 @@ class Point:
     extra_s: float = 0.0
 
     def num_blocks_with(self, charge: Charge) -> int:
-        """Blocks m of the requests in forms of that charge."""
+        """Blocks m of the requests whose form has that charge."""
         return sum(self.kv_blocks_by_form[entry.form] for entry in FORM_ENTRIES if entry.charge is charge)
 
 
@@ -53,9 +53,9 @@ def fit(points: Sequence[Point]) -> tuple[IterationTime, float | None]:
 
 
 def _added(points: Sequence[Point], charge: Charge) -> tuple[float, float | None]:
-    """Seconds that a block m adds where that is done to it, at least 0, and R^2; 0 and None where it was not measured.
+    """Seconds that a charge adds for each block m, at least 0, and R^2; 0 and None where it was not measured.
 
-    What is read less of a form of fewer bytes counts against it.
+    Time saved by reading fewer bytes of a form is subtracted in this.
     """
     charged = [point for point in points if point.num_blocks_with(charge)]
     if not charged:

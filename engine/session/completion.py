@@ -1,4 +1,4 @@
-"""What came of a prompt, and why it ended."""
+"""The result of a prompt, and why it ended."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FinishReason = Literal["stop", "length", "abort", "rejected"]
 
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """What came of a prompt.
+    """The result of a prompt.
 
     Attributes
     ----------
     prompt_token_ids, token_ids : list of int
-        The token that shows a stop string is the last one.
+        Of the output, the token that completes a stop string is the last one.
     text : str
         Without special tokens, cut before the first stop string; empty where the model has no tokenizer.
     record : RequestRecord
@@ -41,7 +41,7 @@ class Completion:
 
 
 def completion_of(request: Request, record: RequestRecord, vocabulary: Vocabulary) -> Completion:
-    """What came of a request that has ended; its text is that of its tokens, whoever has streamed them."""
+    """The completion of a request that has ended; its text is made of its tokens, whether or not they were streamed."""
     assert request.prompt_token_ids is not None
     text, stop_string = _text(request, vocabulary)
     reasons = _reasons(request, record.outcome, stop_string, vocabulary)

@@ -20,14 +20,14 @@ from engine.state.batch import Executor
 from engine.state.pool import BlockPool
 from engine.state.request import Request
 
-CLOSED = "the session was closed"  # why requests are unfinished then
-Command = list[Output] | int | None  # to add requests, to abort one, or to look whether the session is closed
+CLOSED = "the session was closed"  # the reason of requests that are unfinished because of that
+Command = list[Output] | int | None  # add requests; abort one; see whether the session is closed
 
 
 class Driver:
-    """Runs a worker, in a thread of its own, while there is anything to do.
+    """Runs a worker in a thread of its own while there is anything to do.
 
-    What is asked of it is put in a queue, which the thread empties between two iterations: it alone touches the worker
+    Commands are put in a queue, which the thread empties between two iterations; only the thread touches the worker
     and writes outputs. The thread ends when nothing is left to do, and the next request starts another.
 
     Parameters
@@ -57,20 +57,20 @@ class Driver:
         )
         self.clock = WallClock()
         self._commands: SimpleQueue[Command] = SimpleQueue()
-        self._lock = Lock()  # of the three that follow; held for moments, and by nobody who waits for a request
+        self._lock = Lock()  # guards the three that follow; held for moments only, never while waiting for a request
         self._thread: Thread | None = None
         self._closed = False
         self._failure: BaseException | None = None
-        self._outputs: dict[int, Output] = {}  # of unfinished requests; the thread's own, as is what follows
+        self._outputs: dict[int, Output] = {}  # of unfinished requests; used by the thread alone, as what follows
         self._last_arrival_s, self._num_idle = 0.0, 0
 
     def submit(self, outputs: list[Output]) -> None:
-        """Requests that have arrived, together.
+        """Hand over requests that have arrived together.
 
         Raises
         ------
         InputError
-            It is closed, or has ended by an error.
+            The session is closed, or an error has ended it.
         """
         with self._lock:
             self._check_open()
@@ -79,18 +79,18 @@ class Driver:
                 self._start()
 
     def ask_to_abort(self, request_id: int) -> None:
-        """Ends a request after the iteration that runs; without a lock, as the garbage collector calls it anywhere."""
+        """Ends a request after the current iteration; takes no lock, for the garbage collector may call it anywhere."""
         self._commands.put(request_id)
 
     def check_can_wait(self) -> None:
-        """Raises InputError in the thread itself, which would wait for itself."""
+        """Raises InputError if called in the driver's own thread, which would wait for itself."""
         if current_thread() is self._thread:
             raise InputError(
                 "session: waiting is not accepted in its own thread, where policies decide; elsewhere it is"
             )
 
     def close(self) -> None:
-        """Ends all after the iteration that runs, and waits for that, but in the thread itself; none comes after it."""
+        """Ends all requests after the current iteration, and refuses new ones; waits, except in the thread itself."""
         with self._lock:
             self._closed = True
             thread = self._thread
@@ -108,16 +108,16 @@ class Driver:
         raise InputError(f"session: no prompt is accepted any more, for {cause}; a new one is") from self._failure
 
     def _start(self) -> None:
-        """Starts the thread, which waits for the lock that is held."""
+        """Starts the thread, which first waits for the lock that the caller holds."""
         self._thread = Thread(target=self._run, name="aptsched session")
         try:
             self._thread.start()
-        except BaseException:  # Ctrl-C too, whether the thread runs by now or not: it is not the one, and ends at once
+        except BaseException:  # Ctrl-C too: a thread that runs already sees that it is not the driver's
             self._thread = None
             raise
 
     def _run(self) -> None:
-        """What the thread does."""
+        """The thread's loop: obey commands and step the worker until nothing is left to do."""
         with self._lock:
             if current_thread() is not self._thread:
                 return
@@ -132,7 +132,7 @@ class Driver:
             self._fail(error)
 
     def _obey(self) -> bool:
-        """Does what was asked meanwhile. Returns False when nothing is left to do: then the thread is over."""
+        """Carries out the commands in the queue. Returns False when nothing is left to do: then the thread is over."""
         while True:
             with suppress(Empty):
                 while True:
@@ -151,14 +151,14 @@ class Driver:
             self.worker.abort(command)
         for output in command if isinstance(command, list) else ():
             request = output.request
-            # Threads may submit in another order than that in which they looked at the clock.
+            # Threads may read the clock in one order and submit in another.
             self._last_arrival_s = request.arrived_at_s = max(self._last_arrival_s, request.arrived_at_s)
             self._outputs[request.request_id] = output
             self._num_idle = 0
             self.worker.add(request)
 
     def _idle(self) -> None:
-        """Nothing ran: the policy is asked again after a while, or when anything is asked of the session."""
+        """Wait after an iteration in which nothing ran: for a while, or until a command comes."""
         self._num_idle += 1
         if self._num_idle == MAX_IDLE:
             self.worker.close(STUCK)
@@ -175,7 +175,7 @@ class Driver:
     def _look_for_stop(self, text: OutputText, request_id: int, token_id: int) -> None:
         try:
             text.push(token_id)
-        except InputError:  # the tokenizer cannot make text of it: who reads the text meets that too
+        except InputError:  # the tokenizer cannot decode it; readers of the text get the same error
             self.worker.abort(request_id)
         if text.stop_string is not None:
             self.worker.stop(request_id)
@@ -184,7 +184,7 @@ class Driver:
         self._outputs.pop(record.request_id).finish(record)
 
     def _fail(self, error: BaseException) -> None:
-        """Ends all by an error; none can be submitted once it is known."""
+        """Ends the session and all requests by an error; later submissions raise."""
         with self._lock:
             self._failure, self._thread = error, None
         with suppress(Empty):

@@ -25,7 +25,7 @@ from engine.state.sampling_params import SamplingParams
 class Engine:
     """A model, the memory of its cache, and a policy that composes each iteration.
 
-    Any number of threads may use it at once: what they ask for is batched together, and each gets its own.
+    Any number of threads may use it at once: their requests are batched together, and each thread gets its own results.
 
     Parameters
     ----------
@@ -33,28 +33,28 @@ class Engine:
     policy : Policy, optional
         First come, first served without one.
     cache_mem : str or int
-        Bytes of the cache, such as "512MiB"; `num_blocks` goes before it.
+        Bytes of the cache, such as "512MiB"; not used where `num_blocks` is given.
     num_blocks : int, optional
         Blocks of the cache.
     num_host_blocks : int
-        On the host, where the policy swaps.
+        Blocks on the host, for policies that swap.
     max_tokens, max_seqs : int
         Token budget and sequence limit of an iteration.
     max_iteration_s : float, optional
-        What an iteration may take by `times`: prompts longer than that are fed in chunks, by policies that chunk, and
-        an abort waits no longer. Without it iterations are as long as the token budget makes them.
+        The longest that an iteration may take as predicted by `times`: policies that chunk feed longer prompts in
+        chunks, and an abort waits no longer than that. Without it iterations are as long as the token budget allows.
     times : IterationTime, optional
-        What the policy believes an iteration takes, as `aptsched calibrate` measures it.
+        The times that the policy predicts iterations with, as `aptsched calibrate` measures them.
 
     Attributes
     ----------
     session : Session
-        What `generate` and `stream` stand on, for requests that come and go one by one.
+        The session that `generate` and `stream` use; use it directly for requests that come and go one by one.
 
     Raises
     ------
     InputError
-        A number that is out of range; `max_iteration_s` without `times`, or with such that say nothing of a token.
+        A number out of range; `max_iteration_s` without `times`, or with times that do not say what a token takes.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class Engine:
         prompts : sequence of str or of token ids
         params : SamplingParams, or one for each prompt
         progress : callable, optional
-            Told how many tokens there are, of all prompts, with each that comes; in this thread.
+            Called in this thread for each new token with the number of tokens so far, over all prompts.
 
         Returns
         -------
         list of Completion
-            One for each prompt; one that is rejected, being too long, says why in its record.
+            One for each prompt; where a prompt is rejected because it is too long, the record says so.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Engine:
         Raises
         ------
         InputError
-            The model has no tokenizer, or the prompt is rejected: the numbers.
+            The model has no tokenizer, or the prompt is rejected: the message has the numbers.
         """
         if self.model.tokenizer is None:
             raise InputError("prompt: no text can be streamed, for the model has no tokenizer; `generate` is accepted")

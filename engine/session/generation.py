@@ -1,4 +1,4 @@
-"""A request of a session, as who has added it holds it."""
+"""The handle to a request of a session."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from engine.session.vocabulary import Vocabulary
 
 
 class Generation:
-    """A request of a session: its text as it comes, and what comes of it.
+    """The handle to a request of a session: its text as it comes, and its result.
 
-    It is wanted as long as somebody holds it: let go of, the request is aborted, and nothing of it is kept. It may be
-    used from any thread, but not waited for in the session's own, where policies decide.
+    The request lives as long as the handle: when the handle is garbage, the request is aborted and forgotten. The
+    handle may be used from any thread, but waited for in any except the session's own, where policies decide.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ class Generation:
 
     @property
     def request_id(self) -> int:
-        """Its number; the session has no other of that number."""
+        """The number of the request, unique in its session."""
         return self._output.request.request_id
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended."""
+        """Whether the request has ended."""
         return self._output.end is not None
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        """As in `Completion`; None as long as it goes on. Errors as in `result`."""
+        """As in `Completion`; None as long as the request goes on. Errors as in `result`."""
         return self.result().finish_reason if self.is_over else None
 
     def __iter__(self) -> Iterator[str]:
@@ -58,7 +58,7 @@ class Generation:
     def stream(self) -> Generator[str, None, Completion]:
         """The text from its beginning, piece by piece as its tokens come; nothing of a stop string is in it.
 
-        The generator returns the `Completion`. Who closes it, or lets go of it, aborts the request.
+        The generator returns the `Completion`. Closing or dropping the generator aborts the request.
 
         Raises
         ------
@@ -83,12 +83,12 @@ class Generation:
             self.abort()
 
     def result(self, timeout_s: float | None = None) -> Completion:
-        """Waits until it has ended, and says what came of it.
+        """Waits until the request has ended, and returns its completion.
 
         Raises
         ------
         TimeoutError
-            It has not ended within the time.
+            The request has not ended within the time.
         InputError
             This is the session's own thread.
         BaseException
@@ -107,17 +107,17 @@ class Generation:
         return self._completion
 
     def abort(self) -> None:
-        """Ends it where it is; if it is over, nothing. It does not wait: `result` says what came until then."""
+        """Ends the request, if it is not over, without waiting; `result` then has what came until then."""
         if not self.is_over:
             self._abort(self.request_id)
 
     def __del__(self) -> None:
-        """Nobody can ask for it any more."""
+        """Abort the request, for nobody can ask for its result any more."""
         self.abort()
 
 
 def count_tokens(generations: Sequence[Generation], progress: Callable[[int], None]) -> None:
-    """Waits for all, and calls `progress` with how many tokens they have together, once for each that comes."""
+    """Waits for all; calls `progress` once for each new token, with the number of tokens of all together."""
     outputs, num_told = [generation._output for generation in generations], 0
     for _ in news(outputs):
         num_tokens = sum(len(output.request.output_token_ids) for output in outputs)

@@ -1,4 +1,4 @@
-"""What has come of a request of a session so far, and who waits for more."""
+"""The output of a request so far, and the threads that wait for more."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from engine.state.request import Request
 
 
 class Output:
-    """A request whose tokens come, and how it ended: written by the session's thread alone, read by any.
+    """A request's tokens as they come, and how it ended: written by the session's thread alone, read by any.
 
-    There is no lock. Who waits hangs up a bell of its own, then looks, and waits for the bell only if what it wants is
-    not there; the session's thread writes first, and rings then. So no ring is missed, and one whose waiting is broken
-    off (Ctrl-C) keeps nobody else waiting.
+    There is no lock. A waiting thread hangs up a bell of its own, then looks at the output, and waits for the bell only
+    if what it wants is not there; the session's thread first writes, then rings. So no ring is missed, and a thread
+    whose wait is broken off (Ctrl-C) does not block the others.
 
     Parameters
     ----------
     request : Request
         Its `output_token_ids` grow.
     text : OutputText, optional
-        In which the session's thread looks for stop strings.
+        The text in which the session's thread looks for stop strings.
 
     Attributes
     ----------
     end : RequestRecord, exception or None
-        How it ended: its record, or what ended the session; None as long as it goes on. No token comes after it.
+        How the request ended: its record, or the error that ended the session; None as long as it goes on. No token
+        comes after it.
     """
 
     def __init__(self, request: Request, text: OutputText | None = None) -> None:
@@ -38,32 +39,32 @@ class Output:
         self._end_bells: list[SimpleQueue[None]] = []
 
     def hang(self, bell: SimpleQueue[None], only_end: bool) -> None:
-        """From now on the bell is rung at the end, and at each token before it unless that is all that is asked."""
+        """Have a bell rung from now on: at the end and, unless `only_end`, at each token."""
         (self._end_bells if only_end else self._bells).append(bell)
 
     def unhang(self, bell: SimpleQueue[None], only_end: bool) -> None:
-        """The bell is rung no more."""
+        """Have a bell rung no more."""
         (self._end_bells if only_end else self._bells).remove(bell)
 
     def ring(self) -> None:
-        """Tells who waits that there is a token."""
+        """Tells the waiting threads that there is a new token."""
         for bell in tuple(self._bells):  # others hang and unhang meanwhile
             bell.put(None)
 
     def finish(self, end: RequestRecord | BaseException) -> None:
-        """Says how it ended, and tells all who wait."""
+        """Stores how the request ended, and tells all waiting threads."""
         self.end = end
         for bell in (*self._bells, *self._end_bells):
             bell.put(None)
 
 
 def news(outputs: Sequence[Output], only_end: bool = False, timeout_s: float | None = None) -> Iterator[bool]:
-    """Yields whether all are over: at once, whenever tokens may have come, and for the last time when they are.
+    """Yields whether all outputs are over: first at once, then whenever tokens may have come, last when all are over.
 
     Raises
     ------
     TimeoutError
-        They are not over within the time.
+        Not all are over within the time.
     """
     bell: SimpleQueue[None] = SimpleQueue()
     until_s = None if timeout_s is None else monotonic() + timeout_s
@@ -80,7 +81,7 @@ def news(outputs: Sequence[Output], only_end: bool = False, timeout_s: float | N
 
 
 def _wait(bell: SimpleQueue[None], until_s: float | None) -> None:
-    """Waits for the bell; takes all rings that are there, for one look is enough for them."""
+    """Waits for the bell, and takes all rings that are there, for one look at the output answers them all."""
     try:
         bell.get(timeout=None if until_s is None else max(0.0, until_s - monotonic()))
     except Empty:

@@ -27,9 +27,9 @@ from engine.state.sampling_params import SamplingParams
 
 
 class Session:
-    """Serves requests that come and go at any time, from any thread, and gives each its text as it comes.
+    """Serves requests that come and go at any time, from any thread, and streams each its text.
 
-    What a server does for a request::
+    This is how a server handles a request::
 
         with Engine(load_model("smollm2"), AptServe(), cache_mem="1GiB").session as session:
             generation = session.add("Once upon a time", SamplingParams(max_tokens=200, stop=["The end"]))
@@ -48,9 +48,9 @@ class Session:
     executor : Executor
     vocabulary : Vocabulary
     limits : Limits, optional
-        With `max_iteration_s` no iteration is believed to take longer.
+        With `max_iteration_s` no iteration is predicted to take longer.
     times : IterationTime, optional
-        What the policy may believe about iterations.
+        The times that the policy predicts iterations with.
 
     Raises
     ------
@@ -59,10 +59,10 @@ class Session:
 
     Notes
     -----
-    A thread of the session's own serves all requests while there are any. It ends when there are none: a session that
-    nobody uses costs nothing, and need not be closed. Only `result`, streams and `close` wait; an abort takes effect
-    at the end of the iteration that runs. What the policy or the executor raises ends the session: it is raised to all
-    who wait for a request, and from then on `add` says so.
+    The session's own thread serves all requests while there are any, and ends when there are none: an unused session
+    costs nothing, and need not be closed. Only `result`, streams and `close` wait; an abort takes effect at the end of
+    the current iteration. An error of the policy or the executor ends the session: it is raised in all threads that
+    wait for a request, and from then on `add` raises InputError.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Session:
 
     @property
     def worker(self) -> Worker:
-        """What serves the requests; the session's thread alone may change anything there."""
+        """The worker that serves the requests; only the session's thread may change anything in it."""
         return self._driver.worker
 
     def add(self, prompt: Prompt, params: SamplingParams | None = None, *, slo: SLO | None = None) -> Generation:
-        """A request, whose text comes from now on. Hold what is returned: let go of, the request is aborted.
+        """Add a request, and return its handle. Keep the handle: when it is garbage, the request is aborted.
 
-        A prompt that can never be served, being too long, is added and rejected: its `Completion` says why.
+        A prompt that is too long to be served is added and rejected: its `Completion` says why.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class Session:
         ------
         InputError
             A prompt that is empty, is not Unicode, or has tokens that the model does not know; a text or stop strings
-            where there is no tokenizer. The session is closed, or has ended by an error.
+            where there is no tokenizer. The session is closed, or an error has ended it.
         """
         return self.add_all([prompt], params, slo=slo)[0]
 
@@ -115,7 +115,7 @@ class Session:
         *,
         slo: SLO | None = None,
     ) -> list[Generation]:
-        """Requests that come together, with the same parameters or each with its own; if one is wrong, none is added.
+        """Add several requests at once, with the same parameters or one each; if one is wrong, none is added.
 
         Errors as in `add`.
         """
@@ -138,23 +138,23 @@ class Session:
         return self._generation(request_id).stream()
 
     def result(self, request_id: int, timeout_s: float | None = None) -> Completion:
-        """What came of a request, once it has ended; see `Generation.result`."""
+        """Wait for the completion of a request; see `Generation.result`."""
         return self._generation(request_id).result(timeout_s)
 
     def abort(self, request_id: int) -> None:
-        """Ends a request; if it is over, or nobody holds it, nothing."""
+        """Ends a request; does nothing if it is over or its handle is gone."""
         if (generation := self._generations.get(request_id)) is not None:
             generation.abort()
 
     def close(self) -> None:
-        """Ends all requests after the iteration that runs, and waits for that; from then on none is added.
+        """Ends all requests after the current iteration, waits for that, and refuses new ones from then on.
 
-        Called again it does nothing more. Where a policy decides it does not wait.
+        Further calls do nothing. Called in the session's own thread, where policies decide, it does not wait.
         """
         self._driver.close()
 
     def __enter__(self) -> Session:
-        """To be closed in the end."""
+        """The session itself, closed at the end of the block."""
         return self
 
     def __exit__(self, *raised: object) -> None:

@@ -1,4 +1,4 @@
-"""Stop strings: where a text that comes piece by piece ends, and what of it may be shown before that is known."""
+"""Stop strings: cuts a text that comes piece by piece, and holds back what may become part of a stop string."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 class StopStrings:
-    """Cuts a text before the first of some strings, whatever pieces it comes in.
+    """Cuts a text before the first of some strings, however it is divided into pieces.
 
-    The first one is that whose last character comes first; of several that end there, the longest. What could still
-    become one of them is held back, so nothing of a stop string is ever shown.
+    The first stop string is the one whose last character comes first; of several that end there, the longest. Text that
+    could still become a stop string is held back, so no part of one is ever shown.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class StopStrings:
         return self._shown(len(self._held) - max((match.num_matched for match in self._matches), default=0))
 
     def finish(self) -> str:
-        """What was held back and became no stop string."""
+        """The text that was held back and did not become a stop string."""
         return "" if self.found is not None else self._shown(len(self._held))
 
     def _shown(self, num_characters: int) -> str:
@@ -53,7 +53,7 @@ class _Match:
 
     def __init__(self, string: str) -> None:
         self.string, self.num_matched = string, 0
-        self._shorter = [0]  # of the first k + 1 characters: the longest shorter beginning that they end with
+        self._shorter = [0]  # entry k: the length of the longest proper prefix that the first k + 1 characters end with
         for character in string[1:]:
             self._shorter.append(self._longer(self._shorter[-1], character))
 

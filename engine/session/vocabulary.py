@@ -1,4 +1,4 @@
-"""What prompts and outputs are made of: a model's tokens, and its tokenizer."""
+"""A model's tokens and its tokenizer, which prompts and outputs are made with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Vocabulary:
     tokenizer : Tokenizer, optional
         Without one, prompts are token ids, and no output has a text.
     eos_token_ids : frozenset of int
-        Those that end a text.
+        Tokens that end a text.
     """
 
     size: int
@@ -38,8 +38,8 @@ class Vocabulary:
         Raises
         ------
         InputError
-            It is empty, is not Unicode, or has tokens that the model does not know; it is a text, and there is no
-            tokenizer.
+            The prompt is empty, is not Unicode, or has tokens that the model does not know; or it is a text, and there
+            is no tokenizer.
         """
         if isinstance(prompt, str):
             if self.tokenizer is None:

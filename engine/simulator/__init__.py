@@ -1,1 +1,1 @@
-"""What an iteration takes, computed: from models' sizes and GPUs' data sheets, published fits, measured profiles."""
+"""Computes how long iterations take, from models' sizes and GPUs' data sheets, published fits, or calibrations."""

@@ -1,4 +1,4 @@
-"""Runs a batch by computation alone: no tokens, and the time that a cost model says."""
+"""An executor that computes no tokens: it says how long a batch takes by a cost model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aptsched.support.constant import constant
 from engine.simulator.work import CostModel, work_of
 from engine.state.batch import Batch, Step
 
-TOKEN_ID = 0  # of every token made: requests end by their number of tokens
+TOKEN_ID = 0  # the id of every token: requests end by their number of tokens alone
 
 
 class ComputedExecutor:

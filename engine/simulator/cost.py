@@ -1,4 +1,4 @@
-"""The cost of an iteration: passes through the model, hidden states rebuilt, blocks moved; what is believed of it."""
+"""The cost of an iteration: passes through the model, rebuilding, swapping; and what policies may believe of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
 from engine.simulator.work import Amount, CostModel, Work
 
-TYPICAL_PREFILL = 1024  # tokens over which what is believed of a token is taken
+TYPICAL_PREFILL = 1024  # tokens of the prefill from which the believed time of a token is taken
 TYPICAL_CONTEXT = 4096
 
 
@@ -33,16 +33,16 @@ class Cost:
     passes : CostModel
         Prefill and decode with a KV cache.
     rebuild_s_per_token : float
-        For each token whose K and V are rebuilt, to be read or to be kept: both are the K and V projections.
+        For each token whose K and V are rebuilt, whether to read or to keep them: both take the K and V projections.
     swap_s_per_block : float
-        For each block that moves between GPU and host; nothing overlaps it.
+        For each block that moves between GPU and host; it overlaps with nothing.
     source : str
         Where the figures come from, in words.
     notices : tuple of str
-        What is to be said of a calibration that they come from.
+        Notices about the calibration that the figures come from, if it is one.
     dequantise_s_per_token : float
-        For each token whose K and V are dequantised to be read, beside reading its bytes. By the roofline it is 0: a
-        kernel multiplies by the scales in registers, while it waits for memory.
+        For each token whose K and V are dequantised to be read, in addition to reading its bytes. In the roofline it
+        is 0: a kernel multiplies by the scales in registers, while it waits for memory.
     """
 
     passes: CostModel
@@ -66,23 +66,23 @@ class Cost:
         )
 
     def with_rho(self, rho_s_per_block: float, block_size: int = BLOCK_SIZE) -> Cost:
-        """The same with another time of execution for a block of hidden states; what is believed is set apart."""
+        """The same cost with another true time to rebuild a block; what policies believe is set elsewhere."""
         checks.seconds("executed_rho", rho_s_per_block)
         return replace(self, rebuild_s_per_token=rho_s_per_block / block_size)
 
 
 def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> Cost:
-    """Published fits: DistServe's of OPT on A100; OPT-30B, of which none is published, by the roofline.
+    """The cost by published fits: DistServe's of OPT on A100; OPT-30B, which they lack, by the roofline.
 
-    The fits were measured on A100-80GB and are taken as they are for A100-40GB too, whose memory is slower by a
-    quarter. Rebuilding and swapping are not in the fits: they are computed.
+    The fits were measured on A100-80GB and are used unchanged for A100-40GB too, whose memory is slower by a quarter.
+    Rebuilding and swapping are not in the fits: they are computed.
 
-    A model is known by its sizes, whatever its name.
+    A model is recognised by its sizes, not by its name.
 
     Raises
     ------
     InputError
-        Nothing is published for this model on this GPU.
+        There is no published fit for this model on this GPU.
     """
     name = known_name(config)
     fit = DISTSERVE.get((name, num_gpus))
@@ -111,7 +111,7 @@ def by_roofline(
     block_size: int = BLOCK_SIZE,
     efficiency: Efficiency | None = None,
 ) -> Cost:
-    """The roofline of the model on that GPU."""
+    """The cost by the roofline of the model on that GPU."""
     passes = roofline(config, gpu, num_gpus, efficiency)
     computed = _computed(config, gpu, num_gpus, block_size, efficiency)
     return Cost(passes, *computed, f"roofline of {config.name} on {num_gpus} x {gpu.name}")
@@ -127,16 +127,16 @@ def _computed(
 
 
 def by_profile(calibration: Calibration, cache: CacheShape) -> Cost:
-    """What `aptsched calibrate` measured of our own engine: prefill and decode each fitted on their own.
+    """The cost by what `aptsched calibrate` measured of our own engine, with separate fits of prefill and decode.
 
-    The points are those of the file; the fits have the form of the published ones, weighted so that all points count
-    by their relative error. What was measured of a form that is read at the price of its own bytes has the smaller read
-    in it, by the ratio of the cache.
+    The fits to the points of the file have the form of the published ones, weighted so that all points count by their
+    relative error. The measured time of a form that is read at the price of its own bytes includes the time that the
+    smaller read saves, by the ratio of the cache.
 
     Raises
     ------
     InputError
-        The file has no prefill or no decode.
+        The calibration has no prefill or no decode.
     """
     plain = [point for point in calibration.points if not any(point.kv_blocks_by_form)]
     prefill = [(p.num_tokens, p.num_tokens**2, p.seconds) for p in plain if not p.num_context_tokens]
@@ -156,7 +156,7 @@ def by_profile(calibration: Calibration, cache: CacheShape) -> Cost:
 
 
 def _per_token(calibration: Calibration, charge: Charge, saved: Mapping[Charge, float]) -> float:
-    """What it takes to do that to a cached token, beside the read that it saves; 0 where it was not measured."""
+    """Seconds of a charge for each cached token, without the read that it saves; 0 where it was not measured."""
     points = [(p.num_context_tokens, p.extra_s) for p in calibration.points if p.num_blocks_with(charge)]
     squares = sum(tokens**2 for tokens, _ in points)
     if not squares:
@@ -178,12 +178,12 @@ def find_cost(
     *,
     foreign: bool = False,
 ) -> Cost:
-    """The cost by name: "fits", "roofline" or a calibration file; None takes fits where they are published.
+    """The cost by name: "fits", "roofline" or a calibration file; None is fits where there are any, else roofline.
 
     Raises
     ------
     InputError
-        As in `by_fits`, or the file is no calibration, or one of another model, which only `foreign` takes.
+        As in `by_fits`; or the file is no calibration, or is one of another model and `foreign` is not set.
     """
     if kind is None:
         published = gpu.name.startswith("a100-") and (known_name(config), num_gpus) in DISTSERVE
@@ -201,12 +201,12 @@ def find_cost(
 
 
 def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int = BLOCK_SIZE) -> IterationTime:
-    """What a policy may believe: the cost as one line, through a lone decode and a typical prefill.
+    """The cost as policies may believe it: one linear function, fitted to a single decode and a typical prefill.
 
     Parameters
     ----------
     rho_s_per_block : float, optional
-        Believed in place of what execution takes.
+        Believed in place of the true time.
     """
     fixed_s = float(cost.seconds(Work(decode_seqs=1)))
     prefill_s = float(cost.seconds(Work(prefill_tokens=TYPICAL_PREFILL, prefill_squares=TYPICAL_PREFILL**2)))

@@ -1,4 +1,4 @@
-"""Published and measured fits: seconds of prefill and decode as lines in what they do."""
+"""Published and measured fits: seconds of prefill and decode, linear in the amounts of work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from aptsched.support import checks
 from engine.simulator.work import Amount, Work, choose, larger
 
-LARGE_BATCH = 95  # requests from which DistServe's second decode line holds
+LARGE_BATCH = 95  # from so many requests on DistServe's second line for decodes holds
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class FittedCost:
 
     Notes
     -----
-    The fits are of iterations that do one of the two. What is added here: in a mixed iteration all tokens go through
-    the same matrices, so that it takes the prefill's time with a token more for each decode, and the reading of the
-    context beside it; and no less than the decodes alone. A chunk reads the context before it at the decode's price.
+    The fits are of iterations that do either prefill or decode. For a mixed iteration, in which all tokens go through
+    the same matrices, we take the prefill's time with one token more for each decode, plus the reading of the context;
+    and at least the time of the decodes alone. A chunk reads the context before it at the decode's price.
     """
 
     prefill: Line

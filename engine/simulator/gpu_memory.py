@@ -1,4 +1,4 @@
-"""How many blocks of cache a model leaves on its GPUs."""
+"""How many blocks of cache fit on a model's GPUs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from aptsched.support.errors import InputError
 from engine.models.config import ModelConfig
 from engine.simulator.gpus import GIB, GPU, NUMBER_BYTES
 
-USABLE = 0.9  # of the memory: vLLM's default
-ACTIVATIONS_BYTES = 0.4 * GIB  # of each GPU
+USABLE = 0.9  # share of the memory that is used: vLLM's default
+ACTIVATIONS_BYTES = 0.4 * GIB  # on each GPU
 
 
 def check_num_gpus(config: ModelConfig, num_gpus: int) -> None:
-    """Tensor parallelism gives each GPU as many heads.
+    """Check that tensor parallelism can give each GPU the same number of heads.
 
     Raises
     ------
     InputError
-        It cannot.
+        The heads cannot be divided so.
     """
     if num_gpus < 1 or config.num_kv_heads % num_gpus or config.num_heads % num_gpus:
         raise InputError(
@@ -27,12 +27,12 @@ def check_num_gpus(config: ModelConfig, num_gpus: int) -> None:
 
 
 def num_blocks(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> int:
-    """Blocks of cache beside weights and activations: 0.9 of the memory, less 0.4 GiB of activations for each GPU.
+    """Blocks of cache that fit beside weights and activations: of 0.9 of the memory, activations take 0.4 GiB a GPU.
 
     Raises
     ------
     InputError
-        The model does not fit: by how much, and on how many GPUs it would.
+        The model does not fit: the message says by how much, and on how many GPUs it would.
     """
     check_num_gpus(config, num_gpus)
     left = _left(config, gpu, num_gpus)

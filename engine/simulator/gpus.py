@@ -29,13 +29,13 @@ class GPU:
     flops_per_s : float
         Dense 16-bit floating-point operations of the tensor cores.
     bandwidth_bytes_per_s : float
-        Of its memory.
+        Bandwidth of its memory.
     memory_bytes : float
         As CUDA reports it, a few percent less than the name says; drivers differ by about a percent.
     pcie_bytes_per_s : float
-        To the host, in one direction.
+        Bandwidth to the host, in one direction.
     link_bytes_per_s : float
-        To the other GPUs, in one direction: NVLink where there is one, else PCIe.
+        Bandwidth to the other GPUs, in one direction: by NVLink where there is one, else by PCIe.
     """
 
     name: str
@@ -76,7 +76,7 @@ def find_gpu(name: str) -> GPU:
     Raises
     ------
     InputError
-        There is none; the names that there are.
+        There is no such GPU; the message lists the names.
     """
     if name.lower().endswith(".toml"):
         return read_gpu(name)
@@ -87,16 +87,16 @@ def find_gpu(name: str) -> GPU:
 
 
 def read_gpu(path: str | os.PathLike[str]) -> GPU:
-    """A GPU from a TOML file with the fields of `GPU`; the name may be left out, and is the file's then.
+    """A GPU from a TOML file with the fields of `GPU`; without a name it has that of the file.
 
     Raises
     ------
     InputError
-        The file is no such thing: what is wrong with it.
+        The file does not describe a GPU: the message says what is wrong.
     """
     try:
         document = tomllib.loads(files.read_text(path))
-    except (ValueError, RecursionError) as error:  # TOML that is none, nested too deeply, or with too many digits
+    except (ValueError, RecursionError) as error:  # no TOML, or nested too deeply, or a number of too many digits
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not TOML ({error}); the fields of a GPU are accepted") from error

@@ -17,16 +17,16 @@ class Efficiency:
     Parameters
     ----------
     compute, bandwidth : float
-        By default what DistServe's fits of OPT-13B reach on A100-80GB: its prefill 79% of the peak, its decode 63% of
-        the bandwidth.
+        By default those of DistServe's fits of OPT-13B on A100-80GB: the prefill reaches 79% of the peak, the decode
+        63% of the bandwidth.
     attention : float
-        Of the peak, in the attention of a prefill: the quadratic term of the same fit is about 5 times what the
-        operations take at the peak.
+        Share of the peak in the attention of a prefill: the quadratic term of the same fit is about 5 times the time
+        of the operations at the peak.
     pcie, link : float
-        Assumed.
+        Shares of the bandwidths to the host and between GPUs; these are assumed.
     all_reduce_s : float
-        What each of the two all-reduces of a layer takes beside its bytes: about what DistServe's fits with several
-        GPUs leave over.
+        Latency of each of the two all-reduces of a layer, in addition to the time of its bytes: about what remains
+        unexplained in DistServe's fits with several GPUs.
     """
 
     compute: float = 0.79
@@ -46,20 +46,20 @@ class Efficiency:
 
 @dataclass(frozen=True)
 class Roofline:
-    """The matrices take the longer of reading the weights and multiplying; the rest is added.
+    """Matrices take the longer of reading the weights and multiplying; the times of the rest are added.
 
     Parameters
     ----------
     weights_s : float
-        Reading all weights once.
+        To read all weights once.
     per_token_s : float
-        Multiplying a token with them.
+        To multiply a token with them.
     per_square_s : float
-        Attention of a prefill, for each of `Work.prefill_squares`.
+        For attention in a prefill, for each of `Work.prefill_squares`.
     per_context_token_s : float
-        Reading K and V of a cached token.
+        To read K and V of a cached token.
     reduce_s, reduce_per_token_s : float
-        All-reduces between several GPUs.
+        For all-reduces between several GPUs: fixed, and for each token.
     """
 
     weights_s: float
@@ -84,9 +84,9 @@ class Roofline:
 def roofline(config: ModelConfig, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None) -> Roofline:
     """The roofline of a model on so many GPUs, tensor parallel.
 
-    A token takes 2 operations for each weight of the layers' matrices; the output matrix is read, but multiplied with
-    one token of a prompt only, which is left out. The embedding is looked up, not read. An all-reduce of n bytes sends
-    2 n (g - 1) / g from each of g GPUs, twice a layer.
+    A token takes 2 operations for each weight of the layers' matrices. The output matrix is read in full; its
+    multiplication, with one token of a prompt only, is left out. The embedding is looked up, not read. An all-reduce of
+    n bytes sends 2 n (g - 1) / g from each of g GPUs, twice a layer.
     """
     reached = efficiency or Efficiency()
     flops_per_s = gpu.flops_per_s * num_gpus

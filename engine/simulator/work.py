@@ -1,4 +1,4 @@
-"""What an iteration does, in numbers: all that its time is computed from."""
+"""The amounts of work in an iteration, from which its time is computed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Work:
     Attributes
     ----------
     prefill_tokens : amount
-        Tokens fed, except by entries that feed one after others that are cached, which are decodes.
+        Tokens fed, except by decodes: entries that feed one token after cached ones.
     prefill_squares : amount
-        Sum over the chunks of stop^2 - start^2: pairs of a token fed and a token it attends to, twice. The chunks of
-        a prompt add up to the prompt's length, squared.
+        Sum of stop^2 - start^2 over the chunks: twice the pairs of a token fed and a token it attends to. The chunks of
+        a prompt add up to the square of the prompt's length.
     context_tokens : amount
-        Tokens cached before, of all entries: they are read. Of a form that is read as it lies, the share of it that
-        its bytes are of those of K and V; and tokens converted to such a form, once.
+        Tokens cached before, of all entries, which are read. A token in a form that is read at the price of its own
+        bytes counts as the share of its bytes in those of K and V; a token converted to such a form counts once.
     decode_seqs : amount
-        Entries that feed one token after others.
+        Decodes: entries that feed one token after cached ones.
     rebuilt_tokens, dequantised_tokens : amount
-        Tokens whose K and V are rebuilt, or dequantised, for what is done with them: cached ones of all entries, by
-        the `Charge` of their form, and converted ones, by that of the conversion.
+        Tokens whose K and V are rebuilt, or dequantised: cached tokens of all entries, by the `Charge` of their form,
+        and converted tokens, by the charge of the conversion.
     swapped_blocks : amount
         Blocks that move between GPU and host, in either direction.
     """
@@ -48,7 +48,7 @@ class Work:
 
 
 class CostModel(Protocol):
-    """Says what an iteration takes."""
+    """Predicts the time of an iteration."""
 
     def seconds(self, work: Work) -> Amount:
         """Seconds of each iteration, in the shape of the amounts; 0 of one that does nothing."""
@@ -56,19 +56,19 @@ class CostModel(Protocol):
 
 
 def choose(condition: Any, yes: Amount, no: Amount) -> Amount:
-    """`numpy.where`, which takes its time over single numbers."""
+    """`numpy.where`, but fast for single numbers."""
     if isinstance(condition, np.ndarray):
         return np.where(condition, yes, no)
     return yes if condition else no
 
 
 def larger(first: Amount, second: Amount) -> Amount:
-    """`numpy.maximum`, as above."""
+    """`numpy.maximum`, but fast for single numbers."""
     return choose(first > second, first, second)
 
 
 def work_of(batch: Batch, cache: CacheShape) -> Work:
-    """What a batch does, to tokens cached in the forms of that shape."""
+    """The work of a batch, on tokens cached in the forms of that shape."""
     start, fed = batch.start, batch.num_tokens
     decodes = batch.feeds_one & above_0(start)
     num_decodes = count_of(decodes)
@@ -91,12 +91,12 @@ def work_of(batch: Batch, cache: CacheShape) -> Work:
 
 @dataclass(frozen=True)
 class Charged:
-    """What forms other than KV, and conversions, add to an iteration.
+    """The work that forms other than KV, and conversions, add to an iteration.
 
     Attributes
     ----------
     read_tokens : float
-        In addition to all tokens cached before, as if they were K and V: below 0 where fewer bytes are read.
+        Tokens read in addition to all tokens cached before, counted as K and V: below 0 where fewer bytes are read.
     rebuilt_tokens, dequantised_tokens : int
     """
 
@@ -109,7 +109,7 @@ NOTHING_CHARGED = Charged()
 
 
 def _charged(batch: Batch, cache: CacheShape) -> Charged:
-    """By the entry of each form."""
+    """The added work of a batch, by the entry of each form in `FORM_ENTRIES`."""
     cached, tokens = sums_by_form(batch.form, batch.start), dict.fromkeys(Charge, 0)
     for entry in FORM_ENTRIES:
         tokens[entry.charge] += cached[entry.form]

@@ -17,25 +17,26 @@ from aptsched.workload.trace import Trace
 
 DEFAULT_REQUESTS = 100
 MAX_REQUESTS = 10_000_000
-MAX_RATE_PER_S = 1e9  # beyond, requests arrive at the same time
+MAX_RATE_PER_S = 1e9  # at higher rates requests would arrive at the same time
 LENGTHS_ALONE = "The trace has lengths alone: arrivals are drawn"
-ROWS = 1  # a stream of the seed apart from that of the arrivals
+ROWS = 1  # number of the seed's stream for rows, apart from that of arrivals
 DEFAULT_RATE_PER_S, DEFAULT_CV = 3.0, 1.0  # of a trace that has lengths alone
 
 
 @dataclass(frozen=True)
 class ArrivalSource:
-    """Where the requests of a run come from.
+    """The trace or workload that the requests of a run come from.
 
     Attributes
     ----------
     trace : str, Trace or None
-        A trace file, or the requests themselves; or instead
+        A trace file, or the requests themselves.
     workload : str or None
-        the name of a built-in workload.
+        The name of a built-in workload, in place of a trace.
     num_requests : int or None
-        Of a file with arrivals its first rows, in the file's own order; of one with lengths alone so many drawn by
-        the seed, each once where there are enough. None for the caller's default, or all of a shorter file.
+        Of a file with arrivals the first rows are taken, in the file's own order; of one with lengths alone so many
+        are drawn by the seed, each at most once if there are enough. None for the caller's default, or all of a
+        shorter file.
     cv : float or None
         Coefficient of variation of the gaps between arrivals; None for the default.
     seed : int
@@ -60,14 +61,14 @@ class ArrivalSource:
 def traces(
     source: ArrivalSource, rates_per_s: Sequence[float] = (), default: int | None = DEFAULT_REQUESTS
 ) -> Iterator[tuple[float, Trace]]:
-    """A trace for each rate, with its rate: the same requests, and the same arrivals drawn out.
+    """A trace for each rate, with its rate: the same requests and arrivals, scaled in time.
 
-    Without rates it is one, at the default rate of the workload, or the file's own.
+    Without rates it is one trace, at the default rate of the workload or the file's own.
 
     Parameters
     ----------
     source : ArrivalSource
-        A file with arrivals is read no further than its requests.
+        A file with arrivals is read no further than the requests needed.
     rates_per_s : sequence of float
     default : int or None
         Requests where the source does not say how many; None for all of a file.
@@ -89,7 +90,7 @@ def traces(
 
 
 def read_source(source: ArrivalSource, default: int | None) -> Trace:
-    """The file of a source: of one with arrivals the first rows, of lengths alone all."""
+    """The trace of a source's file: the first rows if it has arrivals, all rows if it has lengths alone."""
     assert source.trace is not None
     wanted = source.num_requests
     read = read_given(source.trace, wanted or (None if default is None else default + 1))
@@ -121,9 +122,9 @@ def generated(
 def with_drawn_arrivals(
     source: ArrivalSource, lengths: Trace, num_requests: int, rates_per_s: Sequence[float] = ()
 ) -> Iterator[tuple[float, Trace]]:
-    """So many requests with the lengths of a file, at each rate: rows and arrivals are drawn by the seed.
+    """So many requests with the lengths of a file, at each rate; rows and arrivals are drawn by the seed.
 
-    All rows are taken in their order; fewer are drawn without replacement, more with it.
+    If all rows are needed they are taken in order; fewer are drawn without replacement, more with it.
     """
     cv = DEFAULT_CV if source.cv is None else source.cv
     said, total = f"{LENGTHS_ALONE} by the seed (coefficient of variation {cv:g})", len(lengths)
@@ -137,7 +138,7 @@ def with_drawn_arrivals(
 
 
 def drawn_out(trace: Trace, rates_per_s: Sequence[float] = ()) -> Iterator[tuple[float, Trace]]:
-    """The arrivals of a file, all gaps longer or shorter by the same factor; the first request at 0."""
+    """The trace of a file at each rate: all gaps between arrivals scaled by one factor, the first request at 0."""
     assert trace.arrived_at_s is not None
     since = trace.arrived_at_s - trace.arrived_at_s[0]
     own = (len(trace) - 1) / since[-1] if since[-1] * MAX_RATE_PER_S > len(trace) else float("nan")
@@ -149,5 +150,5 @@ def drawn_out(trace: Trace, rates_per_s: Sequence[float] = ()) -> Iterator[tuple
 
 
 def checked_rates(rates_per_s: Sequence[float]) -> list[float]:
-    """The rates, each seen to be in range."""
+    """The rates; raises InputError unless each is in range."""
     return [ranges.number("rate", rate, 1e-6, 1e6) for rate in rates_per_s]

@@ -18,28 +18,28 @@ from typing import Any, Protocol
 from aptsched.support import beside, interrupts
 from aptsched.support.errors import described
 
-EVERY_S = 0.1  # between two words on how far a job is
-PATIENCE_S = 5.0  # with a process that is to end by itself
+EVERY_S = 0.1  # between two messages on the progress of a job
+PATIENCE_S = 5.0  # how long to wait for a process to end by itself
 
 
 class Job(Protocol):
-    """What a worker does; it can be pickled, like its answer."""
+    """A task for a worker; it can be pickled, like its answer."""
 
     def attempt(self, progress: Callable[[int], None]) -> Any:
-        """Does it, and tells how far it is."""
+        """Do the job and return its answer; `progress` is called with how far it is."""
         ...
 
 
 class Worker:
-    """The process as its parent sees it.
+    """A worker process, as an object of its parent.
 
-    It sees neither Ctrl-C nor SIGTERM itself, not even while it starts: what comes of them is for the parent to say. If
-    the parent is no more, however it ended, the process removes what it was writing and ends.
+    The process never gets Ctrl-C or SIGTERM itself, not even while it starts: the parent decides what to do. If the
+    parent is gone, however it ended, the process removes its temporary files and ends.
 
     Attributes
     ----------
     connection : Connection
-        To wait for `receive`.
+        Ready when `receive` has something to return.
     """
 
     def __init__(self) -> None:
@@ -47,26 +47,26 @@ class Worker:
         self.connection, theirs = context.Pipe()
         their_stop, self._stop = context.Pipe(duplex=False)
         self._process = context.Process(target=_work, args=(theirs, their_stop), daemon=True)
-        resource_tracker.ensure_running()  # which lets signals through again once it runs
+        resource_tracker.ensure_running()  # started first, for it would unblock the signals
         with _blocked():
             self._process.start()
         theirs.close()
         their_stop.close()
 
     def give(self, job: Job) -> None:
-        """A job for an idle worker; if its process has ended, `receive` says so."""
+        """Give a job to an idle worker; if its process has ended, `receive` will say so."""
         with contextlib.suppress(OSError):
             self.connection.send(job)
 
     def receive(self) -> Any:
-        """How far the job is as a number, its answer, or what it raised; EOFError where the process has ended."""
+        """The job's progress as a number, its answer, or the error it raised; EOFError where the process has ended."""
         try:
             return self.connection.recv()
         except OSError as error:
             raise EOFError from error
 
     def interrupt(self) -> None:
-        """Ctrl-C for its job."""
+        """Raise Ctrl-C in its job."""
         with contextlib.suppress(OSError):
             self._stop.send_bytes(b"stop")
 
@@ -86,7 +86,7 @@ class Worker:
 
 @contextlib.contextmanager
 def _blocked() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait, and a process that is begun meanwhile never sees them."""
+    """Block Ctrl-C and SIGTERM; a process that is started within it never gets them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -95,8 +95,8 @@ def _blocked() -> Iterator[None]:
 
 
 def _work(connection: Connection[Any, Any], stop: Connection[Any, Any]) -> None:
-    """The process: jobs until its parent has no more of them."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was ignored: a run holds it
+    """The main function of the process: do jobs until the parent has no more."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if it was ignored: a run holds it
     with contextlib.suppress(KeyboardInterrupt, EOFError), interrupts.held() as hold:
         signal.signal(signal.SIGUSR1, hold.press)
         threading.Thread(target=_watch, args=(stop,), daemon=True).start()
@@ -105,7 +105,7 @@ def _work(connection: Connection[Any, Any], stop: Connection[Any, Any]) -> None:
 
 
 def _watch(stop: Connection[Any, Any]) -> None:
-    """Ctrl-C where the parent says so, and the end where it is no more."""
+    """Raise Ctrl-C when the parent says so, and end the process when the parent is gone."""
     while True:
         try:
             stop.recv_bytes()

@@ -1,4 +1,4 @@
-"""The log of a run's decisions, written while it runs; a run outlives a log that cannot be written any more."""
+"""The log of a run's decisions, written while it runs; if the log can no longer be written, the run goes on."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from engine.loop.iteration import Iteration
 
 
 class DecisionLog:
-    """A line for each decision that has a certificate, after a header; no file where there is none.
+    """Writes a header and a line for each decision that has a certificate; without any there is no file.
 
     Parameters
     ----------
     path : path, optional
-        Without one nothing is written.
+        Without a path nothing is written.
 
     Attributes
     ----------
     fault : str
-        Why there is no file: it could not be written further, as where a disk became full. Else empty.
+        Why there is no file, if it could not be written to its end, for example as a disk became full; else empty.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class DecisionLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the file its name; after an error there is none."""
+        """Give the file its name; after an error there is no file."""
         try:
             self._file.__exit__(kind, error, traceback)
         except InputError as unwritten:

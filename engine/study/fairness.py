@@ -1,4 +1,4 @@
-"""What a simulation says beside the serving study: fairness against serving alone, and what a warm-up leaves."""
+"""Figures of simulations alone: fairness compared with serving each request alone, and runs without their warm-up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOTES = (
 
 
 def after(run: ServedRun, warmup_s: float) -> ServedRun:
-    """The run without the requests that arrived before the end of the warm-up; iterations are those of all."""
+    """The run without the records of requests that arrived during the warm-up; usage still covers all iterations."""
     records = tuple(record for record in run.records if record.arrived_at_s >= warmup_s)
     return dataclasses.replace(run, records=records)
 
@@ -42,7 +42,7 @@ def fairness(run: ServedRun, replays: Sequence[Replay], cost: Cost) -> Metrics:
 
 
 def sections(runs: Sequence[ServedRun], metrics: Sequence[Metrics]) -> list[Section]:
-    """Latencies end to end, attainment with the largest TBT, starvation, Jain's index; a section for each rate."""
+    """Rows of end-to-end latencies, attainment with the largest TBT, starvation and Jain's index, by rate."""
     groups: dict[str, list[list[str]]] = {}
     for run, of_run in zip(runs, metrics, strict=True):
         title = "" if math.isnan(run.rate_per_s) else f"{run.rate_per_s:.3g} a second"

@@ -32,19 +32,19 @@ Watching = Callable[[int], AbstractContextManager[Watch]]
 def serve_live(
     options: RunOptions, calibrate: Calibrate, watching: Watching, out: str | None = None, as_json: bool = False
 ) -> ServingStudy:
-    """The study of these options.
+    """Run the study that these options describe.
 
     Parameters
     ----------
     options : RunOptions
     calibrate : callable
-        Measures the model, where the options say nothing of how long it takes; written to calibration.json in `out`.
+        Measures the model, if the options do not say how long iterations take; it is written to `out`.
     watching : callable
-        Given the number of runs, what tells how far they are while they last.
+        From the number of runs, makes the `Watch` that is told how far they are.
     out : str, optional
-        The directory that it will be written to: made before the model is loaded, and the logs of decisions grow in it.
+        The directory that the study will be written to: made before the model is loaded; logs of decisions grow there.
     as_json : bool
-        Whether the command prints JSON; it is recorded.
+        Whether the command prints JSON; only recorded.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def serve_live(
 
 
 def _served(study: ServingStudy, policies: list[NamedPolicy], watching: Watching, kind: str) -> ServingStudy:
-    """The study with its runs: all but of policies that fail on a first request."""
+    """The study with its runs; policies that fail on a first request have none."""
     replays = study.replays
     broken = real_model.warm_up(policies, replays[0], study.server)
     working = [policy for policy in policies if policy.name not in broken]
@@ -104,14 +104,14 @@ def _served(study: ServingStudy, policies: list[NamedPolicy], watching: Watching
 
 
 def _replays(options: RunOptions) -> list[Replay]:
-    """The requests at each rate, still without tokens, which are the model's."""
+    """The requests at each rate, still without tokens, as the model is not loaded yet."""
     clip = {"max_prompt_tokens": options.max_prompt_tokens, "max_output_tokens": options.max_output_tokens}
     found = traces(options.source, options.rates_per_s)
     return [replay(trace, options.slo, rate, options.seed, **clip) for rate, trace in found]
 
 
 def _known_times(options: RunOptions) -> tuple[IterationTime | None, Calibration | None]:
-    """What an iteration takes, where the options say so: a file, in which rho has its own way, or that alone."""
+    """Times and calibration from the options' file, with their `rho` if given; with `rho` alone, times of only that."""
     rho = options.rho
     if options.calibration is None:
         return None if rho is None else IterationTime(rho_s_per_block=rho), None
@@ -120,7 +120,7 @@ def _known_times(options: RunOptions) -> tuple[IterationTime | None, Calibration
 
 
 def _foreign(options: RunOptions, measured: Calibration | None) -> list[str]:
-    """Notices of a calibration of something else, where it is taken all the same."""
+    """Notices about a foreign calibration, if it is accepted."""
     if measured is None:
         return []
     name = model_name(options.model, options.expand_kv_heads)
@@ -128,7 +128,7 @@ def _foreign(options: RunOptions, measured: Calibration | None) -> list[str]:
 
 
 def _blocks(options: RunOptions, model: Model) -> tuple[int, int]:
-    """How many blocks the cache has, and the swap space: as many, unless it is given."""
+    """Blocks of the cache, and of the swap space, which has as many unless it is given."""
     count = options.num_blocks
     if count is None:
         count = cache_memory.num_blocks(model, options.cache_mem or CACHE_MEM)

@@ -27,13 +27,13 @@ def by_name(given: Policies) -> dict[str, OnePolicy]:
     Parameters
     ----------
     given : text, class or object, several of them, or a mapping to them from names
-        Text is as `load_policy` accepts it, several with commas between them. A class is made without arguments for
-        each run, of an object each run gets a copy; without a mapping both are named after the class.
+        Text has policies that `load_policy` accepts, with commas between them. A class is instantiated without
+        arguments for each run; of an object each run gets a copy. Without a mapping both are named after the class.
 
     Raises
     ------
     InputError
-        There is none, a name is not accepted, two have the same one, or something does not decide.
+        No policy is given, a name is not accepted, two have the same name, or something has no `decide`.
     """
     named: dict[str, OnePolicy] = {}
     for name, policy in given.items() if isinstance(given, Mapping) else _pairs(given):
@@ -55,7 +55,7 @@ def _pairs(given: OnePolicy | Iterable[OnePolicy]) -> Iterable[tuple[str, OnePol
 
 
 def _check(name: str, policy: object, taken: bool) -> None:
-    """Raises InputError unless a class or an object can go by that name."""
+    """Raises InputError unless it is a policy that can have that name; `taken` says whether another has it."""
     if parts("policy", name) != [name]:
         raise InputError(f"policy: the name {shown(name)} is not accepted; text without commas is")
     if taken:
@@ -67,13 +67,13 @@ def _check(name: str, policy: object, taken: bool) -> None:
 def named_policies(
     given: Policies, select: Mapping[str, Select] | None = None, oracle: TrueLengths | None = None
 ) -> list[NamedPolicy]:
-    """The policies of a study; each is made once here, to see whether it can be.
+    """The policies of a study; each is made once here, to find errors early.
 
     Parameters
     ----------
     given : as in `by_name`
     select, oracle : optional
-        As in `load_policy`: only with an oracle there are policies that need one.
+        As in `load_policy`; policies that need an oracle are only accepted with one.
     """
     policies = [
         NamedPolicy(name, partial(_make, name, policy, select, oracle)) for name, policy in by_name(given).items()
@@ -93,14 +93,14 @@ def _make(name: str, given: OnePolicy, select: Mapping[str, Select] | None, orac
 
 
 def listed(given: Policies) -> Policies:
-    """Several policies, also where one is given, that can be gone through again."""
+    """The policies as a dict or tuple, even if only one, or an iterator, was given."""
     if isinstance(given, Mapping):
         return dict(given)
     return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
 def recorded_policies(given: Policies) -> list[str]:
-    """How results have the policies: text as it is given, of all else the names."""
+    """The policies as recorded in results: text as it was given, of anything else the names."""
     each = given if isinstance(given, tuple) else ()
     texts = [policy for policy in each if isinstance(policy, str)]
     return texts if texts and len(texts) == len(each) else list(by_name(given))

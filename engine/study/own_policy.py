@@ -1,4 +1,4 @@
-"""A policy of the user's own in a study: what goes wrong in it is one message that says where."""
+"""A policy of the user's own in a study: an error in it becomes one message that says where."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from aptsched.support.own_code import blamed
 
 
 class OwnPolicy:
-    """Decides as the policy does, wants the forms that it wants, and passes on to it what it may be told.
+    """Wraps a policy: passes on its decisions, its wanted forms and records of requests, and words its errors.
 
     Parameters
     ----------
     name : str
-        What it is called in messages.
+        The policy's name in messages.
     policy : Policy
 
     Attributes
     ----------
     place : str
-        Where it decides, for a message that ends so; empty where that is not known.
+        Where in its file it decides, as the end of a message; empty if not known.
     """
 
     def __init__(self, name: str, policy: Policy) -> None:
@@ -43,11 +43,11 @@ class OwnPolicy:
         with blamed("policy", self._name):
             plan = decided(self._policy, view)
         if inspect.iscoroutine(plan):
-            plan.close()  # which is no plan either; Python would say so a second time
+            plan.close()  # a coroutine is no plan; closed, so that Python does not warn about it too
         return plan
 
     def on_record(self, record: RequestRecord) -> None:
-        """Tells the policy of a request that has ended, if it asks for that."""
+        """Passes the record of a request that has ended to the policy, if it is an `Observer`."""
         if self._observer is not None:
             with blamed("policy", self._name):
                 self._observer(record)

@@ -15,12 +15,12 @@ from engine.study.crew import Worker
 from engine.study.replay import Replay
 from engine.study.serving import FailedRun, NamedPolicy, ServedRun, Server, attempt
 
-POLL_S = 0.2  # between two looks at how far all are
+POLL_S = 0.2  # between two checks of the progress of all
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One policy on one replay; all of it can be pickled."""
+    """One policy on one replay, as a job that can be pickled."""
 
     policy: NamedPolicy
     replay: Replay
@@ -28,7 +28,7 @@ class Task:
     certificates: str | os.PathLike[str] | None = None
 
     def attempt(self, progress: Callable[[int], None]) -> tuple[ServedRun | FailedRun | None, bool]:
-        """Serves it here; `progress` is told how many of its requests have ended."""
+        """Serve the run in this process; `progress` is told how many of its requests have ended."""
 
         def watch(policy: str, replay: Replay, num_ended: int) -> None:
             progress(num_ended)
@@ -36,7 +36,7 @@ class Task:
         return attempt(self.policy, self.replay, self.server, self.certificates, watch)
 
     def failed(self, reason: str) -> FailedRun:
-        """What there is of it where its process came to an end."""
+        """The failed run, for when its process has ended."""
         if self.certificates is not None:
             beside.remove_stale(Path(self.certificates).parent)
         return FailedRun(self.policy.name, self.replay.rate_per_s, f"policy {self.policy.name}: {reason}")
@@ -45,20 +45,20 @@ class Task:
 def serve_tasks(
     tasks: Sequence[Task], num_jobs: int, progress: Callable[[int], None] = lambda num_ended: None
 ) -> Iterator[ServedRun | FailedRun]:
-    """The runs in the order of the tasks, whatever the number of processes; after Ctrl-C those that are there.
+    """The runs in the order of the tasks, whatever the number of processes; after Ctrl-C those that were begun.
 
     Parameters
     ----------
     tasks : sequence of Task
     num_jobs : int
-        Most processes; 1 serves in this one.
+        Most processes; with 1 all runs are served in this process.
     progress : callable
         Told now and then how many requests of all tasks have ended.
 
     Notes
     -----
-    What one run does to its process is no other run's: where a process ends, its run has failed, and another one takes
-    its place. All processes end with this one, however that ends.
+    A process that ends does not harm other runs: its own run has failed, and another process takes its place. All
+    processes end with this one, however that ends.
     """
     if num_jobs == 1 or len(tasks) == 1:
         yield from _here(tasks, progress)
@@ -92,16 +92,16 @@ class _Crew:
     def __init__(self, tasks: Sequence[Task], num_workers: int, progress: Callable[[int], None]) -> None:
         self._tasks, self._num_workers, self._progress = tasks, num_workers, progress
         self._left = deque(range(len(tasks)))
-        self._busy: dict[Worker, int] = {}  # and the number of its task
+        self._busy: dict[Worker, int] = {}  # to the number of its task
         self._idle: list[Worker] = []
         self._num_ended = [0] * len(tasks)
         self.results: dict[int, ServedRun | FailedRun] = {}
-        self.error: Exception | None = None  # of our own code: not what comes of a policy
+        self.error: Exception | None = None  # of our own code, not of a policy
 
     def serve(self) -> None:
-        """Until all have been served; after Ctrl-C until those that are under way have ended, which then end soon.
+        """Serve all tasks; after Ctrl-C only those under way, which are told to end soon.
 
-        After Ctrl-C once more it ends at once.
+        A second Ctrl-C ends it at once.
         """
         with contextlib.suppress(KeyboardInterrupt), interrupts.held() as hold:
             try:

@@ -1,4 +1,4 @@
-"""A real model on a real clock, as the serving study needs it."""
+"""A real model on a real clock, as a server of the serving study."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from engine.runner.torch_executor import TorchExecutor
 from engine.study.replay import Replay
 from engine.study.serving import FailedRun, NamedPolicy, Server, attempt
 
-THREADS_PER_CPU = 16  # more gain nothing, and very many end the process within OpenMP
+THREADS_PER_CPU = 16  # more threads gain nothing, and OpenMP ends the process at very many
 
 
 def set_threads(num_threads: int | None) -> None:
-    """Let torch use so many threads; None leaves what it uses."""
+    """Let torch use so many threads; None leaves its number unchanged."""
     if num_threads is None:
         return
     most = THREADS_PER_CPU * (os.cpu_count() or 1)
@@ -44,7 +44,7 @@ def live_server(
     num_host_blocks: int = 0,
     calibrated: bool = False,
 ) -> Server:
-    """A model, the memory of its cache, and wall-clock time; whether its times were measured.
+    """The server of a model, with memory for its cache, in real time; `calibrated` says whether times were measured.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def live_server(
 def calibrated(
     model: Model, progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None
 ) -> Calibration:
-    """Measure the model, in memory of its own that is free again afterwards."""
+    """Measure the model, with a cache of its own that is freed afterwards."""
     cache = model.config.cache()
     num_blocks = max(
         *(cache.blocks(count, CacheForm.KV) for count in measure.PREFILLS),
@@ -72,12 +72,12 @@ def calibrated(
 
 
 def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> dict[str, str]:
-    """Serve one request with each policy, two tokens of it, so that no run pays for what happens once.
+    """Serve two tokens of one request with each policy, so that no run includes one-time costs.
 
     Returns
     -------
     dict
-        Policies that failed at that, and why.
+        From policies that failed to the reason.
     """
     first = dataclasses.replace(
         replay,

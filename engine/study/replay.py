@@ -17,27 +17,27 @@ from engine.state.sampling_params import SamplingParams
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """Requests to be served, as often as need be.
+    """The requests of a run, which can be served any number of times.
 
     Attributes
     ----------
     arrived_at_s : float array, [r]
         In order, on the clock of the run.
     num_prompt_tokens, num_output_tokens : int array, [r]
-        At least 1 each. A request ends after its output tokens, whatever they are; no policy sees how many it will be.
+        At least 1 each. A request ends after so many output tokens, whatever they are; no policy sees the number.
     slo : SLO
     seed : int
         Prompt i is drawn from (seed, i) alone.
     vocab_size : int or None
         Prompts are random tokens below that; None for a run that has no tokens.
     max_context : int or None
-        Of the model: longer prompts are rejected, and not drawn.
+        The model's context length: longer prompts are rejected, so they are not drawn.
     num_clipped : int
         Requests whose prompt or output was longer in the trace.
     rate_per_s : float
-        Arrivals a second; nan where that cannot be said.
+        Arrivals a second; nan where there is no such rate.
     notices : tuple of str
-        A line each on what of the trace is not served as it stands there, those of the trace among them.
+        A line for each thing that is not served as the trace has it; the notices of the trace are among them.
     """
 
     arrived_at_s: Floats
@@ -84,8 +84,8 @@ def replay(
 ) -> Replay:
     """The requests of a trace that has arrivals.
 
-    Longer prompts and outputs are clipped. A request that generated nothing in the trace is served one token: a prefill
-    makes one.
+    Prompts and outputs beyond the limits are clipped. A request that generated nothing in the trace is served one
+    token, for a prefill yields one.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def replay(
 
 
 def _changes(trace: Trace, num_clipped: int) -> Iterator[str]:
-    """What is not served as the trace has it."""
+    """Notices about what is not served as the trace has it."""
     if num_clipped:
         yield f"Of {len(trace)} requests {num_clipped} were clipped to the most tokens of prompt or output."
     num_without = int((trace.output_tokens == 0).sum())
@@ -123,12 +123,12 @@ def _changes(trace: Trace, num_clipped: int) -> Iterator[str]:
 
 
 def beyond_context(replay: Replay, max_context: int) -> int:
-    """Requests whose prompt and output are longer together than the model's context: rejected, or cut at its end."""
+    """How many requests have more prompt and output tokens than the model's context: they are rejected, or cut off."""
     return int(np.count_nonzero(replay.num_prompt_tokens + replay.num_output_tokens > max_context))
 
 
 def context_notices(replays: Sequence[Replay], max_context: int) -> list[str]:
-    """What is cut at the end of the model's context, of the most requests that a rate has."""
+    """A notice about requests that the model's context cuts off, for the rate that has most of them."""
     largest = max(replays, key=len)
     beyond = beyond_context(largest, max_context)
     if not beyond:

@@ -1,4 +1,4 @@
-"""The serving study as programs read it: results.json, requests.csv, the logs of decisions, and plots.
+"""The files of the serving study: results.json, requests.csv, the logs of decisions, and plots.
 
 The schemas are described in docs/formats.md.
 """
@@ -30,7 +30,7 @@ from engine.study.serving import FailedRun, ServedRun
 SCHEMA, VERSION = "aptsched.run", 2
 FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
 PACKAGES = ("aptsched", "numpy", "torch")
-SCALES = np.geomspace(0.1, 10, 41)  # of both objectives
+SCALES = np.geomspace(0.1, 10, 41)  # factors for both objectives
 SPENT = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "busy_s", "scheduling_s")
 CERTIFIED = ("num_certified", "gap_mean", "gap_worst")
 
@@ -44,19 +44,18 @@ def document(
     notices: Sequence[str] = (),
     failed: Sequence[FailedRun] = (),
 ) -> dict[str, Any]:
-    """All but the records of each request, which are in requests.csv, and the certificates: `write` names the files.
+    """The content of results.json; records of requests and certificates are in files of their own, added by `write`.
 
     Parameters
     ----------
     runs : sequence of ServedRun
     replays : sequence of Replay
     options, setup : dict
-        What was asked for, and what it came to: model, cache, times.
+        The options of the study, and what followed from them: model, cache, times.
     complete : bool
         Whether all runs that were planned are there.
     notices : sequence of str
-        Those of the command, beside those of the replays, of runs that left requests unfinished or whose iterations
-        were not as calibrated, and of runs that failed.
+        Notices of the command; those about replays and runs are added.
     failed : sequence of FailedRun
     """
     return {
@@ -81,7 +80,7 @@ def document(
 def certificates_path(
     directory: Path, policy: str, replay: Replay, replays: Sequence[Replay], kind: str = "plain"
 ) -> Path | None:
-    """Where the decisions of a run go, by `certificate_log.file_name`; nowhere with the kind "none"."""
+    """The path of a run's log of decisions, by `certificate_log.file_name`; None with the kind "none"."""
     name = certificate_log.file_name(policy, replay.rate_per_s if len(replays) > 1 else None, kind)
     return None if name is None else directory / name
 
@@ -94,9 +93,9 @@ def write(
     Parameters
     ----------
     directory : Path
-        The logs of decisions are there already.
+        It has the logs of decisions already.
     document : dict
-        Of these runs.
+        The document of these runs.
     runs : sequence of ServedRun
     beside : sequence of str
         Names of other files there that belong to the results.
@@ -104,7 +103,7 @@ def write(
     Returns
     -------
     dict
-        What results.json has: the document with the files that belong to it, and its digest.
+        The content of results.json: the document with the files that belong to it, and its digest.
 
     Raises
     ------
@@ -159,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 
 def _holds(policy: str, runs: Sequence[ServedRun]) -> dict[str, Any]:
-    """The highest rate at which a policy holds each level; None where it does not at the lowest one."""
+    """The highest rate at which a policy holds each level; None where it fails at the lowest rate."""
     rates, shares = run_table.attained(runs, policy)
     held = {f"{level:g}": known(highest_rate(rates, shares, level)) if rates else None for level in LEVELS}
     return {"policy": policy, "rates_per_s": rates, "attained": shares, "highest_rate_per_s": held}
@@ -184,7 +183,7 @@ def _timeline(run: ServedRun) -> dict[str, Any]:
 
 
 def _attainment(runs: Sequence[ServedRun]) -> bytes:
-    """Over the rates, where there are several; else over the scale of both objectives."""
+    """The plot of attainment, PNG: over the rates if there are several, else over the scale of both objectives."""
     by_policy = {name: run_table.attained(runs, name) for name in run_table.names(runs)}
     if max(len(rates) for rates, _ in by_policy.values()) > 1:
         lines = [AttainmentLine(name, rates, shares) for name, (rates, shares) in by_policy.items()]
@@ -194,7 +193,7 @@ def _attainment(runs: Sequence[ServedRun]) -> bytes:
 
 
 def _at_scales(records: Sequence[RequestRecord]) -> list[float]:
-    """The share of requests within both objectives if these were so many times as long."""
+    """The share of requests within both objectives if these were multiplied by each of `SCALES`."""
     each = latencies(records)
     slo_ttft_s = np.array([record.slo.ttft_s for record in records])
     slo_tbt_s = np.array([record.slo.tbt_s for record in records])

@@ -1,4 +1,4 @@
-"""What a study on a real model is asked for."""
+"""The options of a study on a real model."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ class RunOptions:
     model : str
         "smollm2", a Hugging Face directory or a Llama .gguf file.
     policy, trace, workload, rate, cv, num_requests, slo_ttft, slo_tbt, max_tokens, max_seqs, seed, certificates, select
-        As in `SimulateOptions`, but that a trace is a file, and 100 requests are served without a number.
+        As in `SimulateOptions`, except that a trace has to be a file, and the default number of requests is 100.
     max_prompt_tokens, max_output_tokens : int, optional
         Longer prompts and outputs are clipped.
     cache_mem : str, optional
-        Memory of the cache, such as "1.5GiB"; or instead
+        Memory of the cache, such as "1.5GiB".
     num_blocks : int, optional
-        the same as a number of blocks.
+        Blocks of the cache, in place of `cache_mem`.
     swap_space : str, optional
-        Host memory for requests that are swapped out; as much as the cache without it.
+        Host memory for requests that are swapped out; by default as much as the cache.
     dtype, device : str
-        Of weights and cache.
+        Dtype and device of weights and cache.
     threads : int, optional
-        Of torch on a CPU.
+        Threads of torch on a CPU.
     expand_kv_heads : bool
         Whether to make the exact MHA twin of a GQA model.
     calibration : str, optional
-        What `aptsched calibrate` wrote; without it and `rho` it is measured first.
+        A file of `aptsched calibrate`; without it and without `rho` the model is measured first.
     foreign_calibration : bool
-        Whether one of another model, dtype or device is taken all the same.
+        Whether a calibration of another model, dtype or device is accepted.
     rho : float, optional
-        Seconds to rebuild K and V of a block, in place of what is measured.
+        Seconds to rebuild K and V of a block, in place of the measured time.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class RunOptions:
         check_numbers(self, WHOLE, FLOATS)
         object.__setattr__(self, "policy", listed(self.policy))
         object.__setattr__(self, "rate", None if self.rate is None else as_texts(self.rate) or None)
-        _ = self.policies, self.source, self.rates_per_s, self.slo, self.limits  # which check what they are made of
+        _ = self.policies, self.source, self.rates_per_s, self.slo, self.limits  # made now to be checked
         check_kind(self.certificates)
         if self.calibration is None:
             check_given(self.foreign_calibration, None)
@@ -109,27 +109,27 @@ class RunOptions:
 
     @property
     def policies(self) -> list[NamedPolicy]:
-        """The policies, each seen to be one."""
+        """The policies; raises InputError where one is not accepted."""
         return named_policies(self.policy, self.select)
 
     @property
     def limits(self) -> Limits:
-        """Of an iteration."""
+        """The limits of an iteration."""
         return Limits(self.max_tokens, self.max_seqs)
 
     @property
     def slo(self) -> SLO:
-        """Of each request."""
+        """The objectives of each request."""
         return SLO(self.slo_ttft, self.slo_tbt)
 
     @property
     def rates_per_s(self) -> list[float]:
-        """The rates, rising; none where the trace's own is taken."""
+        """The rates, rising; empty where the trace's own is used."""
         return [] if self.rate is None else sorted(numbers("rate", as_texts(self.rate), float))
 
     @property
     def source(self) -> ArrivalSource:
-        """Where the requests come from."""
+        """The source of the requests."""
         return ArrivalSource(self.trace, self.workload, self.num_requests, self.cv, self.seed)
 
     def recorded(self, out: str | None = None, as_json: bool = False) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class RunOptions:
 
 
 def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None = None) -> None:
-    """One of the first two, or neither, before a model is loaded for it.
+    """Check these options before a model is loaded; at most one of the first two may be given.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The serving study as a person reads it: latencies and attainment, what they come from, and the rates that hold."""
+"""The tables of the serving study: latencies and attainment, use of the engine, and the highest rates that hold."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def latency_sections(runs: Sequence[ServedRun]) -> list[Section]:
 
 
 def engine_columns(runs: Sequence[ServedRun]) -> tuple[Column, ...]:
-    """Throughput, preemptions, swaps and promotions, memory by form, certified gaps, time of scheduling."""
+    """Columns of throughput, preemptions, swaps, promotions, memory by form, certified gaps and scheduling time."""
     return (
         Column("policy", left=True),
         Column("tok/s"),
@@ -46,7 +46,7 @@ def engine_columns(runs: Sequence[ServedRun]) -> tuple[Column, ...]:
 
 
 def engine_sections(runs: Sequence[ServedRun]) -> list[Section]:
-    """The rows of these columns."""
+    """The rows of `engine_columns`."""
     return _sections(runs, partial(_engine_row, forms=_forms(runs)))
 
 
@@ -66,7 +66,7 @@ def rate_sections(runs: Sequence[ServedRun]) -> list[Section]:
 
 
 def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()) -> list[str]:
-    """What has to be known to read the tables; `notices` are those of the document."""
+    """Lines below the tables that explain them; `notices` are those of the document."""
     slo = replay.slo
     lines = [
         f"within SLO: share of all requests that finished with a TTFT of up to {slo.ttft_s:g} s, with the P99 of their "
@@ -79,7 +79,7 @@ def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()
 
 
 def notices(runs: Sequence[ServedRun], failed: Sequence[FailedRun] = ()) -> list[str]:
-    """Of runs that failed or left requests unfinished, and of those whose iterations were not as calibrated."""
+    """Notices about runs that failed, left requests unfinished, or whose iterations were not as calibrated."""
     return [*_off_pace(runs), *_unfinished(runs), *(f"{run.policy}{_at(run)} failed: {run.reason}" for run in failed)]
 
 
@@ -95,7 +95,7 @@ def _unfinished(runs: Sequence[ServedRun]) -> list[str]:
 
 
 def _off_pace(runs: Sequence[ServedRun]) -> list[str]:
-    """Iterations that took half as long again as the calibration says or more, or half or less; once what it means."""
+    """A line for each run whose iterations were off the calibration (`pace.is_off`), then one that explains it."""
     lines = [
         f"{run.policy}{_at(run)}: iterations took {run.pace:.2g} times what the calibration says"
         for run in runs
@@ -112,7 +112,7 @@ def _at(run: ServedRun | FailedRun) -> str:
 
 
 def _rejections(runs: Sequence[ServedRun]) -> list[str]:
-    """Why the first request was rejected, for each policy, and how many were."""
+    """For each policy how many requests were rejected, and why the first one was."""
     lines = []
     for run in runs:
         rejected = [record for record in run.records if record.outcome is Outcome.REJECTED]
@@ -123,7 +123,7 @@ def _rejections(runs: Sequence[ServedRun]) -> list[str]:
 
 
 def names(runs: Sequence[ServedRun]) -> list[str]:
-    """The policies in order."""
+    """The names of the policies, in order."""
     return list(dict.fromkeys(run.policy for run in runs))
 
 

@@ -42,25 +42,26 @@ class NamedPolicy:
 
 @dataclass(frozen=True, eq=False)
 class Server:
-    """What all runs share.
+    """The executor, cache, limits and times that all runs share.
 
     Attributes
     ----------
     executor : Executor
     cache : CacheShape
     num_blocks : int
-        Of the pool, which each run begins with all blocks free.
+        Blocks of the pool; each run begins with all of them free.
     scheduling : SchedulingTime or None
-        What scheduling takes on a computed clock; None where time is real.
+        The time of scheduling on a computed clock; None where time is real.
     limits : Limits
     times : IterationTime
-        What policies believe an iteration takes.
+        The times that policies predict iterations with.
     num_host_blocks : int
-        For requests that are swapped out.
+        Blocks for requests that are swapped out.
     calibrated : bool
-        Whether `times` were measured on the executor, so that what its iterations take is held against them.
+        Whether `times` were measured on the executor, so that its iterations are compared with them.
     lossy_ratios : mapping of CacheForm to Fraction
-        Lossy forms that the executor can hold, which `cache` is without; a policy has those it wants (`wanted_forms`).
+        Lossy forms that the executor can hold. They are not in `cache`: a policy is offered those in its
+        `wanted_forms`.
     """
 
     executor: Executor
@@ -75,7 +76,7 @@ class Server:
 
 
 def with_wanted(server: Server, policies: Iterable[NamedPolicy]) -> Server:
-    """The server with those of its lossy forms alone that any of the policies wants.
+    """The server with only those lossy forms that any of the policies wants.
 
     Raises
     ------
@@ -88,26 +89,26 @@ def with_wanted(server: Server, policies: Iterable[NamedPolicy]) -> Server:
 
 @dataclass(frozen=True, eq=False)
 class ServedRun:
-    """What came of one policy on the requests of one replay.
+    """The result of one policy on the requests of one replay.
 
     Attributes
     ----------
     policy : str
     rate_per_s : float
-        Of the replay.
+        Rate of the replay.
     records : tuple of RequestRecord
         One for each request, in order of arrival.
     usage : Usage
     complete : bool
-        False after Ctrl-C: the requests that had not ended are unfinished.
+        False if Ctrl-C ended the run, so that requests are unfinished.
     reason : str
-        Why requests are unfinished, after Ctrl-C or where nothing ran any more; empty where none are.
+        Why requests are unfinished: Ctrl-C, or nothing ran any more; empty if none are.
     pace : float
-        Seconds that iterations took over those that the calibration predicts; nan where there is none.
+        Actual over predicted seconds of the iterations; nan without a calibration.
     certificates : path, optional
         The log of its decisions; None where none was written.
     unwritten : str
-        Why there is none, where it could not be written to its end; empty otherwise.
+        Why the log could not be written to its end; empty otherwise.
     """
 
     policy: str
@@ -123,7 +124,7 @@ class ServedRun:
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that came to nothing, and why: its policy failed, or said a plan that is not legal."""
+    """A run without a result, and why: its policy raised an error, or returned a plan that is not legal."""
 
     policy: str
     rate_per_s: float
@@ -131,10 +132,10 @@ class FailedRun:
 
 
 class Watch(Protocol):
-    """Is told how far a run is."""
+    """A function that is told how far a run is."""
 
     def __call__(self, policy: str, replay: Replay, num_ended: int) -> None:
-        """So many requests of this run have ended; 0 when it begins."""
+        """Take note of how many requests of this run have ended; 0 when it begins."""
         ...
 
 
@@ -153,18 +154,18 @@ def serve(
     replay : Replay
     server : Server
     certificates : path, optional
-        A log of each decision that has a certificate, written while the run goes on; no file where there is none.
+        Path of the log of decisions that have a certificate, written during the run; no file if none has one.
     watch : Watch, optional
 
     Returns
     -------
     ServedRun
-        After Ctrl-C with what was done.
+        After Ctrl-C it has what was done until then.
 
     Raises
     ------
     InputError
-        A plan that is not legal, or a log that cannot be written from the beginning. There is no log then.
+        A plan that is not legal, or a log that cannot be opened. There is no log then.
     """
     meter, records, num_unfinished = UsageMeter(server.num_blocks), list[RequestRecord](), 0
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
@@ -215,9 +216,9 @@ def attempt(
     certificates: str | os.PathLike[str] | None = None,
     watch: Watch = lambda policy, replay, num_ended: None,
 ) -> tuple[ServedRun | FailedRun | None, bool]:
-    """As `serve`, or why it failed, and whether Ctrl-C was pressed, be it when the run was over already.
+    """The result of `serve`, or why it failed; and whether Ctrl-C was pressed, even if the run was over by then.
 
-    There is no run where it was pressed before the first iteration.
+    The run is None if Ctrl-C was pressed before the first iteration.
     """
     run: ServedRun | FailedRun | None = None
     stopped = False
@@ -252,7 +253,7 @@ def serve_all(
 
 
 def unused_forms(policies: Iterable[NamedPolicy], server: Server) -> list[str]:
-    """A notice of each form that takes no less than KV, and so is never used, where a policy wants it."""
+    """A notice for each form that a policy wants but that takes no less than KV, and so is never used."""
     wanted = {form for policy in policies for form in wanted_forms(policy.make())}
     ratios = server.cache.with_forms(server.lossy_ratios).ratios
     return [line for form, ratio in ratios.items() if form in wanted for line in unused_form(form, ratio)]

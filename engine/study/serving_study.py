@@ -1,4 +1,4 @@
-"""A serving study that is done: its runs, and what a person and a program read of them."""
+"""The results of a serving study: its runs, with tables for people and files for programs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ServingStudy:
-    """What policies came to on the same requests; printed, it is the tables of the command.
+    """The results of policies on the same requests; printed, it is the tables of the command.
 
     Attributes
     ----------
     runs : tuple of ServedRun
-        Policy by policy at each rate, each with its records; after Ctrl-C those that were begun.
+        Runs by rate and then policy, each with its records; after Ctrl-C those that were begun.
     failed : tuple of FailedRun
         Runs whose policy failed, and why.
     replays : tuple of Replay
@@ -41,21 +41,21 @@ class ServingStudy:
     server : Server
         What served them.
     num_planned : int
-        Runs.
+        How many runs the study was to have.
     options, setup : dict
-        What was asked for and what it came to, as plain values.
+        The options, and what followed from them (model, cache, times), as plain values.
     notices : tuple of str
-        Of the options: lines beside those of the replays and the runs.
+        Notices about the options; those about replays and runs are added.
     cost : Cost, optional
-        What iterations took, on a computed clock.
+        The cost of iterations, on a computed clock.
     directory : Path, optional
-        Where the logs of decisions are.
+        The directory of the logs of decisions.
     beside : tuple of str
-        Other files there that belong to what is written.
+        Names of other files in it that belong to the results.
     error : Exception, optional
-        What ended the study early, where that was neither Ctrl-C nor a policy.
+        The error that ended the study early, if it was neither Ctrl-C nor a policy's.
     folder : object, optional
-        That directory where it is a temporary one, which goes with the last that holds it.
+        Keeps `directory` alive if it is a temporary one, which is removed when nothing refers to it any more.
     """
 
     runs: tuple[ServedRun, ...]
@@ -79,7 +79,7 @@ class ServingStudy:
 
     @property
     def complete(self) -> bool:
-        """Whether all were."""
+        """Whether all planned runs were served to their end."""
         return self.num_done == self.num_planned
 
     @lazy
@@ -116,7 +116,7 @@ class ServingStudy:
         return run_files.write(place, self.document, [_with_log_in(place, run) for run in self.runs], self.beside)
 
     def to_pandas(self, table: str = "requests") -> DataFrame:
-        """The rows of requests.csv, or of each run what `document` has as its summary.
+        """The rows of requests.csv, or the summary of each run as in `document`.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class ServingStudy:
         return chosen_frame({"requests": rows, "summary": self.document["summary"]}, table)
 
     def show(self, file: TextIO) -> None:
-        """Print the tables, where there is a run."""
+        """Print the tables, if there is any run."""
         if not self.runs:
             return
         tables = [
@@ -146,7 +146,7 @@ class ServingStudy:
             table.show(columns, sections, self._notes() if sections is shown[-1][1] else [], file)
 
     def __repr__(self) -> str:
-        """The tables, how many runs they are of, and what ended the study early."""
+        """The tables; if the study ended early, also how many runs there are and why."""
         text = io.StringIO()
         self.show(text)
         early = "" if self.error is None else f" It ended early: {self.error!r}"
@@ -154,7 +154,7 @@ class ServingStudy:
 
     @lazy
     def _fairness(self) -> list[Metrics]:
-        """The metrics of each run with Jain's index; none but on a computed clock."""
+        """The metrics of each run with Jain's index; empty unless the clock is computed."""
         return [] if self.cost is None else [fairness.fairness(run, self.replays, self.cost) for run in self.runs]
 
     def _notes(self) -> list[str]:
@@ -168,7 +168,7 @@ class ServingStudy:
 def collected(
     results: Iterable[ServedRun | FailedRun],
 ) -> tuple[list[ServedRun], list[FailedRun], Exception | None]:
-    """Runs as they come, those that failed, and what ended them early, where that was not Ctrl-C."""
+    """Collect the runs, the failed runs, and the error that ended them early, if it was not Ctrl-C."""
     runs, failed, error = list[ServedRun](), list[FailedRun](), None
     try:
         for result in results:
@@ -184,7 +184,7 @@ def collected(
 
 
 def _with_log_in(place: Path, run: ServedRun) -> ServedRun:
-    """The run with the log of its decisions in that directory, copied there unless it is there."""
+    """The run with its log of decisions in that directory, copied there if it is elsewhere."""
     log = run.certificates
     if log is None or log.parent == place:
         return run

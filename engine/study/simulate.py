@@ -28,8 +28,8 @@ from engine.study.simulated_replays import simulated_replays
 def simulate(options: SimulateOptions) -> ServingStudy:
     """Serve the same requests with each policy on modelled GPUs, on a clock that is computed.
 
-    Equal seeds give equal results. Ctrl-C keeps what is done, which `complete` tells. The keywords are those of
-    `SimulateOptions`, as in `simulate(workload="sharegpt", rate=[2, 3], policy=["fcfs", Mine])`.
+    Equal seeds give equal results. Ctrl-C ends the study and keeps what is done; `complete` is False then. The keywords
+    are those of `SimulateOptions`, as in `simulate(workload="sharegpt", rate=[2, 3], policy=["fcfs", Mine])`.
 
     Returns
     -------
@@ -39,8 +39,8 @@ def simulate(options: SimulateOptions) -> ServingStudy:
     Raises
     ------
     InputError
-        Names the option, its value and what is accepted. A policy that fails is in `failed` instead, and what else ends
-        the study after its first run is in `error`.
+        Names the option, its value and what is accepted. A policy that fails is in `failed` instead, and another error
+        that ends the study after its first run is in `error`.
     """
     study = serve_simulated(options)
     if study.error is not None and not study.runs:
@@ -49,14 +49,14 @@ def simulate(options: SimulateOptions) -> ServingStudy:
 
 
 def serve_simulated(options: SimulateOptions, out: str | None = None) -> ServingStudy:
-    """The study of these options.
+    """Run the study that these options describe.
 
     Parameters
     ----------
     options : SimulateOptions
     out : str, optional
-        The directory that it will be written to: made once the requests are there, and the logs of decisions grow in
-        it. Without it they grow in a temporary folder of the study's own.
+        The directory that the study will be written to, made once the trace is read; logs of decisions grow in it.
+        Without it they grow in a temporary folder of the study's own.
     """
     setup = options.setup
     server = simulation.simulated_server(setup, options.limits)
@@ -90,7 +90,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
 
 
 def _directory(options: SimulateOptions, out: str | None) -> tuple[Path | None, object]:
-    """Where logs of decisions grow, and what removes the folder where it is a temporary one."""
+    """The directory of the logs of decisions, and the object that removes it if it is a temporary one."""
     if out is not None:
         return prepare(out, run_files.FILES), None
     if options.certificates == "none":
@@ -109,7 +109,7 @@ def _replays(options: SimulateOptions) -> list[Replay]:
 
 
 def _tasks(options: SimulateOptions, replays: list[Replay], server: Server, directory: Path | None) -> Iterator[Task]:
-    """Every policy on every replay; the policies of a replay can ask for its lengths, as an oracle."""
+    """A task for every policy on every replay; the true lengths of a replay are its policies' oracle."""
     for replay in replays:
         oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
         for policy in named_policies(options.policy, options.select, oracle):

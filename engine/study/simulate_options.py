@@ -1,4 +1,4 @@
-"""What a study on a computed clock is asked for."""
+"""The options of a study on a computed clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import Policies, by_name, listed, recorded_policies
 from engine.study.simulation import Setup
 
-NOT_OF_THE_RESULT = ("jobs", "select", "progress")  # so that equal seeds give equal bytes
+NOT_OF_THE_RESULT = ("jobs", "select", "progress")  # options left out of results, so that equal seeds give equal bytes
 WHOLE = ("tp", "num_requests", "max_tokens", "max_seqs", "num_blocks", "seed", "jobs")
 FLOATS = ("cv", "duration", "warmup", "slo_ttft", "slo_tbt", "rho", "executed_rho")
 
@@ -33,29 +33,30 @@ def _tell_nobody(num_ended: int, num_requests: int) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SimulateOptions:
-    """Options of `aptsched simulate`, by the same names and with the same defaults but for `jobs`.
+    """Options of `aptsched simulate`, by the same names and with the same defaults, except that of `jobs`.
 
     Parameters
     ----------
     model, gpu : str
         As `aptsched list` shows; a model also as a config.json or a directory with one, a GPU as a .toml file.
     tp : int
-        GPUs, tensor parallel.
+        Number of GPUs, tensor parallel.
     policy : text, class or object, several of them, or a mapping to them from names
         As in `by_name`: `"fcfs,aptserve:forms=kv"`, `[FCFS(), Mine]`, `{"mine": Mine(0.5)}`.
     trace : path, Trace, or sequence of (prompt_tokens, output_tokens) or (arrived_at_s, prompt_tokens, output_tokens)
     workload : str, optional
         A built-in one; either this or a trace.
     rate : number, text or several, optional
-        Arrivals a second; without it the trace's own.
+        Arrivals a second; by default the trace's own.
     cv : float, optional
         Coefficient of variation of the gaps between arrivals that are drawn.
     num_requests : int, optional
-        Of a trace the first, of lengths alone drawn; 1,000 of a workload, all of a trace without it.
+        Requests: the first of a trace, or drawn where it has lengths alone. By default 1,000 of a workload, all of a
+        trace.
     duration : float, optional
-        Seconds; in place of a number all requests that arrive earlier.
+        Seconds: serve all requests that arrive earlier, in place of a number.
     warmup : float
-        Seconds; requests that arrive earlier are served, and not counted.
+        Seconds: requests that arrive earlier are served, but not counted.
     slo_ttft, slo_tbt : float
         Objectives, in seconds.
     max_tokens, max_seqs : int
@@ -63,23 +64,23 @@ class SimulateOptions:
     num_blocks : int, optional
         Blocks of the cache, in place of what the model leaves on the GPUs.
     swap_space : str, optional
-        Host memory for requests that are swapped out, such as "64GiB"; four pools without it.
+        Host memory for requests that are swapped out, such as "64GiB"; by default four times the pool.
     cost : str, optional
-        "fits", "roofline" or a calibration's file; fits where there are any without it.
+        "fits", "roofline" or a calibration's file; by default fits where there are any, else roofline.
     foreign_calibration : bool
-        Whether a calibration of another model is taken all the same.
+        Whether a calibration of another model is accepted.
     rho, executed_rho : float, optional
-        Seconds to rebuild K and V of a block, as policies believe and as it takes.
+        Seconds to rebuild K and V of a block: as policies believe, and as it takes in truth.
     seed : int
     certificates : str
-        How the decisions of policies that certify them are kept until they are written: "plain", "gzip" or "none".
+        How the logs of certified decisions are kept and written: "plain", "gzip" or "none".
     jobs : int or None
         Processes; None is one for each CPU. More than one needs policies that can be pickled and, in a script,
         `if __name__ == "__main__"`.
     select : mapping of str to callable
-        What the option `select` of policies named by text takes beside "greedy", as {"core": core.exact_selection}.
+        Values of the policies' option `select` beside "greedy", by name, as {"core": core.exact_selection}.
     progress : callable
-        Told now and then how many requests of all runs have ended, and how many there are.
+        Called now and then with the number of requests of all runs that have ended, and the number of all.
 
     Raises
     ------
@@ -124,11 +125,11 @@ class SimulateOptions:
         if self.jobs is not None and self.jobs < 1:
             raise InputError(f"jobs: {self.jobs} is not accepted; at least 1 is")
         check_given(self.foreign_calibration, self.cost)
-        _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # which check what they are made of
+        _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # made now, so that they are checked now
 
     @property
     def setup(self) -> Setup:
-        """What is simulated."""
+        """The model, GPUs and cost that are simulated."""
         return Setup(
             find_config(self.model),
             find_gpu(self.gpu),
@@ -143,22 +144,22 @@ class SimulateOptions:
 
     @property
     def limits(self) -> Limits:
-        """Of an iteration."""
+        """The limits of an iteration."""
         return Limits(self.max_tokens, self.max_seqs)
 
     @property
     def slo(self) -> SLO:
-        """Of each request."""
+        """The objectives of each request."""
         return SLO(self.slo_ttft, self.slo_tbt)
 
     @property
     def rates_per_s(self) -> list[float]:
-        """The rates, rising; none where the trace's own is taken."""
+        """The rates, rising; empty where the trace's own is used."""
         return [] if self.rate is None else sorted(numbers("rate", as_texts(self.rate), float))
 
     @property
     def source(self) -> ArrivalSource:
-        """Where the requests come from."""
+        """The source of the requests."""
         trace = self.trace if self.trace is None or isinstance(self.trace, Trace) else str(self.trace)
         return ArrivalSource(trace, self.workload, self.num_requests, self.cv, self.seed)
 

@@ -26,7 +26,7 @@ from engine.study.arrival_source import (
 )
 from engine.study.replay import Replay, replay
 
-DEFAULT_REQUESTS = 1000  # of a workload; of a trace all
+DEFAULT_REQUESTS = 1000  # of a workload; of a trace all are served
 AtRates = list[tuple[float, Trace]]
 
 
@@ -38,12 +38,12 @@ def simulated_replays(
     Parameters
     ----------
     source : ArrivalSource
-        Without a number of requests it is 1,000 of a workload, and all of a trace.
+        If it has no number of requests, 1,000 of a workload or all of a trace are served.
     rates_per_s : sequence of float
     slo : SLO
     duration_s : float, optional
-        In place of a number: all requests that arrive earlier. Of a file with arrivals those that it has, and a notice
-        says where it ends before; the lengths of one that has none are repeated.
+        Serve all requests that arrive earlier, in place of a number. If a file with arrivals ends before, a notice
+        says so; the lengths of a file without arrivals are repeated.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def simulated_replays(
     else:
         found = _of_duration(source, rates_per_s, duration_s)
     replays = [replay(trace, slo, rate, source.seed) for rate, trace in found]
-    notices = max(replays, key=len).notices  # of the others it has the requests, and more
+    notices = max(replays, key=len).notices  # the longest has all requests of the others
     return [dataclasses.replace(each, notices=notices) for each in replays]
 
 
@@ -81,7 +81,7 @@ def _long_enough(
     rates_per_s: Sequence[float],
     duration_s: float,
 ) -> AtRates:
-    """So many requests that the last arrives after the duration, at each rate."""
+    """Traces at each rate with so many requests that the last arrives after the duration."""
     known = WORKLOADS.get(source.workload or "")
     highest = max(rates_per_s, default=known.rate_per_s if known else DEFAULT_RATE_PER_S)
     if not highest * duration_s < MAX_REQUESTS:
@@ -95,7 +95,7 @@ def _long_enough(
 
 
 def _with_end_said(found: AtRates, duration_s: float) -> AtRates:
-    """A notice where the trace ends before."""
+    """The traces, with a notice where they end before the duration."""
     short = [(rate, trace.last_arrival_s) for rate, trace in found if trace.last_arrival_s < duration_s]
     if not short:
         return found
@@ -110,7 +110,7 @@ def window(trace: Trace, duration_s: float) -> Trace:
     Raises
     ------
     InputError
-        There are none.
+        No request arrives before it.
     """
     assert trace.arrived_at_s is not None
     count = int(np.searchsorted(trace.arrived_at_s, duration_s))

@@ -1,4 +1,4 @@
-"""A model on GPUs that nobody has to own, as the serving study needs it: computed cost, virtual time."""
+"""A simulated model on simulated GPUs, as a server of the serving study: computed cost, virtual time."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from engine.state.blocks import check_counts, host_blocks
 from engine.study.replay import Replay
 from engine.study.serving import Server
 
-HOST_POOLS = 4  # as much host memory as so many pools: 48 GB beside OPT-13B on A100-40GB
+HOST_POOLS = 4  # default host memory, in pools: 48 GB beside OPT-13B on A100-40GB
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is simulated.
+    """The model, GPUs and cost that are simulated.
 
     Parameters
     ----------
     config : ModelConfig
     gpu : GPU
     num_gpus : int
-        Tensor parallel.
+        GPUs, tensor parallel.
     cost : str, optional
         As in `find_cost`.
     num_blocks : int, optional
-        Of the pool, in place of what the model leaves on the GPUs.
+        Blocks of the pool, in place of what the model leaves on the GPUs.
     rho_s_per_block : float, optional
-        What policies believe that rebuilding a block takes, in place of what it takes.
+        The time to rebuild a block that policies believe, in place of the true one.
     executed_rho_s_per_block : float, optional
-        What it takes, in place of what the cost says.
+        The true time to rebuild a block, in place of that of the cost.
     swap_space : str, optional
         Bytes of host memory for requests that are swapped out, in place of `HOST_POOLS` times the pool.
     foreign_calibration : bool
-        Whether a calibration is taken as the cost even if it is of another model.
+        Whether a calibration of another model is accepted as the cost.
     scheduling : SchedulingTime
     """
 
@@ -123,9 +123,9 @@ def cost_of(server: Server) -> Cost:
 
 
 def alone_s(replay: Replay, cost: Cost) -> Floats:
-    """Seconds that each request would take alone, [r]: one prefill, then decodes, of which each reads one token more.
+    """Seconds that each request would take alone, [r]: one prefill, then decodes that each read one token more.
 
-    Costs are affine in the context, so that all decodes take what as many of the mean context take.
+    Costs are affine in the context, so all decodes together take as long as the same number at the mean context.
     """
     prompts, more = replay.num_prompt_tokens, replay.num_output_tokens - 1
     prefill = Work(prefill_tokens=prompts, prefill_squares=prompts**2)

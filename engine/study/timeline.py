@@ -1,4 +1,4 @@
-"""What the memory held over time, in a bounded number of points."""
+"""The use of the memory over time, in a bounded number of points."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_POINTS = 512
 
 @dataclass(frozen=True)
 class Point:
-    """Means over some iterations in a row, weighted by their durations.
+    """Means over consecutive iterations, weighted by their durations.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Point:
 
 
 class Timeline:
-    """Points of as many iterations each; where there would be too many, neighbours are joined.
+    """Points over equally many iterations each; when there are too many points, neighbours are joined.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Timeline:
         self._spans: list[list[float]] = []  # start, end, busy seconds, request-s, block-s by form
 
     def add(self, start_s: float, duration_s: float, num_blocks_by_form: Sequence[int], num_waiting: int) -> None:
-        """One more iteration."""
+        """Add an iteration."""
         if self._in_last == self._stride:
             if len(self._spans) == self._max_points:
                 self._join()
@@ -59,7 +59,7 @@ class Timeline:
         self._in_last += 1
 
     def points(self) -> tuple[Point, ...]:
-        """The points in order; of iterations that took no time there is none."""
+        """The points in order; iterations that took no time have none."""
         return tuple(
             Point(start, end, tuple(held / busy for held in block_s), waiting / busy)
             for start, end, busy, waiting, *block_s in self._spans

@@ -1,4 +1,4 @@
-"""What the iterations of a run came to: memory by form, certified gaps, time spent on scheduling."""
+"""Sums over the iterations of a run: memory by form, certified gaps, time spent on scheduling."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class Usage:
     Attributes
     ----------
     num_blocks : int
-        Of the pool.
+        Blocks of the pool.
     num_iterations, num_prefill_tokens, num_decode_tokens : int
         A token fed again after a preemption counts again.
     num_swapped_blocks : int
-        Copied to the host or from it.
+        Blocks copied to the host or from it.
     busy_s : float
-        Of all iterations, on the clock of the run.
+        Time of all iterations, on the clock of the run.
     scheduling_s : float
-        Real seconds of that in which the executor did not run.
+        Part of that in which the executor did not run.
     block_s_by_form : tuple of float, [f]
         Blocks times seconds that were held in each form.
     num_certified : int
         Iterations whose decision has a certificate.
     gap_mean, gap_worst : float or None
-        The certified gaps of those; None where there are none.
+        Mean and largest certified gap of these iterations; None where there are none.
     timeline : tuple of Point
     """
 
@@ -50,16 +50,16 @@ class Usage:
 
     @property
     def scheduling_share(self) -> float:
-        """Of the time of the iterations; nan without any."""
+        """Share of the iterations' time spent on scheduling; nan without any."""
         return self.scheduling_s / self.busy_s if self.busy_s > 0 else math.nan
 
     def share_of(self, form: CacheForm) -> float:
-        """Of the pool's blocks times the time of the iterations, what was in that form; nan without any."""
+        """Share of the pool, over the iterations' time, held in that form; nan without any."""
         return self.block_s_by_form[form] / (self.num_blocks * self.busy_s) if self.busy_s > 0 else math.nan
 
     @property
     def forms(self) -> list[FormEntry]:
-        """The forms that tables and files show: all that are not lossy, and those of the others that were in use."""
+        """The forms that tables and files show: all lossless ones, and the lossy ones that were in use."""
         return shown_forms(self.block_s_by_form)
 
 
@@ -76,7 +76,7 @@ class UsageMeter:
         self._timeline = Timeline()
 
     def add(self, iteration: Iteration) -> None:
-        """One more iteration."""
+        """Add an iteration."""
         it, gap, duration_s = iteration, iteration.gap, iteration.duration_s
         self._num_iterations += 1
         self._num_prefill_tokens += it.num_prefill_tokens
@@ -94,7 +94,7 @@ class UsageMeter:
             self._gap_worst = max(self._gap_worst, gap)
 
     def usage(self) -> Usage:
-        """What it came to so far."""
+        """The sums so far."""
         certified = self._num_certified > 0
         return Usage(
             num_blocks=self._num_blocks,
