@@ -102,8 +102,8 @@ def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str
 
 def _one_of(policy: str, option: str, text: str | None, choices: Mapping[str, object]) -> object:
     if text is None or text not in choices:
-        given = "no value" if text is None else shown(text)
-        raise InputError(f"policy {policy}: {option} {given} is not accepted; {', '.join(choices)} are")
+        given, are = "no value" if text is None else shown(text), "are" if len(choices) > 1 else "is"
+        raise InputError(f"policy {policy}: {option} {given} is not accepted; {', '.join(choices)} {are}")
     return choices[text]
 
 
@@ -115,7 +115,7 @@ def _from_file(path: Path, name: str) -> Policy:
         decides = callable(getattr(policy, "decide", None))
     if not decides:
         names = [key for key, value in vars(module).items() if hasattr(value, "decide") and key != "Policy"]
-        do = "do" if len(names) > 1 else "does"
-        raise InputError(f"policy: {path} has no {name!r} that decides; {', '.join(names) or 'nothing'} there {do}")
+        accepted = f"what has one there: {', '.join(names) or 'nothing'}"
+        raise InputError(f"policy: {path} has no {name!r} with a method `decide`; {accepted}")
     own: Policy = policy  # type: ignore[assignment]
     return own

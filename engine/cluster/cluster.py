@@ -71,7 +71,8 @@ class Cluster:
             given = "one is there twice" if workers else "none is there"
             raise InputError(f"workers: {given}; at least one, and each once, is accepted")
         if any(worker.scheduling is None for worker in workers):
-            raise InputError("workers: the time of one is real; workers with a scheduling time are accepted")
+            accepted = "on the computed clock of a cluster each has one, such as SchedulingTime()"
+            raise InputError(f"workers: scheduling=None of one would be timed by a real clock; {accepted}")
         self._turns = {worker: _Turn(number, worker) for number, worker in enumerate(workers)}
         self._events: list[tuple[float, int]] = []  # a heap; out of date where the turn is due at another time
         self._ready: set[Worker] = set()  # to decide now

@@ -108,7 +108,7 @@ def test_own_object(own: Path) -> None:
 
 def test_own_name_that_is_not_there(own: Path) -> None:
     """The message lists what decides in that file."""
-    with pytest.raises(InputError, match=r"'Missing'.*Nothing, ready there do"):
+    with pytest.raises(InputError, match=r"'Missing'.*with a method `decide`; what has one there: Nothing, ready"):
         load_policy(f"{own}:Missing")
 
 

@@ -133,7 +133,7 @@ def test_workers_that_cannot_share_a_clock_are_refused() -> None:
     for workers, message in (
         ([], "workers: none is there; at least one"),
         ([recorded.worker] * 2, "workers: one is there twice; at least one, and each once, is accepted"),
-        ([recorded.worker, real.worker], "workers: the time of one is real"),
+        ([recorded.worker, real.worker], "workers: scheduling=None of one"),
     ):
         with pytest.raises(InputError, match=message):
             Cluster(workers, RoundRobin())
