@@ -1,4 +1,4 @@
-"""What the layers of a decoder-only transformer are made of, whatever their sizes."""
+"""The parts that layers of a decoder-only transformer are made of, apart from their sizes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Architecture:
         return NORM_VECTORS[self.norm]
 
 
-# What the engine runs: Zhang et al., arXiv 2205.01068; Touvron et al., arXiv 2302.13971.
+# The architectures that the engine runs: Zhang et al., arXiv 2205.01068; Touvron et al., arXiv 2302.13971.
 OPT = Architecture("opt", is_gated=False, norm="layer", positions="learned", num_unused_positions=2)
 LLAMA = Architecture("llama")
 EXECUTABLE: Mapping[str, Architecture] = MappingProxyType({each.name: each for each in (OPT, LLAMA)})

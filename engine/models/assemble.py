@@ -1,4 +1,4 @@
-"""A checkpoint's tensors, one after the other, into the fused layout."""
+"""Copies a checkpoint's tensors, one after the other, into the fused layout."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def assemble(config: ModelConfig, read: Read, dtype: torch.dtype, device: torch.
 
 
 def with_stored_head(config: ModelConfig, stored: Container[str]) -> ModelConfig:
-    """The configuration of files with these tensors: an output matrix that is stored is not the embedding."""
+    """The configuration of files with these tensors: it is untied if an output matrix is stored."""
     return dataclasses.replace(config, tied=config.tied and HEAD not in stored)
 
 
 def with_equal_head(config: ModelConfig, read: Read, dtype: torch.dtype) -> ModelConfig:
-    """Tied after all where the stored output matrix equals the embedding, in `dtype`, so that one is held for both."""
+    """The configuration, tied if the stored output matrix equals the embedding in `dtype`, so that one is held."""
     if config.tied:
         return config
     shape = (config.vocab_size, config.hidden_size)
@@ -89,7 +89,7 @@ class _Source:
         return Norm(self.copy(f"{name}.weight", shape), self.copy(f"{name}.bias", shape) if has_bias else None)
 
     def linear(self, parts: Sequence[tuple[str, int]], num_inputs: int, has_bias: bool) -> Linear:
-        """One matrix of several, given by name and rows, one below the other."""
+        """One matrix made of several, each given by name and number of rows, one below the other."""
         num_rows = sum(rows for _, rows in parts)
         weight, bias = self.empty(num_rows, num_inputs), self.empty(num_rows) if has_bias else None
         first = 0

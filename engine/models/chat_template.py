@@ -1,6 +1,6 @@
-"""Chat templates: messages made into a prompt, in an environment with the rules of the one of transformers.
+"""Chat templates: render messages to a prompt, in a Jinja environment with the same rules as that of transformers.
 
-What a template finds there is what `apply_chat_template` of transformers shows it
+A template finds there what `apply_chat_template` of transformers gives it
 (https://huggingface.co/docs/transformers/chat_templating): the filter `tojson`, which escapes no HTML, `strftime_now`,
 `raise_exception`, blocks of `generation`, `break` and `continue`, and namespaces without names that begin with "_".
 """
@@ -23,7 +23,7 @@ from engine.models.template_bounds import MAX_LENGTH, BoundedEnvironment
 from engine.models.text import check_unicode
 
 REASONING = ("reasoning_content", "thinking", "reasoning")  # names of one field, the one that templates read first
-SHOWN = 200  # characters of a fault of a template
+SHOWN = 200  # characters of a template's error in a message
 
 Message = Mapping[str, Any]
 
@@ -39,8 +39,8 @@ def render(
     Raises
     ------
     InputError
-        No messages, a message that is not made of JSON's types or has text that is not Unicode; a template that is
-        not one, refuses the messages, fails, or does not end.
+        There are no messages; a message is not made of JSON's types or has text that is not Unicode; the template is
+        malformed, refuses the messages, fails, or does not end.
     """
     try:
         shown = _shown(messages)
@@ -129,7 +129,7 @@ def _to_json(
 
 
 class _Generation(Extension):
-    """A block that marks what the model has written, for training; here it is its content, in a scope of its own."""
+    """The block that marks the model's own text for training; here it only renders its content, in its own scope."""
 
     tags = {"generation"}  # noqa: RUF012  # as jinja2 declares it
 
@@ -143,7 +143,7 @@ class _Generation(Extension):
 
 
 class _Dict:
-    """`dict` without the attributes of the type, but for `fromkeys`."""
+    """`dict` for templates, without the attributes of the type except `fromkeys`."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         return dict(*args, **kwargs)

@@ -26,7 +26,7 @@ ACCEPTED = f"{SMOLLM2!r}, a Hugging Face directory or a .gguf file"
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model that is ready to run; no tokenizer where its files have none."""
+    """A model that is ready to run; its tokenizer is None where the files have none."""
 
     config: ModelConfig
     weights: Weights
@@ -55,7 +55,7 @@ def load_model(
     Raises
     ------
     InputError
-        The model is not there, is not supported, or its files are not whole: what, and what is accepted.
+        The model is not there, is not supported, or its files are not whole; the message says what is accepted.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype: {dtype!r} is not accepted; {', '.join(DTYPES)} are")

@@ -1,4 +1,4 @@
-"""What a model is: its sizes, what its layers are made of, and what follows from both."""
+"""A model's configuration: its sizes, the parts of its layers, and the numbers of weights and bytes that follow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from engine.models.architecture import EXECUTABLE, OPT, Architecture
 from engine.models.rope_scaling import RopeScaling
 from engine.models.size_checks import MAX_SIZE, check_number, check_size
 
-ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")  # that the engine computes
-LARGEST = {"num_layers": 2**10, "max_positions": 2**22}  # what is made for each position is in no file
-RANGES = {"norm_eps": (1e-30, 1e30), "rope_theta": (1e-6, 2.0**63)}  # so that float32 holds what comes of them
+ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")  # those that the engine computes
+LARGEST = {"num_layers": 2**10, "max_positions": 2**22}  # no file bounds what is made for each position
+RANGES = {"norm_eps": (1e-30, 1e30), "rope_theta": (1e-6, 2.0**63)}  # so that results fit into float32
 MAX_TOKEN_ID = 2**31 - 1
 SIZES = (
     "vocab_size",
@@ -35,28 +35,28 @@ class ModelConfig:
     Parameters
     ----------
     architecture : Architecture
-        What its layers are made of.
+        The parts of its layers.
     vocab_size, hidden_size, num_layers, num_heads, num_kv_heads, head_dim, intermediate_size : int
         num_heads is a multiple of num_kv_heads. OPT has as many KV heads as heads, and hidden_size = num_heads *
         head_dim; with Llama hidden_size is on its own, and head_dim is even.
     max_positions : int
         Most tokens of a request, prompt and output: up to 2^22.
     activation : str
-        Of the MLP. OPT and Llama: "relu", "gelu" (by the error function), "gelu_tanh" or "silu".
+        Activation of the MLP. OPT and Llama: "relu", "gelu" (by the error function), "gelu_tanh" or "silu".
     norm_eps : float
         From 1e-30 to 1e30.
     rope_theta : float
-        From 1e-6 to 2^63. Of RoPE alone.
+        From 1e-6 to 2^63. Only used with RoPE.
     rope_scaling : RopeScaling or None
-        Of RoPE alone.
+        Only used with RoPE.
     attention_bias : bool
         Whether q, k, v and the output of attention have a bias.
     qkv_bias : bool
-        Whether q, k and v have one, though the output of attention may have none. The engine runs no such model.
+        Whether q, k and v have a bias even if the output of attention has none. The engine runs no such model.
     mlp_bias : bool
-        Whether all matrices of the MLP have one.
+        Whether all matrices of the MLP have a bias.
     head_bias : bool
-        Whether the output matrix has one. The engine runs no such model.
+        Whether the output matrix has a bias. The engine runs no such model.
     tied : bool
         Whether the output matrix is the embedding.
     bos_token_id : int or None
@@ -64,12 +64,12 @@ class ModelConfig:
         Tokens that end a text.
     name : str
     notices : tuple of str
-        What the files have and is not used, and what was assumed, a line each; no part of what the model is.
+        A line for each thing in the files that is not used or was assumed; ignored when models are compared.
 
     Raises
     ------
     InputError
-        A value that is not accepted: field, value, what is.
+        Names the field, its value and what is accepted.
     """
 
     architecture: Architecture
@@ -117,7 +117,7 @@ class ModelConfig:
                 )
 
     def _check_executable(self) -> None:
-        """The forward pass has this activation, and heads as it turns or adds them."""
+        """Raise InputError unless the forward pass supports this activation and these heads."""
         heads, kv_heads, dim = self.num_heads, self.num_kv_heads, self.head_dim
         if self.activation not in ACTIVATIONS:
             raise InputError(f"activation: {shown(self.activation)} is not supported; {', '.join(ACTIVATIONS)} are")
@@ -147,7 +147,7 @@ class ModelConfig:
 
     @property
     def embedding(self) -> int:
-        """Weights of the embedding, and of the output matrix."""
+        """Weights of the embedding; the output matrix has as many."""
         return self.vocab_size * self.hidden_size
 
     @property
@@ -197,5 +197,5 @@ class ModelConfig:
         return hidden_ratio(self.hidden_size, self.num_kv_heads, self.head_dim)
 
     def cache(self, block_size: int = BLOCK_SIZE) -> CacheShape:
-        """How its tokens go into blocks."""
+        """The `CacheShape` of the model, without lossy forms."""
         return CacheShape.of(self, block_size)

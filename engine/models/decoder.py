@@ -14,7 +14,7 @@ from engine.models.matmul import Multiply, multiply
 from engine.models.rope import inverse_frequencies
 from engine.models.weights import Layer, Linear, Norm, Weights
 
-MLP_ROWS = 1024  # tokens that go through an MLP at once, which bounds what it needs beside them
+MLP_ROWS = 1024  # tokens that go through an MLP at once, which bounds its memory
 Elementwise = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -27,7 +27,7 @@ class Attend(Protocol):
 
 
 class Decoder:
-    """A model's layers, its weights packed for the device.
+    """A model's layers, with weights packed for the device.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class Decoder:
     weights : Weights
         On a CPU they are packed; a tied output matrix is then held twice, packed, and plain as the embedding.
     layers : iterable of Layer, optional
-        Those of the weights, where none are given. An iterator that holds no layer it has given keeps the peak at one
-        copy of all weights.
+        By default those of the weights. An iterator that drops each layer after giving it keeps the peak of memory at
+        one copy of all weights.
     """
 
     def __init__(self, config: ModelConfig, weights: Weights, layers: Iterable[Layer] | None = None) -> None:
@@ -91,7 +91,7 @@ class _Layer:
 
 
 class Rope:
-    """Rotary position embedding, in place; the table of angles is made once. Source: RoFormer (arXiv 2104.09864)."""
+    """Rotary position embedding, in place; its table of angles is made once. Source: RoFormer (arXiv 2104.09864)."""
 
     def __init__(self, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> None:
         angles = torch.outer(
@@ -110,7 +110,7 @@ class Rope:
 
 
 def _split(qkv: Linear, num_rows: int) -> Sequence[Linear]:
-    """Q, and K with V: the two are multiplied apart, for hidden states need the latter alone."""
+    """Split the matrix in Q, and K with V; they are multiplied separately, for hidden states only need K and V."""
     bias = (None, None) if qkv.bias is None else (qkv.bias[:num_rows], qkv.bias[num_rows:])
     return Linear(qkv.weight[:num_rows], bias[0]), Linear(qkv.weight[num_rows:], bias[1])
 

@@ -1,4 +1,4 @@
-"""Messages that say where something is wrong, and all that is."""
+"""Completes error messages: with the file, the field's name in the file, and lists of several faults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from aptsched.support.errors import InputError
 
-NUM_NAMED = 4  # faults that one message lists
+NUM_NAMED = 4  # most faults that one message lists
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def located(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def renamed(names: Mapping[str, str]) -> Iterator[None]:
-    """Give the field that the message of an InputError raised within begins with the name that the file has for it."""
+    """Rename the field that an InputError's message begins with to its name in the file, for errors raised within."""
     try:
         yield
     except InputError as error:
@@ -31,6 +31,6 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def listed(items: Sequence[str], separator: str = ", ", num_named: int = NUM_NAMED) -> str:
-    """The first few, and how many more there are."""
+    """The first few items, and how many more there are."""
     more = len(items) - num_named
     return separator.join(items[:num_named]) + (f"{separator}and {more} more" if more > 0 else "")

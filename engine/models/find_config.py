@@ -26,7 +26,7 @@ def find_config(name_or_path: str) -> ModelConfig:
     Raises
     ------
     InputError
-        There is none, or its cost cannot be computed: the names that there are, or what is not accepted.
+        There is no such model, and the message lists the names; or its cost cannot be computed, and it says why.
     """
     known = MODELS.get(name_or_path.lower())
     if known is not None:
@@ -46,7 +46,7 @@ def find_config(name_or_path: str) -> ModelConfig:
 
 
 def _read(content: Mapping[str, Any], path: Path, name: str) -> ModelConfig:
-    """What the engine runs, as it reads it; the sizes of anything else."""
+    """The full configuration if the engine runs the model, else its sizes."""
     sizes = sizes_from_hf(content, name)
     try:
         config = load_config(path.parent) if path.name == "config.json" else from_hf(content)

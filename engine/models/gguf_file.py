@@ -46,7 +46,7 @@ def load(
     Raises
     ------
     InputError
-        The file is not a whole GGUF file of a Llama model, or has something that is not supported: what, and where.
+        The file is not a whole GGUF file of a Llama model, or has something unsupported: the message says what.
     """
     header = read_header(path)
     with located(path):
@@ -112,7 +112,7 @@ def _vocab_size(header: Header) -> int:
 
 def _rope_scaling(header: Header) -> RopeScaling | None:
     factor = rope_factor(header.metadata)
-    if ROPE_FACTORS in header.tensors:  # Llama 3.1 and later: what its scaling divides each frequency by
+    if ROPE_FACTORS in header.tensors:  # Llama 3.1 and later: a divisor for each frequency
         factors = _tensor(header, ROPE_FACTORS).flatten().tolist()
         return RopeScaling("factors", factors=tuple(factor * each for each in factors))
     return None if factor == 1.0 else RopeScaling("linear", factor=factor)

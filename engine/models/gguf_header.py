@@ -1,4 +1,4 @@
-"""The header of a GGUF file: its metadata, and where its tensors lie.
+"""Reads the header of a GGUF file: its metadata, and where its tensors lie.
 
 The gguf package has a reader too. It makes several arrays for each token and merge, which takes seconds, and does not
 notice a file that ends early.
@@ -29,7 +29,7 @@ MAX_AXES = 4
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor: shape, outermost axis first, the name of its type in gguf, and which bytes of the file it is."""
+    """One tensor: its shape (outermost axis first), the name of its type in gguf, and its bytes in the file."""
 
     name: str
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF file says before its data."""
+    """The header of a GGUF file: all before its data."""
 
     path: Path
     metadata: Mapping[str, Any]
@@ -88,7 +88,7 @@ class _Cursor:
         return Header(self.path, metadata, self.apart([self.placed(start, *info) for info in infos]))
 
     def apart(self, tensors: list[TensorInfo]) -> dict[str, TensorInfo]:
-        """The tensors by name; no two have one name, or bytes in common."""
+        """The tensors by name; raises InputError where two have the same name, or bytes in common."""
         by_name = {tensor.name: tensor for tensor in tensors}
         if len(by_name) < len(tensors):
             name = next(name for name in by_name if sum(tensor.name == name for tensor in tensors) > 1)

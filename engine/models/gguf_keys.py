@@ -1,6 +1,6 @@
-"""The metadata of a Llama GGUF file: which are used, which change nothing here, which must not change anything.
+"""The keys of a Llama GGUF file's metadata: those used, those without effect here, those that must have no effect.
 
-Sources: the keys of the gguf package, and what llama.cpp makes of them (src/llama-model.cpp).
+Sources: the keys of the gguf package, and their meaning in llama.cpp (src/llama-model.cpp).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ USED = {
     "rope.scale_linear",
     "vocab_size",
 }
-# Keys that change what is computed, and the values with which they do not.
+# Keys that change the computation, each with the values that change nothing.
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "general.type": ("model",),
     "split.count": (0, 1),
@@ -88,7 +88,7 @@ HARMLESS = {
     "leading_dense_block_count",
     "moe_every_n_layers",
     "pooling_type",  # of embeddings, not of logits
-    "rope.scaling.finetuned",  # said of the weights
+    "rope.scaling.finetuned",  # a remark on the weights
     "rope.scaling.original_context_length",  # of YaRN, as the next two
     "rope.scaling.yarn_beta_fast",
     "rope.scaling.yarn_beta_slow",
@@ -96,12 +96,12 @@ HARMLESS = {
 
 
 def check_keys(metadata: Metadata) -> tuple[str, ...]:
-    """What is said of keys that are not used: nothing of those that change nothing.
+    """Notices about keys that are not used; none about those without effect.
 
     Raises
     ------
     InputError
-        A key that changes what is computed, and is not supported: key, value, what is.
+        A key changes the computation and is not supported: the message has the key, its value and what is accepted.
     """
     for key, accepted in NEUTRAL.items():
         if not is_neutral(metadata.get(key), accepted):
@@ -126,7 +126,7 @@ def check_keys(metadata: Metadata) -> tuple[str, ...]:
 
 
 def number(metadata: Metadata, key: str, default: float | None = None) -> Any:
-    """The number of a key of the architecture."""
+    """The number under a key of the architecture."""
     value = metadata.get(PREFIX + key, default)
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise InputError(f"{PREFIX}{key}: {shown(value)} is not accepted; a number is needed")
@@ -134,22 +134,22 @@ def number(metadata: Metadata, key: str, default: float | None = None) -> Any:
 
 
 def head_dim(metadata: Metadata, hidden: int, heads: int) -> int:
-    """Values of a head: of K, V, and those that RoPE turns, which are as many."""
+    """Values of a head; K, V and the values that RoPE turns have to be as many."""
     dim: int = number(metadata, "attention.key_length", hidden // max(heads, 1))
     for key in ("attention.value_length", "rope.dimension_count"):
         if number(metadata, key, dim) != dim:
             raise InputError(f"{PREFIX}{key}: {metadata[PREFIX + key]} is not supported; head_dim, {dim}, is")
     scale, plain = number(metadata, "attention.scale", 0.0), max(dim, 1) ** -0.5
-    if scale != 0 and not abs(scale - plain) <= 1e-6 * plain:  # 0 is llama.cpp's way to say nothing
+    if scale != 0 and not abs(scale - plain) <= 1e-6 * plain:  # 0 means not given in llama.cpp
         raise InputError(f"{PREFIX}attention.scale: {scale} is not supported; head_dim^-0.5, {plain:g}, is")
     return dim
 
 
 def rope_factor(metadata: Metadata) -> float:
-    """What all frequencies are divided by.
+    """The factor that all frequencies are divided by.
 
-    As in llama.cpp, a type that is not there is "linear", a factor of 0 is none, and `rope.scale_linear` is the older
-    name of `rope.scaling.factor`.
+    As in llama.cpp, a missing type is "linear", a factor of 0 means none, and `rope.scale_linear` is the older name of
+    `rope.scaling.factor`.
     """
     kind = metadata.get(f"{PREFIX}rope.scaling.type", "linear")
     if kind not in ("none", "linear"):

@@ -12,13 +12,13 @@ PREFIX = "tokenizer.ggml."
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # token types
 MAX_ID = 2**32 - 1
 BAR = "\uff5c"  # fullwidth, in tokens of DeepSeek
-# Tokens that end a text whatever the metadata say, by what they are written as. They are control tokens then.
+# Texts of tokens that end a text whatever the metadata say; such tokens are control tokens.
 ENDS = (
     *("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>"),
     *("<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>"),
     *("<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", f"<{BAR}end▁of▁sentence{BAR}>", "[e~["),
 )
-# Tokens that have a meaning where the metadata name none for it; those of the second group end a text too.
+# Texts of tokens that get a meaning if the metadata name no token for it; those of the second group end a text too.
 FILL_IN = {
     "fim_pre_token_id": (
         *("<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", f"<{BAR}fim▁begin{BAR}>", "<PRE>", "▁<PRE>"),
@@ -43,7 +43,7 @@ OLD_NAME = {
     "fim_suf_token_id": "suffix_token_id",
     "fim_mid_token_id": "middle_token_id",
 }
-# Where the tokens of a group are all there, the one beside it ends no text.
+# If all tokens of a group are there, the one beside the group ends no text.
 NO_END = (
     ({"<|return|>", "<|call|>"}, "<|end|>"),
     ({"<|return|>", "<|calls|>"}, "<|end|>"),
@@ -59,8 +59,8 @@ Metadata = Mapping[str, Any]
 def token_id(metadata: Metadata, key: str) -> int | None:
     """The number of a special token; None where the file names none.
 
-    The begin and end of a text have numbers with `tokenizer.ggml.model` "llama" though the file names none. llama.cpp
-    has one for "gpt2" too, 11, of the first model of that kind; in others it is any token, so that it is left out.
+    With `tokenizer.ggml.model` "llama", the begin and end of a text have default numbers. llama.cpp has a default for
+    "gpt2" too, 11, from the first model of that kind; in other models 11 is an ordinary token, so it is left out here.
     """
     tokens = metadata.get(f"{PREFIX}tokens")
     num_tokens = len(tokens) if isinstance(tokens, list) else MAX_ID + 1
@@ -72,7 +72,7 @@ def token_id(metadata: Metadata, key: str) -> int | None:
 
 
 def end_token_ids(metadata: Metadata) -> tuple[int, ...]:
-    """Tokens that end a text: those that the metadata name, and those that are written as such tokens are."""
+    """Tokens that end a text: those that the metadata name, and those with a text in `ENDS` or `FILL_IN`."""
     by_text = _by_text(metadata)
     named = (token_id(metadata, key) for key in ("eos_token_id", "eot_token_id", "eom_token_id"))
     fill_in = (_fill_in(metadata, key, texts, by_text) for key, texts in FILL_IN_ENDS.items())
@@ -82,7 +82,7 @@ def end_token_ids(metadata: Metadata) -> tuple[int, ...]:
 
 
 def token_types(metadata: Metadata) -> list[int]:
-    """The type of each token; control for all that have a meaning by what they are written as."""
+    """The type of each token; tokens that have a meaning by their text are control tokens."""
     tokens = metadata[f"{PREFIX}tokens"]
     types = metadata.get(f"{PREFIX}token_type", [NORMAL] * len(tokens))
     if not isinstance(types, list) or not all(isinstance(each, int) for each in types):
@@ -106,7 +106,7 @@ def _by_text(metadata: Metadata) -> dict[str, int]:
 
 
 def _fill_in(metadata: Metadata, key: str, texts: tuple[str, ...], by_text: Mapping[str, int]) -> int | None:
-    """The token of a meaning: as the metadata name it, else the first that is written as one."""
+    """The token of a meaning: the one that the metadata name, else the first of these texts that is a token."""
     named = token_id(metadata, OLD_NAME.get(key, key))
     named = token_id(metadata, key) if named is None else named
     return named if named is not None else next((by_text[text] for text in texts if text in by_text), None)

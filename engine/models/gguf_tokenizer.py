@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 TEMPLATE = "tokenizer.chat_template"
-NONE = ("none", "no_vocab")  # models that say they have no tokenizer
+NONE = ("none", "no_vocab")  # names of the kind of tokenizer in files that have none
 GPT2, SPM = "gpt2", "llama"
 LLAMA3 = "llama-bpe"
 SPLITS = {"smollm": "smollm", "gpt-2": "gpt-2", LLAMA3: LLAMA3, "llama3": LLAMA3, "llama-v3": LLAMA3}
@@ -39,7 +39,7 @@ LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# Keys that change tokens, and the values with which they do not.
+# Keys that change tokens, each with the values that change nothing.
 NEUTRAL: dict[str, Any] = {
     "add_sep_token": False,
     "remove_extra_whitespaces": False,
@@ -60,20 +60,20 @@ USED = {
     *("model", "pre", "tokens", "token_type", "scores", "merges", "add_bos_token", "add_eos_token", "add_space_prefix"),
     *("eot_token_id", "eom_token_id", *SPECIAL.values(), *FILL_IN, *FILL_IN_ENDS, *OLD_NAME.values()),
 }
-HARMLESS = {"token_type_count", "normalizer.lowercase", "normalizer.strip_accents"}  # of models of other kinds
+HARMLESS = {"token_type_count", "normalizer.lowercase", "normalizer.strip_accents"}  # of other kinds of models
 OTHER_KEYS = {"tokenizer.huggingface.json", "tokenizer.rwkv.world", "tokenizer.chat_templates"}
 
 Metadata = Mapping[str, Any]
 
 
 def tokenizer_of(metadata: Metadata) -> Tokenizer | None:
-    """The tokenizer, with the tokens that llama.cpp makes; None where the file has none.
+    """The tokenizer, which makes the same tokens as llama.cpp; None where the file has none.
 
     Raises
     ------
     InputError
-        A model other than GPT-2's byte-level BPE and SentencePiece's ("llama"), a way of splitting that is not known,
-        lists that do not match, or a setting that is not supported.
+        The kind is neither GPT-2's byte-level BPE nor SentencePiece's ("llama"), the way of splitting is not known,
+        lists do not match, or a setting is not supported.
     """
     model = metadata.get(f"{PREFIX}model")
     if model is None or model in NONE:
@@ -95,7 +95,7 @@ def tokenizer_of(metadata: Metadata) -> Tokenizer | None:
 
 
 def _notices(metadata: Metadata) -> tuple[str, ...]:
-    """What is said of keys that are not known."""
+    """Notices about keys that are not known."""
     known = {PREFIX + key for key in USED | NEUTRAL.keys() | HARMLESS} | OTHER_KEYS
     unknown = [shown(key)[1:-1] for key in metadata if key.startswith("tokenizer.") and key not in known]
     unknown = [key for key in unknown if not key.startswith(TEMPLATE)]
@@ -103,7 +103,7 @@ def _notices(metadata: Metadata) -> tuple[str, ...]:
 
 
 def _tokens(metadata: Metadata) -> list[str]:
-    """All tokens; one without text gets a name, as llama.cpp has it."""
+    """The texts of all tokens; one without text gets a name, as in llama.cpp."""
     tokens = [token or f"[EMPTY_{i}]" for i, token in enumerate(_strings(metadata, "tokens"))]
     if len(set(tokens)) < len(tokens):
         seen: set[str] = set()

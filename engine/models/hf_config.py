@@ -42,14 +42,14 @@ LLAMA_NAMES = {"num_kv_heads": "num_key_value_heads", "norm_eps": "rms_norm_eps"
 def from_hf(config: Json, name: str = "") -> ModelConfig:
     """The configuration that a config.json describes.
 
-    Fields that are absent have transformers' defaults, but for the sizes, which have to be there. RoPE is read from
-    `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before). Fields that are not known, and how
-    tokens are to be chosen, are said in its notices.
+    Absent fields have transformers' defaults, except the sizes, which have to be there. RoPE is read from
+    `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before). Its notices name unknown fields, and
+    fields about how tokens are chosen.
 
     Raises
     ------
     InputError
-        Another architecture, a field that is missing, or one whose value is not supported: field, value, what is.
+        The architecture is another one, a field is missing, or a value is not supported: field, value, what is.
     """
     model_type = _model_type(config)
     notices = check_fields(config, model_type)
@@ -61,10 +61,10 @@ def from_hf(config: Json, name: str = "") -> ModelConfig:
 
 
 def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
-    """The configuration, with the end-of-text tokens that transformers' `generate` would stop at.
+    """The configuration in a directory, with the end-of-text tokens that transformers' `generate` would stop at.
 
-    Those are the ones of generation_config.json where there is one, though it names none, and else of config.json; the
-    default of the configuration's class does not count.
+    These are those of generation_config.json if it exists, even if it names none, else those of config.json; the
+    default of the configuration's class is ignored.
     """
     path, generation = Path(directory) / "config.json", Path(directory) / "generation_config.json"
     content = read_json(path)
@@ -81,14 +81,14 @@ def load_config(directory: str | os.PathLike[str]) -> ModelConfig:
 
 
 def _end_notices(given: tuple[int, ...], counting: tuple[int, ...]) -> tuple[str, ...]:
-    """That tokens do not end a text though config.json says so."""
+    """A notice about tokens that end a text by config.json but not by generation_config.json."""
     unused = ", ".join(str(i) for i in given if i not in counting)
     named = ", ".join(map(str, counting)) or "none"
     return (f"config.json: eos_token_id {unused}: not used; generation_config.json has {named}",) if unused else ()
 
 
 def token_ids(field: str, given: object) -> tuple[int, ...]:
-    """The tokens that a number, a list of numbers or null names."""
+    """The tokens given as a number, a list of numbers or null."""
     listed = given if isinstance(given, list) else [] if given is None else [given]
     if any(not isinstance(i, int) or isinstance(i, bool) or i < 0 for i in listed):
         raise InputError(f"{field}: {shown(given)} is not accepted; a token number, a list of them or null is")
@@ -160,7 +160,7 @@ def _derived_head_dim(config: Json) -> int:
 
 
 def whole_share(hidden_size: int, heads: int) -> int:
-    """Values of a head where the file does not say: hidden_size / heads, a whole number."""
+    """Values of a head if the file does not say: hidden_size / heads, which has to be whole."""
     if hidden_size % heads:
         raise InputError(f"hidden_size: {hidden_size} is not accepted; a multiple of the {heads} attention heads is")
     return hidden_size // heads

@@ -1,4 +1,4 @@
-"""Fields of a config.json on which no size and no cost depends; what is not known beside them is said."""
+"""Fields of a config.json that no size and no cost depends on, and notices about fields that are not known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.models.hf_fields import GENERATION, HARMLESS, IN_GENERATION_CONFIG, 
 
 OF_ROPE = {
     "alibi",
-    "max_window_layers",  # of windows that are not used
+    "max_window_layers",  # only of windows that are not used
     "no_rope_layer_interval",
     "no_rope_layers",
     "original_max_position_embeddings",
@@ -76,5 +76,5 @@ COSTLESS = (OF_ROPE | OF_SCALES | OF_DROPOUT | OF_TASKS | HARMLESS | GENERATION.
 
 
 def unused_fields(config: Mapping[str, Any], used: Set[str]) -> tuple[str, ...]:
-    """What is said of fields that are neither used nor known to change no cost."""
+    """Notices about fields that are neither used nor known to change no cost."""
     return unknown_fields(config, COSTLESS | used)

@@ -1,4 +1,4 @@
-"""Families of decoder-only models as their config.json names them: parts, biases, and what fields stand for if absent.
+"""Families of decoder-only models by the `model_type` of their config.json: parts, biases, and defaults of fields.
 
 Sources: the configurations and models of transformers 5, against which each is tested.
 """
@@ -14,12 +14,12 @@ from engine.models.architecture import LLAMA, OPT, Architecture
 from engine.models.size_checks import check_size
 
 Json = Mapping[str, Any]
-Flag = bool | str  # whether, or the field that says so
+Flag = bool | str  # true, false, or the name of the field that says so
 
 
 @dataclass(frozen=True)
 class Family:
-    """What a `model_type` means.
+    """The parts and defaults of a `model_type`.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ class Family:
         Whether q, k and v, the output of attention, the MLP and the output matrix have a bias, or the field that says
         so.
     defaults : mapping
-        Values of fields that are absent, those of transformers.
+        Values of absent fields, as in transformers.
     ffn_multiple : int or None
-        intermediate_size over hidden_size, where no field says it; None: one has to.
+        intermediate_size over hidden_size if no field has it; None if a field has to.
     vary : function or None
-        A config.json -> fields of the architecture that it changes.
+        From a config.json to the fields of the architecture that it changes.
     varied_by : tuple of str
-        The fields that `vary` looks at.
+        The fields of the config.json that `vary` reads.
     """
 
     architecture: Architecture
@@ -55,13 +55,13 @@ class Family:
 
 
 def _gpt(name: str, positions: str, **more: Any) -> Family:
-    """Two matrices in the MLP, LayerNorm, biases everywhere, an MLP of 4 d."""
+    """A family with two matrices in the MLP, LayerNorm, biases everywhere, and an MLP of 4 d."""
     architecture = Architecture(name, is_gated=False, norm="layer", positions=positions)
     return Family(architecture, qkv_bias=True, out_bias=True, mlp_bias=True, ffn_multiple=4, **more)
 
 
 def _falcon_norms(config: Json) -> Mapping[str, Any]:
-    """Attention and MLP side by side read one norm, or with the newer kind of decoder two of their own."""
+    """The norms of Falcon: attention and MLP read the same norm, or in the newer kind of decoder one each."""
     if config.get("new_decoder_architecture", False):
         stated = config.get("num_ln_in_parallel_attn")
         return {"num_layer_norms": 2 if stated is None else check_size("num_ln_in_parallel_attn", stated, 2)}
@@ -155,7 +155,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             Family(
                 Architecture("falcon", is_gated=False, norm="layer"),
                 *("bias", "bias", "bias"),
-                defaults={"multi_query": True, "max_position_embeddings": 2048, **TIED},  # the published files lack it
+                defaults={"multi_query": True, "max_position_embeddings": 2048, **TIED},  # absent in published files
                 ffn_multiple=4,
                 vary=_falcon_norms,
                 varied_by=("new_decoder_architecture", "parallel_attn", "num_ln_in_parallel_attn"),
@@ -174,7 +174,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 
 
 def assumed_family(model_type: str, activation: str) -> Family:
-    """What a family that is not known is taken for: a Llama, and its MLP by its activation."""
+    """The family assumed for an unknown `model_type`: a Llama, whose MLP is gated or not by its activation."""
     return Family(Architecture(model_type, is_gated=activation in GATING))
 
 

@@ -1,4 +1,4 @@
-"""The fields of a config.json: which are used, which change nothing here, which must not change anything."""
+"""The fields of a config.json: those used, those without effect here, those that must have no effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aptsched.support.shown import shown
 from engine.models.faults import listed
 
 Json = Mapping[str, Any]
-NUM_SAID = 20  # fields that a notice names
+NUM_SAID = 20  # most fields that a notice names
 
 USED = {
     "opt": {"ffn_dim", "activation_function", "enable_bias"},
@@ -41,7 +41,7 @@ USED_BY_BOTH = {
     "bos_token_id",
     "eos_token_id",
 }
-# Fields that change what transformers computes for some models, and the values with which they do not. null never does.
+# Fields that change transformers' computation for some models, each with the values that change nothing; so does null.
 NEUTRAL: dict[str, dict[str, tuple[object, ...]]] = {
     "opt": {
         "do_layer_norm_before": (True,),
@@ -93,7 +93,7 @@ OF_OTHER_TASKS = {
     "is_decoder",
     "label2id",
     "num_labels",
-    "prefix",  # what a pipeline puts before a prompt: OPT's begin-of-text token, which its tokenizer adds
+    "prefix",  # put before a prompt by pipelines: OPT's begin-of-text token, which its tokenizer adds
     "problem_type",
     "return_dict",
     "sep_token_id",
@@ -118,11 +118,11 @@ OF_THE_WAY_IT_IS_RUN = {
 }
 NAMES = {"_commit_hash", "_name_or_path", "name_or_path", "tokenizer_class", "transformers_version"}
 HARMLESS = OF_TRAINING | OF_OTHER_TASKS | OF_THE_WAY_IT_IS_RUN | NAMES
-# How transformers' generate chooses tokens where nothing else is said, and the values that leave that to the logits.
+# Fields of how transformers' `generate` chooses tokens by default, each with the values that leave it to the logits.
 GENERATION: dict[str, tuple[object, ...]] = {
     "do_sample": (False,),
     "temperature": (1.0,),
-    "top_k": (0, 50),  # 50 is transformers' own, of samples
+    "top_k": (0, 50),  # 50 is transformers' default for sampling
     "top_p": (1.0,),
     "min_p": (0.0,),
     "top_h": (),
@@ -200,12 +200,12 @@ IN_GENERATION_CONFIG = {
 
 
 def check_fields(config: Json, model_type: str) -> tuple[str, ...]:
-    """What is said of fields that are not used: nothing of those that change nothing.
+    """Notices about fields that are not used; none about those without effect.
 
     Raises
     ------
     InputError
-        A field that changes what is computed, and is not supported: field, value, what is.
+        A field changes the computation and is not supported: the message has the field, its value and what is accepted.
     """
     neutral = NEUTRAL_IN_BOTH | NEUTRAL[model_type]
     if model_type == "opt":
@@ -220,7 +220,7 @@ def check_fields(config: Json, model_type: str) -> tuple[str, ...]:
 
 
 def generation_notices(content: Json) -> tuple[str, ...]:
-    """What is said of a generation_config.json: how tokens are chosen is left to the options."""
+    """Notices about a generation_config.json: how tokens are chosen is left to the options."""
     known = GENERATION.keys() | IN_GENERATION_CONFIG
     return (
         *_of_generation("generation_config.json", content),
@@ -229,14 +229,14 @@ def generation_notices(content: Json) -> tuple[str, ...]:
 
 
 def is_neutral(value: object, accepted: Collection[object]) -> bool:
-    """Whether a value is null or one of those accepted; true is no 1."""
+    """Whether a value is null or one of those accepted; true does not count as 1."""
     return value is None or any(
         value == each and isinstance(value, bool) == isinstance(each, bool) for each in accepted
     )
 
 
 def _check_attention(config: Json) -> None:
-    """All layers attend to all tokens before."""
+    """Raise InputError unless all layers attend to all earlier tokens."""
     window, positions = config.get("sliding_window"), config.get("max_position_embeddings")
     if window is not None and not (
         type(window) is int and type(positions) is int and window >= positions  # true is no number
@@ -264,6 +264,6 @@ def _of_generation(file: str, content: Json) -> tuple[str, ...]:
 
 
 def unknown_fields(content: Json, known: Collection[str], file: str = "config.json") -> tuple[str, ...]:
-    """What is said of fields that are not known."""
+    """Notices about fields that are not known."""
     unknown = [shown(field)[1:-1] for field, value in content.items() if field not in known and value is not None]
     return (f"{file}: {listed(unknown, num_named=NUM_SAID)}: not known, and not used",) if unknown else ()

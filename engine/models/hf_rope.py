@@ -1,4 +1,4 @@
-"""RoPE as a config.json describes it, in the spelling of transformers 5 and in those of before."""
+"""Reads RoPE from a config.json, in the spelling of transformers 5 and in earlier ones."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ NEEDED = {
     "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
 }
 OF_ALL_KINDS = {"rope_type", "type", "rope_theta", "partial_rotary_factor", LENGTH, "finetuned"}
-# Of kinds that do not use them. null never changes anything.
+# Values accepted for kinds that do not use these fields; null is always accepted.
 NEUTRAL = {"factor": (1.0,), "attention_factor": (1.0,)}
 
 
 def rope(config: Json) -> tuple[object, RopeScaling | None]:
     """The base of the frequencies, and how they are scaled.
 
-    `rope_parameters` (transformers 5) holds all; before there were `rope_theta` and `rope_scaling`, with `type` for
-    `rope_type`. What is said twice has to be the same.
+    `rope_parameters` (transformers 5) holds all; earlier files have `rope_theta` and `rope_scaling`, with `type` for
+    `rope_type`. Values given twice have to be equal.
 
     Raises
     ------
     InputError
-        A kind of scaling that is not supported, a number that is missing or that its kind does not use: field, value,
-        what is accepted.
+        The kind of scaling is not supported, or a number is missing or not used by its kind: field, value, what is
+        accepted.
     """
     field = _field(config)
     given: Json = config.get(field) or {}
@@ -65,7 +65,7 @@ def _field(config: Json) -> str:
 
 
 def _check_whole(config: Json, given: object, field: str) -> None:
-    """An object for all layers, of all dimensions of a head."""
+    """Raise InputError unless the object applies to all layers and all dimensions of a head."""
     if not isinstance(given, dict):
         raise InputError(f"{field}: {shown(given)} is not accepted; an object or null is")
     for key in (key for key, value in given.items() if isinstance(value, dict)):
@@ -82,7 +82,7 @@ def _check_whole(config: Json, given: object, field: str) -> None:
 
 
 def _same(said: Mapping[str, object]) -> object:
-    """What the fields say that are there; None where none is."""
+    """The common value of the fields that are there; None where none is."""
     values = [value for value in said.values() if value is not None]
     if any(value != values[0] for value in values):
         raise InputError(f"{', '.join(said)}: {shown(values)} differ, which is not accepted; one of them is")

@@ -1,4 +1,4 @@
-"""The sizes of any dense decoder-only model from its config.json, for computing what it takes."""
+"""Reads the sizes of any dense decoder-only model from its config.json, to compute its memory and time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.models.size_checks import check_size
 
 Json = Mapping[str, Any]
 
-# Names of a size in a file; all that are there have to say the same.
+# Names of a size in files; those that are there have to agree.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "hidden_size": ("hidden_size", "n_embd", "n_embed", "d_model"),
     "num_layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -45,14 +45,14 @@ USED |= {"tie_word_embeddings", "multi_query", "new_decoder_architecture"}
 def sizes_from_hf(config: Json, name: str = "") -> ModelConfig:
     """The sizes and parts that a config.json describes, also of models that the engine does not run.
 
-    Families that are known (`FAMILIES`) have their parts, and transformers' defaults for fields that are absent, but
-    for the sizes, which have to be there. Any other is taken for a Llama, which a notice says. What no cost depends on
-    is left out: RoPE, and which tokens end a text.
+    Known families (`FAMILIES`) have their parts, and transformers' defaults for absent fields, except the sizes, which
+    have to be there. Any other family is assumed to be a Llama, with a notice. RoPE and end-of-text tokens are left
+    out, for no cost depends on them.
 
     Raises
     ------
     InputError
-        A size that is missing, or something that would be counted wrongly: field, value, what is accepted.
+        A size is missing, or something would be counted wrongly: field, value, what is accepted.
     """
     family, notices = _family(config)
     content = {**{key: value for key, value in family.defaults.items() if key not in config}, **config}
@@ -80,7 +80,7 @@ def sizes_from_hf(config: Json, name: str = "") -> ModelConfig:
 
 
 def _family(config: Json) -> tuple[Family, tuple[str, ...]]:
-    """What its model_type means, and what is said where that is not known."""
+    """The family of its model_type, and a notice if that is not known."""
     model_type = config.get("model_type") or ""
     if not isinstance(model_type, str):
         raise InputError(f"model_type: {shown(model_type)} is not accepted; a name is")
@@ -112,7 +112,7 @@ def _sizes(config: Json, family: Family) -> dict[str, Any]:
 
 
 def _said(config: Json, names: tuple[str, ...]) -> int | None:
-    """What the fields of these names say that are there."""
+    """The common value of the fields of these names; None where none is there."""
     values = {name: check_size(name, config[name]) for name in names if config.get(name) is not None}
     if len(set(values.values())) > 1:
         raise InputError(f"{', '.join(values)}: {list(values.values())} differ, which is not accepted; one of them is")
@@ -124,7 +124,7 @@ def _first(config: Json, names: tuple[str, ...], default: Any) -> Any:
 
 
 def _flag(config: Json, flag: Flag) -> bool:
-    """Whether, or what the field says; one that is absent or null says no."""
+    """The flag itself, or the value of the field that it names; absent or null is false."""
     value = flag if isinstance(flag, bool) else config.get(flag)
     if not isinstance(value, bool) and value is not None:
         raise InputError(f"{flag}: {shown(value)} is not accepted; true or false is")

@@ -1,8 +1,8 @@
-"""Special tokens of a Hugging Face directory: which there are by name, and how they are matched in texts.
+"""Special tokens of a Hugging Face directory: their names, and how they are matched in texts.
 
-What transformers does, file by file: the names of tokenizer_config.json count; where that has no added_tokens_decoder,
-those of special_tokens_map.json count more, and added_tokens.json is read. A token that tokenizer.json does not list as
-added becomes one, with a number behind the vocabulary where it has none.
+This follows transformers: names are those of tokenizer_config.json; if that has no added_tokens_decoder, those of
+special_tokens_map.json have precedence, and added_tokens.json is read. A token that tokenizer.json does not list as
+added is added, with a number behind the vocabulary if it has none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
 
 NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-DEFAULTS = {  # of the classes of transformers
+DEFAULTS = {  # of transformers' classes
     "GPT2Tokenizer": dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
     "LlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
 }
@@ -30,12 +30,12 @@ Named = Mapping[str, "AddedToken"]
 
 
 def merged(settings: Json, special_map: Json, class_name: str) -> Json:
-    """What tokenizer_config.json and special_tokens_map.json say together, and the names that a class has of itself."""
+    """The settings of tokenizer_config.json and special_tokens_map.json together, with the defaults of the class."""
     given = {**DEFAULTS.get(class_name, {}), **settings}
     given[EXTRA] = given.get(EXTRA) or given.pop(OLD_EXTRA, None) or []
     if LISTED not in settings:
         more = special_map.get(EXTRA, () if given[EXTRA] else special_map.get(OLD_EXTRA, ()))
-        own = {key for key, value in settings.items() if key not in NAMES and isinstance(value, str)}  # count more
+        own = {key for key, value in settings.items() if key not in NAMES and isinstance(value, str)}  # have precedence
         given |= {key: value for key, value in special_map.items() if key not in own}
         given[EXTRA] = [*settings.get(EXTRA, []), *more] if isinstance(more, list) else given[EXTRA]
     if not isinstance(given[EXTRA], (list, dict)):
@@ -44,7 +44,7 @@ def merged(settings: Json, special_map: Json, class_name: str) -> Json:
 
 
 def named(given: Json) -> dict[str, AddedToken]:
-    """Special tokens by their names, the usual ones and those of the model: "bos_token", "image_token"."""
+    """Special tokens by name, usual names as "bos_token" and those of the model as "image_token"."""
     names = [*NAMES, *(key for key in given if key.endswith("_token") and isinstance(given[key], (str, dict)))]
     found = {name: given[name] for name in dict.fromkeys(names) if given.get(name) is not None}
     found |= given[EXTRA] if isinstance(given[EXTRA], dict) else {}
@@ -52,12 +52,12 @@ def named(given: Json) -> dict[str, AddedToken]:
 
 
 def contents(special: Named) -> dict[str, str]:
-    """What templates see of them."""
+    """The texts of special tokens by name, for templates."""
     return {name: token.content for name, token in special.items()}
 
 
 def add(backend: Tokenizer, given: Json, special: Named, added: Json) -> None:
-    """Have all of them matched as a whole, before a text is split, and left out of texts that are decoded."""
+    """Add all special tokens, so that they are matched whole before a text is split, and left out when decoding."""
     there = backend.get_added_tokens_decoder()
     extra = [_token(EXTRA, value, True) for value in given[EXTRA]] if isinstance(given[EXTRA], list) else []
     names = {token.content for token in special.values()}
@@ -74,7 +74,7 @@ def add(backend: Tokenizer, given: Json, special: Named, added: Json) -> None:
 
 
 def _listed(given: Json, added: Json, special: Set[str]) -> list[AddedToken]:
-    """Tokens that a file lists with their numbers, in the order of these."""
+    """Tokens that a file lists with their numbers, in order of the numbers."""
     listed = given.get(LISTED)
     if listed is not None and not isinstance(listed, dict):
         raise InputError(f"{LISTED}: {shown(listed)} is not accepted; an object of token numbers and tokens is")

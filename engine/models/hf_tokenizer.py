@@ -24,23 +24,23 @@ WHOLE, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
 OTHERS = ("tokenizer.model", "tiktoken.model", "tekken.json", "spiece.model", VOCABULARY, MERGES)
 SETTINGS = "tokenizer_config.json"
 GPT2, LLAMA = "GPT2Tokenizer", "LlamaTokenizer"
-CLASS_OF = {"opt": GPT2}  # of a model whose files name no class
-MAX_TOKEN = 2**32 - 1  # that the tokenizers package holds
+CLASS_OF = {"opt": GPT2}  # for models whose files name no class
+MAX_TOKEN = 2**32 - 1  # the largest that the tokenizers package accepts
 
 Json = Mapping[str, Any]
 
 
 def from_directory(directory: str | os.PathLike[str]) -> Tokenizer | None:
-    """The tokenizer: of tokenizer.json, or of the vocab.json and merges.txt of GPT-2's kind; None where there is none.
+    """The tokenizer from tokenizer.json, or from vocab.json and merges.txt as GPT-2's; None where there is none.
 
-    With a tokenizer.json, that file says what is put before and after a text, as transformers has it; without one,
-    add_bos_token and add_eos_token of tokenizer_config.json do. How it splits a text counts for GPT2Tokenizer too, for
-    which transformers 5 forgets it.
+    Tokens put before and after a text are those of tokenizer.json, as in transformers; without that file, those of
+    add_bos_token and add_eos_token in tokenizer_config.json. The way that tokenizer.json splits a text is used for
+    GPT2Tokenizer too, for which transformers 5 ignores it.
 
     Raises
     ------
     InputError
-        A file that is damaged, a tokenizer of another kind, or a setting that is not supported.
+        A file is damaged, the tokenizer is of another kind, or a setting is not supported.
     """
     folder = Path(directory)
     settings = optional_json(folder / SETTINGS)
@@ -66,7 +66,7 @@ def optional_json(path: Path) -> Json:
 
 
 def _class_name(folder: Path, settings: Json) -> str:
-    """What transformers calls the tokenizer: as the settings say, the model's configuration, or its kind."""
+    """The name of the tokenizer's class in transformers: by the settings, the model's configuration, or its kind."""
     config = optional_json(folder / "config.json")
     name = (
         settings.get("tokenizer_class") or config.get("tokenizer_class") or CLASS_OF.get(str(config.get("model_type")))
@@ -118,7 +118,7 @@ def _gpt2(folder: Path) -> tokenizers.Tokenizer:
 
 
 def _check(settings: Json, backend: tokenizers.Tokenizer, name: str) -> None:
-    """Use or refuse what changes tokens or texts."""
+    """Apply the settings that change tokens or texts, or raise InputError where they are not supported."""
     if flag(settings, "split_special_tokens"):
         backend.encode_special_tokens = True
     kind = type(backend.model).__name__
@@ -131,7 +131,7 @@ def _check(settings: Json, backend: tokenizers.Tokenizer, name: str) -> None:
 
 
 def _prefix_space(backend: tokenizers.Tokenizer, wanted: bool) -> None:
-    """Add a space before a text, or none, where bytes are split into words."""
+    """Set whether a space is added before a text, in the step that splits bytes into words."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     before = backend.pre_tokenizer
@@ -148,10 +148,10 @@ def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
 
 
 def _as_llama(backend: tokenizers.Tokenizer, settings: Json) -> None:
-    """Have spaces and bytes as transformers' LlamaTokenizer has them, whatever tokenizer.json says of them.
+    """Treat spaces and bytes as transformers' LlamaTokenizer does, whatever tokenizer.json says about them.
 
-    A space is put before the text, with `legacy` before whatever follows a special token too, without
-    `add_prefix_space` nowhere; and the one before a text is left out when tokens are decoded.
+    A space is put before the text; with `legacy` also before text that follows a special token; without
+    `add_prefix_space` nowhere. The space before the text is left out when tokens are decoded.
     """
     from tokenizers import decoders, pre_tokenizers
 
@@ -166,7 +166,7 @@ def _as_llama(backend: tokenizers.Tokenizer, settings: Json) -> None:
 
 
 def flag(settings: Json, key: str) -> bool:
-    """A setting that is true or false; false where it is absent or null."""
+    """A boolean setting; false where it is absent or null."""
     value = settings.get(key)
     if value is not None and not isinstance(value, bool):
         raise InputError(f"{key}: {shown(value)} is not accepted; true or false is")
@@ -174,7 +174,7 @@ def flag(settings: Json, key: str) -> bool:
 
 
 def _surround(backend: tokenizers.Tokenizer, settings: Json, special: Named) -> tuple[str, ...]:
-    """Put special tokens before and after each text, as the settings say."""
+    """Have special tokens put before and after each text, as the settings say."""
     ends: list[list[str]] = []
     for name in ("bos_token", "eos_token"):
         wanted = flag(settings, f"add_{name}")
@@ -187,7 +187,7 @@ def _surround(backend: tokenizers.Tokenizer, settings: Json, special: Named) -> 
 
 
 def _notices(backend: tokenizers.Tokenizer, settings: Json, special: Named) -> tuple[str, ...]:
-    """Where tokenizer.json puts other tokens before and after a text than the settings say."""
+    """Notices where tokenizer.json puts other tokens before and after a text than the settings say."""
     left, notices = backend.encode("").tokens, []
     for name, at in (("bos_token", slice(0, 1)), ("eos_token", slice(-1, None))):
         key, token = f"add_{name}", special.get(name)

@@ -1,4 +1,4 @@
-"""What a config.json says that the cost model would count wrongly, refused by name."""
+"""Refuses models that the cost model would count wrongly, by fields of their config.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.models.hf_fields import is_neutral
 
 Json = Mapping[str, Any]
 
-# Why models are not counted, and fields that say that one is such a model, with the values with which it is not.
+# Reasons why models are not counted; for each the fields that tell such models, with the values that others have.
 UNCOUNTED: Mapping[str, Mapping[str, tuple[object, ...]]] = {
     "multi-head latent attention is not counted": {"kv_lora_rank": ()},
     "mixtures of experts are not counted yet": {
@@ -53,12 +53,12 @@ UNCOUNTED_TYPES: Mapping[str, str] = {"qwen": "its intermediate_size is twice th
 
 
 def check_countable(config: Json) -> None:
-    """Check that nothing is said that would be counted wrongly, windows apart.
+    """Check that the model has nothing that would be counted wrongly; windows are checked by `check_windows`.
 
     Raises
     ------
     InputError
-        There is: field, value, why, and what is accepted.
+        It has: field, value, why, and what is accepted.
     """
     model_type = str(config.get("model_type"))
     if model_type in UNCOUNTED_TYPES:
@@ -77,7 +77,7 @@ def check_countable(config: Json) -> None:
 
 
 def _check_architectures(config: Json) -> None:
-    """One that makes text from text, token by token: its name says so."""
+    """Check by the name of the architecture that it makes text from text, token by token."""
     given = config.get("architectures") or []
     for name in given if isinstance(given, list) else [given]:
         if not str(name).endswith(("ForCausalLM", "LMHeadModel", "Model")):
@@ -85,12 +85,12 @@ def _check_architectures(config: Json) -> None:
 
 
 def check_windows(config: Json, max_positions: int) -> None:
-    """Check that all layers attend to all tokens before, so that the cache keeps them all.
+    """Check that all layers attend to all earlier tokens, so that the cache keeps them all.
 
     Raises
     ------
     InputError
-        One does not: field, value, what is accepted.
+        A layer does not: field, value, what is accepted.
     """
     window = config.get("sliding_window")
     is_used = window is not None and config.get("use_sliding_window") is not False

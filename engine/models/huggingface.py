@@ -32,13 +32,13 @@ def load(
     """The model in a directory as `save_pretrained` writes it, or as it is on the hub with pytorch_model.bin.
 
     Tensors are mapped from the files and copied one at a time, so that memory holds one copy of the weights. A stored
-    output matrix counts, whatever `tie_word_embeddings` says; one that equals the embedding is held once.
+    output matrix is used, whatever `tie_word_embeddings` says; one that equals the embedding is held once.
 
     Raises
     ------
     InputError
-        A file that is missing, cut off or not what its name says; a model that is not supported; tensors that are
-        missing, unknown, or of another shape or dtype than the configuration says: file, tensor, found, needed.
+        A file is missing, cut off or not what its name says; the model is not supported; tensors are missing, unknown,
+        or of another shape or dtype than the configuration says: file, tensor, found, needed.
     """
     config = load_config(directory)
     stored, notices = _stored(Path(directory), config)
@@ -53,7 +53,7 @@ def load(
 
 
 def _stored(directory: Path, config: ModelConfig) -> tuple[dict[str, Stored], tuple[str, ...]]:
-    """All tensors of the files by name, without the prefix of the architecture; and what is said of other files."""
+    """All tensors of the files by name, without the architecture's prefix; and notices about other files."""
     paths, promised = weight_files(directory)
     tensors = [tensor for path in paths for tensor in tensors_of(path)]
     absent = sorted(promised - {tensor.name for tensor in tensors})
@@ -87,7 +87,7 @@ def _check(config: ModelConfig, stored: Mapping[str, Stored], directory: Path) -
 
 
 def _fault_beside(config: ModelConfig, name: str, tensor: Stored) -> str:
-    """What is wrong with a tensor that is not asked for; empty where it changes nothing."""
+    """What is wrong with a tensor that the model does not have; empty where the tensor has no effect."""
     if config.architecture == OPT and name == FAIRSEQ_VERSION:
         return ""
     if config.architecture == OPT or not name.endswith(INVERSE_FREQUENCIES):

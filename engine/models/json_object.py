@@ -25,7 +25,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file at the end of all links, and no directory, pipe or device."""
+    """Whether the path, with links followed, is a regular file: no directory, pipe or device."""
     try:
         return path.is_file()
     except OSError:  # a name that is too long, a directory that may not be searched
@@ -33,7 +33,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is a directory at the end of all links."""
+    """Whether the path, with links followed, is a directory."""
     try:
         return path.is_dir()
     except OSError:

@@ -1,4 +1,4 @@
-"""Models by name and of published sizes, for computing what they take: the weights are not here."""
+"""Models by name, with their published sizes, to compute their memory and time; without weights."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ MODELS: Mapping[str, ModelConfig] = MappingProxyType(
 
 
 def known_name(config: ModelConfig) -> str:
-    """The name of the model here that has all the same sizes, whatever the other is called; empty where none has."""
+    """The name of the known model with the same sizes as this one, whatever this one's name; empty where none has."""
     return next((name for name, known in MODELS.items() if _sizes(known) == _sizes(config)), "")
 
 

@@ -1,4 +1,4 @@
-"""Matrix products as fast as the device has them."""
+"""Matrix products, with packed weights on a CPU for speed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from engine.models.weights import Linear
 
 Multiply = Callable[[torch.Tensor], torch.Tensor]
-STEPS = 8  # numbers of rows between one power of two and the next for which kernels are made
-KERNEL_BYTES = 900 * 2**10  # of one: 0.6 to 0.9 MiB was measured
+STEPS = 8  # how many numbers of rows between one power of two and the next have kernels
+KERNEL_BYTES = 900 * 2**10  # of one kernel: 0.6 to 0.9 MiB was measured
 
 
 def multiply(linear: Linear, activation: str = "none") -> Multiply:
     """A function from x, [t, in], to activation(x weight^T + bias), [t, out]; activation is "none" or "relu".
 
-    In fp32 on a CPU the weight is packed once for oneDNN, and the caller should let go of the plain one: with 2 to 64
-    rows, as a decode has, a packed product takes half the time of `torch.nn.functional.linear`. oneDNN makes a kernel
-    of `KERNEL_BYTES` for each number of rows and never lets go of it, so rows are padded to one of few numbers.
+    In fp32 on a CPU the weight is packed once for oneDNN, and the caller should drop the plain one: with 2 to 64 rows,
+    as in a decode, a packed product takes half the time of `torch.nn.functional.linear`. oneDNN makes a kernel of
+    `KERNEL_BYTES` for each number of rows and never frees it, so rows are padded to one of few numbers.
     """
     weight, bias = linear.weight, linear.bias
     if weight.device.type == "cpu" and weight.dtype == torch.float32 and torch._C._has_mkldnn:

@@ -17,7 +17,7 @@ from engine.models.weights import Layer
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A decoder and its tokenizer; None where the model's files have none.
+    """A decoder and its tokenizer, which is None where the model's files have none.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Model:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the model's files have and is not used, a line each."""
+        """A line for each thing in the model's files that is not used or was assumed."""
         return self.config.notices
 
     @property
@@ -54,8 +54,8 @@ def load_model(
 ) -> Model:
     """Load a model: "smollm2", a Hugging Face directory or a .gguf file.
 
-    Parameters and errors are those of `checkpoint.load_model`. At no time is more held than one copy of the
-    weights and a layer.
+    Parameters and errors are those of `checkpoint.load_model`. Memory holds at most one copy of the weights and one
+    layer at any time.
     """
     loaded = read(name_or_path, dtype, device, expand_kv_heads)
     config, tokenizer, layers = loaded.config, loaded.tokenizer, list(loaded.weights.layers)
@@ -66,6 +66,6 @@ def load_model(
 
 
 def _handed_over(layers: list[Layer]) -> Iterator[Layer]:
-    """The layers one by one; the list lets go of each."""
+    """The layers one by one, each removed from the list."""
     while layers:
         yield layers.pop(0)

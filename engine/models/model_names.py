@@ -1,27 +1,27 @@
-"""Whether two names are of one model or one device: in a calibration, an option, or a list of models."""
+"""Compares names of models and devices, from calibrations, options and the list of models."""
 
 from __future__ import annotations
 
 import os
 
 TWIN = " (MHA twin)"
-ALIASES = {"smollm2": "smollm2-135m"}  # the model that comes with a package, and its sizes
+ALIASES = {"smollm2": "smollm2-135m"}  # the model that comes with a package -> the name of its sizes
 
 
 def model_name(name_or_path: str | os.PathLike[str], expand_kv_heads: bool = False) -> str:
-    """How results and calibrations call a model: as it was asked for, and whether it is the MHA twin."""
+    """The name of a model in results and calibrations: as it was asked for, with a suffix for an MHA twin."""
     return f"{os.fspath(name_or_path)}{TWIN if expand_kv_heads else ''}"
 
 
 def same_model(one: str, other: str) -> bool:
-    """Whether both are equal, or end in the same part of a path: a model may be reached from several directories."""
+    """Whether both names end in the same part of a path, for a model may be reached from several directories."""
     return _last(one) == _last(other)
 
 
 def is_named_as(model: str, name: str) -> bool:
-    """Whether a model is called so, whatever the case, or so and more behind it, as in opt-125m-instruct.gguf.
+    """Whether a model's name is, or begins with, this name in any case, as opt-125m-instruct.gguf with opt-125m.
 
-    An MHA twin is of no such model: its K and V have more heads.
+    An MHA twin never is, for its K and V have more heads.
     """
     last = _last(model)
     last = ALIASES.get(last, last)
@@ -31,7 +31,7 @@ def is_named_as(model: str, name: str) -> bool:
 
 
 def same_device(one: str, other: str) -> bool:
-    """Whether torch means one device by both: without a number it is the first."""
+    """Whether both are the same device to torch, where a name without a number is the first device."""
     return _numbered(one) == _numbered(other)
 
 

@@ -6,7 +6,7 @@ from engine.models.config import ModelConfig
 
 
 def plain_sizes(config: ModelConfig) -> dict[str, str | int | bool]:
-    """All that the cost of an iteration depends on, and the name; the fields of docs/formats.md."""
+    """The name and all sizes that the cost of an iteration depends on, with the fields of docs/formats.md."""
     return {
         "name": config.name,
         "num_layers": config.num_layers,
@@ -25,7 +25,7 @@ def plain_sizes(config: ModelConfig) -> dict[str, str | int | bool]:
 
 
 def _biases(config: ModelConfig) -> str:
-    """Which matrices have one: "all" of a layer, "none", or those that do, of qkv, out, mlp and head."""
+    """Which matrices have a bias: "all" of a layer, "none", or a list out of qkv, out, mlp and head."""
     found = {
         "qkv": config.attention_bias or config.qkv_bias,
         "out": config.attention_bias,

@@ -11,7 +11,7 @@ from engine.models.config import ModelConfig
 from engine.models.weights import Weights
 
 LOGIT_STD = 4.0  # so that the largest two logits are seldom close
-ATTENTION_GAIN = 1.5  # of q, k and v: scores of standard deviation 2, so that it matters where a query looks
+ATTENTION_GAIN = 1.5  # of q, k and v: gives scores a standard deviation of 2, so that attention is not uniform
 
 
 def random_weights(
@@ -22,8 +22,8 @@ def random_weights(
 ) -> Weights:
     """Weights drawn so that each layer adds about as much as the one before, and logits are well spread.
 
-    Matrices keep the size of what they multiply; the final norm scales the logits, and not the embedding, so that a
-    tied model does not repeat its last token for ever. All biases are there and not zero.
+    Matrices keep the magnitude of their input; the final norm scales the logits, not the embedding, so that a tied
+    model does not repeat its last token for ever. All biases are there and not zero.
     """
 
     def draw(name: str, shape: Shape) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Rotary position embedding: the angles a model turns its queries and keys by."""
+"""Rotary position embedding: the angles by which a model turns its queries and keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def inverse_frequencies(config: ModelConfig, device: torch.device | str = "cpu")
 
 
 def is_inverse_frequencies(config: ModelConfig, stored: torch.Tensor) -> bool:
-    """Whether stored frequencies are the model's, to what their dtype rounds off.
+    """Whether stored frequencies are the model's, up to rounding in their dtype.
 
     They may also be those before scaling: with transformers before 4.38, linear scaling divided the positions.
     """

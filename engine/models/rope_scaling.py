@@ -1,4 +1,4 @@
-"""How a model's rotary frequencies differ from the plain ones."""
+"""Scaling of a model's rotary frequencies."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class RopeScaling:
     Parameters
     ----------
     kind : str
-        "linear": all divided by `factor`. "llama3": those of long waves divided by `factor`, those of short waves kept,
-        those between blended. "factors": each divided by its own entry of `factors`.
+        "linear": all are divided by `factor`. "llama3": those of long waves are divided by `factor`, those of short
+        waves are kept, those between are blended. "factors": each is divided by its own entry of `factors`.
     factor : float
-        From 1 to 2^63, of linear and llama3.
+        Of kinds "linear" and "llama3": from 1 to 2^63.
     low_freq_factor, high_freq_factor : float
-        Of llama3: waves longer than original_max_positions / low_freq_factor are long, those shorter than
-        original_max_positions / high_freq_factor short.
+        Of "llama3": waves longer than original_max_positions / low_freq_factor are long, those shorter than
+        original_max_positions / high_freq_factor are short.
     original_max_positions : int
-        Of llama3: positions that the model was first trained on.
+        Of "llama3": positions that the model was first trained on.
     factors : tuple of float
-        Of factors, [head_dim / 2].
+        Of "factors", [head_dim / 2].
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Numbers that a model's configuration is made of, or a refusal that says which are accepted."""
+"""Checks numbers of a model's configuration, or refuses them with what is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SentencePiece's BPE by scores, as llama.cpp has it for GGUF files: of all pairs that make a token, the best first."""
+"""SentencePiece's BPE by scores, as in llama.cpp for GGUF files: merges pairs that make a token, best score first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aptsched.support.errors import InputError
 from engine.models.gguf_special_tokens import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
 from engine.models.text_stream import ByteStream
 
-SPACE = "▁"  # what stands for a space in tokens
+SPACE = "▁"  # stands for a space in tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +22,10 @@ class SpmBackend:
     tokens : sequence of str
     scores : sequence of float
     types : sequence of int
-        Of GGUF: which tokens are bytes, control tokens or a user's.
+        Token types of GGUF: which tokens are bytes, control tokens or user-defined.
     adds_space : bool
-        Whether a text, and what follows a special token, gets a space before it. One is left out of decoded texts.
+        Whether a space is put before a text, and before text that follows a special token. When decoding, the first
+        one is left out.
     before, after : tuple of int
         Tokens put before and after a text.
     """
@@ -67,7 +68,7 @@ class SpmBackend:
         return ByteStream(_Bytes(self))
 
     def bytes_of(self, token_id: int) -> bytes:
-        """The bytes of a token; none for one that is no text."""
+        """The bytes of a token; empty for a token that is no text."""
         if not 0 <= token_id < len(self.tokens):
             return b""
         token, kind = self.tokens[token_id], self.types[token_id]
@@ -78,7 +79,7 @@ class SpmBackend:
         return token.encode() if kind == USER_DEFINED else b""
 
     def _parts(self, text: str) -> list[str | int]:
-        """Special tokens, the longest first, and the texts between them."""
+        """The text divided into special tokens, the longest matched first, and the texts between them."""
         parts: list[str | int] = [text] if text else []
         for token, token_id in self._matched:
             if token in text:
@@ -96,9 +97,9 @@ class SpmBackend:
                 yield from (self._byte(byte, symbol) for byte in symbol.encode())
 
     def _merge(self, symbols: list[str]) -> None:
-        """Put neighbours together where that makes a token, the best score first, of equal ones the leftmost.
+        """Merge neighbours that make a token, best score first, of equal scores the leftmost first.
 
-        A symbol that went into the one before it is left empty.
+        A symbol that was merged into the one before it is left empty.
         """
         last = len(symbols)
         previous, following = list(range(-1, last - 1)), list(range(1, last + 1))
@@ -131,7 +132,7 @@ class SpmBackend:
 
 
 class _Bytes:
-    """Bytes of the tokens of one text, from the first without the space that encoding puts before it."""
+    """The bytes of one text's tokens in turn; the space that encoding puts before the text is left out."""
 
     def __init__(self, backend: SpmBackend) -> None:
         self._backend, self._at_start = backend, backend.adds_space
@@ -145,7 +146,7 @@ class _Bytes:
 
 
 def _split(part: str | int, token: str, token_id: int) -> Iterator[str | int]:
-    """A text around each occurrence of a token."""
+    """Split a text around each occurrence of a special token."""
     if isinstance(part, int):
         yield part
         return

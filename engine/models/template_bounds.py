@@ -1,4 +1,4 @@
-"""A Jinja environment in which every template ends soon: its steps and the texts that it makes are bounded."""
+"""A Jinja environment with bounds on a template's steps and on the texts it makes, so that every template ends soon."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from jinja2.visitor import NodeTransformer
 from aptsched.support.errors import InputError
 
 MAX_STEPS = 1_000_000  # passes of loops, calls and filters
-MAX_LENGTH = 2**24  # characters or items that anything made by a template has
-MAX_BITS = 2**16  # of a whole number
-ITEMS_OF_A_STEP = 256  # so much of a result costs a step more
+MAX_LENGTH = 2**24  # most characters or items of anything that a template makes
+MAX_BITS = 2**16  # most bits of a whole number
+ITEMS_OF_A_STEP = 256  # each so many items of a result cost one more step
 PASSES, MADE = "passes of a loop", "made text"  # filters that no template can name
-WIDTHS = ("center", "expandtabs", "indent", "ljust", "rjust", "zfill")  # make as many characters as a number says
+WIDTHS = ("center", "expandtabs", "indent", "ljust", "rjust", "zfill")  # their argument is a number of characters
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -27,14 +27,14 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     Parameters
     ----------
     filters : mapping of str to callable
-        Beside those of jinja2, or in their place.
+        Added to those of jinja2, or replacing them.
     options
         As jinja2's Environment takes them.
 
     Raises
     ------
     InputError
-        While rendering: more than MAX_STEPS steps, or something longer than MAX_LENGTH.
+        Raised while rendering: more than MAX_STEPS steps, or something longer than MAX_LENGTH.
     """
 
     intercepted_binops = frozenset(("+", "*", "**"))
@@ -46,7 +46,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.filters |= {PASSES: functools.partial(_Passes, self), MADE: self.made}
 
     def made(self, result: Any) -> Any:
-        """The result, if it is not too long, for the price of a step and more if it is long."""
+        """Count the steps that a result costs and return it; raises InputError where it is too long."""
         length = len(result) if isinstance(result, (str, list, tuple, dict, range)) else 0
         if length > MAX_LENGTH:
             raise _too_long()
@@ -54,7 +54,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return result
 
     def step(self, count: int = 1) -> None:
-        """Take steps."""
+        """Count steps; raises InputError beyond MAX_STEPS."""
         self._num_left -= count
         if self._num_left < 0:
             raise InputError(
@@ -89,7 +89,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 
 class _Bounding(NodeTransformer):
-    """Puts filters of ours where a template loops, joins texts or keeps what a block makes."""
+    """Inserts counting filters where a template loops, joins texts or stores the output of a block."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # the name is jinja2's
         self.generic_visit(node)
@@ -107,7 +107,7 @@ class _Bounding(NodeTransformer):
 
 
 class _Passes:
-    """What a loop runs over, each item for a step; as long as it was."""
+    """The items of a loop, of which each costs a step; it has the same length."""
 
     def __init__(self, environment: BoundedEnvironment, items: Iterable[Any]) -> None:
         self._environment, self._items = environment, items

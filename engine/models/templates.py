@@ -1,4 +1,4 @@
-"""Which chat templates a model has, and which one counts, as transformers has it."""
+"""The chat templates of a model, and which one is used, as in transformers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ACCEPTED = "a template is, or a list of objects with name and template"
 
 
 def chosen(template: ChatTemplate | None) -> str:
-    """The template for messages without tools: the only one, or the one of that name.
+    """The template for messages without tools: the only one, or the one named "default".
 
     Raises
     ------
     InputError
-        There is none.
+        There is no such template.
     """
     if template is None:
         raise InputError("chat_template: the model has none; a plain prompt is accepted")
@@ -38,7 +38,7 @@ def chosen(template: ChatTemplate | None) -> str:
 
 
 def of_directory(folder: Path, settings: Mapping[str, Any]) -> ChatTemplate | None:
-    """The templates of files of their own, before those of tokenizer_config.json, before that of a processor."""
+    """The templates in files of their own, else those of tokenizer_config.json, else that of a processor."""
     apart = [folder / FILE, *sorted((folder / FOLDER).glob("*.jinja"))]
     named = {DEFAULT if path.name == FILE else path.stem: read_text(path) for path in apart if lexists(path)}
     if named:

@@ -1,4 +1,4 @@
-"""Tensors in the files of a checkpoint, one at a time: safetensors, and what torch.save writes."""
+"""Reads the tensors of a checkpoint's files one at a time: safetensors, and files of torch.save."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAME_OF_DTYPE = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a tensor lies, and what it is."""
+    """A tensor in a file: its place, name, shape and dtype."""
 
     path: Path
     name: str
@@ -31,12 +31,12 @@ class Stored:
 
 
 def tensors_of(path: Path) -> Iterator[Stored]:
-    """All tensors of a file, which is read as its suffix says: .safetensors, or .bin by torch.load.
+    """All tensors of a file, read by its suffix: .safetensors, or .bin by torch.load.
 
     Raises
     ------
     InputError
-        The file is cut off, damaged, or has anything but tensors; code in it is not run.
+        The file is cut off, damaged, or has anything other than tensors; code in it is never run.
     """
     if path.suffix == PICKLED:
         yield from _pickled(path)
@@ -82,9 +82,9 @@ def _unpickled(path: Path) -> Mapping[Any, Any]:
         if file.read(len(ARCHIVE)) != ARCHIVE:
             raise InputError(f"{path}: not a file as torch.save writes it since torch 1.6, which is needed")
     try:
-        with warnings.catch_warnings(action="ignore"):  # of damage that is an error a moment later
+        with warnings.catch_warnings(action="ignore"):  # about damage, which raises an error anyway
             content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except Exception as error:  # there is no end to what damaged files raise
+    except Exception as error:  # damaged files raise errors of any class
         raise InputError(f"{path}: not a whole file of tensors alone ({_reason(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: {type(content).__name__} is not accepted; tensors by name are")
@@ -92,7 +92,7 @@ def _unpickled(path: Path) -> Mapping[Any, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """What torch says in many lines, in one, without its advice."""
+    """Torch's message of many lines in one line, without its advice."""
     lines = [line.strip().partition(". Please")[0] for line in str(error).splitlines()]
     of_unpickler = [
         line.partition("WeightsUnpickler error: ")[2] for line in lines if "WeightsUnpickler error: " in line

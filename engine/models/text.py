@@ -1,4 +1,4 @@
-"""Text that can be made into tokens."""
+"""Checks text that is to be made into tokens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from aptsched.support.errors import InputError
 
 
 def check_unicode(field: str, text: str) -> None:
-    """See that a text can be written as UTF-8.
+    """Check that a text can be written as UTF-8.
 
     Raises
     ------
     InputError
-        It has half of a surrogate pair, as texts get that were decoded from bytes which are not UTF-8: where.
+        It has half of a surrogate pair, which comes from decoding bytes that are not UTF-8; the message says where.
     """
     try:
         text.encode()

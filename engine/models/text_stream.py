@@ -1,4 +1,4 @@
-"""Texts that come token by token: what each token adds, joined, is what all tokens decode to together."""
+"""Decodes tokens one by one: the pieces of text, joined, equal the text of all tokens decoded together."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import tokenizers
 
-BYTE_TOKEN = re.compile(r"<0x[+0-9A-Fa-f]{2}>")  # what a decoder with byte fallback may take for a byte
+BYTE_TOKEN = re.compile(r"<0x[+0-9A-Fa-f]{2}>")  # token that a decoder with byte fallback may read as a byte
 MARK = "\0"  # stands for the text before a piece
 
 
 class TextStream(Protocol):
-    """What `push` returns for each token, joined, and then `finish`, is the text of all tokens."""
+    """Decodes tokens one by one: all that `push` and at last `finish` return, joined, is the text of all tokens."""
 
     def push(self, token_id: int) -> str:
         """The text that this token completes, which may be empty."""
         ...
 
     def finish(self) -> str:
-        """What is left: bytes that never became a character, as U+FFFD."""
+        """The rest of the text: U+FFFD for bytes that never became a character."""
         ...
 
 
@@ -52,20 +52,20 @@ class ByteStream:
 class PieceStream:
     """Tokens are pieces of text, and a run of byte tokens is one piece, returned when it has ended.
 
-    It has to wait, for one byte that is not UTF-8 makes U+FFFD of all bytes of its run.
+    It has to wait for the end, because one byte that is not UTF-8 turns all bytes of its run into U+FFFD.
 
     Parameters
     ----------
     token_of : callable
-        A token's content; None for one that is no part of the text.
+        From a token to its content; None for a token that is no part of the text.
     decode : callable
-        The text of contents.
+        From a list of contents to their text.
     """
 
     def __init__(self, token_of: Callable[[int], str | None], decode: Callable[[list[str]], str]) -> None:
         self._token_of, self._decode = token_of, decode
         self._held: list[str] = []
-        self._begun = False  # whether a text was returned: what decoders do at its beginning is done
+        self._begun = False  # whether text was returned, so that the decoder's steps for the beginning are done
 
     def push(self, token_id: int) -> str:
         """The text of this token and of the byte tokens before it; nothing for a byte token."""
@@ -84,7 +84,7 @@ class PieceStream:
 
 
 class WholeStream:
-    """The whole text at the end, for decoders whose text any later token may change."""
+    """Returns the whole text at the end, for decoders in which a later token may change earlier text."""
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
         self._decode, self._token_ids = decode, list[int]()
@@ -100,10 +100,10 @@ class WholeStream:
 
 
 def stream_of(backend: tokenizers.Tokenizer, decode_all: Callable[[list[int]], str]) -> TextStream:
-    """The stream for what decodes a tokenizer's tokens; `decode_all` decodes them at once.
+    """The stream that fits a tokenizer's decoder; `decode_all` decodes all tokens at once.
 
-    Byte-level decoders, decoders with byte fallback, Metaspace, WordPiece and none give a text as it comes; any other
-    gives it at the end.
+    Byte-level decoders, decoders with byte fallback, Metaspace, WordPiece and no decoder give text as it comes; any
+    other gives it at the end.
     """
     special = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
 
@@ -126,10 +126,10 @@ def _steps(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _by_pieces(steps: list[dict[str, Any]]) -> bool:
-    """Whether the text of pieces is their texts joined, but for what is done at the beginning.
+    """Whether the text of several pieces is the texts of the pieces joined, apart from steps at the beginning.
 
-    In a sequence that holds for spaces put in place of something, byte fallback, and then, of all pieces fused, a
-    number of characters stripped from the left, in this order.
+    In a sequence of steps that holds for these, in this order: replacing something by spaces, byte fallback, fusing all
+    pieces, stripping a number of characters from the left.
     """
     types = [step["type"] for step in steps]
     if types in ([], ["Metaspace"], ["WordPiece"]):
@@ -140,7 +140,7 @@ def _by_pieces(steps: list[dict[str, Any]]) -> bool:
 
 
 def _alphabet() -> dict[str, int]:
-    """The characters that byte-level tokenizers write bytes as, of GPT-2: printable ones are themselves."""
+    """From character to byte, in GPT-2's alphabet for byte-level tokenizers: printable bytes stand for themselves."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = (byte for byte in range(256) if byte not in printable)
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -150,7 +150,7 @@ BYTE_OF = _alphabet()
 
 
 def byte_level(token: str) -> bytes:
-    """The bytes of a token: those its characters stand for, or, where one stands for none, its own in UTF-8."""
+    """The bytes of a token: those that its characters stand for or, if one stands for none, its text in UTF-8."""
     if all(character in BYTE_OF for character in token):
         return bytes(BYTE_OF[character] for character in token)
     return token.encode()

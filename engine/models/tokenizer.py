@@ -15,11 +15,11 @@ from engine.models.text_stream import TextStream, stream_of
 if TYPE_CHECKING:
     import tokenizers
 
-SHOWN = 200  # characters of a fault that the tokenizers package finds
+SHOWN = 200  # characters of an error of the tokenizers package
 
 
 class Backend(Protocol):
-    """What a tokenizer does, without messages and templates."""
+    """Encodes and decodes texts; without messages and templates."""
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """Tokens of a text, with those that the model's tokenizer puts before and after it, or without."""
@@ -63,11 +63,11 @@ class Tokenizer:
     ----------
     backend : Backend
     chat_template : str, mapping of str to str, or None
-        Jinja2, as Hugging Face writes them; several by their names, of which "default" is used.
+        Jinja2 templates, as Hugging Face writes them; of several by name "default" is used.
     special_tokens : mapping of str to str
-        What the template may use: bos_token, eos_token.
+        Texts of tokens that the template may use: bos_token, eos_token.
     notices : tuple of str
-        What its files say and is not done, a line each.
+        A line for each thing that its files say and that is not done.
     """
 
     backend: Backend
@@ -81,7 +81,7 @@ class Tokenizer:
         Raises
         ------
         InputError
-            The text is not Unicode, or has what the tokenizer has no token for.
+            The text is not Unicode, or has something that the tokenizer has no token for.
         """
         check_unicode("prompt", text)
         return self.backend.encode(text, add_special_tokens)
@@ -110,7 +110,7 @@ class Tokenizer:
 
 
 def surround(backend: tokenizers.Tokenizer, before: Sequence[str], after: Sequence[str]) -> None:
-    """Put tokens before and after each text."""
+    """Have the tokenizer put tokens before and after each text."""
     from tokenizers.processors import TemplateProcessing
 
     known = [(token, backend.token_to_id(token)) for token in dict.fromkeys((*before, *after))]
@@ -119,7 +119,7 @@ def surround(backend: tokenizers.Tokenizer, before: Sequence[str], after: Sequen
 
 @contextmanager
 def guarded(what: str) -> Iterator[None]:
-    """Make an InputError of whatever the tokenizers package raises, which has no class of its own for it."""
+    """Turn errors of the tokenizers package, which have no class of their own, into InputError."""
     try:
         yield
     except InputError:

@@ -1,4 +1,4 @@
-"""Which files of a Hugging Face directory hold its weights, and which are left."""
+"""Finds the files of a Hugging Face directory that hold its weights, and those that are not read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.models.faults import listed
 from engine.models.json_object import is_file, read_json
 from engine.models.tensor_files import PICKLED, SAFETENSORS
 
-# The first that is there is read, as transformers does.
+# The first that exists is read, as in transformers.
 CANDIDATES = {
     "model.safetensors": SAFETENSORS,
     "model.safetensors.index.json": SAFETENSORS,
@@ -22,18 +22,18 @@ CANDIDATES = {
 ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 OF_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".npz")
 OF_TRAINING = ("training_args.", "optimizer.", "scheduler.", "scaler.", "rng_state")
-NUM_SAID = 8  # files that a notice names
+NUM_SAID = 8  # most files that a notice names
 
 
 def weight_files(directory: Path) -> tuple[list[Path], frozenset[str]]:
-    """The files to read, and the tensors that an index says are in them.
+    """The files to read, and the names of the tensors in them according to an index.
 
-    Names in an index stay in the directory; a file there may be a link to one elsewhere, as in the cache of the hub.
+    Names in an index may not lead out of the directory; a file may be a link to one elsewhere, as in the hub's cache.
 
     Raises
     ------
     InputError
-        There is no file of a name that is known, one that is not a file, an index that is none, or an adapter.
+        There is no file of a known name, one is not a regular file, the index is malformed, or there is an adapter.
     """
     for name in ADAPTERS:
         if os.path.lexists(directory / name):
@@ -48,7 +48,7 @@ def weight_files(directory: Path) -> tuple[list[Path], frozenset[str]]:
 
 
 def unread(directory: Path, read: Collection[Path]) -> tuple[str, ...]:
-    """What is said of weights that are left in the directory."""
+    """Notices about files of weights in the directory that are not read."""
     left = sorted(
         path.name
         for path in directory.iterdir()

@@ -1,4 +1,4 @@
-"""The tensors of a model, fused as the forward pass multiplies by them."""
+"""The tensors of a model, fused into the matrices that the forward pass multiplies by."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class Weights:
     ----------
     embed : [vocab, hidden]
     positions : [max_positions, hidden] or None
-        OPT's, row 0 for position 0: the two rows that its checkpoints have before are dropped.
+        Of OPT, row 0 for position 0: the two rows before it in checkpoints are dropped.
     layers : tuple of Layer
     final_norm : Norm
     lm_head : [vocab, hidden]
-        The very tensor `embed` where the model is tied.
+        The same tensor object as `embed` where the model is tied.
     """
 
     embed: torch.Tensor
@@ -74,7 +74,7 @@ class Weights:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all tensors, one that is used twice counted once."""
+        """Bytes of all tensors; a tensor that is used twice counts once."""
         return sum({id(t): t.numel() * t.element_size() for t in self.tensors()}.values())
 
     def tensors(self) -> Iterator[torch.Tensor]:
@@ -92,7 +92,7 @@ class Weights:
 def expand_kv_heads(config: ModelConfig, weights: Weights) -> tuple[ModelConfig, Weights]:
     """The exact twin with as many KV heads as heads: each K and V head repeated for the heads that share it.
 
-    Its KV cache is num_heads / num_kv_heads times as large; its logits are the same. What is not changed is shared.
+    Its KV cache is num_heads / num_kv_heads times as large; its logits are the same. Unchanged tensors are shared.
     """
     if config.num_kv_heads == config.num_heads:
         return config, weights
