@@ -1,1 +1,1 @@
-"""What a policy sees and says: forms of cache, view, plan and its check, what an iteration is believed to take."""
+"""The interface of policies: forms of cache, view, plan and its check, and predicted iteration times."""

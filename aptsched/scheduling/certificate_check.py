@@ -1,4 +1,4 @@
-"""Whether what a policy says of its decision is a problem and its certificate, before anything is done with it."""
+"""Checks the problem and the certificate that a policy gives with its plan, before they are used."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 LARGEST = sys.float_info.max
-ROUNDING = 1e-9  # of a bound: who rounds better than `dual_bound` is below it by less
+ROUNDING = 1e-9  # of a bound: a policy that rounds more tightly than `dual_bound` is below it by less
 
 
 def certifies_itself(policy: Policy) -> bool:
-    """Whether it is one of ours with an answer of ours: what it says of a decision is made by `certify`, and holds."""
+    """Whether policy and `select` are built in: then the certificate is made by `certify`, and need not be checked."""
     select = getattr(policy, "select", None)
     answers = select is None or getattr(select, "__module__", "").partition(".")[0] in ("aptsched", "solvers")
     return type(policy).__module__.startswith("aptsched.policies.") and answers
 
 
 def check_certificate(plan: Plan, view: View) -> None:
-    """Holds the problem, the selection and the candidates of a legal plan against each other and its entries.
+    """Checks the problem, the selection and the candidates of a legal plan against each other and its entries.
 
     Raises
     ------
     PlanError
-        They are not what they should be; a number is not finite, or not that of this selection of this problem; the
-        selection is not feasible; the bound is below what its multipliers prove; candidates are not served as it says.
+        One has the wrong type; a number is not finite, or not the one of this selection of this problem; the selection
+        is not feasible; the bound is below what its multipliers prove; candidates are not served as it says.
     """
     if plan.problem is not None:
         _check_problem(plan.problem)

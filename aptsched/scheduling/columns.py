@@ -1,7 +1,7 @@
-"""What is known of an unfinished request: the one list of its columns, each a line with its name, type and meaning.
+"""The one list of the columns known of unfinished requests, each a line with its name, type and meaning.
 
-The class that a column stands in says who keeps it and who reads it. The request table, `View`, `RequestRecord` and
-requests.csv are made from these classes, so that a new column is one line here; what remains is to write into it.
+The class of a column says which object keeps it and which may read it. The request table, `View`, `RequestRecord` and
+requests.csv are made from these classes, so a new column is one line here, and the code that fills it.
 """
 
 # Without `from __future__ import annotations`: the types below are read.
@@ -29,7 +29,7 @@ DTYPES: dict[Any, type[np.generic]] = {
 
 @dataclass(frozen=True, eq=False)
 class IdentityColumns(Generic[Whole, Real]):
-    """Which request it is: in the table, seen by policies, and recorded."""
+    """Columns that identify a request: in the table, seen by policies, and recorded."""
 
     request_id: Annotated[Whole, "Its number, which no other unfinished request has."]
     arrived_at_s: Annotated[Real, "When it arrived, in seconds on the clock of the loop."]
@@ -38,7 +38,7 @@ class IdentityColumns(Generic[Whole, Real]):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CountColumns(Generic[Whole]):
-    """What has happened to it so far: in the table, seen by policies, recorded when it ends, summed up over a run."""
+    """Counts of events of a request: in the table, seen by policies, recorded when it ends, summed up over a run."""
 
     num_preemptions: Annotated[Whole, "How often its cache was thrown away, to be computed again later."]
     num_promotions: Annotated[Whole, "How often its cache was converted in place to another form."]
@@ -48,7 +48,7 @@ class CountColumns(Generic[Whole]):
 
 @dataclass(frozen=True, eq=False)
 class ObservedColumns(IdentityColumns[Ints, Floats], CountColumns[Ints]):
-    """What policies see of it; in the table."""
+    """Columns of the table that policies see."""
 
     pending_since_s: Annotated[
         Floats, "Since when it waits for its next token: its newest token, or its arrival (Apt-Serve, section 4.2)."
@@ -64,7 +64,7 @@ class ObservedColumns(IdentityColumns[Ints, Floats], CountColumns[Ints]):
 
 @dataclass(frozen=True, eq=False)
 class PoolColumns:
-    """What its cache is, which policies see; kept by the block pool."""
+    """Columns about a request's cache, which policies see; kept by the block pool."""
 
     num_cached: Annotated[Ints, "Tokens in the cache, or in its copy on the host; below num_tokens."]
     form: Annotated[Ints, "`CacheForm` of the tokens cached; 0 where none are."]
@@ -74,7 +74,7 @@ class PoolColumns:
 
 @dataclass(frozen=True, eq=False)
 class InternalColumns:
-    """What the loop alone needs of it; in the table, and seen by no policy."""
+    """Columns of the table that only the loop needs, and no policy sees."""
 
     request: Annotated[Objects, "The request itself."]
     stop_token_ids: Annotated[Objects, "Tokens that end it, a frozenset."]
@@ -89,7 +89,7 @@ def dtypes(*groups: type) -> dict[str, type[np.generic]]:
 
 
 def meanings(*groups: type) -> dict[str, str]:
-    """What each column of these classes means, by name."""
+    """The meaning of each column of these classes, by name."""
     return {each.name: get_args(each.type)[1] for group in groups for each in fields(group)}
 
 

@@ -1,4 +1,4 @@
-"""Forms of cache: the table of what is known of each, and how many blocks of a fixed number of bytes they take."""
+"""Forms of cache: the table of their properties, and how many blocks of a fixed number of bytes tokens take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_BLOCKS = 2**62
 
 
 class CacheForm(IntEnum):
-    """In which form a request's tokens are cached: column form - 1 of a hybrid `BatchProblem`."""
+    """The form in which a request's tokens are cached; it is column form - 1 of a hybrid `BatchProblem`."""
 
     NONE = 0
     KV = 1
@@ -30,11 +30,11 @@ class CacheForm(IntEnum):
 
 
 NONE, KV = int(CacheForm.NONE), int(CacheForm.KV)  # comparisons of arrays with members of an enum are slow
-NUM_FORMS = len(CacheForm)  # of arrays by form, whose first entry is that of NONE
+NUM_FORMS = len(CacheForm)  # length of arrays by form, whose first entry is for NONE
 
 
 class Charge(StrEnum):
-    """What is done to a cached token, beside reading the bytes it is charged for; the costs name the same."""
+    """Work on a cached token, in addition to reading its bytes; costs have a time for each."""
 
     NOTHING = "nothing"
     READ = "read"  # its K and V are read once
@@ -43,7 +43,7 @@ class Charge(StrEnum):
 
 
 class TokenSizes(Protocol):
-    """Sizes of a model that the bytes of a cached token follow from."""
+    """Sizes of a model that determine the bytes of a cached token."""
 
     @property
     def hidden_size(self) -> int:
@@ -71,25 +71,25 @@ def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int) -> Fraction
 
 @dataclass(frozen=True)
 class FormEntry:
-    """What is known of a form of cache.
+    """The properties of a form of cache.
 
     Attributes
     ----------
     form : CacheForm
     name : str
-        In keys of files, as `kv_share`, and in options.
+        Name in keys of files, as in `kv_share`, and in options.
     label : str
-        In messages and tables.
+        Name in messages and tables.
     ratio : callable
-        Sizes of a model and bytes of one of its numbers -> bytes of a token in this form over those of its K and V.
+        From a model's sizes and the bytes of one of its numbers to a token's bytes in this form over those of K and V.
     is_lossy : bool
-        Whether tokens are rounded: such a form is never offered unless a policy asks for it.
+        Whether values are rounded: such a form is only offered to policies that ask for it.
     reads_own_bytes : bool
         Whether attention reads a cached token at the price of its own bytes; otherwise at that of its K and V.
     charge : Charge
-        What each iteration does to each cached token beside.
+        Further work on each cached token in each iteration.
     becomes : mapping of CacheForm to Charge
-        Forms that tokens can be converted to in place, without a new prefill, and what that does to each.
+        Forms that tokens can be converted to in place, without a new prefill, and the work on each token for that.
     """
 
     form: CacheForm
@@ -108,7 +108,7 @@ FORM_ENTRIES = (
         "kv",
         "KV",
         lambda sizes, number_bytes: Fraction(1),
-        becomes={CacheForm.INT8: Charge.READ},  # and never back: what is rounded off is lost
+        becomes={CacheForm.INT8: Charge.READ},  # never back, for the rounding is lost
     ),
     FormEntry(
         CacheForm.HIDDEN,
@@ -137,12 +137,12 @@ def entry_of(form: CacheForm | int) -> FormEntry:
 
 
 def shown_forms(amounts: Sequence[float]) -> list[FormEntry]:
-    """The forms that tables and files show of amounts by form, [f]: a lossy one only where there is any."""
+    """The forms that tables and files show for amounts by form, [f]: a lossy one only if its amount is not 0."""
     return [entry for entry in FORM_ENTRIES if amounts[entry.form] or not entry.is_lossy]
 
 
 def sums_by_form(form: Ints, amounts: Ints) -> tuple[int, ...]:
-    """Sums of amounts, [n], each of which is of a form, [n], by form."""
+    """Sums by form of amounts, [n], whose forms are given, [n]."""
     return tuple(map(int, np.bincount(form, amounts, NUM_FORMS).tolist()))
 
 
@@ -162,7 +162,7 @@ def blocks_for(num_tokens: Count, per_block: int) -> Count:
 
 
 def unused_form(form: CacheForm, ratio: Fraction) -> list[str]:
-    """A notice where a form takes no less than KV, so that it is never used."""
+    """A notice if a form takes no less than KV, so that it is never used; else nothing."""
     if ratio < 1:
         return []
     never = f"The {entry_of(form).label} form is never used"
@@ -170,7 +170,7 @@ def unused_form(form: CacheForm, ratio: Fraction) -> list[str]:
 
 
 def unused_hidden(ratio: Fraction) -> list[str]:
-    """That notice of hidden states."""
+    """The notice of `unused_form` for hidden states."""
     return unused_form(CacheForm.HIDDEN, ratio)
 
 
@@ -185,8 +185,8 @@ class CacheShape:
     Parameters
     ----------
     ratios : mapping of CacheForm to Fraction
-        Of each form in use beside KV, its bytes over those of KV of a token; by default hidden states of half of it, as
-        of a model whose heads share nothing. It is not changed afterwards.
+        For each form in use beside KV, a token's bytes over those of its KV; by default hidden states at 1/2, as in
+        a model with MHA. The mapping must not be changed afterwards.
     block_size : int
         KV tokens a block.
 
@@ -209,12 +209,12 @@ class CacheShape:
 
     @classmethod
     def of(cls, sizes: TokenSizes, block_size: int = BLOCK_SIZE) -> CacheShape:
-        """That of a model, without lossy forms."""
+        """The cache shape of a model, without lossy forms."""
         others = (entry for entry in FORM_ENTRIES if not entry.is_lossy and entry.form != KV)
         return cls({entry.form: entry.ratio(sizes, 1) for entry in others}, block_size)
 
     def with_forms(self, ratios: Mapping[CacheForm, Fraction]) -> CacheShape:
-        """The same with these forms in use too."""
+        """The same shape with these forms in use too."""
         return CacheShape({**self.ratios, **ratios}, self.block_size)
 
     def as_fields(self) -> dict[str, str]:
@@ -223,13 +223,13 @@ class CacheShape:
 
     @cached_property
     def ratio_by_form(self) -> tuple[Fraction | None, ...]:
-        """Bytes of a token over those of KV, by form; None of a form that is not in use."""
+        """Bytes of a token over those of KV, by form; None for a form that is not in use."""
         in_use = {CacheForm.KV: Fraction(1), **self.ratios}
         return tuple(in_use.get(form) for form in CacheForm)
 
     @cached_property
     def offered(self) -> tuple[int, ...]:
-        """The forms that requests may be given: KV, and others that take less; at a ratio of 1 or more none does."""
+        """The forms that requests may be given: KV, and others with a ratio below 1."""
         return tuple(
             form for form, ratio in enumerate(self.ratio_by_form) if ratio is not None and (form == KV or ratio < 1)
         )
@@ -241,7 +241,7 @@ class CacheShape:
 
     @cached_property
     def is_offered(self) -> Bools:
-        """The same as an array by form, [f]."""
+        """Whether each form is offered, [f]."""
         return np.array([form in self.offered for form in range(NUM_FORMS)])
 
     def offers(self, form: CacheForm | int) -> bool:
@@ -250,7 +250,7 @@ class CacheShape:
 
     @cached_property
     def conversions(self) -> Bools:
-        """Whether tokens in a form, in its row, may be converted in place to another one, in its column, [f, f]."""
+        """Whether tokens may be converted in place from the form of the row to that of the column, [f, f]."""
         allowed = np.zeros((NUM_FORMS, NUM_FORMS), np.bool_)
         for entry in FORM_ENTRIES:
             for target in entry.becomes:
@@ -259,18 +259,18 @@ class CacheShape:
 
     @cached_property
     def read_share(self) -> tuple[float, ...]:
-        """What attention reads of a cached token, as a share of its K and V, by form."""
+        """Bytes that attention reads of a cached token, as a share of its K and V, by form."""
         shares = [float(self.ratio_by_form[e.form] or 1) if e.reads_own_bytes else 1.0 for e in FORM_ENTRIES]
         return (0.0, *shares)
 
     @cached_property
     def per_block(self) -> tuple[int, ...]:
-        """Tokens in a block, by form; 0 of a form that is not in use."""
+        """Tokens in a block, by form; 0 for a form that is not in use."""
         return tuple(0 if ratio is None else tokens_per_block(ratio, self.block_size) for ratio in self.ratio_by_form)
 
     @cached_property
     def _divisors(self) -> tuple[Ints, Ints]:
-        """Tokens in a block, by form, and what rounds up to whole blocks; so that there are 0 where none is offered."""
+        """Divisors by form, and the terms that round up to whole blocks; a form that is not offered gets 0 blocks."""
         per_block = np.array([self.per_block[form] if self.offers(form) else NO_BLOCKS for form in range(NUM_FORMS)])
         return per_block, np.where(per_block == NO_BLOCKS, 0, per_block - 1)
 
@@ -283,7 +283,7 @@ class CacheShape:
         return blocks_for(num_tokens, self.per_block[form])
 
     def blocks_by_form(self, num_tokens: Ints, form: Ints) -> Ints:
-        """Blocks of each request, [n], in its own form; 0 where that is none."""
+        """Blocks of each request, [n], in its own form; 0 for the form NONE."""
         per_block, up = self._divisors
         held: Ints = (num_tokens + up[form]) // per_block[form]
         return held

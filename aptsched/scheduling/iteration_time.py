@@ -1,4 +1,4 @@
-"""What the scheduler believes an iteration takes."""
+"""The time of an iteration as the scheduler predicts it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class IterationTime:
     Parameters
     ----------
     fixed_s : float
-        Of any iteration.
+        Fixed time of any iteration.
     per_token_s : float
-        Of each token fed, in prefill or decode.
+        For each token fed, in prefill or decode.
     per_context_token_s : float
-        Of each cached token that is read.
+        For each cached token that is read.
     rho_s_per_block : float
-        What a request whose K and V are rebuilt adds for each block m that it would need with a KV cache: rho of
+        Time that a request whose K and V are rebuilt adds, for each block m that it would need with a KV cache: rho of
         Apt-Serve, section 4.2.
     dequantise_s_per_block : float
-        The same of one whose K and V are dequantised.
+        The same for a request whose K and V are dequantised.
     """
 
     fixed_s: float = 0.0
@@ -41,19 +41,19 @@ class IterationTime:
 
     @cached_property
     def added_s_per_block(self) -> tuple[float, ...]:
-        """What a request adds for each block m, by its form."""
+        """Seconds that a request adds for each block m, by its form."""
         of = {Charge.REBUILD: self.rho_s_per_block, Charge.DEQUANTISE: self.dequantise_s_per_block}
         return (0.0, *(of.get(entry.charge, 0.0) for entry in FORM_ENTRIES))
 
     def predict(
         self, num_tokens: int, num_context_tokens: int = 0, kv_blocks_by_form: Sequence[int] | None = None
     ) -> float:
-        """Seconds of an iteration.
+        """Predict the seconds of an iteration.
 
         Parameters
         ----------
         num_tokens, num_context_tokens : int
-            Tokens fed, and tokens cached that are read: those of every form as if they were K and V.
+            Tokens fed, and cached tokens that are read; a token counts the same in every form.
         kv_blocks_by_form : sequence of int, [f], optional
             Blocks m of the requests in each form.
         """
@@ -63,5 +63,5 @@ class IterationTime:
         return seconds + sum(each_s * m for each_s, m in zip(self.added_s_per_block, kv_blocks_by_form, strict=True))
 
     def as_fields(self) -> dict[str, float]:
-        """As in files, where what lossy forms take is there if it is above 0."""
+        """The fields as in files, where the time of lossy forms is left out if it is 0."""
         return {name: value for name, value in asdict(self).items() if value or name != "dequantise_s_per_block"}

@@ -1,4 +1,4 @@
-"""What a policy says: the next iteration."""
+"""What a policy decides: the plan of the next iteration."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def nothing() -> Ints:
 class Plan:
     """Entries of the iteration and what happens before it; positions are rows of the view.
 
-    Rejections come first, then preemptions, swaps to the host, swaps from there, conversions, and entries in order. Of
-    conversions those that give blocks back come first, so that others find them. What does not fit in the pool or on
-    the host is left out, never over-committed: who cannot be swapped out keeps its blocks, who cannot be swapped in is
-    not converted and does not run, and a conversion that does not fit leaves its request in the form it has, and its
-    entry runs so. A row that is rejected or swapped out is in no other array, one that is preempted is not converted or
-    swapped in. A running request that is in no array is held for the iteration: it keeps its cache and is not fed. All
-    arrays are int64.
+    Rejections come first, then preemptions, swaps to the host, swaps from the host, conversions, and entries in order.
+    Conversions that free blocks come before those that take more. What does not fit in the pool or on the host is left
+    out, never over-committed: a request that cannot be swapped out keeps its blocks; one that cannot be swapped in is
+    not converted and does not run; one whose conversion does not fit keeps its form, and its entry runs in that. A row
+    that is rejected or swapped out is in no other array; one that is preempted is not converted or swapped in. A
+    running request that is in no array is held for the iteration: it keeps its cache and is not fed. All arrays are
+    int64.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Plan:
     num_tokens : int array, [b]
         Tokens fed, from 1 to num_remaining of the row (to its num_tokens where it is preempted in this plan).
     form : int array, [b]
-        `CacheForm` of the tokens fed: the row's own where it runs on, that of `convert_to` where it is converted, any
-        that the cache offers where it waits or is preempted in this plan. Who is on the host runs only if it is swapped
-        in.
+        `CacheForm` of the tokens fed: the row's own if it runs on, that of `convert_to` if it is converted, any
+        that the cache offers if it waits or is preempted in this plan. A request on the host can only run if it is
+        swapped in.
     preempt : int array
         Rows whose cache is thrown away, in the pool or on the host; their output so far is kept, and their tokens are
         fed again later.
@@ -58,13 +58,13 @@ class Plan:
     convert : int array, [c]
         Rows whose cache is converted in place, without a new prefill.
     convert_to : int array, [c]
-        `CacheForm` that each of them gets: one that its own can become (`aptsched.scheduling.forms`) and the cache
-        offers, as KV of hidden states.
+        `CacheForm` that each of them gets: one that its own form can become (`aptsched.scheduling.forms`) and that the
+        cache offers, for example KV from hidden states.
     reject : int array
-        Rows that are given up.
+        Rows to reject: their requests end without being served further.
     reject_reasons : sequence of str
-        Why, a text for each of them, for their records: one line of up to 300 characters. Where it is empty, or there
-        are none at all, the record says what the request needs and what there is.
+        The reason of each rejection, for its record: one line of up to 300 characters. Where a reason is empty, or
+        none are given, the record says what the request needs and what the pool has.
     problem, selection : BatchProblem, Selection, optional
         The decision as a batch-composition problem, its forms in the order of `CacheForm`, and its certified answer.
     candidates : int array
@@ -92,8 +92,8 @@ ROWS = tuple(each.name for each in fields(Plan) if each.type == "ViewRows")
 class Policy(Protocol):
     """Composes the next batch. It may be an `Observer` too.
 
-    By an attribute `wanted_forms`, a tuple of `CacheForm`, it may say which forms it gives: a lossy one is offered to a
-    policy that names it, and to no other.
+    An attribute `wanted_forms`, a tuple of `CacheForm`, may name the forms it gives: a lossy form is only offered to
+    policies that name it.
     """
 
     def decide(self, view: View) -> Plan:
@@ -107,7 +107,7 @@ def decided(policy: Policy, view: View) -> Plan:
     Raises
     ------
     AttributeError
-        The policy reads a column that is none: the message lists those that there are.
+        The policy reads a column that does not exist: the message lists those that do.
     """
     try:
         return policy.decide(view)
@@ -118,19 +118,19 @@ def decided(policy: Policy, view: View) -> Plan:
 
 
 class Observer(Protocol):
-    """What a policy may have beside `decide`, to learn from the requests that have ended."""
+    """The method that a policy may have beside `decide`, to learn from requests that have ended."""
 
     def on_record(self, record: RequestRecord) -> object:
-        """Told once of each request, after it has ended and before the next decision.
+        """Called once for each request, after it has ended and before the next decision.
 
-        Its true length, `record.num_output_tokens`, is known from then on. The outcome says how it ended: finished,
-        aborted, rejected, also where no policy ever saw it, or unfinished as the run was broken off.
+        From then on its true length, `record.num_output_tokens`, is known. The outcome says how it ended: finished,
+        aborted, rejected (even if no policy ever saw it), or unfinished because the run was broken off.
         """
         ...
 
 
 def observer_of(policy: Policy) -> Callable[[RequestRecord], object] | None:
-    """What tells a policy of requests that have ended; None where it does not ask for that.
+    """The policy's `on_record`; None if it has none.
 
     Raises
     ------

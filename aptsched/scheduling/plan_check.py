@@ -1,4 +1,4 @@
-"""Whether a plan is legal, before anything is changed."""
+"""Checks whether a plan is legal, before anything is changed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class PlanError(InputError):
 
 
 def check_plan(plan: Plan, view: View) -> None:
-    """Holds a plan against its view.
+    """Checks a plan against its view.
 
     Raises
     ------
     PlanError
-        A row that is not there, or twice; a request that is both given up and served, or that runs without its blocks
-        in the pool; a form or a number of tokens that is not open to it; more tokens or sequences than an iteration
-        may have; reasons that are not one for each rejection.
+        A row does not exist or is named twice; a request is both rejected and served, or runs without its blocks in
+        the pool; a form or a number of tokens is not allowed for it; there are more tokens or sequences than an
+        iteration may have; the number of reasons is not that of rejections.
     """
     if not isinstance(plan, Plan):
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
@@ -69,14 +69,14 @@ def _check_rows(name: str, rows: Ints, view: View) -> None:
 
 
 def check_integers(name: str, array: Ints) -> None:
-    """Refuses what is no int64 array with one axis."""
+    """Raises PlanError unless it is an int64 array with one axis."""
     if not isinstance(array, np.ndarray) or array.dtype != INT64 or array.ndim != 1:
         shown = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
         raise PlanError(f"{name}: {shown} is not accepted; an int64 array with one axis is")
 
 
 def _check_swaps(plan: Plan, view: View) -> None:
-    """Who goes to the host has blocks, and does nothing else; who comes back is there; nobody runs from there."""
+    """Requests swapped out have blocks and do nothing else; those swapped in are on the host; none runs from there."""
     n = len(view.request_id)
     elsewhere, gone, away = np.zeros(n, np.bool_), np.zeros(n, np.bool_), view.num_swapped > 0
     elsewhere[plan.request] = elsewhere[plan.convert] = True
@@ -93,7 +93,7 @@ def _check_swaps(plan: Plan, view: View) -> None:
 
 
 def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:
-    """Form and tokens to be fed of each row, [n], once requests are rejected, preempted and converted as planned."""
+    """Form and tokens to be fed of each row, [n], after the planned rejections, preemptions and conversions."""
     served = np.zeros(len(view.request_id), np.bool_)
     served[plan.request] = served[plan.convert] = True
     _refuse(served[plan.reject], "reject", plan.reject, view, "is served in the same plan; others are accepted")
@@ -111,7 +111,7 @@ def _before_entries(plan: Plan, view: View) -> tuple[Ints, Ints]:
 
 
 def _check_conversions(plan: Plan, view: View, own: Ints) -> None:
-    """Who is converted has a cache, in the form given here, [c], that can become the form planned."""
+    """Requests to be converted have a cache whose form, `own`, [c], can become the planned one."""
     target = plan.convert_to
     _check_length("convert_to", target, len(own))
     _refuse(own == NONE, "convert", plan.convert, view, "holds no cache; requests that run are accepted")
@@ -160,7 +160,7 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
 
 
 def _check_forms(plan: Plan, view: View, own: Ints) -> None:
-    """Who has no form, [b], by then is given one that is offered; others keep theirs."""
+    """Entries whose own form, [b], is NONE by then get an offered form; the others keep their own."""
     offered = view.cache.is_offered.take(plan.form, mode="clip") & (plan.form >= 0) & (plan.form < NUM_FORMS)
     bad = np.where(own == NONE, ~offered, plan.form != own)
     if bad.any():
@@ -178,7 +178,7 @@ def _accepted_forms(own: int, offered: Sequence[int]) -> str:
 
 
 def _check_reasons(plan: Plan) -> None:
-    """One for each rejected row, each a text that a record can show on one line."""
+    """There is one reason for each rejected row, each a text that a record can show on one line."""
     reasons, num_rejected = plan.reject_reasons, len(plan.reject)
     if not isinstance(reasons, list | tuple):
         raise PlanError(f"reject_reasons: {type(reasons).__name__} is not accepted; a list of texts is")

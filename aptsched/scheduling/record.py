@@ -1,4 +1,4 @@
-"""A request's objectives, and what became of it."""
+"""A request's objectives, and the record of how it ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
-    """What became of a request: all that the metrics need, which request it is and its counts among it.
+    """How a request was served and ended: all that the metrics need, with its identity and its counts.
 
     Attributes
     ----------
@@ -51,5 +51,5 @@ class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
 
     @property
     def num_output_tokens(self) -> int:
-        """Its tokens so far: the true length of the output where it is finished."""
+        """Output tokens: the true length if the request is finished."""
         return len(self.token_at_s)

@@ -21,7 +21,7 @@ VIEW_COLUMNS = dtypes(ObservedColumns, PoolColumns)
 class View(ObservedColumns, PoolColumns):
     """The unfinished requests, and what is free for them.
 
-    What is known of the requests are columns, read by name: `view.num_tokens` is an array of n numbers, one for each
+    Requests are described by columns, read by name: `view.num_tokens` is an array of n numbers, one for each
     unfinished request in order of arrival, and position i is the same request in all of them. Their type is int64,
     float64 or bool. They are copies and read-only. The list is below, and in the error of a policy that reads any
     other; `view.running` and `view.num_remaining` follow from them. A new column is a line in
@@ -32,14 +32,14 @@ class View(ObservedColumns, PoolColumns):
     now_s : float
         In seconds on the clock of the loop.
     free_blocks, num_blocks : int
-        Of the pool.
+        Blocks of the pool.
     free_host_blocks, num_host_blocks : int
-        Of the host.
+        Blocks on the host.
     max_tokens, max_seqs : int
         Token budget and sequence limit of an iteration.
     cache : CacheShape
     times : IterationTime
-        What an iteration is believed to take.
+        The times that an iteration is predicted with.
     """
 
     now_s: float

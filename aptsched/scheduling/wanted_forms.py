@@ -1,4 +1,4 @@
-"""Which forms of cache a policy asks for: a lossy one is offered to it for that alone."""
+"""The forms of cache that a policy asks for; a lossy form is only offered if it does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aptsched.support.shown import shown
 
 
 def wanted_forms(policy: Policy) -> tuple[CacheForm, ...]:
-    """The forms of its attribute `wanted_forms`; none where it has no such attribute.
+    """The forms of a policy's attribute `wanted_forms`; empty if it has no such attribute.
 
     Raises
     ------
     InputError
-        It is no list or tuple of forms.
+        The attribute is no list or tuple of forms.
     """
     wanted = getattr(policy, "wanted_forms", ())
     if not isinstance(wanted, list | tuple) or not set(wanted) <= {entry.form for entry in FORM_ENTRIES}:
@@ -32,12 +32,12 @@ def lossy_forms(policies: Iterable[Policy]) -> list[CacheForm]:
 
 
 def lossy_wanted(policy: Policy, ratios: Mapping[CacheForm, Fraction]) -> dict[CacheForm, Fraction]:
-    """The lossy forms that a policy asks for, with their ratios; those that are held here are given.
+    """The lossy forms that a policy asks for, with their ratios, out of those in `ratios`.
 
     Raises
     ------
     InputError
-        It asks for another one.
+        It asks for a lossy form that is not in `ratios`.
     """
     wanted = [form for form in wanted_forms(policy) if entry_of(form).is_lossy]
     for form in wanted:

@@ -1,1 +1,1 @@
-"""Several workers on one computed clock, and who sends arriving requests to them."""
+"""Several workers on one computed clock, and routers that send arriving requests to them."""

@@ -1,4 +1,4 @@
-"""Several workers on one computed clock, by events: a request arrives, a worker is ready."""
+"""Several workers on one computed clock, driven by two kinds of events: a request arrives, a worker is ready."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from engine.state.request import Request
 
 @dataclass(eq=False)
 class _Turn:
-    """When it is a worker's turn.
+    """A worker, and the time of its next event.
 
     Attributes
     ----------
     number : int
-        Of the worker, from 0 on.
+        Number of the worker, from 0 on.
     worker : Worker
     due_s : float
-        When its iteration ends or, where nothing ran, its policy is asked again; infinite where it waits for requests.
+        When its iteration ends or, if nothing ran, its policy is asked again; infinite if it waits for requests.
     is_woken : bool
-        Whether a request has come since it decided last.
+        Whether a request has come since its last decision.
     num_idle : int
-        Decisions in a row under which nothing ran, since the last request arrived.
+        Decisions in a row in which nothing ran, since the last request arrived.
     """
 
     number: int
@@ -43,15 +43,15 @@ class _Turn:
 class Cluster:
     """Workers on one computed clock, which starts at 0; a router sends each request to one of them as it arrives.
 
-    The earliest event comes first. Of those at the same time iterations end first, then requests arrive, then workers
-    that are ready decide, each in the order of the workers: equal requests give equal records. With one worker it gives
-    the records that `Loop` gives.
+    The earliest event comes first. At equal times, iterations end first, then requests arrive, then ready workers
+    decide, each in the order of the workers; so equal requests give equal records. With one worker the records are
+    those of `Loop`.
 
     Parameters
     ----------
     workers : sequence of Worker
-        Each once, with an executor and a pool of its own, on computed time; a policy object of its own where it
-        remembers anything.
+        Each once, on computed time, with its own executor and pool, and its own policy object if that remembers
+        anything.
     router : Router
 
     Attributes
@@ -62,7 +62,7 @@ class Cluster:
     Raises
     ------
     InputError
-        There is no worker, one is there twice, or the time of one is real.
+        There is no worker, one is given twice, or one has real time.
     """
 
     def __init__(self, workers: Sequence[Worker], router: Router) -> None:
@@ -74,14 +74,14 @@ class Cluster:
             accepted = "on the computed clock of a cluster each has one, such as SchedulingTime()"
             raise InputError(f"workers: scheduling=None of one would be timed by a real clock; {accepted}")
         self._turns = {worker: _Turn(number, worker) for number, worker in enumerate(workers)}
-        self._events: list[tuple[float, int]] = []  # a heap; out of date where the turn is due at another time
-        self._ready: set[Worker] = set()  # to decide now
+        self._events: list[tuple[float, int]] = []  # a heap; an entry is out of date if its turn is due at another time
+        self._ready: set[Worker] = set()  # workers that are to decide now
 
     def run(self, requests: Iterable[Request]) -> str:
-        """Serves requests as they arrive, until all have ended, as `Loop.run` does: each has one record, at its worker.
+        """Serves requests as they arrive, until all have ended, as `Loop.run`: each has one record, from its worker.
 
-        What has not been routed when the run is broken off has its record from the first worker. A worker under whose
-        policy nothing has run in `MAX_IDLE` decisions in a row is not asked any more; the others go on.
+        Requests not routed when the run is broken off get their records from the first worker. A worker on which
+        nothing has run in `MAX_IDLE` decisions in a row is not asked any more; the others go on.
 
         Parameters
         ----------
@@ -91,14 +91,15 @@ class Cluster:
         Returns
         -------
         str
-            Why the rest is unfinished; empty where all have ended.
+            Why requests are unfinished; empty if all have ended.
 
         Raises
         ------
         InputError
-            A request as in `Worker.add`, a plan that is not legal, or an answer of the router that is no worker.
+            A request is refused as in `Worker.add`, a plan is not legal, or the router returns something that is no
+            worker of the cluster.
         KeyboardInterrupt
-            Ctrl-C, with all records handed over.
+            On Ctrl-C, after all records are handed over.
         """
         try:
             return accounted(self._serve, self.workers, requests)
@@ -108,12 +109,12 @@ class Cluster:
                 turn.due_s, turn.num_idle = math.inf, 0
 
     def add(self, request: Request) -> None:
-        """A request that has arrived by now, from a callback: routed as the others are, and unfinished while closing.
+        """Adds a request from a callback, which has arrived by now; it is routed, or unfinished while a run is closing.
 
         Raises
         ------
         InputError
-            As in `run`; or it arrives later than now. It has no record then.
+            As in `run`; or the request arrives later than now. It has no record then.
         """
         if request.arrived_at_s > self.now_s:
             accepted = f"up to {self.now_s}, the time of the cluster, is"
@@ -126,7 +127,7 @@ class Cluster:
             self.workers[0].add(request)
 
     def _serve(self, arrivals: Arrivals) -> str:
-        """Event by event; returns why requests are left where no event is."""
+        """Handles event after event; returns why requests are left when there is none any more."""
         while (next_s := self._next_s(arrivals)) < math.inf:
             self.now_s = max(self.now_s, next_s)
             for turn in self._due():
@@ -142,12 +143,12 @@ class Cluster:
         return STUCK if any(worker.num_unfinished for worker in self.workers) else ""
 
     def _next_s(self, arrivals: Arrivals) -> float:
-        if self._ready:  # as a callback has just added
+        if self._ready:  # a callback has just added a request
             return self.now_s
         return min(arrivals.next_s, self._events[0][0] if self._events else math.inf)
 
     def _due(self) -> list[_Turn]:
-        """Takes the turns that have come by now."""
+        """Removes and returns the turns that are due now."""
         turns = tuple(self._turns.values())
         due = []
         while self._events and self._events[0][0] <= self.now_s:
@@ -162,7 +163,7 @@ class Cluster:
         heappush(self._events, (due_s, turn.number))
 
     def _route(self, request: Request) -> None:
-        """Adds a request to the worker that the router says; one that is idle decides anew."""
+        """Adds a request to the worker that the router chooses; if that is idle, it decides anew."""
         worker = self.workers[0]
         with worker.hold:
             worker = self.router.route(request, self.workers)
@@ -170,21 +171,21 @@ class Cluster:
             raise InputError(f"router: {type(worker).__name__} is not accepted; one of the workers is")
         for other in self.workers:
             if other.table.row_of(request.request_id) is not None:
-                worker = other  # which refuses it: numbers of unfinished requests tell them apart
+                worker = other  # so that it refuses the number, which has to be unique
         worker.add(request)
         self._turns[worker].is_woken = True
         if not worker.is_busy:
             self._ready.add(worker)
 
     def _begin(self, worker: Worker) -> None:
-        """An iteration of a worker that has anything to do."""
+        """Begins an iteration of a worker, if it has any request."""
         if worker.num_unfinished and not worker.is_busy:
             turn = self._turns[worker]
             turn.is_woken = False
             self._wait(turn, worker.begin(self.now_s))
 
     def _finish(self, turn: _Turn, arrivals: Arrivals) -> None:
-        """The end of a worker's iteration: it decides anew, at once or, where nothing ran, after a while."""
+        """Ends a worker's iteration; it decides anew at once or, if nothing ran, after a while."""
         iteration = turn.worker.finish()
         if turn.is_woken or not iteration.is_idle:
             turn.num_idle = 0

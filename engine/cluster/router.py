@@ -1,4 +1,4 @@
-"""Which worker an arriving request goes to, by what can be observed of the workers."""
+"""Routers: choose the worker for an arriving request by what can be observed of the workers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from engine.state.request import Request
 
 
 class Router(Protocol):
-    """Sends requests to workers, by what a server can know of both.
+    """Chooses workers for requests, by what a server can know of both.
 
-    A limit on a request's output is the client's; in a replay it is the true length, at which no router looks.
+    It must not read `params.max_tokens` of a request: in a replay that is the true length of its output.
     """
 
     def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
-        """One of the workers, for a request that has just arrived."""
+        """The worker for a request that has just arrived."""
         ...
 
 
@@ -26,7 +26,7 @@ def num_unfinished_tokens(worker: Worker) -> int:
 
 
 def num_queued_tokens(worker: Worker) -> int:
-    """Tokens to be fed until each unfinished request has its next one, but for those of an iteration under way."""
+    """Tokens to be fed until each unfinished request has its next token, without those of an iteration under way."""
     slot = worker.table.slot[: worker.num_unfinished]
     return num_unfinished_tokens(worker) - int(worker.pool.num_cached[slot].sum())
 
@@ -48,7 +48,7 @@ class LeastLoaded:
     """The worker whose unfinished requests have the fewest tokens, prompt and output so far."""
 
     def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
-        """The first of the least loaded."""
+        """The least loaded worker, the first of several."""
         return min(workers, key=num_unfinished_tokens)
 
 
@@ -56,5 +56,5 @@ class ShortestQueue:
     """The worker with the fewest tokens still to be fed; among equals, the one with the most free blocks."""
 
     def route(self, request: Request, workers: Sequence[Worker]) -> Worker:
-        """The first of the shortest queues."""
+        """The worker with the shortest queue, the first of several."""
         return min(workers, key=lambda worker: (num_queued_tokens(worker), -worker.pool.free_blocks))

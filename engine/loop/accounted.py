@@ -1,4 +1,4 @@
-"""A run at the end of which every request has one record, whatever ends it."""
+"""Runs in which every request has exactly one record at the end, whatever ends the run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from engine.loop.arrivals import Arrivals
 from engine.loop.worker import Worker
 from engine.state.request import Request
 
-INTERRUPTED = "interrupted"  # why requests are unfinished after Ctrl-C
+INTERRUPTED = "interrupted"  # the reason of requests that are unfinished after Ctrl-C
 
 
 def accounted(serve: Callable[[Arrivals], str], workers: Sequence[Worker], requests: Iterable[Request]) -> str:
-    """Serves the requests with the workers, and ends as unfinished what is left, also what has not arrived by then.
+    """Serves the requests with the workers; those left at the end, even if not arrived yet, end as unfinished.
 
-    Ctrl-C comes only where a worker lets it in, or at the end. What was not added to any worker has its record from the
-    first. `serve` adds the arrivals and steps the workers; it says why it leaves requests unfinished, and that is
-    returned. What it raises, or at the end a callback or the iteration over the requests, is raised once all records
-    are handed over.
+    `serve` adds the arrivals, steps the workers, and returns why it leaves requests unfinished, which is returned here.
+    Requests that were not added to any worker get their records from the first worker. Ctrl-C is raised only where a
+    worker lets it in, or at the end. An error of `serve`, or at the end of a callback or the iteration over the
+    requests, is raised once all records are handed over.
     """
     with interrupts.held() as hold:
         for worker in workers:
@@ -37,9 +37,9 @@ def accounted(serve: Callable[[Arrivals], str], workers: Sequence[Worker], reque
 
 
 def _close(workers: Sequence[Worker], arrivals: Arrivals, reason: str) -> BaseException | None:
-    """Ends all as unfinished, and hands over every record.
+    """Ends all requests as unfinished, and hands over every record.
 
-    Returns what a receiver or the iteration over the requests raised first, instead of raising it.
+    Returns the first error of a receiver of records or of the iteration over the requests, instead of raising it.
     """
     for worker in workers:
         worker.start_closing(reason)
@@ -53,7 +53,7 @@ def _close(workers: Sequence[Worker], arrivals: Arrivals, reason: str) -> BaseEx
                 break
             workers[0].book.give_up(request, reason)
         except BaseException as error:
-            first, rest = first or error, arrivals.rest()  # a generator that has raised is over
+            first, rest = first or error, arrivals.rest()  # a generator that has raised an error yields no more
     for worker in workers:
         worker.closing = None
     return first

@@ -10,9 +10,9 @@ from engine.state.request import Request
 
 
 class Arrivals:
-    """Requests in order of arrival, with the next one in sight; what is iterated over is asked only when it is needed.
+    """Requests in order of arrival; the next one is taken from the iterable only when it is needed.
 
-    If asking for the next one raises, there is none after it.
+    If the iterable raises an error, no request comes after it.
     """
 
     def __init__(self, requests: Iterable[Request]) -> None:
@@ -22,22 +22,22 @@ class Arrivals:
 
     @property
     def next_s(self) -> float:
-        """When the next one arrives; infinite where none is left.
+        """When the next request arrives; infinite if none is left.
 
-        One whose arrival is no time is due at once, so that it is refused at once.
+        A request whose arrival is no number is due at once, so that it is refused at once.
         """
         if self._next is None and self._due_s < math.inf:
             self._look()
         return self._due_s
 
     def until(self, time_s: float) -> Iterator[Request]:
-        """Those that arrive up to that time; each is taken once the one who iterates asks for the next."""
+        """Yields the requests that arrive up to that time; each is removed only when the next one is asked for."""
         while self.next_s <= time_s and self._next is not None:
             yield self._next
             self._next = None
 
     def rest(self) -> Iterator[Request]:
-        """Takes all that are left."""
+        """Yields and removes all requests that are left."""
         while self._next is not None or (self.next_s < math.inf and self._next is not None):
             request, self._next = self._next, None
             yield request

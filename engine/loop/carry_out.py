@@ -1,4 +1,4 @@
-"""A plan carried out: what it changes of the requests and the pool, and the run of its batch."""
+"""Carries out a plan: changes the requests and the pool, and runs the batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.state.pool import Applied
 
 
 def apply_plan(plan: Plan, view: View, book: RequestBook) -> Applied:
-    """Carries out a legal plan in the pool; rejected requests have their record, and keep their rows for now."""
+    """Carries out a legal plan in the pool; rejected requests get their record, and keep their rows for now."""
     table, pool = book.table, book.pool
     if len(plan.reject):
         reasons = plan.reject_reasons or [""] * len(plan.reject)
@@ -35,7 +35,7 @@ def apply_plan(plan: Plan, view: View, book: RequestBook) -> Applied:
 
 
 def run_batch(applied: Applied, executor: Executor, book: RequestBook, hold: Hold) -> Step:
-    """Runs the batch, and lets Ctrl-C in. If that breaks it off, its requests are preempted: it may be half written."""
+    """Runs the batch, and lets Ctrl-C in. After an error its requests are preempted: it may be half written."""
     touched = (applied.row, applied.converted, applied.swapped_out, applied.swapped_in)
     if not any(map(len, touched)):
         return Step(0.0, np.empty(0, np.int64))

@@ -1,4 +1,4 @@
-"""Time that passes, and time that is computed: seconds from 0 on, which never go back."""
+"""Clocks of real and of computed time: seconds from 0 on, which never go back."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class WallClock:
         return time.perf_counter() - self._start_s
 
     def wait_until(self, time_s: float) -> None:
-        """Sleeps."""
+        """Sleeps until that time."""
         while (left_s := time_s - self.now_s()) > 0:
             time.sleep(left_s)
 
 
 class VirtualClock:
-    """Computed time, from 0 on: waiting takes none, it moves the time on."""
+    """Computed time from 0 on: waiting takes no real time, it moves the clock on."""
 
     def __init__(self) -> None:
         self._now_s = 0.0
@@ -36,21 +36,21 @@ class VirtualClock:
         return self._now_s
 
     def wait_until(self, time_s: float) -> None:
-        """Moves on to that time; if it is past, nothing happens."""
+        """Moves the clock on to that time; does nothing if it is past."""
         assert time_s < math.inf, f"waiting until {time_s} s"
         self._now_s = max(self._now_s, time_s)
 
 
 @dataclass(frozen=True)
 class SchedulingTime:
-    """What scheduling takes on a computed clock, whatever the policy: a constant and a slope, never measured.
+    """The time of scheduling on a computed clock, the same for every policy: a constant and a slope, not measured.
 
     Parameters
     ----------
     fixed_s : float
-        Of each iteration. The default is about what view, decision, pool and record take here on a CPU core.
+        For each iteration. The default is about the time of view, decision, pool and record on a CPU core.
     per_request_s : float
-        For each unfinished request: about what the greedy takes.
+        For each unfinished request: about the time of the greedy.
     """
 
     fixed_s: float = 3e-4
@@ -61,7 +61,7 @@ class SchedulingTime:
             checks.seconds(f"scheduling, {name}", value)
 
     def seconds(self, num_requests: int) -> float:
-        """Of an iteration with so many unfinished requests."""
+        """Seconds of scheduling in an iteration with so many unfinished requests."""
         return self.fixed_s + self.per_request_s * num_requests
 
 

@@ -1,4 +1,4 @@
-"""What an iteration did."""
+"""The record of an iteration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.state.request_table import RequestTable
 @quick_init
 @dataclass(frozen=True, eq=False)
 class Iteration:
-    """An iteration, idle ones included.
+    """What was done in an iteration, which may be idle.
 
     Attributes
     ----------
@@ -25,22 +25,22 @@ class Iteration:
     start_s, end_s : float
         On the clock of the worker's owner, from the view to the tokens; real time includes the scheduling.
     scheduling_s : float
-        Seconds in which the executor did not run: view, plan, pool and record; modelled under a computed clock.
+        Seconds in which the executor did not run: view, plan, pool and record; modelled on a computed clock.
     num_prefill_tokens, num_decode_tokens : int
-        Tokens fed; of a decode entry it is one, the newest output.
+        Tokens fed; a decode entry is fed one, the newest output.
     num_seqs : int
         Entries that ran.
     num_blocks_by_form : tuple of int, [f]
     num_free_blocks : int
-        Of the pool, with what the iteration itself took, before finished requests leave.
+        Blocks of the pool, including those that the iteration itself took, before finished requests leave.
     num_waiting : int
-        Unfinished requests without cache at that time, in the pool or on the host.
+        Unfinished requests that have no cache at that time, neither in the pool nor on the host.
     num_preemptions, num_promotions, num_rejections : int
-        Of promotions all conversions in place count, to any form.
+        Promotions are all conversions in place, to any form.
     num_swap_outs, num_swap_ins : int
         Requests whose cache went to the host, and that came back.
     num_swapped_blocks : int
-        Blocks copied for that, in both directions.
+        Blocks copied for these swaps, in both directions.
     problem, selection : BatchProblem, Selection, optional
         The policy's decision and its certificate.
     """
@@ -66,17 +66,17 @@ class Iteration:
 
     @property
     def duration_s(self) -> float:
-        """From the view to the tokens."""
+        """Seconds from the view to the tokens."""
         return self.end_s - self.start_s
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing ran, was converted, swapped or given up."""
+        """Whether nothing ran, was converted, swapped or rejected."""
         return not (self.num_seqs or self.num_promotions or self.num_rejections or self.num_swapped_blocks)
 
     @property
     def gap(self) -> float | None:
-        """The certified gap of the decision; None where the policy solves no problem, or does not say which."""
+        """The certified gap of the decision; None if the plan has no problem or no selection."""
         return None if self.selection is None or self.problem is None else self.selection.gap
 
 
@@ -90,7 +90,7 @@ def iteration_of(
     end_s: float,
     scheduling_s: float,
 ) -> Iteration:
-    """What the iteration did, before finished requests leave; in real time its scheduling is not over."""
+    """The record of an iteration, before finished requests leave; in real time its scheduling is still going on."""
     batch = applied.batch
     in_output = batch.start >= table.num_prompt_tokens[applied.row]
     num_decodes = count_of(batch.samples & in_output & batch.feeds_one)

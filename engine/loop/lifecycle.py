@@ -20,7 +20,7 @@ from engine.state.request import Request
 from engine.state.request_table import RequestTable
 
 NONE_YET = dict.fromkeys(COUNTS, 0)
-End = tuple[Outcome, str]  # and the reason
+End = tuple[Outcome, str]  # the second is the reason
 
 
 class RequestBook:
@@ -29,13 +29,13 @@ class RequestBook:
     Parameters
     ----------
     pool : BlockPool
-        Gets back the blocks of requests that end.
+        The pool that gets back the blocks of requests that end.
     limits : Limits
     eos_token_ids : iterable of int
     on_record : callable
-        Gets each record once, when `hand_over` is called.
+        Called with each record once, by `hand_over`.
     observer : callable, optional
-        Gets it after that.
+        Called with each record after that.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RequestBook:
         self._handing_over = False
 
     def add(self, request: Request) -> None:
-        """As `Worker.add`, but that no record is handed over."""
+        """As `Worker.add`, but hands over no record."""
         if not self._last_arrival_s <= request.arrived_at_s < np.inf:
             raise InputError(
                 f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; "
@@ -76,15 +76,15 @@ class RequestBook:
         if request.params.stop_token_ids:
             stop = stop.union(request.params.stop_token_ids)
         self._any_stops |= bool(stop)
-        # One token more than the pool holds can be made, and none after it.
+        # The last token need not be cached, so a request can have one more than the pool holds.
         end_tokens = min(self.limits.most_tokens(request), self.pool.max_request_tokens + 1)
         self.table.add(request, end_tokens, stop)
         self._last_arrival_s = request.arrived_at_s
 
     def add_tokens(self, applied: Applied, token_ids: list[int], now_s: float) -> tuple[Sequence[Request], list[int]]:
-        """Gives the requests of a batch the tokens it came to, [b], and takes out those that are over by that.
+        """Gives the requests of a batch their next tokens, [b], and ends those that are over then.
 
-        Returns the requests that have a new token, and the token of each.
+        Returns the requests with a new token, and their tokens.
         """
         rows, requests, samples = applied.row, applied.batch.requests, applied.batch.samples
         if not all_of(samples):
@@ -104,7 +104,7 @@ class RequestBook:
         return requests, token_ids
 
     def _end_of(self, row: int) -> End:
-        """How a request that is over has ended."""
+        """The outcome and the reason of a request that is over."""
         request = self.table.request[row]
         stopped = request.output_token_ids[-1] in self.table.stop_token_ids[row]
         if stopped or request.num_tokens >= self.limits.most_tokens(request):
@@ -112,7 +112,7 @@ class RequestBook:
         return Outcome.REJECTED, f"outgrew the pool: {need(request.num_tokens, self.pool)}"
 
     def end(self, rows: Ints, ends: Iterable[End]) -> None:
-        """Makes the records of requests that end, and takes their blocks back; they keep their rows for now."""
+        """Makes the records of requests that end, and frees their blocks; they keep their rows for now."""
         if len(rows):
             self.table.count_recomputed(rows, self.pool.num_cached[self.table.slot[rows]])
             self._ended += [self._record_of_row(row, *end) for row, end in zip(rows.tolist(), ends, strict=True)]
@@ -120,20 +120,20 @@ class RequestBook:
             self.pool.release(rows, self.table)
 
     def remove_ended(self) -> None:
-        """Takes the rows of requests that have ended out of the table; the numbers of later rows change."""
+        """Removes the rows of requests that have ended from the table; later rows move up."""
         if self._leaving:
             rows, self._leaving = np.concatenate(self._leaving), []
             self.table.remove(rows)
 
     def end_one(self, request_id: int, outcome: Outcome) -> None:
-        """Ends and removes a request; if it is not there, nothing."""
+        """Ends and removes a request; does nothing if there is none of that number."""
         row = self.table.row_of(request_id)
         if row is not None:
             self.end(np.array([row]), [(outcome, "")])
             self.remove_ended()
 
     def close(self, reason: str) -> None:
-        """Ends and removes all as unfinished."""
+        """Ends and removes all requests as unfinished."""
         rows = np.arange(self.table.num_rows)
         self.end(rows, [(Outcome.UNFINISHED, reason)] * len(rows))
         self.remove_ended()
@@ -143,9 +143,9 @@ class RequestBook:
         self._ended.append(record_of(request, Outcome.UNFINISHED, reason))
 
     def hand_over(self) -> None:
-        """Gives the records of those that have ended to their receiver, also of those that end meanwhile.
+        """Gives the records of ended requests to their receiver, also of requests that end meanwhile.
 
-        Called by the receiver it does nothing: what ends there is handed over next.
+        Called from within the receiver it does nothing: the outer call hands over those records too.
         """
         if self._handing_over or not self._ended:
             return
@@ -164,7 +164,7 @@ class RequestBook:
 
 
 def record_of(request: Request, outcome: Outcome, reason: str, counts: Mapping[str, int] = NONE_YET) -> RequestRecord:
-    """The record of a request that ends, with its `COUNTS`."""
+    """The record of a request that ends, with its counts."""
     return RequestRecord(
         request_id=request.request_id,
         arrived_at_s=request.arrived_at_s,

@@ -1,4 +1,4 @@
-"""How much an iteration and a request may be."""
+"""Limits of iterations and requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Limits:
     max_context : int
         Most tokens of a request, prompt and output: the model's context length.
     max_iteration_s : float, optional
-        What an iteration may take, as far as it is believed to: see `within_deadline`. Without it nothing is cut.
+        The longest that an iteration may take by its predicted time: see `within_deadline`. By default there is none.
     """
 
     max_tokens: int = 2048
@@ -44,10 +44,11 @@ class Limits:
             seconds("max_iteration_s", self.max_iteration_s, above_0=True)
 
     def within_deadline(self, view: View) -> View:
-        """The view with the token budget cut to what is believed to take `max_iteration_s`, where there is one.
+        """The view with the token budget cut to what is predicted to take `max_iteration_s`, if that is given.
 
-        All that run are taken to be read: what is left of the time goes to tokens. The budget has at least one for each
-        of them and one more, so that no decode waits, and a prompt that a policy feeds in chunks always gets on.
+        The caches of all running requests are assumed to be read; the rest of the time goes to tokens. The budget has
+        at least one token for each running request and one more, so that no decode waits, and a prompt fed in chunks
+        always makes progress.
         """
         if self.max_iteration_s is None or not view.times.per_token_s:
             return view
@@ -59,11 +60,11 @@ class Limits:
         return replace(view, max_tokens=min(budget, view.max_tokens))
 
     def most_tokens(self, request: Request) -> int:
-        """Prompt and output at which a request is finished, whatever its tokens."""
+        """Number of prompt and output tokens at which a request is finished, whatever the tokens are."""
         return min(request.num_prompt_tokens + request.params.max_tokens, self.max_context)
 
     def refusal(self, request: Request, pool: BlockPool) -> str:
-        """Why the request can never be served; empty where it can."""
+        """The reason why the request can never be served; empty if it can."""
         if not 1 <= request.num_prompt_tokens < self.max_context:
             return (
                 f"num_prompt_tokens: {request.num_prompt_tokens} is not accepted; 1 to {self.max_context - 1} are, "
@@ -73,7 +74,7 @@ class Limits:
 
 
 def need(num_tokens: int, pool: BlockPool) -> str:
-    """What so many tokens of a request need, and what there is, in words."""
+    """A sentence on how many blocks so many tokens of a request need, and how many the pool has."""
     forms = [f"{pool.cache.blocks(num_tokens, form)} in {entry_of(form).label} form" for form in pool.cache.offered]
     blocks = " and ".join(forms).replace(" in", " blocks in", 1)
     return f"{num_tokens} tokens need {blocks}; the pool has {pool.num_blocks}"

@@ -14,9 +14,9 @@ from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
 from engine.state.request import Request
 
-IDLE_S = 0.01  # until a policy under which nothing ran is asked again
-MAX_IDLE = 1000  # such decisions in a row, with nothing to arrive, before the rest is given up
-STUCK = f"nothing ran in {MAX_IDLE} decisions in a row"  # why requests are unfinished then
+IDLE_S = 0.01  # seconds until the policy is asked again after an iteration in which nothing ran
+MAX_IDLE = 1000  # such decisions in a row, with no arrivals to come, until the rest is given up
+STUCK = f"nothing ran in {MAX_IDLE} decisions in a row"  # the reason of requests that are unfinished then
 
 
 class Loop:
@@ -29,26 +29,26 @@ class Loop:
     Attributes
     ----------
     clock : WallClock or VirtualClock
-        The wall's where the worker's time is real; else one that is computed, from 0 on.
+        A wall clock if the worker's time is real, else a computed clock that starts at 0.
 
     Notes
     -----
-    Callbacks of the worker add requests here, and abort them there.
+    Callbacks of the worker have to add requests by this object, and abort them by the worker.
     """
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.clock = WallClock() if worker.scheduling is None else VirtualClock()
         self._arrivals = Arrivals(())
-        self._failure: BaseException | None = None  # of requests of the run that a callback has brought in
+        self._failure: BaseException | None = None  # an error of the run's requests, found while a callback added one
 
     def add(self, request: Request) -> None:
-        """A request that has arrived, behind those of a run that have; what can never be served is rejected at once.
+        """Adds a request that has arrived, after those of the run that have; rejects it if it can never be served.
 
         Raises
         ------
         InputError
-            As `Worker.add`; or it arrives after the next one that the run has still to wait for. It has no record then.
+            As `Worker.add`; or the request arrives later than the run's next one. It has no record then.
         """
         if self.worker.closing is None:
             next_s = self._bring_in(min(request.arrived_at_s, self.clock.now_s()))
@@ -60,7 +60,7 @@ class Loop:
         self.worker.add(request)
 
     def _bring_in(self, until_s: float) -> float:
-        """Adds those of the run that arrive up to then; what is wrong with them is the run's. Returns the next time."""
+        """Adds the run's requests up to that time; their errors are kept for the run. Returns the next arrival."""
         try:
             self._admit(until_s)
             return self._arrivals.next_s
@@ -69,25 +69,25 @@ class Loop:
             return np.inf
 
     def _admit(self, until_s: float) -> None:
-        """Adds those of the run that arrive up to then; no callback comes in between."""
+        """Adds the run's requests that arrive up to that time, without callbacks in between."""
         for request in self._arrivals.until(until_s):
             self.worker.book.add(request)
 
     def run(self, requests: Iterable[Request]) -> str:
         """Serves requests as they arrive by the clock, until all have ended.
 
-        Whatever ends it (Ctrl-C, a plan that is not legal, an arrival out of order, what a callback or the iteration
-        over the requests raises), every request has one record: those that did not end are unfinished. If nothing has
-        run in `MAX_IDLE` decisions in a row since the last one arrived, the rest is unfinished too.
+        Whatever ends it (Ctrl-C, a plan that is not legal, an arrival out of order, an error of a callback or of the
+        iteration over the requests), every request has one record: those that did not end are unfinished. If nothing
+        has run in `MAX_IDLE` decisions in a row since the last arrival, the remaining requests are unfinished too.
 
-        The requests are taken one by one, in order of arrival. Returns why the rest is unfinished, or nothing where all
-        have ended; whatever ends it before is raised, once all records are handed over.
+        The requests are taken one by one, in order of arrival. Returns why requests are unfinished, an empty text if
+        all have ended; errors are raised once all records are handed over.
         """
         self._failure = None
         return accounted(self._serve, [self.worker], requests)
 
     def _serve(self, arrivals: Arrivals) -> str:
-        """Serves until nothing is left, or nothing can be done: then it returns why."""
+        """Serves until no request is left, or none can be served any more; returns the reason for that."""
         num_idle, self._arrivals = 0, arrivals
         while self._failure is not None or arrivals.next_s < np.inf or self.worker.num_unfinished:
             if self._failure is not None:
@@ -110,7 +110,7 @@ class Loop:
         return ""
 
     def step(self) -> Iteration | None:
-        """One iteration of the worker, for which the clock moves on; as `Worker.step`."""
+        """One iteration of the worker, as `Worker.step`, after which the clock is at its end."""
         worker, clock = self.worker, self.clock
         if not worker.num_unfinished:
             return worker.step(clock.now_s())

@@ -1,4 +1,4 @@
-"""What a policy sees of the requests and the pool."""
+"""Makes the view that a policy sees from the requests and the pool."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from engine.state.request_table import RequestTable
 def observe(
     table: RequestTable, pool: BlockPool, now_s: float, max_tokens: int, max_seqs: int, times: IterationTime
 ) -> View:
-    """The view of now: read-only copies, which stay as they are when requests and pool change."""
+    """The view at this time: read-only copies, which later changes of requests and pool do not affect."""
     slot = table.slot[: table.num_rows]
-    nobody_away = pool.host.free_blocks == pool.num_host_blocks  # spares the look-up in most runs
+    nobody_away = pool.host.free_blocks == pool.num_host_blocks  # the usual case, without a look-up
     num_swapped = constant(0, len(slot)) if nobody_away else _read_only(pool.host.num_held[slot])
     values: dict[str, Any] = table.observed()
     values.update(

@@ -1,4 +1,4 @@
-"""A worker: view, plan, pool, executor, record, at times that somebody else says."""
+"""A worker: view, plan, pool, executor, record, at times that its caller gives."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ from engine.state.batch import Executor, Step
 from engine.state.pool import Applied, BlockPool
 from engine.state.request import Request
 
-MAX_LATE = 1000  # requests that callbacks may add while a run is being closed
+MAX_LATE = 1000  # most requests that callbacks may add while a run is being closed
 
 
 class Worker:
-    """Requests, the pool that holds their cache, the policy that decides, the executor that runs; no clock.
+    """Requests, the pool that holds their cache, the policy that decides, and the executor that runs; without a clock.
 
-    Who owns the clock adds requests as they arrive, and calls `step(now_s)` while there are any: an iteration, which
-    ends at its `end_s`. Where several workers share a clock, `begin(now_s)` decides and runs, and says until when the
-    worker is busy; `finish()`, called then, gives out the tokens. One thread at a time may use a worker.
+    The owner of the clock adds requests as they arrive, and calls `step(now_s)` while there are any: this is an
+    iteration, which ends at its `end_s`. If several workers share a clock, `begin(now_s)` decides and runs, and returns
+    until when the worker is busy; `finish()`, called then, gives out the tokens. One thread at a time may use a worker.
 
     Parameters
     ----------
     policy : Policy
     pool : BlockPool
-        With all blocks free; the executor has the storage.
+        It has to have all blocks free; the executor has the storage.
     executor : Executor
     on_record : callable
-        Gets the record of each request when it ends, exactly once, before the policy if that is an `Observer`.
+        Called once with the record of each request that ends, before the policy if that is an `Observer`.
     scheduling : SchedulingTime, optional
-        On a computed clock, what scheduling takes: an iteration lasts for that and what the executor says. Without it
-        time is real: an iteration lasts for what passed from the view until the executor was done.
+        The time of scheduling on a computed clock: an iteration lasts for that and the executor's duration. Without it
+        time is real: an iteration lasts from the view until the executor is done.
     limits : Limits, optional
     times : IterationTime, optional
-        What the policy may believe about iterations.
+        The times that the policy predicts iterations with.
     eos_token_ids : iterable of int
         Tokens that end a request unless it ignores them.
     on_iteration : callable, optional
-        Gets each `Iteration`, after the records of the requests that it ended.
+        Called with each `Iteration`, after the records of the requests that it ended.
     on_token : callable, optional
-        Gets each request, its new token and the time in seconds, before the record of a request that it ends.
+        Called with each request, its new token and the time in seconds, before the record if the token ends it.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Worker:
     is_busy : bool
         Whether an iteration is under way.
     closing : str or None
-        Why, while a run is being closed: what is added then is unfinished at once.
+        The reason, while a run is being closed: requests added then are unfinished at once.
 
     Notes
     -----
@@ -94,7 +94,7 @@ class Worker:
         self._num_iterations = self._num_late = 0
         self.is_busy = False
         self._begun: tuple[Iteration, Applied, Step] | None = None
-        self._changes: list[Callable[[], None]] = []  # to be made once the worker is not busy
+        self._changes: list[Callable[[], None]] = []  # to be made when the iteration has ended
 
     @property
     def num_unfinished(self) -> int:
@@ -102,16 +102,16 @@ class Worker:
         return self.table.num_rows
 
     def add(self, request: Request) -> None:
-        """A request that has arrived; what can never be served is rejected at once.
+        """Adds a request that has arrived; rejects it at once if it can never be served.
 
-        While a run is being closed it is unfinished at once, and from so many on (`MAX_LATE`) refused, so that closing
-        ends.
+        While a run is being closed it is unfinished at once; after `MAX_LATE` such requests further ones are refused,
+        so that closing ends.
 
         Raises
         ------
         InputError
-            It arrived before one that was added before, has the number of an unfinished one, or has output. It has no
-            record then.
+            The request arrived before one that was added earlier, has the number of an unfinished one, or has output
+            already. It has no record then.
         """
         if self.closing is None:
             self.book.add(request)
@@ -125,28 +125,28 @@ class Worker:
             self.book.hand_over()
 
     def abort(self, request_id: int) -> None:
-        """Ends a request, at once or at the end of the iteration; if it is not there, nothing."""
+        """Aborts a request, at once or at the end of the iteration; does nothing if there is none of that number."""
         self._at_rest(partial(self.book.end_one, request_id, Outcome.ABORTED))
 
     def stop(self, request_id: int) -> None:
-        """The same for a request that is finished, as by a stop string that its text has."""
+        """Ends a request as finished, for example by a stop string in its text; otherwise as `abort`."""
         self._at_rest(partial(self.book.end_one, request_id, Outcome.FINISHED))
 
     def close(self, reason: str) -> None:
-        """Ends all requests that are there as unfinished, at once or at the end of the iteration."""
+        """Ends all present requests as unfinished, at once or at the end of the iteration."""
         self._at_rest(partial(self.book.close, reason))
 
     def start_closing(self, reason: str) -> None:
-        """Ends all as unfinished, and from now on what is added, until `closing` is None again.
+        """Ends all requests as unfinished, and also those added from now on, until `closing` is None again.
 
-        An iteration that was begun is broken off: its tokens are not given out. No record is handed over.
+        An iteration that was begun is broken off: its tokens are not given out. No record is handed over yet.
         """
         self.closing, self._num_late, self._begun = reason, 0, None
         self._settle()
         self.book.close(reason)
 
     def step(self, now_s: float) -> Iteration | None:
-        """One iteration that begins now, and what it did; None where there is no request.
+        """Runs one iteration that begins now, and returns its record; None if there is no request.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class Worker:
         return self.finish()
 
     def begin(self, now_s: float) -> float:
-        """Decides on an iteration that begins now, and runs it. Returns until when the worker is busy, in seconds.
+        """Decides and runs an iteration that begins now. Returns until when the worker is busy, in seconds.
 
         Requests may be added meanwhile; aborts take effect at the end. Errors as in `step`.
         """
@@ -175,7 +175,7 @@ class Worker:
         return self._begun[0].end_s
 
     def finish(self) -> Iteration:
-        """Gives out the tokens of the iteration that was begun, and the records of the requests that they end."""
+        """Gives out the tokens of the begun iteration, and the records of the requests that they end."""
         assert self._begun is not None, "an iteration is begun before it is finished"
         begun, self._begun = self._begun, None
         try:
@@ -196,7 +196,7 @@ class Worker:
             self.book.hand_over()
 
     def _settle(self) -> None:
-        """Takes out requests that have ended, and makes the changes that have waited for the iteration to end."""
+        """Removes requests that have ended, and makes the changes that waited for the end of the iteration."""
         self.is_busy = False
         self.book.remove_ended()
         for change in self._changes:
@@ -224,7 +224,7 @@ class Worker:
         return iteration_of(self._num_iterations, plan, applied, self.pool, self.table, *times_s), applied, step
 
     def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> Iteration:
-        """Adds the tokens to their requests, and ends those that are over. Returns what it was."""
+        """Adds the tokens to their requests, and ends those that are over. Returns the completed record."""
         started = perf_counter()
         requests, token_ids = self.book.add_tokens(applied, step.token_ids.tolist(), iteration.end_s)
         if self.scheduling is None:

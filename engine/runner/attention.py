@@ -1,4 +1,4 @@
-"""Attention over the paged cache, every form of it, prefill, chunks and decode in one batch."""
+"""Attention over the paged cache in all its forms; prefill, chunks and decode in one batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.state.batch import Conversion
 
 
 class PagedAttention:
-    """Writes an iteration's tokens to the cache and attends to all that is there.
+    """Writes an iteration's tokens to the cache, and lets them attend to all cached tokens of their requests.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class PagedAttention:
         self.layout: Layout
 
     def begin(self, layout: Layout) -> None:
-        """What `__call__` is about from now on; blocks that are begun are cleared of what they held before."""
+        """Sets the layout that `__call__` works on from now on; clears blocks that get their first token."""
         self.layout = layout
         self.storage.clear(layout.begun)
 
@@ -51,7 +51,7 @@ class PagedAttention:
         return out
 
     def _causal(self, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """Tokens of one request among themselves: q [t, num_heads, head_dim], kv [t, 2, num_kv_heads, head_dim]."""
+        """Attention within one prefill: q [t, num_heads, head_dim], kv [t, 2, num_kv_heads, head_dim]."""
         keys, values = kv.permute(1, 2, 0, 3)[:, None]  # [1, num_kv_heads, t, head_dim]
         found = F.scaled_dot_product_attention(
             q.transpose(0, 1)[None], keys, values, is_causal=True, enable_gqa=self.shared_by > 1
@@ -59,7 +59,7 @@ class PagedAttention:
         return found[0].transpose(0, 1)
 
     def _cached(self, group: Group, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """New tokens over K and V; heads that share a KV head stand with the new tokens, so that nothing is copied."""
+        """Attention of new tokens to K and V; heads that share a KV head go on the axis of tokens, without copies."""
         size, new = group.size, group.num_new
         kv_heads, sharing, dim = self.num_kv_heads, self.shared_by, self.head_dim
         queries = q.view(size, new, kv_heads, sharing, dim).permute(0, 2, 3, 1, 4)
@@ -71,7 +71,7 @@ class PagedAttention:
         return found.view(size, kv_heads, sharing, new, dim).permute(0, 3, 1, 2, 4).reshape(q.shape)
 
     def convert(self, conversion: Conversion) -> None:
-        """Turns what is cached of a request into another form; all of a layer is read before any is written."""
+        """Converts the cached tokens of a request to another form; a layer is read in full before it is written."""
         num_cached, where = conversion.num_cached, np.arange(conversion.num_cached)
         read = self.forms[conversion.source].reader(conversion.source_blocks[None], np.array([num_cached]))
         write = self.forms[conversion.target].writer(conversion.target_blocks[None], np.zeros_like(where), where)

@@ -1,4 +1,4 @@
-"""Memory of the cache in blocks, and what an iteration needs beside it."""
+"""The cache's memory in blocks, and the further memory that an iteration needs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from engine.runner.layout import GROUP_BYTES
 
 
 def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE) -> int:
-    """Whole blocks of so many bytes.
+    """The number of whole blocks in so many bytes.
 
     Raises
     ------
     InputError
-        Not even one fits: how many bytes a block takes.
+        Not even one block fits; the message says how many bytes a block takes.
     """
     num_bytes = parse_bytes("cache_mem", cache_mem) if isinstance(cache_mem, str) else cache_mem
     each = block_bytes(model.config, model.decoder.dtype, block_size)
@@ -31,20 +31,20 @@ def num_blocks(model: Model, cache_mem: str | int, block_size: int = BLOCK_SIZE)
 
 
 def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_seqs: int) -> int:
-    """Bytes that an iteration needs at most beside weights and cache.
+    """The most bytes that an iteration needs in addition to weights and cache.
 
-    Activations of `max_tokens` tokens (the residual, its norm, q, K and V, what attention gives, and what is added); an
-    MLP of `MLP_ROWS` of them, or their K and V while they are quantised; of a group of decodes or of the longest
-    request, in whole blocks, K and V that are read, hidden states and what is rebuilt from them, and quantised values;
-    and the logits of `max_seqs` requests, which sampling also holds in float64. In fp32 also the kernels of all
-    products (`engine.models.matmul`), once every number of rows has been met, on a CPU alone.
+    They are the activations of `max_tokens` tokens (the residual, its norm, q, K and V, the output of attention, and
+    what is added); an MLP of `MLP_ROWS` of them, or their K and V while they are quantised; for a group of decodes or
+    the longest request, in whole blocks, the K and V read, hidden states with what is rebuilt from them, and quantised
+    values; and the logits of `max_seqs` requests, which sampling also holds in float64. In fp32 on a CPU also the
+    kernels of all products (`engine.models.matmul`), once every number of rows has occurred.
     """
     heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
     each = torch.empty((), dtype=dtype).element_size()
     activations = max_tokens * (4 * config.hidden_size + 2 * heads + kv)
     gated = 2 if config.architecture.is_gated else 1
     mlp = each * (2 * config.hidden_size + 2 * gated * config.intermediate_size)
-    quantised = kv * (2 * max(4, each) + 1)  # two copies in fp32 at least, and 8 bits
+    quantised = kv * (2 * max(4, each) + 1)  # two copies, in fp32 or wider, and one of 8 bits
     at_once = min(max_tokens, MLP_ROWS) * max(mlp, quantised)
     rows = max(GROUP_BYTES // (kv * each), config.max_positions) + BLOCK_SIZE * each  # most tokens of a block
     context = rows * (each * (2 * kv + config.hidden_size) + kv + 4 * config.num_kv_heads)
@@ -53,6 +53,6 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
 
 
 def kernel_bytes(max_tokens: int, max_seqs: int) -> int:
-    """Bytes of the kernels of Q, K with V, and the output; of both products of the MLP; and of the logits."""
+    """Bytes of the kernels of Q, of K with V, of the output, of both products of the MLP, and of the logits."""
     tokens, mlp, logits = (len(kernel_rows(most)) for most in (max_tokens, min(max_tokens, MLP_ROWS), max_seqs))
     return KERNEL_BYTES * (3 * tokens + 2 * mlp + logits)

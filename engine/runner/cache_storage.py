@@ -1,4 +1,4 @@
-"""The cache's memory: one tensor for a model, blocks of a fixed number of bytes, and one on the host."""
+"""The cache's memory: one tensor of blocks of a fixed number of bytes on the device, and one on the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.state.batch import Copies
 
 
 class CacheStorage:
-    """Blocks of a fixed number of bytes, the same for every layer and form; what lies in them the forms know.
+    """Blocks of a fixed number of bytes, the same for every layer and form; only the forms know their content.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ class CacheStorage:
     block_size : int
         KV tokens a block.
     num_host_blocks : int
-        Blocks on the host, to which others are swapped. With CUDA their memory is pinned, so that copies run at the
-        speed of the bus; without, it is taken as it is used.
+        Blocks on the host, for swapping. With CUDA their memory is pinned, so that copies run at the speed of the bus;
+        without CUDA pages are allocated when they are first used.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class CacheStorage:
     ) -> None:
         self.shape, self.block_size = config.cache(block_size), block_size
         self.row = 2 * config.num_kv_heads * config.head_dim
-        # Zeros, not whatever was there: rows beyond a request's last token are read and weighted by 0.
+        # Zeros, as rows beyond a request's last token are read too, with weight 0, and so have to be finite.
         self.blocks = torch.zeros(config.num_layers, num_blocks, block_size * self.row, dtype=dtype, device=device)
         size = (num_host_blocks, config.num_layers, block_size * self.row)
         self.host = torch.empty(size, dtype=dtype, pin_memory=device.type == "cuda" and num_host_blocks > 0)
@@ -53,10 +53,10 @@ class CacheStorage:
         return self.blocks.numel() * self.blocks.element_size()
 
     def clear(self, blocks: Ints, layer: int | slice = slice(None)) -> None:
-        """Makes blocks zeros, in one layer or in all.
+        """Sets blocks to zeros, in one layer or in all.
 
-        What one form wrote may be no finite number to another; so a block that is not filled at once is cleared before
-        its first token is written.
+        Bytes that one form wrote may read as NaN or inf in another; so a block that is not filled at once is cleared
+        before its first token is written.
         """
         for block in blocks.tolist():
             self.blocks[layer, block].zero_()
@@ -67,7 +67,7 @@ class CacheStorage:
             self.host[host].copy_(self.blocks[:, block], non_blocking=True)
 
     def swap_in(self, copies: Copies) -> None:
-        """Copies blocks back from the host; what comes later in the device's stream finds them."""
+        """Copies blocks back from the host; later operations in the device's stream see them."""
         for host, block in zip(copies.source.tolist(), copies.target.tolist(), strict=True):
             self.blocks[:, block].copy_(self.host[host], non_blocking=True)
 

@@ -1,4 +1,4 @@
-"""How one iteration's tokens are laid out: which stand together, how each is written and what it reads."""
+"""The layout of one iteration's tokens: how they are grouped, written to the cache, and what they attend to."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.form_blocks import FormBlocks, Read, Write, on_device
 from engine.state.batch import Batch
 
-GROUP_BYTES = 16 * 2**20  # of K and V that a group of requests reads in a layer
-PADDING_BYTES = 2**19  # that a group may read beyond its requests' tokens: about what one group more costs
+GROUP_BYTES = 16 * 2**20  # most bytes of K and V that a group of requests reads in a layer
+PADDING_BYTES = 2**19  # most bytes of padding that a group may read: about the cost of one more group
 
 
 @dataclass(frozen=True, eq=False)
 class Prefill:
-    """Tokens of one request from its first one on: they attend to one another alone.
+    """Tokens of one request from its first one on, which attend only to each other.
 
     Attributes
     ----------
     tokens : slice
-        Of the iteration's.
+        Their place among the iteration's tokens.
     as_read : function
-        Their K and V as they are in the cache, `FormBlocks.as_read`.
+        `FormBlocks.as_read` of the request's form.
     """
 
     tokens: slice
@@ -37,18 +37,18 @@ class Prefill:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Requests in one form and with the same number of new tokens, which attend to all that is cached.
+    """Requests in one form with the same number of new tokens, which attend to all cached tokens of their request.
 
     Attributes
     ----------
     tokens : slice
-        New tokens of the iteration, [size * num_new].
+        Place of the new tokens among the iteration's, [size * num_new].
     size, num_new, length : int
         Requests, new tokens of each, and tokens read of each, padding included.
     visible : bool tensor, [size, 1, num_new, length]
         Which tokens each new token attends to.
     read : function
-        Their K and V in a layer.
+        From a layer to K and V of the cached tokens.
     """
 
     tokens: slice
@@ -69,13 +69,13 @@ class Layout:
         The batch's entries in the order of their tokens.
     token_ids, positions : int tensor, [T]
     last : int tensor
-        Tokens that yield the next token of their request.
+        Positions of the tokens whose logits give the next token of their request.
     begun : int array
-        Blocks that get their first token and are not filled.
+        Blocks that get their first token in this iteration and are not filled by it.
     writes : tuple of functions
-        From a layer, its hidden states [T, hidden] and its K and V: each writes the tokens of one form.
+        Each writes the tokens of one form, given a layer, its hidden states [T, hidden] and its K and V.
     segments : tuple of Prefill and Group
-        All tokens, each in one.
+        Together they have all tokens, each once.
     """
 
     entries: Ints
@@ -127,7 +127,7 @@ class _Rows:
         return on_device(array, self.device)
 
     def begun(self) -> Ints:
-        """The last block of each entry, where its first token is a new one and it has room for more."""
+        """The last block of each entry, if its first token is a new one and the block has room for more."""
         held = np.array([self.forms[form].tokens_per_block for form in self.form.tolist()])
         last = (self.stop - 1) // held
         begun = (last * held >= self.start) & (self.stop % held > 0)
@@ -153,7 +153,7 @@ class _Rows:
         return (*prefills, *chunks, *decodes)
 
     def _cuts(self, first: int) -> list[int]:
-        """Where groups of decodes begin, and the end: by form, little padding, and not too much at once."""
+        """Where groups of decodes begin, and the end: a group has one form, little padding, and a bounded size."""
         lengths, forms = self.stop.tolist(), self.form.tolist()
         cuts, padding = [first], 0
         for i in range(first, len(lengths)):
@@ -189,6 +189,6 @@ class _Rows:
 def _write(
     form: FormBlocks, tokens: torch.Tensor | None, write: Write, layer: int, hidden: torch.Tensor, kv: torch.Tensor
 ) -> None:
-    """Of the tokens, or of all of them, what the form stores."""
+    """Write what the form stores of these tokens, or of all where `tokens` is None."""
     new = form.stored(hidden, kv)
     write(layer, new if tokens is None else new.index_select(0, tokens))

@@ -12,13 +12,13 @@ from aptsched.support.errors import InputError
 from engine.models.checkpoint import DTYPES
 from engine.state.request import Request
 
-LEAST_TEMPERATURE = float(np.finfo(np.float64).tiny)  # what is less may count as 0, by which nothing can be divided
+LEAST_TEMPERATURE = float(np.finfo(np.float64).tiny)  # smaller ones may be flushed to 0, which cannot divide
 
 
 def sample(logits: torch.Tensor, requests: Sequence[Request]) -> Ints:
     """The next token of each request, [b], from logits [b, vocab].
 
-    What is drawn depends on a request's own parameters, on how many tokens it has, and on its logits, not on the batch.
+    The draw depends on a request's own parameters, its number of tokens, and its logits, but not on the batch.
     A token whose logit is -inf is never drawn.
 
     Raises
@@ -29,7 +29,7 @@ def sample(logits: torch.Tensor, requests: Sequence[Request]) -> Ints:
     token_ids = logits.argmax(dim=-1)
     _check_finite(logits, token_ids)
     vocab = logits.shape[1]
-    rows_of: dict[int, list[int]] = {}  # by top_k: which of equal logits are the likeliest must not depend on others'
+    rows_of: dict[int, list[int]] = {}  # by top_k, for the order of equal logits must not depend on the top_k of others
     for row, request in enumerate(requests):
         if request.params.temperature > 0:
             rows_of.setdefault(min(request.params.top_k or vocab, vocab), []).append(row)
@@ -41,7 +41,7 @@ def sample(logits: torch.Tensor, requests: Sequence[Request]) -> Ints:
 
 
 def _check_finite(logits: torch.Tensor, largest: torch.Tensor) -> None:
-    """The largest of a row says it of all that matter: NaN counts as larger than any number."""
+    """Raise InputError unless the largest logit of each row is finite; NaN counts as the largest."""
     finite = logits.gather(1, largest[:, None]).isfinite()
     if finite.all():
         return
@@ -60,7 +60,7 @@ def _draw(logits: torch.Tensor, requests: Sequence[Request], top_k: int) -> torc
 
     ranked, order = logits.double().topk(top_k)
     temperatures = column([max(request.params.temperature, LEAST_TEMPERATURE) for request in requests])
-    share = ((ranked - ranked[:, :1]) / temperatures).softmax(dim=-1)  # the largest is 0, however small they are
+    share = ((ranked - ranked[:, :1]) / temperatures).softmax(dim=-1)  # the largest is 0: nothing overflows
     before = share.cumsum(dim=-1) - share
     beyond = before >= column([request.params.top_p for request in requests])
     beyond[:, 0] = False
@@ -72,6 +72,6 @@ def _draw(logits: torch.Tensor, requests: Sequence[Request], top_k: int) -> torc
 
 
 def _uniform(request: Request) -> float:
-    """A number in [0, 1) for the request's next token, the same whenever and in whatever batch it is drawn."""
+    """A random number in [0, 1) for the request's next token, the same in any batch and at any time."""
     position = len(request.output_token_ids)
     return float(np.random.Generator(np.random.Philox(key=request.params.seed, counter=position)).random())

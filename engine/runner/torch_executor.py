@@ -27,11 +27,11 @@ class TorchExecutor:
     ----------
     decoder : Decoder
     num_blocks : int
-        Of the cache.
+        Blocks of the cache.
     block_size : int
         KV tokens a block.
     num_host_blocks : int
-        On the host, for requests that are swapped out.
+        Blocks on the host, for requests that are swapped out.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class TorchExecutor:
         check_counts(num_blocks, num_host_blocks)
         try:
             self.storage = CacheStorage(decoder.config, num_blocks, *kind, block_size, num_host_blocks)
-        except RuntimeError as error:  # torch says it so
+        except RuntimeError as error:  # torch's error when memory is out
             reason = str(error).splitlines()[0]
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
             raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
@@ -56,7 +56,7 @@ class TorchExecutor:
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> Step:
-        """Swaps, converts, feeds the tokens, writes the cache, samples."""
+        """Swap, convert, feed the tokens, write the cache, and sample."""
         start_s = time.perf_counter()
         entries, logits = self.forward(batch)
         token_ids = np.full(len(batch.requests), -1, np.int64)

@@ -1,4 +1,4 @@
-"""What an executor gets, and what it gives back."""
+"""The batch that an executor gets, and the step that it returns."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Conversion:
     num_cached : int
         Tokens to be converted.
     source, target : int
-        `CacheForm` that they are in, and that they get.
+        `CacheForm` that the tokens are in, and the one that they get.
     source_blocks, target_blocks : int array
-        Where they lie, in order, and where they go. Some blocks are in both: all tokens of a layer are read before any
-        is written.
+        Blocks that hold the tokens, in order, and blocks that they go to. Some blocks may be in both: all tokens of a
+        layer are read before any is written.
     """
 
     request: Request
@@ -72,12 +72,12 @@ class Batch:
     block_table : int array, [b, most blocks of any]
         Blocks of each request in order, enough for start + num_tokens; -1 beyond its last.
     samples : bool array, [b]
-        Whether all tokens known are cached afterwards, so that the entry yields the next token.
+        Whether all known tokens are cached afterwards, so that the entry yields the next token.
     conversions : sequence of Conversion
         Made in order before the entries run; a converted request may be one of them.
     swap_out, swap_in : Copies
-        From the pool to the host, and then from there to the pool, before all else. Blocks that are left may be
-        written at once by what comes after.
+        Copies from the pool to the host, then from the host to the pool, before all else. Blocks that were copied out
+        may be overwritten at once by later steps.
     """
 
     requests: Sequence[Request]
@@ -105,7 +105,7 @@ class Batch:
 @quick_init
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What an iteration gave.
+    """The result of an iteration.
 
     Attributes
     ----------
@@ -122,5 +122,5 @@ class Executor(Protocol):
     """Runs a batch."""
 
     def run(self, batch: Batch) -> Step:
-        """Swaps, converts, feeds the tokens, writes the cache, samples."""
+        """Swap, convert, feed the tokens, write the cache, and sample."""
         ...

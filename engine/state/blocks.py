@@ -1,4 +1,4 @@
-"""Blocks of one memory: who holds which, and never more than there are."""
+"""The blocks of one memory, and which slot holds which of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FIRST_WIDTH = 8  # columns of the table, doubled whenever they run out
 
 
 def check_counts(num_blocks: int, num_host_blocks: int) -> None:
-    """See that a pool can have so many blocks, and so many on the host.
+    """Check that a pool can have so many blocks, and so many on the host.
 
     Raises
     ------
     InputError
-        It cannot.
+        It cannot; the message says how many are accepted.
     """
     for name, least, count in (("num_blocks", 1, num_blocks), ("num_host_blocks", 0, num_host_blocks)):
         if not least <= count <= MAX_BLOCKS:
@@ -33,7 +33,7 @@ def host_blocks(swap_space: str, block_bytes: int) -> int:
     Raises
     ------
     InputError
-        It is no number of bytes, or above 0 and less than a block, or more than `MAX_BLOCKS` are.
+        It is no number of bytes, is above 0 but less than a block, or is more than `MAX_BLOCKS` blocks.
     """
     num_bytes = parse_bytes("swap_space", swap_space)
     most = MAX_BLOCKS * block_bytes
@@ -66,7 +66,7 @@ class Blocks:
         self.num_held = np.zeros(num_slots, np.int64)
 
     def give(self, slot: Ints, need: Ints) -> None:
-        """Gives each slot that many blocks more; they are free."""
+        """Gives each slot that many more blocks; there have to be enough free ones."""
         growing = need.nonzero()[0]
         if not len(growing):
             return
@@ -94,7 +94,7 @@ class Blocks:
         self.num_held[slot] = 0
 
     def shrink(self, slot: Ints, num_kept: Ints) -> None:
-        """Takes back the blocks of each slot, [n], behind the first so many of it, [n]."""
+        """Takes back all blocks of each slot, [n], except its first `num_kept`, [n]."""
         table = self.table[slot]
         taken = (table >= 0) & (np.arange(table.shape[1]) >= num_kept[:, None])
         blocks = table[taken]
@@ -109,12 +109,12 @@ class Blocks:
         return blocks[blocks >= 0]
 
     def double_slots(self) -> None:
-        """Makes as many slots again, which hold nothing."""
+        """Doubles the number of slots; the new ones hold nothing."""
         self.table = np.concatenate([self.table, np.full_like(self.table, -1)])
         self.num_held = np.concatenate([self.num_held, np.zeros_like(self.num_held)])
 
     def check_integrity(self) -> None:
-        """Every block is free or held exactly once, and counts and table agree.
+        """Checks that every block is free or held exactly once, and that counts and table agree.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Blocks:
 
 
 def fitting(need: Ints, room: int) -> Bools:
-    """Which of the needs are met, [n], when each in order takes what it needs if that is still there."""
+    """Which of the needs are met, [n], if each in order takes what it needs as long as that is left."""
     fits = np.zeros(len(need), np.bool_)
     left = np.flatnonzero(need <= room)
     while len(left):

@@ -1,4 +1,4 @@
-"""The blocks of the cache, and those on the host: who has which, and never more than there are."""
+"""The block pool: which request holds which blocks of the cache and of the host, never more than there are."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from engine.state.request_table import RequestTable
 
 FIRST_SLOTS = 64  # doubled whenever they run out
 NONE_HELD = (0,) * NUM_FORMS
-NO_SLOT = 0  # of a request that has no cache; its counts stay 0
+NO_SLOT = 0  # slot of requests without a cache; its counts stay 0
 
 
 @quick_init
 @dataclass(frozen=True, eq=False)
 class Applied:
-    """What a plan came to.
+    """What was carried out of a plan.
 
     Attributes
     ----------
@@ -42,10 +42,10 @@ class Applied:
 
 
 class BlockPool:
-    """Blocks of a fixed number of bytes, given out to requests in the forms offered; with more of them on the host.
+    """Blocks of a fixed number of bytes, given to requests in the offered forms, and further blocks on the host.
 
-    A request that has a cache has a slot, a row of both block tables: its blocks are all in the pool or, swapped out,
-    all on the host. After `apply` the counts are those that hold once the batch has run.
+    A request with a cache has a slot, a row in both block tables: its blocks are all in the pool or, if swapped out,
+    all on the host. After `apply` the counts are already those after the batch has run.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class BlockPool:
 
     @property
     def free_blocks(self) -> int:
-        """Blocks of the pool that nobody holds."""
+        """Blocks of the pool that no request holds."""
         return self.device.free_blocks
 
     @property
@@ -86,16 +86,16 @@ class BlockPool:
 
     @property
     def max_request_tokens(self) -> int:
-        """Most tokens of one request that all blocks can hold, in the form that takes fewest."""
+        """Most tokens of one request that all blocks can hold, in the lightest form."""
         return self.num_blocks * self.cache.tokens_per_block(self.cache.heaviest_first[-1])
 
     def apply(self, plan: Plan, table: RequestTable) -> Applied:
         """Carries out a legal plan; changes the pool and the slots of the table.
 
-        Rejections free blocks first, then preemptions, then swaps to the host; then swaps from there take what they
-        need, conversions that shrink give blocks back, and others and entries, in order, take what they need. What does
-        not fit is left out, and later ones are still tried: who cannot be swapped out keeps its blocks, who cannot be
-        swapped in is not converted and does not run, and who is not converted runs on in the form it has.
+        Blocks are freed first by rejections, then preemptions, then swaps to the host. Then swaps from the host take
+        blocks, shrinking conversions free some, growing ones take some, and last the entries, in order. What does not
+        fit is left out, and later ones are still tried: a request that cannot be swapped out keeps its blocks; one that
+        cannot be swapped in is not converted and does not run; one that cannot be converted runs in the form it has.
         """
         self.release(plan.reject, table)
         self.release(plan.preempt, table)
@@ -106,7 +106,7 @@ class BlockPool:
         return Applied(batch, row, converted, swapped_out, swapped_in)
 
     def release(self, rows: Ints, table: RequestTable) -> None:
-        """Takes the cache away from those of the rows that have one, in the pool or on the host."""
+        """Frees the caches of the rows, in the pool or on the host; rows without a cache are skipped."""
         if not len(rows):
             return
         slot = table.slot[rows]
@@ -120,7 +120,7 @@ class BlockPool:
         table.slot[rows] = NO_SLOT
 
     def _swap(self, rows: Ints, table: RequestTable, source: Blocks, target: Blocks) -> tuple[Ints, Copies]:
-        """Moves the blocks of those of the rows that fit. Returns these rows, and what is to be copied."""
+        """Moves blocks of the rows from one memory to the other, as they fit. Returns the rows and the copies."""
         if not len(rows):
             return rows, NO_COPIES
         slot = table.slot[rows]
@@ -133,9 +133,9 @@ class BlockPool:
         return rows, Copies(blocks, target.held_by(slot))
 
     def _convert(self, rows: Ints, target: Ints, table: RequestTable) -> tuple[Ints, list[Conversion]]:
-        """Gives the rows other forms in place: those that need fewer blocks first, then the others that fit, in order.
+        """Converts rows in place: first those that need fewer blocks than before, then others that fit, in order.
 
-        Returns the rows that are converted, and how; what is on the host still is left out.
+        Returns the rows converted, and the conversions; rows that are still on the host are left out.
         """
         if not len(rows):
             return rows, []
@@ -167,10 +167,10 @@ class BlockPool:
     def _admit(
         self, plan: Plan, table: RequestTable, conversions: list[Conversion], out: Copies, back: Copies
     ) -> tuple[Ints, Batch]:
-        """Gives the entries that fit their blocks. Returns their rows, and the batch with what goes before it."""
+        """Gives blocks to the entries that fit. Returns their rows, and the batch with its conversions and copies."""
         row, num_tokens, planned = plan.request, plan.num_tokens, plan.form
         slot = table.slot[row]
-        if len(plan.swap_in):  # who is on the host still does not run
+        if len(plan.swap_in):  # requests that are still on the host do not run
             here = self.host.num_held[slot] == 0
             row, num_tokens, planned, slot = (array[here] for array in (row, num_tokens, planned, slot))
         own, start, held = self.form[slot], self.num_cached[slot], self.device.num_held[slot]
@@ -205,7 +205,7 @@ class BlockPool:
         )
 
     def _open(self, count: int) -> Ints:
-        """So many slots that hold nothing."""
+        """Slots that hold nothing, so many."""
         free = np.flatnonzero(self.form == NONE)[1:]  # the first is NO_SLOT
         while len(free) < count:
             self.device.double_slots()
@@ -217,7 +217,7 @@ class BlockPool:
         return free[:count]
 
     def check_integrity(self) -> None:
-        """Every block is free or held exactly once, and the counts and tables agree, on both sides.
+        """Checks that every block is free or held exactly once, and that counts and tables agree, in both memories.
 
         Raises
         ------

@@ -26,7 +26,7 @@ class Request:
         None under the computed clock, which has no tokens.
     output_token_ids : list of int
     token_at_s : list of float
-        When each of them came.
+        When each output token came.
     """
 
     request_id: int

@@ -20,9 +20,9 @@ TYPES = {dtype: [name for name, its in COLUMNS.items() if its is dtype] for dtyp
 
 
 class RequestTable(ObservedColumns, InternalColumns):
-    """One row for each unfinished request, in order of arrival; those that end are removed, and later ones move up.
+    """One row for each unfinished request, in order of arrival; rows of ended requests go, and later ones move up.
 
-    Its columns are those of `aptsched/scheduling/columns.py`. They are written into, and longer than there are rows.
+    Its columns are those of `aptsched/scheduling/columns.py`, as arrays that may be longer than `num_rows`.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         self._hold([np.zeros((len(names), FIRST_ROWS), dtype) for dtype, names in TYPES.items()])
 
     def _hold(self, groups: list[npt.NDArray[Any]]) -> None:
-        """Columns of a type lie in one array, [columns, rows], and each is an attribute."""
+        """Stores the columns of each type as one array, [columns, rows], and each column as an attribute."""
         self._groups, self._seen = groups, []
         for group, names in zip(groups, TYPES.values(), strict=True):
             self.__dict__.update(zip(names, group, strict=True))
@@ -42,7 +42,7 @@ class RequestTable(ObservedColumns, InternalColumns):
                 self._seen.append((seen, group[: len(seen)]))
 
     def add(self, request: Request, end_tokens: int, stop_token_ids: frozenset[int]) -> None:
-        """A new last row."""
+        """Adds a last row for the request."""
         row = self.num_rows
         if row == len(self.request):
             self._hold([np.concatenate([group, np.zeros_like(group)], axis=1) for group in self._groups])
@@ -57,7 +57,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.num_rows += 1
 
     def observed(self) -> dict[str, npt.NDArray[Any]]:
-        """Read-only copies of the columns that policies see, [n] each, by name; a type is copied at once."""
+        """Read-only copies of the columns that policies see, [n] each, by name; one copy is made for each type."""
         columns: dict[str, npt.NDArray[Any]] = {}
         for names, group in self._seen:
             copy = group[:, : self.num_rows].copy()
@@ -76,12 +76,12 @@ class RequestTable(ObservedColumns, InternalColumns):
             return
         n = self.num_rows
         self.num_rows = n - len(rows)
-        starts = np.sort(rows).tolist()  # behind each row removed is a run that moves up
+        starts = np.sort(rows).tolist()  # the rows behind each removed one move up
         for moved, (start, stop) in enumerate(pairwise([*starts, n])):
             for group in self._groups:
                 group[:, start - moved : stop - moved - 1] = group[:, start + 1 : stop]
         for group in self._groups:
-            group[:, self.num_rows : n] = 0  # as new rows are to be; and nothing keeps a request alive
+            group[:, self.num_rows : n] = 0  # new rows begin as 0; and no ended request is kept alive
 
     def row_of(self, request_id: int) -> int | None:
         """The row of a request; None where it is not among the unfinished."""
@@ -89,7 +89,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         return int(rows[0]) if len(rows) else None
 
     def add_tokens(self, rows: Ints, now_s: float) -> Bools:
-        """Counts one more token of each row, made now. Returns which rows are over."""
+        """Counts one more token for each row, at this time. Returns which rows are over."""
         late = now_s - self.pending_since_s[rows] > self.objective_s[rows]
         if any_of(late):
             self.missed_slo[rows] |= late
@@ -102,11 +102,11 @@ class RequestTable(ObservedColumns, InternalColumns):
         return over
 
     def count_preemptions(self, rows: Ints, num_cached: Ints) -> None:
-        """Counts one more preemption of each row, whose cache of so many tokens is about to be thrown away."""
+        """Counts a preemption of each row, whose cache of so many tokens is about to be thrown away."""
         self.num_preemptions[rows] += 1
         self.count_recomputed(rows, num_cached)
         self.most_lost_tokens[rows] = np.maximum(self.most_lost_tokens[rows], num_cached)
 
     def count_recomputed(self, rows: Ints, num_cached: Ints) -> None:
-        """Counts those of the tokens cached that had been cached before a preemption; once, when the cache goes."""
+        """Counts the cached tokens that had been cached before a preemption; called once, when the cache goes."""
         self.num_recomputed_tokens[rows] += np.minimum(self.most_lost_tokens[rows], num_cached)

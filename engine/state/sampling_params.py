@@ -12,7 +12,7 @@ from aptsched.support.checks import MAX_COUNT
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
-MAX_STOPS, MAX_STOP_CHARS = 16, 256  # stop strings of a request, and characters of each
+MAX_STOPS, MAX_STOP_CHARS = 16, 256  # most stop strings of a request, and most characters of each
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class SamplingParams:
     max_tokens : int
         Most output tokens.
     temperature : float
-        0 is greedy: the token of the largest logit, the first of several.
+        0 is greedy: the token with the largest logit, the first if there are several.
     top_p : float
         Only the most likely tokens that make up this share of the probability are drawn from; 1 is all.
     top_k : int
         Only so many of the most likely tokens are drawn from; 0 is all.
     seed : int
-        Of the request's own generator, so that its tokens do not depend on what else is in the batch.
+        Seed of the request's own generator, so that its tokens do not depend on what else is in the batch.
     stop_token_ids : tuple of int
         Tokens that end the request; the stop token is the last one of the output.
     ignore_eos : bool

@@ -1,1 +1,1 @@
-"""Forms of cache as a model's blocks hold them: one file a form, which alone knows its bytes."""
+"""Forms of cache in a model's blocks: one file a form, and only that file knows the form's bytes."""

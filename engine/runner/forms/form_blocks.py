@@ -1,4 +1,4 @@
-"""What attention asks of a form of cache: where its tokens lie in the blocks, how they are written and read."""
+"""The protocol of a form of cache, for attention: where its tokens lie in blocks, how they are written and read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.scratch import Scratch
 
-Write = Callable[[int, torch.Tensor], None]  # in a layer, of new tokens what `FormBlocks.stored` gives
-Read = Callable[[int], torch.Tensor]  # of a layer, K and V [size, length, 2, num_kv_heads, head_dim]
+Write = Callable[[int, torch.Tensor], None]  # called with a layer and what `FormBlocks.stored` gives for new tokens
+Read = Callable[[int], torch.Tensor]  # from a layer to K and V, [size, length, 2, num_kv_heads, head_dim]
 
 
 class FormBlocks(Protocol):
     """The blocks of a model, read and written in one form of cache.
 
-    What an iteration needs for it (indices on the device) is made once, by `writer` and `reader`, and used in every
-    layer.
+    `writer` and `reader` make the indices of an iteration on the device once; they are used in every layer.
 
     Attributes
     ----------
@@ -32,27 +31,27 @@ class FormBlocks(Protocol):
     tokens_per_block: int
 
     def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """Which of hidden states, [t, hidden], and K and V, [t, 2, num_kv_heads, head_dim], the form keeps."""
+        """The one that the form stores of hidden states, [t, hidden], and K and V, [t, 2, num_kv_heads, head_dim]."""
         ...
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
-        """Writes tokens at these positions, [t], of owners, [t], that are rows of a block table."""
+        """A function that writes tokens at these positions, [t], of owners, [t], which are rows of a block table."""
         ...
 
     def length(self, num_tokens: int) -> int:
-        """How many tokens of each request are read where the longest has so many: what `reader` pads to."""
+        """How many tokens of each request `reader` reads, padding included, if the longest has so many."""
         ...
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
-        """Reads the first tokens, [size], of requests that are the rows of a block table, [size, most blocks].
+        """A function that reads the first `num_tokens`, [size], of the rows of a block table, [size, most blocks].
 
-        Rows beyond a request's last token are finite numbers, and nothing else is known of them. What was read is
-        overwritten by the next reading, of whatever form.
+        Rows beyond a request's last token are arbitrary finite numbers. The result is overwritten by the next reading,
+        in any form.
         """
         ...
 
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
-        """K and V of new tokens, [t, 2, num_kv_heads, head_dim], as reading gives them once they are written."""
+        """K and V of new tokens, [t, 2, num_kv_heads, head_dim], as they will be read from the cache."""
         ...
 
 
@@ -60,11 +59,11 @@ MakeFormBlocks = Callable[[Decoder, CacheStorage, Scratch], FormBlocks]
 
 
 def on_device(array: Ints | Bools, device: torch.device) -> torch.Tensor:
-    """An array as a tensor; a copy to another device is not waited for."""
+    """An array as a tensor on the device, without waiting for the copy."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
 
 
 def padded_table(table: Ints, num_blocks: int) -> Ints:
-    """The first blocks of each request, [size, num_blocks]; its own first one again where it has fewer."""
+    """The first blocks of each request, [size, num_blocks], padded with the request's first block."""
     first = table[:, :num_blocks]
     return np.where(first < 0, table[:, :1], first)

@@ -1,4 +1,4 @@
-"""Hidden states, of which K and V are made again wherever they are read. Source: Apt-Serve, section 4."""
+"""Hidden states, from which K and V are rebuilt whenever they are read. Source: Apt-Serve, section 4."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from engine.runner.forms.scratch import Scratch
 class HiddenBlocks:
     """A block holds, token by token, the inputs of the K and V projections, in the model's dtype.
 
-    In each layer it is [tokens_per_block, hidden_size], and what is left of it stays unused. As hidden_size need not
-    divide a block, all blocks together are seen as [pieces, piece], where a piece is the greatest number of values that
-    divides both; a token is hidden_size / piece of them, one after the other.
+    In each layer it is [tokens_per_block, hidden_size]; the rest of the block stays unused. As hidden_size need not
+    divide a block, all blocks together are viewed as [pieces, piece], where a piece has as many values as the greatest
+    common divisor of both sizes; a token is hidden_size / piece consecutive pieces.
 
     Parameters
     ----------
     decoder : Decoder
-        Makes K and V.
+        It computes K and V.
     storage : CacheStorage
     scratch : Scratch
         Rows of K and V, which all forms read into.
@@ -44,18 +44,18 @@ class HiddenBlocks:
         return hidden
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
-        """By the pieces of each token."""
+        """A function that writes tokens piece by piece."""
         return partial(self._write, self._pieces_of(table, owner, positions))
 
     def _write(self, pieces: torch.Tensor, layer: int, hidden: torch.Tensor) -> None:
         self.pieces[layer].index_copy_(0, pieces, hidden.reshape(-1, self.piece))
 
     def length(self, num_tokens: int) -> int:
-        """No more than there are."""
+        """The number itself: nothing is padded."""
         return num_tokens
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
-        """Token by token, so that none is made again in vain."""
+        """A function that reads token by token, so that no padding is rebuilt."""
         size, length = len(table), int(num_tokens.max())
         owner = np.repeat(np.arange(size), num_tokens)
         positions = np.arange(len(owner)) - (num_tokens.cumsum() - num_tokens)[owner]
@@ -71,22 +71,22 @@ class HiddenBlocks:
         shape: tuple[int, int],
         layer: int,
     ) -> torch.Tensor:
-        """K and V of tokens at these positions, which go to these of the rows; None where that is in order."""
+        """K and V of tokens at these positions, put into these rows of the scratch; None: all rows in order."""
         hidden = self.pieces[layer].index_select(0, pieces).view(-1, self.hidden_size)
         kv = self.decoder.keys_and_values(layer, hidden, positions)
         if rows is not None:
-            # Rows beyond a request's last token keep what was read before: it is finite.
+            # Rows beyond a request's last token keep older content, which is finite.
             all_rows = self.scratch.rows(shape[0] * shape[1])
             all_rows.index_copy_(0, rows, kv.flatten(1))
             kv = all_rows.view(-1, *kv.shape[1:])
         return kv.view(*shape, *kv.shape[1:])
 
     def _pieces_of(self, table: Ints, owner: Ints, positions: Ints) -> torch.Tensor:
-        """Indices of pieces, [t * pieces of each]."""
+        """Indices of the pieces of tokens, [t * pieces of each]."""
         held, each = self.tokens_per_block, self.hidden_size // self.piece
         first = table[owner, positions // held] * self.pieces_per_block + positions % held * each
         return on_device((first[:, None] + np.arange(each)).ravel(), self.pieces.device)
 
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
-        """The same: K and V are made again by the same product."""
+        """The same K and V, for they are rebuilt by the same product."""
         return kv

@@ -1,4 +1,4 @@
-"""K and V in 8 bits, with a scale for each token and head: half of bf16, a quarter of fp32, and not the same values."""
+"""K and V in 8 bits, with a scale for each token and head: about half of bf16 or a quarter of fp32, but lossy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.form_blocks import Read, Write, on_device, padded_table
 from engine.runner.forms.scratch import Scratch
 
-LARGEST = 127  # of a quantised value; -128 is not used, so that both signs reach as far
+LARGEST = 127  # the largest quantised value; -128 is not used, so that both signs have the same range
 LEAST_SCALE = 2.0**-24  # the smallest above 0 in fp16
-# A power of two is the same number in every dtype, and times 127 these stay within fp16's range, or within the scale's.
+# The largest scales: powers of two, exact in every dtype, and in fp16's range, the one for fp16 even times 127.
 LARGEST_SCALE = {torch.float16: 2.0**9}
 LARGEST_SCALE_ELSE = 2.0**15
 
@@ -28,8 +28,8 @@ class Int8Blocks:
         values   int8      [t, 2, num_kv_heads, head_dim]   from byte 0 on
         scales   float16   [t, 2, num_kv_heads]             from byte t * 2 * num_kv_heads * head_dim on
 
-    so a token takes 2 * num_kv_heads * (head_dim + 2) bytes, and t is as many of them as a block has bytes for; what is
-    left of it stays unused. Both parts begin at an even byte, as float16 has to. A value is read as value * scale.
+    so a token takes 2 * num_kv_heads * (head_dim + 2) bytes, and t is how many tokens fit into a block; the rest of the
+    block stays unused. Both parts begin at an even byte, as float16 requires. A value is read as value * scale.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Int8Blocks:
         self.read_blocks = Scratch(num_bytes, torch.int8, self.blocks.device)
 
     def _parts(self, blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Views of blocks, [..., bytes]: values [..., t, heads, head_dim] and scales [..., t, heads] for K and V."""
+        """Views of blocks, [..., bytes], as values [..., t, heads, head_dim] and scales [..., t, heads] of K and V."""
         held, outer = self.tokens_per_block, blocks.shape[:-1]
         end = held * self.row
         values, scales = blocks[..., :end], blocks[..., end : end + 2 * held * self.heads].view(torch.float16)
@@ -60,7 +60,7 @@ class Int8Blocks:
         return kv
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
-        """By block and place in it of each token."""
+        """A function that writes each token to its place in its block."""
         held, device = self.tokens_per_block, self.blocks.device
         blocks = on_device(table[owner, positions // held], device)
         return partial(self._write, blocks, on_device(positions % held, device))
@@ -88,7 +88,7 @@ class Int8Blocks:
         return kv.view(size, -1, 2, self.heads // 2, self.head_dim)
 
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
-        """Quantised and back: tokens attend to themselves as all later ones will."""
+        """K and V quantised and back, so that tokens attend to each other as later ones will to them."""
         found = torch.empty_like(kv)
         for rows in _slices(len(kv)):
             dequantise(*quantised(kv[rows]), out=found[rows])
@@ -96,16 +96,16 @@ class Int8Blocks:
 
 
 def quantised(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Whole numbers from -127 to 127 of the shape of x, [..., head_dim], and their scales, [...], in fp16.
+    """Quantise x, [..., head_dim]: whole numbers from -127 to 127 of the same shape, and scales, [...], in fp16.
 
     A scale is max |x| / 127, rounded to a number that both fp16 and the dtype of x hold; x / scale is rounded to the
-    nearest whole number. So a value is read within half a scale, and what the dtype rounds off, but for these:
+    nearest whole number. So the error of a value is at most half a scale, plus rounding in the dtype, except for these:
 
-    - Scales below 2^-14 have fewer digits in fp16, and none is below 2^-24: what is so small is read within 4e-6, and
-      zeros as zeros.
-    - No scale is above 2^15, or 2^9 in fp16, so that what is read is finite: what is beyond 127 scales is read as that.
-      K and V are far from there, unless a model is broken.
-    - A row that is not finite gets a scale of NaN and is read as NaN, so that it is not mistaken for one that is.
+    - Scales below 2^-14 have fewer digits in fp16, and none is below 2^-24: the error of such small values is at most
+      4e-6, and zeros stay zeros.
+    - No scale is above 2^15, or 2^9 in fp16, so that all values read are finite: values beyond 127 scales are clipped.
+      K and V are far below that, unless a model is broken.
+    - A row that is not finite gets a scale of NaN and is read as NaN, so that the fault shows.
     """
     exact = x.float() if x.element_size() < 4 else x
     largest = exact.abs().amax(-1)
@@ -116,10 +116,10 @@ def quantised(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def dequantise(values: torch.Tensor, scales: torch.Tensor, out: torch.Tensor) -> None:
-    """What is read of values, [..., head_dim], with their scales, [...]; both are exact in the dtype of `out`."""
+    """Write values, [..., head_dim], times scales, [...], to `out`; both are exact in the dtype of `out`."""
     out.copy_(values).mul_(scales.to(out.dtype)[..., None])
 
 
 def _slices(num_tokens: int) -> Iterator[slice]:
-    """Tokens that are quantised at once: as many as go through an MLP, which bounds what that needs beside them."""
+    """Slices of tokens that are quantised at once: as many as go through an MLP at once, to bound the memory."""
     return (slice(first, first + MLP_ROWS) for first in range(0, num_tokens, MLP_ROWS))

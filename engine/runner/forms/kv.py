@@ -16,8 +16,8 @@ from engine.runner.forms.scratch import Scratch
 class KVBlocks:
     """A block holds, token by token, K and then V of all heads, in the model's dtype.
 
-    In each layer it is [block_size, 2, num_kv_heads, head_dim], without a gap; so all blocks together are
-    [num_blocks * block_size, row] with row = 2 * num_kv_heads * head_dim values, and a token is one row of it.
+    In each layer it is [block_size, 2, num_kv_heads, head_dim], without gaps; so all blocks together are
+    [num_blocks * block_size, row] with row = 2 * num_kv_heads * head_dim values, and a token is one row.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class KVBlocks:
         return kv
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
-        """By the row of each token."""
+        """A function that writes each token to its row."""
         held = self.tokens_per_block
         rows = table[owner, positions // held] * held + positions % held
         return partial(self._write, on_device(rows, self.rows.device))
@@ -60,5 +60,5 @@ class KVBlocks:
         return torch.index_select(self.blocks[layer], 0, blocks, out=found).view(shape)
 
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
-        """The same: nothing is lost."""
+        """The same K and V, for this form is lossless."""
         return kv

@@ -6,12 +6,12 @@ import torch
 
 
 class Scratch:
-    """Rows of so many values, as many as were ever asked for at once; all finite, as long as what goes there is.
+    """Rows of so many values, as many as were ever needed at once; finite as long as only finite values are written.
 
     Parameters
     ----------
     row : int
-        Values.
+        Values of a row.
     dtype, device
     """
 
@@ -19,7 +19,7 @@ class Scratch:
         self.all_rows = torch.zeros(0, row, dtype=dtype, device=device)
 
     def rows(self, count: int) -> torch.Tensor:
-        """The first rows, [count, row], with whatever they were given last."""
+        """The first rows, [count, row], with their last content."""
         if count > len(self.all_rows):
             self.all_rows = self.all_rows.new_zeros(count, self.all_rows.shape[1])
         return self.all_rows[:count]

@@ -1,4 +1,4 @@
-"""Which class holds which form."""
+"""The table from forms of cache to the classes that store them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ FORM_BLOCKS: dict[CacheForm, MakeFormBlocks] = {
 
 
 def form_blocks(decoder: Decoder, storage: CacheStorage) -> dict[int, FormBlocks]:
-    """All forms of the same blocks, by `CacheForm`; they share what they read into."""
+    """The objects for all forms in the same blocks, by `CacheForm`; they share one scratch."""
     scratch = Scratch(storage.row, decoder.dtype, decoder.device)
     return {int(form): make(decoder, storage, scratch) for form, make in FORM_BLOCKS.items()}
