@@ -20,7 +20,8 @@ def wanted_forms(policy: Policy) -> tuple[CacheForm, ...]:
         The attribute is no list or tuple of forms.
     """
     wanted = getattr(policy, "wanted_forms", ())
-    if not isinstance(wanted, list | tuple) or not set(wanted) <= {entry.form for entry in FORM_ENTRIES}:
+    known = [entry.form for entry in FORM_ENTRIES]
+    if not isinstance(wanted, list | tuple) or not all(isinstance(form, int) and form in known for form in wanted):
         accepted = ", ".join(f"CacheForm.{entry.form.name}" for entry in FORM_ENTRIES)
         raise InputError(f"wanted_forms: {shown(wanted)} is not accepted; a tuple of {accepted} is")
     return tuple(map(CacheForm, wanted))

@@ -1,10 +1,12 @@
-"""Functions of one frozen dataclass of options, called with its fields as keywords."""
+"""Functions of one frozen dataclass of options, called with its fields as keywords, which are held to their types."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+import numbers
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,6 +16,23 @@ from aptsched.support.shown import shown
 Keywords = ParamSpec("Keywords")
 Options = TypeVar("Options")
 Answer = TypeVar("Answer")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# By annotation: who is one, in words, and as what it is kept.
+KINDS: dict[str, tuple[type, str, Callable[[Any], object]]] = {
+    "str": (str, "text", str),
+    "os.PathLike": (os.PathLike, "a path", lambda path: os.fsdecode(os.fspath(path))),
+    "int": (numbers.Integral, "a whole number", int),
+    "float": (numbers.Real, "a number", float),
+    "bool": (bool, "True or False", _same),
+    "Callable": (Callable, "a function", _same),  # type: ignore[dict-item]
+    "Mapping": (Mapping, "a mapping", _same),
+    "None": (type(None), "nothing", _same),
+}
 
 
 def called_with(
@@ -34,25 +53,33 @@ def called_with(
     return decorate
 
 
-def check_numbers(options: object, whole: Iterable[str], floats: Iterable[str]) -> None:
-    """Check that some fields of a frozen dataclass are whole numbers and others numbers, made floats; None is accepted.
+def check_types(options: Any) -> None:
+    """Check the fields of a frozen dataclass that are of plain types, and make paths texts and numbers Python's own.
+
+    Plain are the types of `KINDS` and unions of them; fields of any other type stay as they are.
 
     Raises
     ------
     InputError
-        A field is something else.
+        A field is something else than its type says.
     """
-    for name in whole:
-        value = getattr(options, name)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise InputError(f"{name}: {shown(value)} is not accepted; a whole number is")
-    for name in floats:
-        value = getattr(options, name)
-        if value is None:
-            continue
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise InputError(f"{name}: {shown(value)} is not accepted; a number is")
-        object.__setattr__(options, name, float(value))
+    for field in fields(options):
+        kinds = [kind.partition("[")[0] for kind in field.type.split(" | ")]
+        if set(kinds) <= KINDS.keys():
+            object.__setattr__(options, field.name, _plain(field.name, getattr(options, field.name), kinds))
+
+
+def _plain(name: str, value: object, kinds: Sequence[str]) -> object:
+    """The value as the first of these kinds that it is one of."""
+    for kind in kinds:
+        accepted, _, make = KINDS[kind]
+        if isinstance(value, accepted) and (kind == "bool" or not isinstance(value, bool)):
+            try:
+                return make(value)
+            except OverflowError as error:
+                raise InputError(f"{name}: {shown(value)} is not accepted; what a float holds is") from error
+    words = " or ".join(KINDS[kind][1] for kind in kinds if kind != "None")
+    raise InputError(f"{name}: {shown(value)} is not accepted; {words} is")
 
 
 def as_given(options: Any, leave_out: Iterable[str] = ()) -> dict[str, Any]:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import TypeVar
 
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 Number = TypeVar("Number", int, float)
+Value = TypeVar("Value")
 
 
-def as_texts(given: str | float | Iterable[str | float]) -> tuple[str, ...]:
-    """Each value as the text that a command is given."""
-    each = [given] if isinstance(given, (str, int, float)) else given
-    return tuple(map(str, each))
+def as_texts(field: str, given: str | float | Iterable[str | float]) -> tuple[str, ...]:
+    """Each value as the text that a command is given.
+
+    Raises
+    ------
+    InputError
+        It is neither text nor a number nor several of them.
+    """
+    if isinstance(given, (str, int, float, Real)):
+        return (str(given),)
+    return tuple(map(str, each_of(field, given)))
+
+
+def each_of(field: str, given: Iterable[Value]) -> tuple[Value, ...]:
+    """Several values, that can be gone through again; raises InputError where there are none to go through."""
+    try:
+        return tuple(given)
+    except TypeError as error:
+        raise InputError(f"{field}: {shown(given)} is not accepted; one, or several in a list, is") from error
 
 
 def parts(field: str, text: str) -> list[str]:

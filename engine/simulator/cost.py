@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from aptsched.scheduling.forms import BLOCK_SIZE, FORM_ENTRIES, CacheShape, Charge, lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support import checks
 from aptsched.support.errors import InputError
+from aptsched.support.shown import WORD_CHARS, shown
 from engine.calibration.foreign import check_simulation
 from engine.calibration.measure import Calibration, load
 from engine.calibration.points import nonnegative
@@ -192,8 +193,9 @@ def find_cost(
         return by_fits(config, gpu, num_gpus, block_size)
     if kind == "roofline":
         return by_roofline(config, gpu, num_gpus, block_size)
-    if not Path(kind).exists():
-        raise InputError(f"cost: {kind!r} is not known; fits, roofline or a file of `aptsched calibrate` are accepted")
+    if not os.path.lexists(kind):
+        accepted = "fits, roofline or a file of `aptsched calibrate` are accepted"
+        raise InputError(f"cost: {shown(kind, WORD_CHARS)} is not known; {accepted}")
     measured = load(kind)
     held = config.cache(block_size).with_forms(lossy_ratios(config, NUMBER_BYTES))
     said = check_simulation(measured, config.name, gpu.name, num_gpus, foreign=foreign)

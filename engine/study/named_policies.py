@@ -12,7 +12,7 @@ from aptsched.policies.oracle import TrueLengths
 from aptsched.scheduling.plan import Policy
 from aptsched.support.errors import InputError
 from aptsched.support.own_code import OWN, blamed
-from aptsched.support.several import parts
+from aptsched.support.several import each_of, parts
 from aptsched.support.shown import shown
 from engine.study.own_policy import OwnPolicy
 from engine.study.serving import NamedPolicy
@@ -37,7 +37,7 @@ def by_name(given: Policies) -> dict[str, OnePolicy]:
     """
     named: dict[str, OnePolicy] = {}
     for name, policy in given.items() if isinstance(given, Mapping) else _pairs(given):
-        if not isinstance(policy, str):
+        if not isinstance(policy, str) or not isinstance(name, str):
             _check(name, policy, taken=name in named)
         named[name] = policy
     if not named:
@@ -54,9 +54,9 @@ def _pairs(given: OnePolicy | Iterable[OnePolicy]) -> Iterable[tuple[str, OnePol
             yield (policy if isinstance(policy, type) else type(policy)).__name__, policy
 
 
-def _check(name: str, policy: object, taken: bool) -> None:
+def _check(name: object, policy: object, taken: bool) -> None:
     """Raises InputError unless it is a policy that can have that name; `taken` says whether another has it."""
-    if parts("policy", name) != [name]:
+    if not isinstance(name, str) or parts("policy", name) != [name]:
         raise InputError(f"policy: the name {shown(name)} is not accepted; text without commas is")
     if taken:
         raise InputError(f"policy: two are named {shown(name)}; a mapping to them from names that differ is accepted")
@@ -96,7 +96,7 @@ def listed(given: Policies) -> Policies:
     """The policies as a dict or tuple, even if only one, or an iterator, was given."""
     if isinstance(given, Mapping):
         return dict(given)
-    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    return each_of("policy", given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
 def recorded_policies(given: Policies) -> list[str]:

@@ -11,7 +11,7 @@ from aptsched.problem.certificate_log import check_kind
 from aptsched.scheduling.record import SLO
 from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
-from aptsched.support.keywords import as_given, check_numbers
+from aptsched.support.keywords import as_given, check_types
 from aptsched.support.several import as_texts, numbers
 from engine.calibration.foreign import check_given
 from engine.loop.limits import Limits
@@ -19,18 +19,6 @@ from engine.state.blocks import check_counts
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import Policies, listed, named_policies, recorded_policies
 from engine.study.serving import NamedPolicy
-
-WHOLE = (
-    "num_requests",
-    "max_prompt_tokens",
-    "max_output_tokens",
-    "num_blocks",
-    "max_tokens",
-    "max_seqs",
-    "threads",
-    "seed",
-)
-FLOATS = ("cv", "slo_ttft", "slo_tbt", "rho")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,9 +86,9 @@ class RunOptions:
     select: Mapping[str, Select] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_numbers(self, WHOLE, FLOATS)
+        check_types(self)
         object.__setattr__(self, "policy", listed(self.policy))
-        object.__setattr__(self, "rate", None if self.rate is None else as_texts(self.rate) or None)
+        object.__setattr__(self, "rate", None if self.rate is None else as_texts("rate", self.rate) or None)
         _ = self.policies, self.source, self.rates_per_s, self.slo, self.limits  # made now to be checked
         check_kind(self.certificates)
         if self.calibration is None:
@@ -125,7 +113,7 @@ class RunOptions:
     @property
     def rates_per_s(self) -> list[float]:
         """The rates, rising; empty where the trace's own is used."""
-        return [] if self.rate is None else sorted(numbers("rate", as_texts(self.rate), float))
+        return [] if self.rate is None else sorted(numbers("rate", as_texts("rate", self.rate), float))
 
     @property
     def source(self) -> ArrivalSource:
@@ -134,7 +122,7 @@ class RunOptions:
 
     def recorded(self, out: str | None = None, as_json: bool = False) -> dict[str, Any]:
         """The options as results have them, in order: plain values, with two of the command's own."""
-        rate = None if self.rate is None else list(as_texts(self.rate))
+        rate = None if self.rate is None else list(as_texts("rate", self.rate))
         plain = {"policy": recorded_policies(self.policy), "rate": rate}
         given = as_given(self, leave_out=["certificates", "select"]) | plain
         return given | {"out": out, "certificates": self.certificates, "as_json": as_json}

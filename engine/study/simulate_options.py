@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from aptsched.policies.composition import Select
 from aptsched.problem.certificate_log import check_kind
 from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
-from aptsched.support.keywords import as_given, check_numbers
+from aptsched.support.keywords import as_given, check_types
 from aptsched.support.several import as_texts, numbers
 from aptsched.workload.given import GivenTrace, path_or_trace, recorded
 from aptsched.workload.trace import Trace
@@ -23,8 +24,6 @@ from engine.study.named_policies import Policies, by_name, listed, recorded_poli
 from engine.study.simulation import Setup
 
 NOT_OF_THE_RESULT = ("jobs", "select", "progress")  # options left out of results, so that equal seeds give equal bytes
-WHOLE = ("tp", "num_requests", "max_tokens", "max_seqs", "num_blocks", "seed", "jobs")
-FLOATS = ("cv", "duration", "warmup", "slo_ttft", "slo_tbt", "rho", "executed_rho")
 
 
 def _tell_nobody(num_ended: int, num_requests: int) -> None:
@@ -37,7 +36,7 @@ class SimulateOptions:
 
     Parameters
     ----------
-    model, gpu : str
+    model, gpu : str or path
         As `aptsched list` shows; a model also as a config.json or a directory with one, a GPU as a .toml file.
     tp : int
         Number of GPUs, tensor parallel.
@@ -65,7 +64,7 @@ class SimulateOptions:
         Blocks of the cache, in place of what the model leaves on the GPUs.
     swap_space : str, optional
         Host memory for requests that are swapped out, such as "64GiB"; by default four times the pool.
-    cost : str, optional
+    cost : str or path, optional
         "fits", "roofline" or a calibration's file; by default fits where there are any, else roofline.
     foreign_calibration : bool
         Whether a calibration of another model is accepted.
@@ -88,8 +87,8 @@ class SimulateOptions:
         Names the option, its value and what is accepted.
     """
 
-    model: str = "opt-13b"
-    gpu: str = "a100-40gb"
+    model: str | os.PathLike[str] = "opt-13b"
+    gpu: str | os.PathLike[str] = "a100-40gb"
     tp: int = 1
     policy: Policies = ("fcfs,aptserve",)
     trace: GivenTrace | None = None
@@ -105,7 +104,7 @@ class SimulateOptions:
     max_seqs: int = 256
     num_blocks: int | None = None
     swap_space: str | None = None
-    cost: str | None = None
+    cost: str | os.PathLike[str] | None = None
     foreign_calibration: bool = False
     rho: float | None = None
     executed_rho: float | None = None
@@ -116,25 +115,25 @@ class SimulateOptions:
     progress: Callable[[int, int], None] = _tell_nobody
 
     def __post_init__(self) -> None:
-        check_numbers(self, WHOLE, FLOATS)
+        check_types(self)
         object.__setattr__(self, "policy", listed(self.policy))
-        object.__setattr__(self, "rate", None if self.rate is None else as_texts(self.rate) or None)
+        object.__setattr__(self, "rate", None if self.rate is None else as_texts("rate", self.rate) or None)
         object.__setattr__(self, "trace", None if self.trace is None else path_or_trace(self.trace))
         by_name(self.policy)
         check_kind(self.certificates)
         if self.jobs is not None and self.jobs < 1:
             raise InputError(f"jobs: {self.jobs} is not accepted; at least 1 is")
-        check_given(self.foreign_calibration, self.cost)
+        check_given(self.foreign_calibration, self.setup.cost)
         _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # made now, so that they are checked now
 
     @property
     def setup(self) -> Setup:
         """The model, GPUs and cost that are simulated."""
         return Setup(
-            find_config(self.model),
-            find_gpu(self.gpu),
+            find_config(str(self.model)),
+            find_gpu(str(self.gpu)),
             self.tp,
-            self.cost,
+            None if self.cost is None else str(self.cost),
             self.num_blocks,
             self.rho,
             self.executed_rho,
@@ -155,7 +154,7 @@ class SimulateOptions:
     @property
     def rates_per_s(self) -> list[float]:
         """The rates, rising; empty where the trace's own is used."""
-        return [] if self.rate is None else sorted(numbers("rate", as_texts(self.rate), float))
+        return [] if self.rate is None else sorted(numbers("rate", as_texts("rate", self.rate), float))
 
     @property
     def source(self) -> ArrivalSource:
@@ -166,6 +165,6 @@ class SimulateOptions:
     def recorded(self) -> dict[str, Any]:
         """The options as results have them, in order: plain values, and only what may change a result."""
         policy = recorded_policies(self.policy)
-        rate = None if self.rate is None else list(as_texts(self.rate))
+        rate = None if self.rate is None else list(as_texts("rate", self.rate))
         plain = {"policy": policy, "trace": recorded(self.source.trace), "rate": rate}
         return as_given(self, leave_out=NOT_OF_THE_RESULT) | plain

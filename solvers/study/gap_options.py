@@ -8,16 +8,14 @@ from fractions import Fraction
 from typing import Any
 
 from aptsched.support import checks
-from aptsched.support.keywords import as_given, check_numbers
-from aptsched.support.several import as_texts, numbers
+from aptsched.support.keywords import as_given, check_types
+from aptsched.support.several import as_texts, each_of, numbers
 from aptsched.workload.given import GivenTrace, path_or_trace, recorded
 from aptsched.workload.trace import Trace
 from solvers.methods import Method
 from solvers.study.backlog import SnapshotSource
 from solvers.study.named_methods import Methods, named_methods
 
-WHOLE = ("instances", "seed", "max_tokens", "max_seqs", "block_size")
-FLOATS = ("time_limit", "rho", "rate", "cv")
 Numbers = str | float | Iterable[str | float]
 
 
@@ -80,14 +78,14 @@ class GapOptions:
     progress: Callable[[int, int, str], None] = _tell_nobody
 
     def __post_init__(self) -> None:
-        check_numbers(self, WHOLE, FLOATS)
+        check_types(self)
         methods = self.methods
         if isinstance(methods, Iterable) and not isinstance(methods, (str, Mapping)):
-            methods = tuple(methods)
+            methods = each_of("methods", methods)
         plain = {
             "trace": None if self.trace is None else path_or_trace(self.trace),
-            "num_requests": as_texts(self.num_requests),
-            "load": as_texts(self.load),
+            "num_requests": as_texts("num_requests", self.num_requests),
+            "load": as_texts("load", self.load),
             "methods": (methods,) if isinstance(methods, str) else methods,
             "hidden_ratio": str(self.hidden_ratio),
         }
@@ -123,12 +121,12 @@ class GapOptions:
     @property
     def sizes(self) -> list[int]:
         """Numbers of requests, each once."""
-        return numbers("num_requests", as_texts(self.num_requests), int)
+        return numbers("num_requests", as_texts("num_requests", self.num_requests), int)
 
     @property
     def loads(self) -> list[float]:
         """Loads, each once."""
-        return numbers("load", as_texts(self.load), float)
+        return numbers("load", as_texts("load", self.load), float)
 
     def recorded(self, out: str | None = None, as_json: bool = False) -> dict[str, Any]:
         """The options as results have them, in order: plain values, with two of the command's own."""

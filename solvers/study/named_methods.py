@@ -35,7 +35,7 @@ def named_methods(given: Methods) -> list[Method]:
             found = find_method(method)
             named[found.name] = found
             continue
-        if parts("methods", name) != [name] or name in named:
+        if not isinstance(name, str) or parts("methods", name) != [name] or name in named:
             accepted = "text without commas that no other has is; a mapping to functions from their names says it"
             raise InputError(f"methods: the name {shown(name)} is not accepted; {accepted}")
         if not callable(method):

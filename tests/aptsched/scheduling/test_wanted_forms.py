@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aptsched.policies.aptserve import AptServe
@@ -44,7 +45,7 @@ def test_a_policy_of_ones_own_may_ask() -> None:
     assert lossy_forms([*own, AptServe()]) == [CacheForm.INT8]
 
 
-@pytest.mark.parametrize("wanted", ["int8", ["int8"], 3, [0], [CacheForm.KV, None]])
+@pytest.mark.parametrize("wanted", ["int8", ["int8"], 3, [0], [CacheForm.KV, None], [[1]], [np.array([1, 2])]])
 def test_what_is_no_form_is_one_message(wanted: object) -> None:
     """It shows the value, and the forms that there are."""
     with pytest.raises(InputError, match=r"^wanted_forms: .* is not accepted; a tuple of CacheForm.KV, .*INT8 is$"):
