@@ -44,6 +44,8 @@ def check_plan(plan: Plan, view: View) -> None:
         check_integers(name, rows)
         if len(rows):
             _check_rows(name, rows, view)
+    if plan.convert_to is not NOTHING:
+        check_integers("convert_to", plan.convert_to)
     if len(plan.swap_out) or len(plan.swap_in) or view.free_host_blocks < view.num_host_blocks:
         _check_swaps(plan, view)
     form, num_remaining = view.form, view.num_remaining

@@ -60,7 +60,9 @@ def _check(name: object, policy: object, taken: bool) -> None:
         raise InputError(f"policy: the name {shown(name)} is not accepted; text without commas is")
     if taken:
         raise InputError(f"policy: two are named {shown(name)}; a mapping to them from names that differ is accepted")
-    if not callable(getattr(policy, "decide", None)):
+    with blamed("policy", name):
+        decides = callable(getattr(policy, "decide", None))
+    if not decides:
         raise InputError(f"policy: {shown(name)} does not decide; what has `decide(view) -> Plan` is accepted")
 
 

@@ -29,8 +29,12 @@ class OwnPolicy:
     """
 
     def __init__(self, name: str, policy: Policy) -> None:
+        with blamed("policy", name):
+            asked = [
+                getattr(policy, each, None) for each in ("decide", "wanted_forms", "on_record")
+            ]  # may be properties
         self._name, self._policy, self._observer = name, policy, observer_of(policy)
-        code = getattr(getattr(policy.decide, "__func__", policy.decide), "__code__", None)
+        code = getattr(getattr(asked[0], "__func__", asked[0]), "__code__", None)
         self.place = "" if code is None else f" (decided at {code.co_filename}, line {code.co_firstlineno})"
 
     @property

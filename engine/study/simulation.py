@@ -19,7 +19,7 @@ from engine.simulator.cost import Cost, believed, find_cost
 from engine.simulator.gpu_memory import check_num_gpus, num_blocks
 from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.work import Work
-from engine.state.blocks import check_counts, host_blocks
+from engine.state.blocks import MAX_BLOCKS, check_counts, host_blocks
 from engine.study.replay import Replay
 from engine.study.serving import Server
 
@@ -40,12 +40,14 @@ class Setup:
         As in `find_cost`.
     num_blocks : int, optional
         Blocks of the pool, in place of what the model leaves on the GPUs.
+        Without it no more than `MAX_BLOCKS` are used.
     rho_s_per_block : float, optional
         The time to rebuild a block that policies believe, in place of the true one.
     executed_rho_s_per_block : float, optional
         The true time to rebuild a block, in place of that of the cost.
     swap_space : str, optional
-        Bytes of host memory for requests that are swapped out, in place of `HOST_POOLS` times the pool.
+        Bytes of host memory for requests that are swapped out, in place of `HOST_POOLS` times the pool, up to
+        `MAX_BLOCKS`.
     foreign_calibration : bool
         Whether a calibration of another model is accepted as the cost.
     scheduling : SchedulingTime
@@ -77,10 +79,10 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         cost = cost.with_rho(setup.executed_rho_s_per_block)
     blocks = setup.num_blocks
     if blocks is None:
-        blocks = num_blocks(setup.config, setup.gpu, setup.num_gpus)
+        blocks = min(num_blocks(setup.config, setup.gpu, setup.num_gpus), MAX_BLOCKS)
     cache, lossy = setup.config.cache(), lossy_ratios(setup.config, NUMBER_BYTES)
     swap_space, block_bytes = setup.swap_space, setup.config.kv_bytes(NUMBER_BYTES) * cache.block_size
-    on_host = HOST_POOLS * blocks if swap_space is None else host_blocks(swap_space, block_bytes)
+    on_host = min(HOST_POOLS * blocks, MAX_BLOCKS) if swap_space is None else host_blocks(swap_space, block_bytes)
     check_counts(blocks, on_host)
     return Server(
         executor=ComputedExecutor(cost, cache.with_forms(lossy)),

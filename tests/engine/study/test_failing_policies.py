@@ -26,6 +26,7 @@ FAILS = {
     "row": "return Plan(np.array([10**6]), np.array([1]), np.array([1]))",
     "list": "return Plan([0], [1], [1])",
     "fields": "return Plan(None, None, None)",
+    "conversions": "return Plan(convert_to=None)",
 }
 CODE = """
 import sys

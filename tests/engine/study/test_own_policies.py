@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from aptsched import InputError
+from aptsched.policies import FCFS
 from commands import call
+from engine import simulate
 
 LEARNS = """
 from dataclasses import replace
@@ -64,3 +68,15 @@ def test_a_policy_that_fails_when_it_is_told_is_one_message(tmp_path: Path, caps
     assert call(*WORK, "--policy", f"{tmp_path}/mine.py:Fails") == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "Fails raised ValueError at " in err and err.rstrip().endswith("forgot")
+
+
+@pytest.mark.parametrize("name", ["wanted_forms", "on_record", "decide"])
+def test_a_property_of_a_policy_that_fails_is_one_message(name: str) -> None:
+    """With the place, before anything is served."""
+
+    def fail(policy: object) -> object:
+        raise ValueError("not yet")
+
+    policy: Any = type("Unready", (FCFS,), {name: property(fail)})()
+    with pytest.raises(InputError, match=r"policy: Unready raised ValueError at .*test_own_policies.*: not yet$"):
+        simulate(workload="humaneval", num_requests=2, policy=policy)
