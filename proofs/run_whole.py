@@ -25,7 +25,7 @@ REPLAY = (
     "slo",
 )
 REPLAY_AS_SAID = ("num_clipped", "num_output_tokens", "num_beyond_context")  # as they were in the traces
-THEM = ("request_id", "arrived_at_s", "num_prompt_tokens")  # columns that are the same for every policy
+SHARED = ("request_id", "arrived_at_s", "num_prompt_tokens")  # columns that are the same for every policy
 
 
 def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any)
     given: Any = options.get("warmup") if isinstance(options, dict) else None
     warmup_s = given if is_finite(given) else 0.0
     for rows in of_rate:
-        if [[row[name] for name in THEM] for row in rows] != [[row[name] for name in THEM] for row in of_rate[0]]:
+        if [[row[name] for name in SHARED] for row in rows] != [[row[name] for name in SHARED] for row in of_rate[0]]:
             yield "replays: the requests are not the same for every policy"
             return
         num_left = replay["num_requests"] - len(rows)

@@ -50,13 +50,13 @@ class _Stream:
         self._stream, self._tells = stream, tells
 
     def write(self, text: str) -> int:
-        """As of any stream."""
+        """Write a text, as to any stream."""
         with self._errors():
             return self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """As of any stream."""
+        """Flush the stream, as any."""
         with self._errors():
             self._stream.flush()
 

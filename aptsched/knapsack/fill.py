@@ -13,7 +13,7 @@ AT_ONCE = 64  # moves looked at in a round
 
 
 def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
-    """What options, [n], leave free: units of blocks, tokens, sequences; negative where they do not fit."""
+    """The units of blocks, tokens and sequences that options, [n], leave free; negative where they do not fit."""
     at = served_positions(option, len(residual.gain))
     served = at % len(option)
     blocks, tokens, seqs = residual.limits

@@ -61,14 +61,14 @@ class Options:
         return np.arange(self.gain.shape[1])
 
     def cost(self, rates: Floats) -> Floats:
-        """What the options take, weighted by a rate for each resource, [..., D] -> [..., k + 1, n]."""
+        """The cost of each option at a rate for each resource, [..., D] -> [..., k + 1, n]."""
         cost: Floats = np.zeros(rates.shape[:-1] + self.gain.shape)
         for resource, take in enumerate(self.take):  # no BLAS: the same to the last bit everywhere
             cost += rates[..., resource, None, None] * take
         return cost
 
     def used(self, option: Ints) -> Floats:
-        """What one option for each request, [n], takes in all, [D]."""
+        """The use of each resource, [D], by one option for each request, [n]."""
         flat = self.take.reshape(len(self.take), self.gain.size)
         used: Floats = np.add.reduce(flat.take(self.position(option), axis=1), axis=1)
         return used
@@ -78,7 +78,7 @@ class Options:
         return option * len(option) + self.first
 
     def more(self, option: int, than: int, request: int) -> list[float]:
-        """What one option of a request takes more than another, [D]."""
+        """How much more one option of a request takes of each resource than another, [D]."""
         more: list[float] = (self.take[:, option, request] - self.take[:, than, request]).tolist()
         return more
 

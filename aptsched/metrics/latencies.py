@@ -77,7 +77,7 @@ def latencies(records: Sequence[RequestRecord]) -> Latencies:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What is measured of each request, and its objectives, [r] each; nan where there is nothing to measure."""
+    """Measurements and objectives of each request, [r] each; nan where there is nothing to measure."""
 
     arrived_at_s: Floats
     finished: Bools

@@ -29,7 +29,7 @@ from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import any_of, largest_of, pairwise_sum, smallest_of, sum_of
 from aptsched.support.checks import Ints
-from aptsched.support.constant import constant, everyone
+from aptsched.support.constant import all_true, constant
 from aptsched.support.errors import InputError
 
 
@@ -177,7 +177,7 @@ class AptServe:
         values, weights = value_s[:, None], blocks[:, None]
         if offer != KV_ALONE:
             values, weights = forms_table(view, value_s, *waiting_forms(view, view.num_tokens[rows], offer))
-        required = everyone(len(rows)) if self.order == "fcfs" else None
+        required = all_true(len(rows)) if self.order == "fcfs" else None
         if required is None and not any_of((values > 0) & (weights <= capacity)):
             return None
         return BatchProblem.unchecked(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
@@ -245,7 +245,7 @@ class AptServe:
             if self.promote and KV in on_offer(view.cache, self.forms):
                 most_more[KV] = spare
             values, weights = forms_table(view, value_s, *running_forms(view, rows, own, blocks, most_more))
-        required = everyone(len(rows)) if all_run else None
+        required = all_true(len(rows)) if all_run else None
         return BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
 
     def _answered(self, view: View, rows: Ints, fed: Ints, problem: BatchProblem) -> Plan:

@@ -186,7 +186,7 @@ class BatchProblem:
         return fits
 
     def all_fit_alone(self) -> bool:
-        """Whether all forms of all requests do."""
+        """Whether all forms of all requests fit alone."""
         blocks, tokens = self.weights.T, self.num_tokens
         if largest_of(blocks) > self.capacity:
             return False

@@ -63,7 +63,7 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
 
 
 def _best(problem: BatchProblem, reduced: Floats, fits: Bools | None) -> Floats:
-    """What each request adds to the bound, [n]: the best of its reduced values, [k, n], that fit (None: all do).
+    """The term of each request in the bound, [n]: the best of its reduced values, [k, n], that fit (None: all do).
 
     The reduced values are written over.
     """
@@ -79,7 +79,7 @@ def _best(problem: BatchProblem, reduced: Floats, fits: Bools | None) -> Floats:
 
 @np.errstate(over="ignore")
 def prices(problem: BatchProblem, multipliers: Multipliers) -> Floats:
-    """What the resources of each form are worth, [n, k], in seconds."""
+    """The price of the resources that each form takes, [n, k], in seconds."""
     price = problem.weights.astype(np.float64)
     price *= multipliers.per_block_s
     if multipliers.per_token_s and problem.max_tokens is not None and problem.num_tokens is not None:

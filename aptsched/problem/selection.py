@@ -17,7 +17,7 @@ def served_positions(form: Ints, num_forms: int) -> Ints:
 
 @dataclass(frozen=True)
 class Multipliers:
-    """What one unit of each shared resource is worth, in seconds; all at least 0.
+    """The price of one unit of each shared resource, in seconds; all at least 0.
 
     By weak duality any of them prove, for lambda = (per_block_s, per_token_s, per_seq_s),
 

@@ -180,7 +180,7 @@ def _half_hidden() -> Mapping[CacheForm, Fraction]:
 
 @dataclass(frozen=True)
 class CacheShape:
-    """How tokens go into blocks.
+    """How many tokens a block holds, in each form of cache.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def count_of(flags: Bools) -> int:
 
 
 def above_0(counts: Ints) -> Bools:
-    """Which of the counts, of at least 0 each, are above 0: of integers the conversion is faster than a comparison."""
+    """Whether each count, of at least 0, is above 0: for integers the conversion is faster than a comparison."""
     return counts.astype(np.bool_)
 
 

@@ -18,7 +18,7 @@ def constant(value: int, n: int) -> Ints:
 
 
 @lru_cache(maxsize=16)
-def everyone(n: int) -> Bools:
+def all_true(n: int) -> Bools:
     """True n times; read-only."""
     array = np.ones(n, np.bool_)
     array.setflags(write=False)

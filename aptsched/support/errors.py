@@ -37,5 +37,5 @@ def words_of(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """What kind of error it is and what it says, on one line."""
+    """The class of an error and its message, on one line."""
     return " ".join(f"{type(error).__name__}: {words_of(error)}".split()).removesuffix(":")

@@ -59,10 +59,10 @@ class Hold:
 
 @contextlib.contextmanager
 def held() -> Iterator[Hold]:
-    """Ctrl-C comes as KeyboardInterrupt only where the hold lets it through, and at the end; so does SIGTERM.
+    """Hold back Ctrl-C and SIGTERM: KeyboardInterrupt is raised only where the hold lets it through, and at the end.
 
-    Within another one it is that one, and at its end nothing is raised. In a thread that is not the main one, or where
-    the signal is handled in another way already, nothing is done.
+    Within another `held()` it yields the outer hold, and raises nothing at its end. In a thread that is not the main
+    one, or where the signal is handled in another way already, nothing is done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield Hold()
@@ -87,7 +87,7 @@ def held() -> Iterator[Hold]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM comes as Ctrl-C does: what is done is kept, temporary files go, and `exit_code` is another.
+    """Within it, SIGTERM acts as Ctrl-C: results are kept, temporary files removed; only `exit_code` differs.
 
     In a thread that is not the main one, or where the signal is handled or ignored already, nothing is done.
     """
@@ -105,7 +105,7 @@ def terminable() -> Iterator[None]:
 
 
 def exit_code() -> int:
-    """Of a command that was ended: 143 where SIGTERM has come, 130 otherwise."""
+    """The exit code of a command that was interrupted: 143 after SIGTERM, 130 otherwise."""
     return TERMINATED_CODE if _terminated else EXIT_CODE
 
 

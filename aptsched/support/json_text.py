@@ -50,7 +50,7 @@ def parse_json(text: str) -> object:
 
 
 def as_shown(value: object) -> str:
-    """How a message shows a value that was read: as JSON writes it, its first characters only."""
+    """A value that was read, as messages show it: as JSON, cut where it is long."""
     try:
         text = json.dumps(value)
     except (RecursionError, ValueError):

@@ -1,4 +1,4 @@
-"""How messages show what they were given: on one line, cut, and with nothing in it that a terminal obeys."""
+"""Formats values and words for messages: on one line, cut where long, with control characters escaped."""
 
 from __future__ import annotations
 

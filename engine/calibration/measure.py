@@ -35,7 +35,7 @@ LEAST_S = 1e-9  # the shortest measurement that a file may have
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured, and the times fitted to it.
+    """The measurements of a model on a device, and the times fitted to them.
 
     Attributes
     ----------

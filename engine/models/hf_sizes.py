@@ -95,7 +95,7 @@ def _family(config: Json) -> tuple[Family, tuple[str, ...]]:
 
 
 def _sizes(config: Json, family: Family) -> dict[str, Any]:
-    given = {size: _said(config, names) for size, names in ALIASES.items()}
+    given = {size: _common_value(config, names) for size, names in ALIASES.items()}
     found = {size: value for size, value in given.items() if value is not None}
     if config.get("multi_query") is True and config.get("new_decoder_architecture") is not True:
         found["num_kv_heads"] = 1  # whatever Falcon's num_kv_heads says
@@ -111,7 +111,7 @@ def _sizes(config: Json, family: Family) -> dict[str, Any]:
     return found
 
 
-def _said(config: Json, names: tuple[str, ...]) -> int | None:
+def _common_value(config: Json, names: tuple[str, ...]) -> int | None:
     """The common value of the fields of these names; None where none is there."""
     values = {name: check_size(name, config[name]) for name in names if config.get(name) is not None}
     if len(set(values.values())) > 1:

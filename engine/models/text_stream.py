@@ -90,7 +90,7 @@ class WholeStream:
         self._decode, self._token_ids = decode, list[int]()
 
     def push(self, token_id: int) -> str:
-        """Nothing yet."""
+        """Keep the token; no text is returned before the end."""
         self._token_ids.append(token_id)
         return ""
 

@@ -21,7 +21,7 @@ MAX_VALUE = 1e30
 
 @dataclass(frozen=True)
 class GPU:
-    """What a GPU can do at its peak.
+    """The peak rates and the memory of a GPU.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ NO_SLOT = 0  # slot of requests without a cache; its counts stay 0
 @quick_init
 @dataclass(frozen=True, eq=False)
 class Applied:
-    """What was carried out of a plan.
+    """The parts of a plan that fit and were carried out.
 
     Attributes
     ----------

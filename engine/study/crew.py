@@ -23,15 +23,15 @@ PATIENCE_S = 5.0  # how long to wait for a process to end by itself
 
 
 class Job(Protocol):
-    """A task for a worker; it can be pickled, like its answer."""
+    """A task for a process; it can be pickled, like its answer."""
 
     def attempt(self, progress: Callable[[int], None]) -> Any:
         """Do the job and return its answer; `progress` is called with how far it is."""
         ...
 
 
-class Worker:
-    """A worker process, as an object of its parent.
+class JobProcess:
+    """A process that does jobs, as an object of its parent.
 
     The process never gets Ctrl-C or SIGTERM itself, not even while it starts: the parent decides what to do. If the
     parent is gone, however it ended, the process removes its temporary files and ends.
@@ -54,7 +54,7 @@ class Worker:
         their_stop.close()
 
     def give(self, job: Job) -> None:
-        """Give a job to an idle worker; if its process has ended, `receive` will say so."""
+        """Give the process, which is idle, a job; if it has ended, `receive` will say so."""
         with contextlib.suppress(OSError):
             self.connection.send(job)
 

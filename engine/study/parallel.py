@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from aptsched.support import beside, interrupts
-from engine.study.crew import Worker
+from engine.study.crew import JobProcess
 from engine.study.replay import Replay
 from engine.study.serving import FailedRun, NamedPolicy, ServedRun, Server, attempt
 
@@ -89,11 +89,11 @@ def _here(tasks: Sequence[Task], progress: Callable[[int], None]) -> Iterator[Se
 class _Crew:
     """Processes that serve tasks, each one after the other."""
 
-    def __init__(self, tasks: Sequence[Task], num_workers: int, progress: Callable[[int], None]) -> None:
-        self._tasks, self._num_workers, self._progress = tasks, num_workers, progress
+    def __init__(self, tasks: Sequence[Task], num_processes: int, progress: Callable[[int], None]) -> None:
+        self._tasks, self._num_processes, self._progress = tasks, num_processes, progress
         self._left = deque(range(len(tasks)))
-        self._busy: dict[Worker, int] = {}  # to the number of its task
-        self._idle: list[Worker] = []
+        self._busy: dict[JobProcess, int] = {}  # to the number of its task
+        self._idle: list[JobProcess] = []
         self._num_ended = [0] * len(tasks)
         self.results: dict[int, ServedRun | FailedRun] = {}
         self.error: Exception | None = None  # of our own code, not of a policy
@@ -107,10 +107,10 @@ class _Crew:
             try:
                 self._serve(hold)
             finally:
-                for worker in self._idle:
-                    worker.end(idle=True)
-                for worker in self._busy:
-                    worker.end(idle=False)
+                for process in self._idle:
+                    process.end(idle=True)
+                for process in self._busy:
+                    process.end(idle=False)
 
     def _serve(self, hold: interrupts.Hold) -> None:
         stopped = False
@@ -118,39 +118,39 @@ class _Crew:
             self._hand_out()
             try:
                 with hold:
-                    ready = wait([worker.connection for worker in self._busy], POLL_S)
+                    ready = wait([process.connection for process in self._busy], POLL_S)
             except KeyboardInterrupt:
                 if stopped:
                     raise
                 stopped = True
                 self._left.clear()
-                for worker in self._busy:
-                    worker.interrupt()
+                for process in self._busy:
+                    process.interrupt()
                 continue
-            for worker in [worker for worker in self._busy if worker.connection in ready]:
-                self._hear(worker)
+            for process in [process for process in self._busy if process.connection in ready]:
+                self._hear(process)
             self._progress(sum(self._num_ended))
 
     def _hand_out(self) -> None:
-        while self._left and (self._idle or len(self._busy) < self._num_workers):
-            worker = self._idle.pop() if self._idle else Worker()
+        while self._left and (self._idle or len(self._busy) < self._num_processes):
+            process = self._idle.pop() if self._idle else JobProcess()
             number = self._left.popleft()
-            self._busy[worker] = number
-            worker.give(self._tasks[number])
+            self._busy[process] = number
+            process.give(self._tasks[number])
 
-    def _hear(self, worker: Worker) -> None:
-        number = self._busy[worker]
+    def _hear(self, process: JobProcess) -> None:
+        number = self._busy[process]
         try:
-            said = worker.receive()
+            said = process.receive()
         except EOFError:
-            del self._busy[worker]
-            self.results[number] = self._tasks[number].failed(f"its process {worker.end(idle=False)}")
+            del self._busy[process]
+            self.results[number] = self._tasks[number].failed(f"its process {process.end(idle=False)}")
             return
         if isinstance(said, int):
             self._num_ended[number] = said
             return
-        self._idle.append(worker)
-        del self._busy[worker]
+        self._idle.append(process)
+        del self._busy[process]
         if isinstance(said, Exception):
             self.error = self.error or said
         elif said[0] is not None:

@@ -84,7 +84,7 @@ class ServingStudy:
 
     @lazy
     def document(self) -> dict[str, Any]:
-        """What `--json` prints, as docs/formats.md describes it; `write` returns the one that names its files."""
+        """The document that `--json` prints (docs/formats.md); `write` returns the one that names its files."""
         document = run_files.document(
             self.runs, self.replays, self.options, self.setup, self.complete, self.notices, self.failed
         )

@@ -9,7 +9,7 @@ MAX_POINTS = 512
 
 
 @dataclass(frozen=True)
-class Point:
+class TimelinePoint:
     """Means over consecutive iterations, weighted by their durations.
 
     Attributes
@@ -58,10 +58,10 @@ class Timeline:
                 span[place] += duration_s * num_blocks
         self._in_last += 1
 
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[TimelinePoint, ...]:
         """The points in order; iterations that took no time have none."""
         return tuple(
-            Point(start, end, tuple(held / busy for held in block_s), waiting / busy)
+            TimelinePoint(start, end, tuple(held / busy for held in block_s), waiting / busy)
             for start, end, busy, waiting, *block_s in self._spans
             if busy > 0
         )

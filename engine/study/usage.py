@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_forms
 from engine.loop.iteration import Iteration
-from engine.study.timeline import Point, Timeline
+from engine.study.timeline import Timeline, TimelinePoint
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Usage:
         Iterations whose decision has a certificate.
     gap_mean, gap_worst : float or None
         Mean and largest certified gap of these iterations; None where there are none.
-    timeline : tuple of Point
+    timeline : tuple of TimelinePoint
     """
 
     num_blocks: int
@@ -46,7 +46,7 @@ class Usage:
     num_certified: int
     gap_mean: float | None
     gap_worst: float | None
-    timeline: tuple[Point, ...]
+    timeline: tuple[TimelinePoint, ...]
 
     @property
     def scheduling_share(self) -> float:

@@ -154,9 +154,10 @@ class Pricing:
 
 
 def _affordable(found: Alternatives, alternatives_of: Ints, gap: float) -> Bools:
-    """Which alternatives to keep, [m]: of requests with one each, all taking the same, the cheapest that the gap pays.
+    """Whether to keep each alternative, [m]: of requests with only one, those that take the same are limited.
 
-    Exchanging one of them for a cheaper one that is not used loses nothing, so only the cheapest are needed.
+    Of these only the cheapest are kept, as many as the gap pays for together: exchanging one for a cheaper one that is
+    not used loses nothing.
     """
     keep: Bools = np.ones(len(found.request), np.bool_)
     single = (alternatives_of[found.request] == 1).nonzero()[0]

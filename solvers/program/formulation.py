@@ -131,7 +131,7 @@ class Formulation:
         return chosen
 
     def paid_s(self, multipliers: Multipliers) -> float:
-        """What the limits are worth at these multipliers, in seconds."""
+        """The price of all limits at these multipliers, in seconds."""
         prices = (multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s)
         each = zip(self.kinds, self.units, self.limits.tolist(), strict=True)
         return sum((prices[kind] * unit * limit for kind, unit, limit in each), 0.0)

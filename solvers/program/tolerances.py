@@ -1,4 +1,4 @@
-"""What the tolerances of solvers that work in floats may hide, and so when they can be believed to have the optimum.
+"""Bounds on the errors that tolerances of solvers in floats may hide, and so when their proofs of optimality count.
 
 A row (sum of use x <= limit, in whole units) must not refuse a choice that fits, nor accept one that is a unit over. A
 solver checks the row to within `ROWS`, of the row or (SCIP) of its limit, and takes x for whole within `ROWS`, which

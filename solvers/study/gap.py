@@ -69,7 +69,7 @@ class GapStudy:
 
     @lazy
     def document(self) -> dict[str, Any]:
-        """What `--json` prints, as docs/formats.md describes it; `write` returns the one that names its files."""
+        """The document that `--json` prints (docs/formats.md); `write` returns the one that names its files."""
         planned, notices = self.num_planned, self.notices
         return sealed(gap_files.document(self.instances, self.results, self.options, planned, notices))
 

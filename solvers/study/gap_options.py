@@ -96,7 +96,7 @@ class GapOptions:
 
     @property
     def source(self) -> SnapshotSource:
-        """Where the snapshots come from."""
+        """The source of the snapshots."""
         assert self.trace is None or isinstance(self.trace, (str, Trace))
         return SnapshotSource(
             trace=self.trace,
