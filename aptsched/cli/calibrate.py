@@ -29,9 +29,9 @@ def calibrate(
 ) -> None:
     """Measure what an iteration takes on this device with this model.
 
-    Runs prefills and decodes of several sizes, and each decode in KV and in hidden form by turns. Two fits follow: of
-    the seconds of an iteration, and of rho, the seconds that a hidden request adds for each block that it would need
-    with a KV cache. `aptsched run --calibration FILE` uses them.
+    Runs prefills and decodes of several sizes, and each decode in KV form and every other form by turns. Fits follow:
+    of the seconds of an iteration, of rho, the seconds that a hidden request adds for each block that it would need
+    with a KV cache, and of the same for int8. `aptsched run --calibration FILE` uses them.
 
     \b
     Examples:

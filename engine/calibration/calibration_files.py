@@ -50,6 +50,9 @@ def notes(measured: Calibration) -> list[str]:
     ]
     if measured.swap_s_per_block:
         lines.append(f"A block swapped to the host or back takes {table.short_duration(measured.swap_s_per_block)}.")
+    if any(point.num_blocks_with(Charge.DEQUANTISE) for point in measured.points):
+        added = table.short_duration(times.dequantise_s_per_block)
+        lines.append(f"int8: {added} for each block m of a request in that form, in place of KV.")
     if measured.r_squared is None:
         return [*lines, "The model has no hidden form: its hidden states take no less than its K and V."]
     rho = f"rho: {table.short_duration(times.rho_s_per_block)} for each block m of a hidden request"

@@ -60,11 +60,13 @@ def live_server(
 def calibrated(
     model: Model, progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None
 ) -> Calibration:
-    """Measure the model, with a cache of its own that is freed afterwards."""
-    cache = model.config.cache()
+    """Measure the model in every form, with a cache of its own that is freed afterwards."""
+    lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
+    cache = model.config.cache().with_forms(lossy)
+    forms = (CacheForm.KV, *lossy)  # lossy ones are measured beside the KV form that they are converted from
     num_blocks = max(
         *(cache.blocks(count, CacheForm.KV) for count in measure.PREFILLS),
-        *(size * cache.blocks(cached + 1, CacheForm.KV) for size, cached in measure.DECODES),
+        *(size * sum(cache.blocks(cached + 1, form) for form in forms) for size, cached in measure.DECODES),
     )
     names = (model.name, str(model.decoder.device), model.dtype)
     executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=measure.SWAPPED)

@@ -41,7 +41,8 @@ class SimulateOptions:
     tp : int
         Number of GPUs, tensor parallel.
     policy : text, class or object, several of them, or a mapping to them from names
-        As in `by_name`: `"fcfs,aptserve:forms=kv"`, `[FCFS(), Mine]`, `{"mine": Mine(0.5)}`.
+        Text as `--policy` takes it; a class is made for each run, of an object each run gets a copy:
+        `"fcfs,aptserve:forms=kv"`, `[FCFS(), Mine]`, `{"mine": Mine(0.5)}`.
     trace : path, Trace, or sequence of (prompt_tokens, output_tokens) or (arrived_at_s, prompt_tokens, output_tokens)
     workload : str, optional
         A built-in one; either this or a trace.
@@ -77,7 +78,8 @@ class SimulateOptions:
         Processes; None is one for each CPU. More than one needs policies that can be pickled and, in a script,
         `if __name__ == "__main__"`.
     select : mapping of str to callable
-        Values of the policies' option `select` beside "greedy", by name, as {"core": core.exact_selection}.
+        Values of the policies' option `select` beside "greedy", by name: with {"core": solvers.core.exact_selection}
+        the policy "aptserve:select=core" is accepted, as the command accepts it.
     progress : callable
         Called now and then with the number of requests of all runs that have ended, and the number of all.
 

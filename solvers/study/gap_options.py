@@ -37,7 +37,7 @@ class GapOptions:
     instances : int
         Snapshots for each size and load.
     methods : text or function, several of them, or a mapping to them from names
-        As in `named_methods`.
+        Text as `--methods` takes it; a function is `solve(problem, time_limit_s)`, and what it returns is checked.
     time_limit : float
         Seconds for each solve.
     seed : int

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aptsched.report.table import short_duration
 from aptsched.scheduling.iteration_time import IterationTime
 from caches import by_form
 from commands import call
@@ -36,6 +37,8 @@ def test_table_plot_and_file_say_the_same(tmp_path: Path, capsys: pytest.Capture
     measured = measure.load(tmp_path / "out" / "calibration.json")
     assert sum(line.startswith(("prefill", "decode")) for line in out.splitlines()) == len(measured.points) >= 8
     assert f"R^2 = {measured.r_squared:.3f}" in out and "decode, hidden" in out
+    assert out.count("decode, int8") == out.count("decode, hidden") > 0
+    assert f"int8: {short_duration(measured.times.dequantise_s_per_block)} for each block m" in out
     assert "prefill of 64 tokens" in err and "to the host and back" in err
     assert measured.swap_s_per_block > 0 and "A block swapped" in out
     assert (tmp_path / "out" / "calibration.png").read_bytes().startswith(b"\x89PNG")
