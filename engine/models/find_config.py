@@ -36,8 +36,8 @@ def find_config(name_or_path: str) -> ModelConfig:
         path /= "config.json"
     elif not os.path.lexists(path) or not name_or_path:
         raise InputError(
-            f"model: {shown(name_or_path, WORD_CHARS)} is neither known nor a file; {', '.join(MODELS)}, a config.json "
-            "or a directory with one are accepted"
+            f"model: {shown(name_or_path, WORD_CHARS)} is not known, and no file is called so; "
+            f"{', '.join(MODELS)}, a config.json or a directory with one are accepted"
         )
     content = read_json(path)
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
