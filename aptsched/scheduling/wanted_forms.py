@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, entry_of
@@ -25,11 +25,6 @@ def wanted_forms(policy: Policy) -> tuple[CacheForm, ...]:
         accepted = ", ".join(f"CacheForm.{entry.form.name}" for entry in FORM_ENTRIES)
         raise InputError(f"wanted_forms: {shown(wanted)} is not accepted; a tuple of {accepted} is")
     return tuple(map(CacheForm, wanted))
-
-
-def lossy_forms(policies: Iterable[Policy]) -> list[CacheForm]:
-    """The lossy forms that any of the policies asks for, in order."""
-    return sorted({form for policy in policies for form in wanted_forms(policy) if entry_of(form).is_lossy})
 
 
 def lossy_wanted(policy: Policy, ratios: Mapping[CacheForm, Fraction]) -> dict[CacheForm, Fraction]:

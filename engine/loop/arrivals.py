@@ -38,7 +38,7 @@ class Arrivals:
 
     def rest(self) -> Iterator[Request]:
         """Yields and removes all requests that are left."""
-        while self._next is not None or (self.next_s < math.inf and self._next is not None):
+        while self.next_s < math.inf and self._next is not None:
             request, self._next = self._next, None
             yield request
 

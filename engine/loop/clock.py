@@ -63,6 +63,3 @@ class SchedulingTime:
     def seconds(self, num_requests: int) -> float:
         """Seconds of scheduling in an iteration with so many unfinished requests."""
         return self.fixed_s + self.per_request_s * num_requests
-
-
-NO_SCHEDULING_TIME = SchedulingTime(0.0, 0.0)

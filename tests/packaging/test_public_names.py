@@ -80,6 +80,16 @@ def test_the_readme_runs(tmp_path: Path) -> None:
     assert (tmp_path / "study" / "results.json").is_file()
 
 
+@pytest.mark.parametrize("path", TEXTS[1:], ids=lambda path: path.name)
+def test_documents_run_and_print_what_they_show(path: Path, tmp_path: Path) -> None:
+    """Their Python blocks run in one fresh interpreter; the text block behind one is what it prints."""
+    text = path.read_text(encoding="utf-8")
+    shown = "".join(re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    code = "\n".join(blocks(text))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, shown), done.stderr
+
+
 def test_the_readme_shows_the_example_as_it_is() -> None:
     """What one reads there is what one runs."""
     example = ROOT / "examples" / "own_policy.py"

@@ -13,7 +13,7 @@ from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.plan import Plan, Policy
 from aptsched.scheduling.record import SLO, RequestRecord
 from aptsched.scheduling.view import View
-from engine.loop.clock import NO_SCHEDULING_TIME
+from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
@@ -25,6 +25,7 @@ from hash_executor import VOCABULARY, HashExecutor
 
 SEEDS = st.integers(0, 2**32 - 1)
 EOS = (7,)
+NO_SCHEDULING_TIME = SchedulingTime(0.0, 0.0)
 
 
 class OneByOne:

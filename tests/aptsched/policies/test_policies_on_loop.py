@@ -15,7 +15,6 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from caches import cache_of
-from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
@@ -24,6 +23,7 @@ from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 from hash_executor import VOCABULARY, HashExecutor, expected_tokens
+from loop_runs import NO_SCHEDULING_TIME
 
 TEXTS = [
     "fcfs",

@@ -14,7 +14,7 @@ from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import Plan, Policy
 from aptsched.scheduling.view import View
-from aptsched.scheduling.wanted_forms import lossy_forms, lossy_wanted, wanted_forms
+from aptsched.scheduling.wanted_forms import lossy_wanted, wanted_forms
 from aptsched.support.errors import InputError
 from engine.loop.limits import Limits
 from engine.models.known_models import MODELS
@@ -42,7 +42,6 @@ def test_a_policy_of_ones_own_may_ask() -> None:
     """By an attribute; who has none asks for nothing."""
     own: list[Policy] = [FCFS(), Asks((CacheForm.KV, CacheForm.INT8))]
     assert [wanted_forms(policy) for policy in own] == [(), (CacheForm.KV, CacheForm.INT8)]
-    assert lossy_forms([*own, AptServe()]) == [CacheForm.INT8]
 
 
 @pytest.mark.parametrize("wanted", ["int8", ["int8"], 3, [0], [CacheForm.KV, None], [[1]], [np.array([1, 2])]])

@@ -22,13 +22,13 @@ from aptsched.workload.trace import Trace
 from caches import by_form
 from engine.calibration.measure import uniform_batch
 from engine.calibration.pace import Pace, is_off
-from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.limits import Limits
 from engine.state.batch import Batch, Copies, Step
 from engine.study import run_table
 from engine.study.replay import replay
 from engine.study.serving import NamedPolicy, ServedRun, Server, serve
 from hash_executor import VOCABULARY, HashExecutor
+from loop_runs import NO_SCHEDULING_TIME
 
 CACHE = CacheShape()
 TIMES = IterationTime(fixed_s=0.002, per_token_s=1e-3, per_context_token_s=1e-5, rho_s_per_block=1e-4)

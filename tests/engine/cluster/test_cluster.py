@@ -19,9 +19,10 @@ from engine.cluster.router import (
     num_queued_tokens,
     num_unfinished_tokens,
 )
-from engine.loop.clock import NO_SCHEDULING_TIME, SchedulingTime
+from engine.loop.clock import SchedulingTime
 from engine.loop.loop import Loop
 from engine.study.replay import Replay
+from loop_runs import NO_SCHEDULING_TIME
 from simulated import POLICIES, replay_of, replays
 
 ROUTERS = st.sampled_from([RoundRobin, LeastLoaded, ShortestQueue])

@@ -15,7 +15,6 @@ from aptsched.scheduling.forms import CacheShape
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.record import Outcome, RequestRecord
 from caches import cache_of
-from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.loop import Loop
 from engine.loop.worker import Worker
@@ -24,7 +23,19 @@ from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 from hash_executor import expected_tokens
-from loop_runs import EOS, SEEDS, All, OneByOne, check_conserved, entry, make_requests, make_run, request_of, saying
+from loop_runs import (
+    EOS,
+    NO_SCHEDULING_TIME,
+    SEEDS,
+    All,
+    OneByOne,
+    check_conserved,
+    entry,
+    make_requests,
+    make_run,
+    request_of,
+    saying,
+)
 from random_policy import RandomPolicy
 from strategies import RATIOS
 

@@ -24,7 +24,6 @@ from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
 from aptsched.workload.trace import Trace
 from caches import by_form
-from engine.loop.clock import NO_SCHEDULING_TIME
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.study import run_table
@@ -34,6 +33,7 @@ from engine.study.serving import NamedPolicy, ServedRun, Server, serve, serve_al
 from engine.study.timeline import Timeline
 from engine.study.usage import UsageMeter
 from hash_executor import VOCABULARY, HashExecutor
+from loop_runs import NO_SCHEDULING_TIME
 from proofs import sources, verification
 
 NUM_BLOCKS = 24
