@@ -25,6 +25,7 @@ from rich.progress import track
 
 from aptsched.policies.aptserve import AptServe
 from aptsched.support.files import write
+from benchmarks.scratch import scratch_bytes
 from benchmarks.tables import show
 from engine.models import architecture
 from engine.models.assemble import tensor_shapes
@@ -33,7 +34,6 @@ from engine.models.decoder import MLP_ROWS, Decoder
 from engine.models.matmul import kernel_rows
 from engine.models.model import Model, load_model
 from engine.models.random_weights import random_weights
-from engine.runner.cache_memory import scratch_bytes
 from engine.session.engine import Engine
 from engine.state.sampling_params import SamplingParams
 
