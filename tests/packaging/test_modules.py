@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import aptsched
+
+HOME = Path(aptsched.__file__).parents[1]  # of the checkout, or where the wheel lies
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("aptsched", "solvers", "engine", "proofs")
 MAP = (ROOT / "docs" / "modules.md").read_text(encoding="utf-8")
@@ -37,9 +40,9 @@ def is_head(line: str, text: str) -> bool:
 def modules() -> Iterator[str]:
     """The modules of the tree, written in the same way."""
     for package in PACKAGES:
-        for file in (ROOT / package).rglob("*.py"):
+        for file in (HOME / package).rglob("*.py"):
             if not file.stem.startswith("__"):
-                yield file.relative_to(ROOT).with_suffix("").as_posix()
+                yield file.relative_to(HOME).with_suffix("").as_posix()
 
 
 def test_the_map_names_every_module_once() -> None:
@@ -47,6 +50,7 @@ def test_the_map_names_every_module_once() -> None:
     assert Counter(named(MAP)) == Counter(modules())
 
 
+@pytest.mark.skipif(HOME != ROOT, reason="not all files are in the wheel")
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_files_that_documents_name_are_there(path: Path) -> None:
     """Those with a folder of ours before them, in backticks."""
