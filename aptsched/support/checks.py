@@ -68,10 +68,16 @@ def limit(field: str, given: Any) -> int:
     return value
 
 
+def is_count(given: object, least: int, most: float) -> bool:
+    """Whether it is a whole number, Python's own or numpy's, from `least` to `most`."""
+    whole = isinstance(given, (int, np.integer)) and not isinstance(given, (bool, np.timedelta64))
+    return whole and least <= int(given) <= most  # type: ignore[call-overload]
+
+
 def seconds(field: str, given: Any, above_0: bool = False) -> float:
     """A number of seconds from 0, or above it, to 1e9."""
     try:
-        value = float(given)
+        value = math.nan if isinstance(given, (str, bytes, bytearray)) else float(given)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0 <= value <= MAX_DURATION_S or (above_0 and value == 0):

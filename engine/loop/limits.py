@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from aptsched.scheduling.forms import KV, entry_of, sums_by_form
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
-from aptsched.support.checks import MAX_COUNT, seconds
+from aptsched.support.checks import MAX_COUNT, is_count, seconds
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.state.pool import BlockPool
@@ -37,7 +37,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, least in (("max_tokens", 1), ("max_seqs", 1), ("max_context", 2)):
-            if not least <= getattr(self, name) <= MAX_COUNT:
+            if not is_count(getattr(self, name), least, MAX_COUNT):
                 accepted = f"a whole number from {least} to 2**32 is"
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; {accepted}")
         if self.max_iteration_s is not None:

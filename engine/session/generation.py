@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 
+from aptsched.support.checks import seconds
 from engine.session.completion import Completion, FinishReason, completion_of
 from engine.session.output import Output, news
 from engine.session.vocabulary import Vocabulary
@@ -90,13 +91,14 @@ class Generation:
         TimeoutError
             The request has not ended within the time.
         InputError
-            This is the session's own thread.
+            This is the session's own thread, or the time is no number of seconds.
         BaseException
             What ended the session.
         """
         if not self.is_over:
             self._check_can_wait()
-            for _ in news([self._output], True, timeout_s):
+            within_s = None if timeout_s is None else seconds("timeout_s", timeout_s)
+            for _ in news([self._output], True, within_s):
                 pass
         end = self._output.end
         if isinstance(end, BaseException):

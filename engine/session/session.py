@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from weakref import WeakValueDictionary
 
@@ -11,7 +12,9 @@ import numpy as np
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import SLO
+from aptsched.support.checks import is_count
 from aptsched.support.errors import InputError
+from aptsched.support.several import each_of
 from aptsched.support.shown import shown
 from engine.loop.limits import Limits
 from engine.loop.worker import Worker
@@ -119,6 +122,9 @@ class Session:
 
         Errors as in `add`.
         """
+        if isinstance(prompts, (str, bytes)):
+            raise InputError(f"prompts: {shown(prompts)} is not accepted; several in a list are")
+        prompts = each_of("prompts", prompts)
         same = SamplingParams() if params is None else params
         each = list(same) if isinstance(same, Sequence) else [same] * len(prompts)
         if len(each) != len(prompts):
@@ -143,7 +149,7 @@ class Session:
 
     def abort(self, request_id: int) -> None:
         """Ends a request; does nothing if it is over or its handle is gone."""
-        if (generation := self._generations.get(request_id)) is not None:
+        if is_count(request_id, 0, math.inf) and (generation := self._generations.get(request_id)) is not None:
             generation.abort()
 
     def close(self) -> None:
@@ -177,7 +183,7 @@ class Session:
         return Output(request, self.vocabulary.output_text(params.stop) if params.stop else None)
 
     def _generation(self, request_id: int) -> Generation:
-        generation = self._generations.get(request_id)
+        generation = self._generations.get(request_id) if is_count(request_id, 0, math.inf) else None
         if generation is None:
             accepted = "that of a generation which somebody holds is"
             raise InputError(f"request_id: {shown(request_id)} is not accepted; {accepted}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from engine.models.tokenizer import Tokenizer
 from engine.session.output_text import OutputText
 
@@ -45,13 +46,13 @@ class Vocabulary:
             if self.tokenizer is None:
                 raise InputError("prompt: a text is not accepted, for the model has no tokenizer; token ids are")
             prompt = self.tokenizer.encode(prompt)
-        if isinstance(prompt, (bytes, bytearray)) or not hasattr(prompt, "__len__"):
+        if isinstance(prompt, (bytes, bytearray)) or not hasattr(prompt, "__len__") or getattr(prompt, "ndim", 1) != 1:
             raise InputError(f"prompt: {type(prompt).__name__} is not accepted; a text or a sequence of token ids is")
         if not len(prompt):
             raise InputError("prompt: an empty one is not accepted; at least one token is")
         for token_id in prompt:
             if not isinstance(token_id, (int, np.integer)) or not 0 <= token_id < self.size:
-                raise InputError(f"prompt: token {token_id!r} is not known to the model; 0 to {self.size - 1} are")
+                raise InputError(f"prompt: token {shown(token_id)} is not known to the model; 0 to {self.size - 1} are")
         return [int(token_id) for token_id in prompt]
 
     def output_text(self, stop: Iterable[str]) -> OutputText:

