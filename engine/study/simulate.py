@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import numpy as np
 
 from aptsched.policies.oracle import TrueLengths
 from aptsched.report.document import prepare
-from aptsched.support.errors import InputError
+from aptsched.support.errors import InputError, described
 from aptsched.support.keywords import called_with
 from engine.study import fairness, run_files, simulation
 from engine.study.named_policies import named_policies
 from engine.study.parallel import Task, serve_tasks
 from engine.study.replay import Replay, context_notices
-from engine.study.serving import Server, unused_forms, with_wanted
+from engine.study.serving import NamedPolicy, Server, unused_forms, with_wanted
 from engine.study.serving_study import ServingStudy, collected
 from engine.study.simulate_options import SimulateOptions
 from engine.study.simulated_replays import simulated_replays
@@ -71,6 +72,8 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     notices += context_notices(replays, server.limits.max_context)
     total = sum(len(task.replay) for task in tasks)
     jobs = options.jobs or os.cpu_count() or 1
+    if jobs > 1 and len(tasks) > 1:
+        _check_can_be_sent(policies, jobs)
     served = serve_tasks(tasks, jobs, lambda num_ended: options.progress(num_ended, total))
     runs, failed, error = collected(served)
     return ServingStudy(
@@ -87,6 +90,16 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
         error=error,
         folder=folder,
     )
+
+
+def _check_can_be_sent(policies: Sequence[NamedPolicy], jobs: int) -> None:
+    """Raises InputError unless the policies can be pickled, as other processes need them."""
+    for policy in policies:
+        try:
+            pickle.dumps(policy)
+        except Exception as error:
+            why = f"policy {policy.name} cannot be sent to other processes ({described(error)})"
+            raise InputError(f"jobs: {jobs} is not accepted, as {why}; 1 is") from error
 
 
 def _directory(options: SimulateOptions, out: str | None) -> tuple[Path | None, object]:

@@ -80,3 +80,12 @@ def test_a_property_of_a_policy_that_fails_is_one_message(name: str) -> None:
     policy: Any = type("Unready", (FCFS,), {name: property(fail)})()
     with pytest.raises(InputError, match=r"policy: Unready raised ValueError at .*test_own_policies.*: not yet$"):
         simulate(workload="humaneval", num_requests=2, policy=policy)
+
+
+def test_a_policy_that_cannot_be_sent_to_another_process_is_one_message() -> None:
+    """Before any is started; one process serves it."""
+    local = type("Local", (FCFS,), {})()
+    asked: dict[str, Any] = {"workload": "humaneval", "num_requests": 2, "policy": ["fcfs", local]}
+    with pytest.raises(InputError, match=r"^jobs: 2 is not accepted, as policy Local cannot be sent to .*; 1 is$"):
+        simulate(**asked, jobs=2)
+    assert simulate(**asked, jobs=1).complete
