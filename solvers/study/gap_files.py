@@ -84,21 +84,22 @@ def as_dict(record: Record) -> dict[str, Any]:
     return {**vars(record), "multipliers": record.multipliers and vars(record.multipliers)}
 
 
+FIELDS = tuple(name for name in Record.__dataclass_fields__ if name not in ("form", "multipliers", "overload"))
+PRICES = ("per_block_s", "per_token_s", "per_seq_s")
+
+
 def row(record: Record) -> dict[str, Any]:
     """A row of results.csv: the record without its selection."""
-    values = {name: value for name, value in vars(record).items() if name not in ("form", "multipliers", "overload")}
-    prices = record.multipliers
-    return values | {name: getattr(prices, name, None) for name in ("per_block_s", "per_token_s", "per_seq_s")}
+    values = {name: getattr(record, name) for name in FIELDS}
+    return values | {name: getattr(record.multipliers, name, None) for name in PRICES}
 
 
 def as_csv(records: Sequence[Record]) -> str:
     """A row for each instance and method, after the names of the columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for number, each in enumerate(map(row, records)):
-        if number == 0:
-            writer.writerow(each)
-        writer.writerow(each.values())
+    writer.writerow((*FIELDS, *PRICES))
+    writer.writerows(row(record).values() for record in records)
     return text.getvalue()
 
 
