@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory [--requests 10000] [--out bench-out]
 
-SmolLM2's MHA twin is loaded, serves prompts of a whole token budget, decodes in both forms, and samples; the peak of
+SmolLM2's MHA twin is loaded, serves prompts of a whole token budget, decodes in each form, and samples; the peak of
 resident memory is held against the sum of what is stated: what the interpreter and torch take once they are imported,
 weights, cache, and scratch. Then a small model serves many requests, and resident memory is read at every tenth of
 them. The kernels of all numbers of rows are made before either. Prints a table, writes memory.json, and never fails on
@@ -38,6 +38,7 @@ from engine.session.engine import Engine
 from engine.state.sampling_params import SamplingParams
 
 NUM_BLOCKS, MAX_TOKENS, MAX_SEQS = 512, 2048, 256
+FORMS = ("kv", "hidden", "int8")
 SMALL = ModelConfig(
     architecture=architecture.OPT,
     vocab_size=512,
@@ -76,8 +77,8 @@ def made_of(seed: int) -> dict[str, float]:
     plain = sum(math.prod(shape) for shape in tensor_shapes(config).values())
     packed_head = config.vocab_size * config.hidden_size  # beside the embedding, which is the same matrix
     make_kernels(model.decoder, MAX_TOKENS, MAX_SEQS)
-    for policy in (AptServe(forms="kv"), AptServe(forms="hidden")):
-        engine = Engine(model, policy, num_blocks=NUM_BLOCKS, max_tokens=MAX_TOKENS, max_seqs=MAX_SEQS)
+    for forms in FORMS:
+        engine = Engine(model, AptServe(forms=forms), num_blocks=NUM_BLOCKS, max_tokens=MAX_TOKENS, max_seqs=MAX_SEQS)
         rng = np.random.default_rng(seed)
         prompts = [rng.integers(4, 40_000, size).tolist() for size in (2000, 1000, 1000, *[250] * 16)]
         engine.generate(prompts, SamplingParams(max_tokens=4, ignore_eos=True, temperature=1.0))
