@@ -6,7 +6,6 @@ import os
 import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,12 +61,11 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     setup = options.setup
     server = simulation.simulated_server(setup, options.limits)
     replays = _replays(options)
-    directory, folder = _directory(options, out)
-    tasks = list(_tasks(options, replays, server, directory))
-    policies = list({task.policy.name: task.policy for task in tasks}.values())
+    policies = list({task.policy.name: task.policy for task in _tasks(options, replays, server, None)}.values())
     cost = simulation.cost_of(server)
     server = with_wanted(server, policies)
-    tasks = [replace(task, server=server) for task in tasks]
+    directory, folder = _directory(options, out)  # once nothing that was asked for can be refused any more
+    tasks = list(_tasks(options, replays, server, directory))
     notices = [*setup.config.notices, *cost.notices, *unused_forms(policies, server)]
     notices += context_notices(replays, server.limits.max_context)
     total = sum(len(task.replay) for task in tasks)

@@ -63,3 +63,10 @@ def test_results_of_others_have_nothing_of_it(tmp_path: Path, capsys: pytest.Cap
     """No key, no column, no ratio."""
     assert call(*SIMULATED, "--policy", "fcfs", "aptserve", "--out", str(tmp_path)) == 0
     assert "int8" not in capsys.readouterr().out + (tmp_path / "results.json").read_text()
+
+
+def test_a_form_that_is_none_leaves_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that can be refused is refused before anything is made."""
+    assert call(*SIMULATED, "--policy", "aptserve:forms=INT8", "--out", str(tmp_path / "out")) == 2
+    assert "forms: 'INT8' is not accepted" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
