@@ -39,6 +39,15 @@ def path_or_trace(given: GivenTrace) -> str | Trace:
     return Trace(arrived_at_s, *columns[-2:])  # type: ignore[arg-type]  # array-like
 
 
+def check_origin(trace: str | Trace | None, workload: str | None, seed: int) -> None:
+    """Raises InputError unless either a trace or a workload is given, and the seed is one."""
+    if (trace is None) == (workload is None):
+        given = "neither is given" if trace is None else "both are given"
+        raise InputError(f"trace, workload: {given}; one of them is accepted")
+    if seed < 0:
+        raise InputError(f"seed: {seed} is not accepted; a whole number of at least 0 is")
+
+
 def read_given(trace: str | Trace, num_requests: int | None = None) -> Trace:
     """The trace itself, or read from its file by `read_trace`; with arrivals, at most `num_requests` requests of it."""
     if not isinstance(trace, Trace):

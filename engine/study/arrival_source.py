@@ -11,7 +11,7 @@ import numpy as np
 from aptsched.support.errors import InputError
 from aptsched.workload import generate, ranges
 from aptsched.workload.arrivals import gamma_arrivals
-from aptsched.workload.given import read_given
+from aptsched.workload.given import check_origin, read_given
 from aptsched.workload.synthetic import WORKLOADS
 from aptsched.workload.trace import Trace
 
@@ -49,11 +49,7 @@ class ArrivalSource:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.trace is None) == (self.workload is None):
-            given = "neither is given" if self.trace is None else "both are given"
-            raise InputError(f"trace, workload: {given}; one of them is accepted")
-        if self.seed < 0:
-            raise InputError(f"seed: {self.seed} is not accepted; a whole number of at least 0 is")
+        check_origin(self.trace, self.workload, self.seed)
         if self.num_requests is not None:
             ranges.whole("num_requests", self.num_requests, MAX_REQUESTS)
 

@@ -8,21 +8,19 @@ from typing import Any
 
 from aptsched.policies.composition import Select
 from aptsched.problem.certificate_log import check_kind
-from aptsched.scheduling.record import SLO
 from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
-from aptsched.support.keywords import as_given, check_types
-from aptsched.support.several import as_texts, numbers
+from aptsched.support.keywords import as_given
 from engine.calibration.foreign import check_given
-from engine.loop.limits import Limits
 from engine.state.blocks import check_counts
 from engine.study.arrival_source import ArrivalSource
-from engine.study.named_policies import Policies, listed, named_policies, recorded_policies
+from engine.study.named_policies import Policies, named_policies
 from engine.study.serving import NamedPolicy
+from engine.study.serving_options import ServingOptions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RunOptions:
+class RunOptions(ServingOptions):
     """Options of `aptsched run`, by the same names and with the same defaults.
 
     Parameters
@@ -86,9 +84,7 @@ class RunOptions:
     select: Mapping[str, Select] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_types(self)
-        object.__setattr__(self, "policy", listed(self.policy))
-        object.__setattr__(self, "rate", None if self.rate is None else as_texts("rate", self.rate) or None)
+        self._check_given()
         _ = self.policies, self.source, self.rates_per_s, self.slo, self.limits  # made now to be checked
         check_kind(self.certificates)
         if self.calibration is None:
@@ -101,30 +97,13 @@ class RunOptions:
         return named_policies(self.policy, self.select)
 
     @property
-    def limits(self) -> Limits:
-        """The limits of an iteration."""
-        return Limits(self.max_tokens, self.max_seqs)
-
-    @property
-    def slo(self) -> SLO:
-        """The objectives of each request."""
-        return SLO(self.slo_ttft, self.slo_tbt)
-
-    @property
-    def rates_per_s(self) -> list[float]:
-        """The rates, rising; empty where the trace's own is used."""
-        return [] if self.rate is None else sorted(numbers("rate", as_texts("rate", self.rate), float))
-
-    @property
     def source(self) -> ArrivalSource:
         """The source of the requests."""
         return ArrivalSource(self.trace, self.workload, self.num_requests, self.cv, self.seed)
 
     def recorded(self, out: str | None = None, as_json: bool = False) -> dict[str, Any]:
         """The options as results have them, in order: plain values, with two of the command's own."""
-        rate = None if self.rate is None else list(as_texts("rate", self.rate))
-        plain = {"policy": recorded_policies(self.policy), "rate": rate}
-        given = as_given(self, leave_out=["certificates", "select"]) | plain
+        given = as_given(self, leave_out=["certificates", "select"]) | self._recorded_plainly()
         return given | {"out": out, "certificates": self.certificates, "as_json": as_json}
 
 

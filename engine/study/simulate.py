@@ -18,7 +18,7 @@ from engine.study import fairness, run_files, simulation
 from engine.study.named_policies import named_policies
 from engine.study.parallel import Task, serve_tasks
 from engine.study.replay import Replay, context_notices
-from engine.study.serving import NamedPolicy, Server, unused_forms, with_wanted
+from engine.study.serving import NamedPolicy, unused_forms, with_wanted
 from engine.study.serving_study import ServingStudy, collected
 from engine.study.simulate_options import SimulateOptions
 from engine.study.simulated_replays import simulated_replays
@@ -61,17 +61,21 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     setup = options.setup
     server = simulation.simulated_server(setup, options.limits)
     replays = _replays(options)
-    policies = list({task.policy.name: task.policy for task in _tasks(options, replays, server, None)}.values())
+    runs_to_come = list(_policies_on(options, replays))
+    policies = list({policy.name: policy for policy, _ in runs_to_come}.values())
     cost = simulation.cost_of(server)
     server = with_wanted(server, policies)
+    jobs = options.jobs or os.cpu_count() or 1
+    if jobs > 1 and len(runs_to_come) > 1:
+        _check_can_be_sent(policies, jobs)
     directory, folder = _directory(options, out)  # once nothing that was asked for can be refused any more
-    tasks = list(_tasks(options, replays, server, directory))
+    tasks = [
+        Task(policy, replay, server, _log_of(options, directory, policy, replay, replays))
+        for policy, replay in runs_to_come
+    ]
     notices = [*setup.config.notices, *cost.notices, *unused_forms(policies, server)]
     notices += context_notices(replays, server.limits.max_context)
     total = sum(len(task.replay) for task in tasks)
-    jobs = options.jobs or os.cpu_count() or 1
-    if jobs > 1 and len(tasks) > 1:
-        _check_can_be_sent(policies, jobs)
     served = serve_tasks(tasks, jobs, lambda num_ended: options.progress(num_ended, total))
     runs, failed, error = collected(served)
     return ServingStudy(
@@ -119,12 +123,16 @@ def _replays(options: SimulateOptions) -> list[Replay]:
     return replays
 
 
-def _tasks(options: SimulateOptions, replays: list[Replay], server: Server, directory: Path | None) -> Iterator[Task]:
-    """A task for every policy on every replay; the true lengths of a replay are its policies' oracle."""
+def _policies_on(options: SimulateOptions, replays: list[Replay]) -> Iterator[tuple[NamedPolicy, Replay]]:
+    """Every policy on every replay; the true lengths of a replay are its policies' oracle."""
     for replay in replays:
         oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
         for policy in named_policies(options.policy, options.select, oracle):
-            path = directory and run_files.certificates_path(
-                directory, policy.name, replay, replays, options.certificates
-            )
-            yield Task(policy, replay, server, path)
+            yield policy, replay
+
+
+def _log_of(
+    options: SimulateOptions, directory: Path | None, policy: NamedPolicy, replay: Replay, replays: list[Replay]
+) -> Path | None:
+    """The path of a run's log of decisions; None where no logs are kept."""
+    return directory and run_files.certificates_path(directory, policy.name, replay, replays, options.certificates)

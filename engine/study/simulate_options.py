@@ -9,18 +9,17 @@ from typing import Any
 
 from aptsched.policies.composition import Select
 from aptsched.problem.certificate_log import check_kind
-from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
-from aptsched.support.keywords import as_given, check_types
-from aptsched.support.several import as_texts, numbers
+from aptsched.support.keywords import as_given
+from aptsched.support.lazy import lazy
 from aptsched.workload.given import GivenTrace, path_or_trace, recorded
 from aptsched.workload.trace import Trace
 from engine.calibration.foreign import check_given
-from engine.loop.limits import Limits
 from engine.models.find_config import find_config
 from engine.simulator.gpus import find_gpu
 from engine.study.arrival_source import ArrivalSource
-from engine.study.named_policies import Policies, by_name, listed, recorded_policies
+from engine.study.named_policies import Policies, by_name
+from engine.study.serving_options import ServingOptions
 from engine.study.simulation import Setup
 
 NOT_OF_THE_RESULT = ("jobs", "select", "progress")  # options left out of results, so that equal seeds give equal bytes
@@ -31,7 +30,7 @@ def _tell_nobody(num_ended: int, num_requests: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SimulateOptions:
+class SimulateOptions(ServingOptions):
     """Options of `aptsched simulate`, by the same names and with the same defaults, except that of `jobs`.
 
     Parameters
@@ -117,9 +116,7 @@ class SimulateOptions:
     progress: Callable[[int, int], None] = _tell_nobody
 
     def __post_init__(self) -> None:
-        check_types(self)
-        object.__setattr__(self, "policy", listed(self.policy))
-        object.__setattr__(self, "rate", None if self.rate is None else as_texts("rate", self.rate) or None)
+        self._check_given()
         object.__setattr__(self, "trace", None if self.trace is None else path_or_trace(self.trace))
         by_name(self.policy)
         check_kind(self.certificates)
@@ -128,9 +125,9 @@ class SimulateOptions:
         check_given(self.foreign_calibration, self.setup.cost)
         _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # made now, so that they are checked now
 
-    @property
+    @lazy
     def setup(self) -> Setup:
-        """The model, GPUs and cost that are simulated."""
+        """The model, GPUs and cost that are simulated; their files are read once."""
         return Setup(
             find_config(str(self.model)),
             find_gpu(str(self.gpu)),
@@ -144,21 +141,6 @@ class SimulateOptions:
         )
 
     @property
-    def limits(self) -> Limits:
-        """The limits of an iteration."""
-        return Limits(self.max_tokens, self.max_seqs)
-
-    @property
-    def slo(self) -> SLO:
-        """The objectives of each request."""
-        return SLO(self.slo_ttft, self.slo_tbt)
-
-    @property
-    def rates_per_s(self) -> list[float]:
-        """The rates, rising; empty where the trace's own is used."""
-        return [] if self.rate is None else sorted(numbers("rate", as_texts("rate", self.rate), float))
-
-    @property
     def source(self) -> ArrivalSource:
         """The source of the requests."""
         trace = self.trace if self.trace is None or isinstance(self.trace, Trace) else str(self.trace)
@@ -166,7 +148,5 @@ class SimulateOptions:
 
     def recorded(self) -> dict[str, Any]:
         """The options as results have them, in order: plain values, and only what may change a result."""
-        policy = recorded_policies(self.policy)
-        rate = None if self.rate is None else list(as_texts("rate", self.rate))
-        plain = {"policy": policy, "trace": recorded(self.source.trace), "rate": rate}
+        plain = {**self._recorded_plainly(), "trace": recorded(self.source.trace)}
         return as_given(self, leave_out=NOT_OF_THE_RESULT) | plain

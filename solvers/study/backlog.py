@@ -14,7 +14,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from aptsched.workload import Trace, generate
 from aptsched.workload.backlogged import CV, RATE_PER_S, queue
-from aptsched.workload.given import read_given
+from aptsched.workload.given import check_origin, read_given
 from aptsched.workload.snapshot import ProblemOptions, problem_of
 from solvers.study.method_runs import Instance
 from solvers.study.repeats import Repeats
@@ -49,11 +49,7 @@ class SnapshotSource:
     options: ProblemOptions = field(default_factory=ProblemOptions)
 
     def __post_init__(self) -> None:
-        if (self.trace is None) == (self.workload is None):
-            given = "neither is given" if self.trace is None else "both are given"
-            raise InputError(f"trace, workload: {given}; one of them is accepted")
-        if self.seed < 0:
-            raise InputError(f"seed: {self.seed} is not accepted; a whole number of at least 0 is")
+        check_origin(self.trace, self.workload, self.seed)
 
     @property
     def arrivals(self) -> tuple[float, float]:

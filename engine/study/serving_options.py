@@ -1,0 +1,54 @@
+"""What the options of both serving studies, live and on a computed clock, have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aptsched.scheduling.record import SLO
+from aptsched.support.keywords import check_types
+from aptsched.support.several import as_texts, numbers
+from engine.loop.limits import Limits
+from engine.study.named_policies import Policies, listed, recorded_policies
+
+
+class ServingOptions:
+    """What follows from the options of both studies, which are frozen dataclasses, each with an order of its own."""
+
+    policy: Policies
+    rate: str | float | Iterable[str | float] | None
+    slo_ttft: float
+    slo_tbt: float
+    max_tokens: int
+    max_seqs: int
+
+    def _check_given(self) -> None:
+        """Check the fields of plain types, and keep what may be given in several ways as tuples.
+
+        Raises
+        ------
+        InputError
+            Names the option, its value and what is accepted.
+        """
+        check_types(self)
+        object.__setattr__(self, "policy", listed(self.policy))
+        object.__setattr__(self, "rate", None if self.rate is None else as_texts("rate", self.rate) or None)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of an iteration."""
+        return Limits(self.max_tokens, self.max_seqs)
+
+    @property
+    def slo(self) -> SLO:
+        """The objectives of each request."""
+        return SLO(self.slo_ttft, self.slo_tbt)
+
+    @property
+    def rates_per_s(self) -> list[float]:
+        """The rates, rising; empty where the trace's own is used."""
+        return [] if self.rate is None else sorted(numbers("rate", as_texts("rate", self.rate), float))
+
+    def _recorded_plainly(self) -> dict[str, list[str] | None]:
+        """Policies and rates as results have them."""
+        rate = None if self.rate is None else list(as_texts("rate", self.rate))
+        return {"policy": recorded_policies(self.policy), "rate": rate}
