@@ -151,7 +151,7 @@ def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:
     rows = []
     for name, policy in (("fcfs", FCFS()), ("aptserve", AptServe())):
         executor, found = TorchExecutor(decoder, 256 * 7), list[Iteration]()
-        pool = BlockPool(256 * 7, executor.storage.shape)
+        pool = BlockPool(256 * 7, decoder.config.cache())
         loop = Loop(Worker(policy, pool, executor, lambda record: None, on_iteration=found.append))
         lengths = generate("sharegpt", 1856, rng)
         for i, count in enumerate(np.minimum(lengths.prompt_tokens, 64).tolist()):
@@ -220,7 +220,7 @@ def hidden_cost(executor: TorchExecutor, repeats: int) -> list[Row]:
 
 
 def _decode(executor: TorchExecutor, size: int, cached: int, form: CacheForm) -> Batch:
-    return uniform_batch(size, cached, 1, form, executor.storage.shape)
+    return uniform_batch(size, cached, 1, form, executor.decoder.config.cache())
 
 
 def main() -> None:

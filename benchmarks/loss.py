@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aptsched.report.document import machine
-from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.forms import BLOCK_SIZE, CacheForm
 from aptsched.support.checks import Bools, Floats
 from aptsched.support.files import write
 from benchmarks.tables import Row, show
@@ -90,7 +90,7 @@ class TextReader:
     """
 
     def __init__(self, model: Model, num_tokens: int) -> None:
-        self.executor = TorchExecutor(model.decoder, -(-num_tokens // model.config.cache().block_size))
+        self.executor = TorchExecutor(model.decoder, -(-num_tokens // BLOCK_SIZE))
         self.blocks = np.arange(len(self.executor.storage.blocks[0]))
 
     @torch.inference_mode()
@@ -138,7 +138,7 @@ def decode_times(model: Model, repeats: int) -> list[Row]:
     """Milliseconds of a decode with the cache in KV form and in int8, in turn; each form has blocks of its own."""
     rows = []
     for size, cached in DECODES:
-        per_block = model.config.cache().block_size
+        per_block = BLOCK_SIZE
         half = size * (-(-(cached + 1) // per_block))
         executor = TorchExecutor(model.decoder, 2 * half)
         batches = [

@@ -151,11 +151,6 @@ def lossy_ratios(sizes: TokenSizes, number_bytes: int) -> dict[CacheForm, Fracti
     return {entry.form: entry.ratio(sizes, number_bytes) for entry in FORM_ENTRIES if entry.is_lossy}
 
 
-def tokens_per_block(ratio: Fraction, block_size: int = BLOCK_SIZE) -> int:
-    """Whole tokens that a block of `block_size` KV tokens holds in a form of the given ratio; 0 where none fits."""
-    return int(block_size / ratio)
-
-
 def blocks_for(num_tokens: Count, per_block: int) -> Count:
     """ceil(num_tokens / per_block), for one request or an array of them."""
     return (num_tokens + (per_block - 1)) // per_block
@@ -208,10 +203,10 @@ class CacheShape:
             raise InputError(f"block_size: {self.block_size} is not accepted; at least 1 token is")
 
     @classmethod
-    def of(cls, sizes: TokenSizes, block_size: int = BLOCK_SIZE) -> CacheShape:
+    def of(cls, sizes: TokenSizes) -> CacheShape:
         """The cache shape of a model, without lossy forms."""
         others = (entry for entry in FORM_ENTRIES if not entry.is_lossy and entry.form != KV)
-        return cls({entry.form: entry.ratio(sizes, 1) for entry in others}, block_size)
+        return cls({entry.form: entry.ratio(sizes, 1) for entry in others})
 
     def with_forms(self, ratios: Mapping[CacheForm, Fraction]) -> CacheShape:
         """The same shape with these forms in use too."""
@@ -265,8 +260,8 @@ class CacheShape:
 
     @cached_property
     def per_block(self) -> tuple[int, ...]:
-        """Tokens in a block, by form; 0 for a form that is not in use."""
-        return tuple(0 if ratio is None else tokens_per_block(ratio, self.block_size) for ratio in self.ratio_by_form)
+        """Whole tokens in a block, by form; 0 for a form that is not in use, or of which none fits."""
+        return tuple(0 if ratio is None else int(self.block_size / ratio) for ratio in self.ratio_by_form)
 
     @cached_property
     def _divisors(self) -> tuple[Ints, Ints]:

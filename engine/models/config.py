@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from aptsched.scheduling.forms import BLOCK_SIZE, CacheShape, hidden_ratio
+from aptsched.scheduling.forms import CacheShape, hidden_ratio
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.models.architecture import EXECUTABLE, OPT, Architecture
@@ -196,6 +196,6 @@ class ModelConfig:
         """bytes(hidden) / bytes(KV) of a token."""
         return hidden_ratio(self.hidden_size, self.num_kv_heads, self.head_dim)
 
-    def cache(self, block_size: int = BLOCK_SIZE) -> CacheShape:
+    def cache(self) -> CacheShape:
         """The `CacheShape` of the model, without lossy forms."""
-        return CacheShape.of(self, block_size)
+        return CacheShape.of(self)

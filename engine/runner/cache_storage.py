@@ -18,8 +18,6 @@ class CacheStorage:
     config : ModelConfig
     num_blocks : int
     dtype, device
-    block_size : int
-        KV tokens a block.
     num_host_blocks : int
         Blocks on the host, for swapping. With CUDA their memory is pinned, so that copies run at the speed of the bus;
         without CUDA pages are allocated when they are first used.
@@ -28,7 +26,7 @@ class CacheStorage:
     ----------
     row : int
         Values of K and V of a token, 2 * num_kv_heads * head_dim.
-    blocks : tensor, [num_layers, num_blocks, block_size * row]
+    blocks : tensor, [num_layers, num_blocks, BLOCK_SIZE * row]
     """
 
     def __init__(
@@ -37,14 +35,12 @@ class CacheStorage:
         num_blocks: int,
         dtype: torch.dtype,
         device: torch.device,
-        block_size: int = BLOCK_SIZE,
         num_host_blocks: int = 0,
     ) -> None:
-        self.shape, self.block_size = config.cache(block_size), block_size
         self.row = 2 * config.num_kv_heads * config.head_dim
         # Zeros, as rows beyond a request's last token are read too, with weight 0, and so have to be finite.
-        self.blocks = torch.zeros(config.num_layers, num_blocks, block_size * self.row, dtype=dtype, device=device)
-        size = (num_host_blocks, config.num_layers, block_size * self.row)
+        self.blocks = torch.zeros(config.num_layers, num_blocks, BLOCK_SIZE * self.row, dtype=dtype, device=device)
+        size = (num_host_blocks, config.num_layers, BLOCK_SIZE * self.row)
         self.host = torch.empty(size, dtype=dtype, pin_memory=device.type == "cuda" and num_host_blocks > 0)
 
     @property
@@ -72,7 +68,7 @@ class CacheStorage:
             self.blocks[:, block].copy_(self.host[host], non_blocking=True)
 
 
-def block_bytes(config: ModelConfig, dtype: torch.dtype, block_size: int = BLOCK_SIZE) -> int:
+def block_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
     """Bytes of a block in all layers."""
-    values = config.num_layers * block_size * 2 * config.num_kv_heads * config.head_dim
+    values = config.num_layers * BLOCK_SIZE * 2 * config.num_kv_heads * config.head_dim
     return values * torch.empty((), dtype=dtype).element_size()

@@ -7,7 +7,6 @@ import time
 import numpy as np
 import torch
 
-from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.models.decoder import Decoder
@@ -28,8 +27,6 @@ class TorchExecutor:
     decoder : Decoder
     num_blocks : int
         Blocks of the cache.
-    block_size : int
-        KV tokens a block.
     num_host_blocks : int
         Blocks on the host, for requests that are swapped out.
 
@@ -39,14 +36,12 @@ class TorchExecutor:
         There is no memory for so many blocks.
     """
 
-    def __init__(
-        self, decoder: Decoder, num_blocks: int, block_size: int = BLOCK_SIZE, num_host_blocks: int = 0
-    ) -> None:
+    def __init__(self, decoder: Decoder, num_blocks: int, num_host_blocks: int = 0) -> None:
         self.decoder = decoder
         kind = (decoder.dtype, decoder.device)
         check_counts(num_blocks, num_host_blocks)
         try:
-            self.storage = CacheStorage(decoder.config, num_blocks, *kind, block_size, num_host_blocks)
+            self.storage = CacheStorage(decoder.config, num_blocks, *kind, num_host_blocks)
         except RuntimeError as error:  # torch's error when memory is out
             reason = str(error).splitlines()[0]
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"

@@ -66,13 +66,13 @@ class Cost:
             + self.dequantise_s_per_token * work.dequantised_tokens
         )
 
-    def with_rho(self, rho_s_per_block: float, block_size: int = BLOCK_SIZE) -> Cost:
+    def with_rho(self, rho_s_per_block: float) -> Cost:
         """The same cost with another true time to rebuild a block; what policies believe is set elsewhere."""
         checks.seconds("executed_rho", rho_s_per_block)
-        return replace(self, rebuild_s_per_token=rho_s_per_block / block_size)
+        return replace(self, rebuild_s_per_token=rho_s_per_block / BLOCK_SIZE)
 
 
-def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> Cost:
+def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
     """The cost by published fits: DistServe's of OPT on A100; OPT-30B, which they lack, by the roofline.
 
     The fits were measured on A100-80GB and are used unchanged for A100-40GB too, whose memory is slower by a quarter.
@@ -94,13 +94,13 @@ def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = 
             "opt-30b there by roofline; --cost roofline takes any"
         )
     if fit is None:
-        return by_roofline(config, gpu, num_gpus, block_size)
+        return by_roofline(config, gpu, num_gpus)
     source = f"fits of DistServe (OSDI 2024) of {name} on {num_gpus} x {MEASURED_ON}"
     if gpu.name != MEASURED_ON:
         source += f", taken as they are for {gpu.name}"
     return Cost(
         fit,
-        *_computed(config, gpu, num_gpus, block_size),
+        *_computed(config, gpu, num_gpus),
         f"{source}; rebuilding and swapping by roofline of {gpu.name}",
     )
 
@@ -109,21 +109,20 @@ def by_roofline(
     config: ModelConfig,
     gpu: GPU,
     num_gpus: int = 1,
-    block_size: int = BLOCK_SIZE,
     efficiency: Efficiency | None = None,
 ) -> Cost:
     """The cost by the roofline of the model on that GPU."""
     passes = roofline(config, gpu, num_gpus, efficiency)
-    computed = _computed(config, gpu, num_gpus, block_size, efficiency)
+    computed = _computed(config, gpu, num_gpus, efficiency)
     return Cost(passes, *computed, f"roofline of {config.name} on {num_gpus} x {gpu.name}")
 
 
 def _computed(
-    config: ModelConfig, gpu: GPU, num_gpus: int, block_size: int, efficiency: Efficiency | None = None
+    config: ModelConfig, gpu: GPU, num_gpus: int, efficiency: Efficiency | None = None
 ) -> tuple[float, float]:
     return (
         rebuild_s_per_token(config, gpu, num_gpus, efficiency),
-        swap_s_per_block(config, gpu, num_gpus, block_size, efficiency),
+        swap_s_per_block(config, gpu, num_gpus, efficiency),
     )
 
 
@@ -175,7 +174,6 @@ def find_cost(
     config: ModelConfig,
     gpu: GPU,
     num_gpus: int = 1,
-    block_size: int = BLOCK_SIZE,
     *,
     foreign: bool = False,
 ) -> Cost:
@@ -190,19 +188,19 @@ def find_cost(
         published = gpu.name.startswith("a100-") and (known_name(config), num_gpus) in DISTSERVE
         kind = "fits" if published else "roofline"
     if kind == "fits":
-        return by_fits(config, gpu, num_gpus, block_size)
+        return by_fits(config, gpu, num_gpus)
     if kind == "roofline":
-        return by_roofline(config, gpu, num_gpus, block_size)
+        return by_roofline(config, gpu, num_gpus)
     if not os.path.lexists(kind):
         accepted = "fits, roofline or a file of `aptsched calibrate` are accepted"
         raise InputError(f"cost: {shown(kind, WORD_CHARS)} is not known; {accepted}")
     measured = load(kind)
-    held = config.cache(block_size).with_forms(lossy_ratios(config, NUMBER_BYTES))
+    held = config.cache().with_forms(lossy_ratios(config, NUMBER_BYTES))
     said = check_simulation(measured, config.name, gpu.name, num_gpus, foreign=foreign)
     return replace(by_profile(measured, held), notices=tuple(said))
 
 
-def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int = BLOCK_SIZE) -> IterationTime:
+def believed(cost: Cost, rho_s_per_block: float | None = None) -> IterationTime:
     """The cost as policies may believe it: one linear function, fitted to a single decode and a typical prefill.
 
     Parameters
@@ -213,6 +211,6 @@ def believed(cost: Cost, rho_s_per_block: float | None = None, block_size: int =
     fixed_s = float(cost.seconds(Work(decode_seqs=1)))
     prefill_s = float(cost.seconds(Work(prefill_tokens=TYPICAL_PREFILL, prefill_squares=TYPICAL_PREFILL**2)))
     context_s = float(cost.seconds(Work(decode_seqs=1, context_tokens=TYPICAL_CONTEXT))) - fixed_s
-    rho = block_size * cost.rebuild_s_per_token if rho_s_per_block is None else rho_s_per_block
+    rho = BLOCK_SIZE * cost.rebuild_s_per_token if rho_s_per_block is None else rho_s_per_block
     per_token_s, per_context_s = max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL, context_s / TYPICAL_CONTEXT
-    return IterationTime(fixed_s, per_token_s, per_context_s, rho, block_size * cost.dequantise_s_per_token)
+    return IterationTime(fixed_s, per_token_s, per_context_s, rho, BLOCK_SIZE * cost.dequantise_s_per_token)

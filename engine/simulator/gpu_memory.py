@@ -26,7 +26,7 @@ def check_num_gpus(config: ModelConfig, num_gpus: int) -> None:
         )
 
 
-def num_blocks(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = BLOCK_SIZE) -> int:
+def num_blocks(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> int:
     """Blocks of cache that fit beside weights and activations: of 0.9 of the memory, activations take 0.4 GiB a GPU.
 
     Raises
@@ -36,10 +36,10 @@ def num_blocks(config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int
     """
     check_num_gpus(config, num_gpus)
     left = _left(config, gpu, num_gpus)
-    block_bytes = config.kv_bytes(NUMBER_BYTES) * block_size
+    block_bytes = config.kv_bytes(NUMBER_BYTES) * BLOCK_SIZE
     if left >= block_bytes:
         return int(left // block_bytes)
-    more = next((n for n in range(num_gpus + 1, config.num_kv_heads + 1) if _serves(config, gpu, n, block_size)), None)
+    more = next((n for n in range(num_gpus + 1, config.num_kv_heads + 1) if _serves(config, gpu, n)), None)
     accepted = f"tp {more} is" if more else "a GPU with more memory is"
     weights_gb, usable_gb = config.weight_bytes(NUMBER_BYTES) / 1e9, _usable(gpu, num_gpus) / 1e9
     raise InputError(
@@ -56,6 +56,6 @@ def _left(config: ModelConfig, gpu: GPU, num_gpus: int) -> float:
     return _usable(gpu, num_gpus) - config.weight_bytes(NUMBER_BYTES)
 
 
-def _serves(config: ModelConfig, gpu: GPU, num_gpus: int, block_size: int) -> bool:
+def _serves(config: ModelConfig, gpu: GPU, num_gpus: int) -> bool:
     whole = not (config.num_kv_heads % num_gpus or config.num_heads % num_gpus)
-    return whole and _left(config, gpu, num_gpus) >= config.kv_bytes(NUMBER_BYTES) * block_size
+    return whole and _left(config, gpu, num_gpus) >= config.kv_bytes(NUMBER_BYTES) * BLOCK_SIZE

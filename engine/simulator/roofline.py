@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.errors import InputError
 from engine.models.config import ModelConfig
 from engine.simulator.gpus import GPU, NUMBER_BYTES
@@ -116,9 +117,7 @@ def rebuild_s_per_token(
     return operations / (gpu.flops_per_s * num_gpus * reached.compute)
 
 
-def swap_s_per_block(
-    config: ModelConfig, gpu: GPU, num_gpus: int = 1, block_size: int = 16, efficiency: Efficiency | None = None
-) -> float:
+def swap_s_per_block(config: ModelConfig, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None) -> float:
     """Seconds to move a block between GPU and host; each GPU moves its share on its own PCIe lanes."""
     reached = efficiency or Efficiency()
-    return config.kv_bytes(NUMBER_BYTES) * block_size / (gpu.pcie_bytes_per_s * reached.pcie * num_gpus)
+    return config.kv_bytes(NUMBER_BYTES) * BLOCK_SIZE / (gpu.pcie_bytes_per_s * reached.pcie * num_gpus)

@@ -54,7 +54,7 @@ def live_server(
     executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
     lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
-    return Server(executor, executor.storage.shape, num_blocks, None, limits, times, num_host_blocks, calibrated, lossy)
+    return Server(executor, model.config.cache(), num_blocks, None, limits, times, num_host_blocks, calibrated, lossy)
 
 
 def calibrated(
@@ -113,7 +113,7 @@ def describe(model: Model, server: Server, measured: Calibration | None) -> dict
             "num_blocks": server.num_blocks,
             "num_host_blocks": server.num_host_blocks,
             "block_size": server.cache.block_size,
-            "block_bytes": block_bytes(config, model.decoder.dtype, server.cache.block_size),
+            "block_bytes": block_bytes(config, model.decoder.dtype),
             **server.cache.with_forms(server.lossy_ratios).as_fields(),
         },
         "times": {**server.times.as_fields(), "r_squared": None if measured is None else measured.r_squared},

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
@@ -33,7 +34,7 @@ class HiddenBlocks:
 
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
         self.decoder, self.scratch = decoder, scratch
-        self.hidden_size, block_values = decoder.config.hidden_size, storage.block_size * storage.row
+        self.hidden_size, block_values = decoder.config.hidden_size, BLOCK_SIZE * storage.row
         self.tokens_per_block = block_values // self.hidden_size
         self.piece = math.gcd(block_values, self.hidden_size)
         self.pieces_per_block = block_values // self.piece

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
@@ -16,8 +17,8 @@ from engine.runner.forms.scratch import Scratch
 class KVBlocks:
     """A block holds, token by token, K and then V of all heads, in the model's dtype.
 
-    In each layer it is [block_size, 2, num_kv_heads, head_dim], without gaps; so all blocks together are
-    [num_blocks * block_size, row] with row = 2 * num_kv_heads * head_dim values, and a token is one row.
+    In each layer it is [BLOCK_SIZE, 2, num_kv_heads, head_dim], without gaps; so all blocks together are
+    [num_blocks * BLOCK_SIZE, row] with row = 2 * num_kv_heads * head_dim values, and a token is one row.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ class KVBlocks:
     """
 
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
-        self.blocks, self.scratch, self.tokens_per_block = storage.blocks, scratch, storage.block_size
+        self.blocks, self.scratch, self.tokens_per_block = storage.blocks, scratch, BLOCK_SIZE
         self.token_shape = (2, decoder.config.num_kv_heads, decoder.config.head_dim)
         self.rows = storage.blocks.view(len(storage.blocks), -1, storage.row)
 

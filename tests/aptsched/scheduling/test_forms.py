@@ -37,7 +37,7 @@ class Sizes:
 SIZES = st.builds(Sizes, st.integers(1, 999), st.integers(1, 9), st.integers(1, 128))
 NUMBER_BYTES = st.sampled_from([2, 4, 8])
 SHAPES = st.builds(
-    lambda sizes, number_bytes, block_size: CacheShape.of(sizes, block_size).with_forms(
+    lambda sizes, number_bytes, block_size: CacheShape(CacheShape.of(sizes).ratios, block_size).with_forms(
         lossy_ratios(sizes, number_bytes)
     ),
     SIZES,
