@@ -196,6 +196,21 @@ class ModelConfig:
         """bytes(hidden) / bytes(KV) of a token."""
         return hidden_ratio(self.hidden_size, self.num_kv_heads, self.head_dim)
 
+    @property
+    def absorb_up_to(self) -> int:
+        """The most new tokens of a request for which attention over its hidden states is absorbed, not rebuilt.
+
+        For each cached token, n new tokens cost 4 num_heads hidden_size n FLOPs absorbed: a score and a sum for each
+        head, over hidden_size values. Rebuilt, they cost 2 hidden_size kv_size once, and 4 num_heads head_dim n. Both
+        are equal at n = hidden_size num_kv_heads head_dim / (num_heads (hidden_size - head_dim)): about head_dim
+        where each head has K and V of its own. With RoPE, K is rebuilt either way; what is left of both sides is half
+        of the above, and the limit is the same.
+        """
+        absorbed_more = self.num_heads * (self.hidden_size - self.head_dim)
+        if absorbed_more <= 0:  # then a hidden state is no longer than a head
+            return self.max_positions
+        return min(self.hidden_size * self.kv_size // (2 * absorbed_more), self.max_positions)
+
     def cache(self) -> CacheShape:
         """The `CacheShape` of the model, without lossy forms."""
         return CacheShape.of(self)

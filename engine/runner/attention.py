@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from engine.models.config import ModelConfig
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.form_blocks import FormBlocks
-from engine.runner.layout import Group, Layout, Prefill
+from engine.runner.layout import Layout, Prefill
 from engine.state.batch import Conversion
 
 
@@ -28,8 +28,7 @@ class PagedAttention:
 
     def __init__(self, config: ModelConfig, storage: CacheStorage, forms: Mapping[int, FormBlocks]) -> None:
         self.storage, self.forms = storage, forms
-        self.num_kv_heads, self.head_dim = config.num_kv_heads, config.head_dim
-        self.shared_by = config.num_heads // config.num_kv_heads
+        self.shares_heads = config.num_heads > config.num_kv_heads
         self.layout: Layout
 
     def begin(self, layout: Layout) -> None:
@@ -47,28 +46,16 @@ class PagedAttention:
             if isinstance(segment, Prefill):
                 out[segment.tokens] = self._causal(new, segment.as_read(kv[segment.tokens]))
             else:
-                out[segment.tokens] = self._cached(segment, new, segment.read(layer))
+                out[segment.tokens] = segment.attend(layer, new)
         return out
 
     def _causal(self, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """Attention within one prefill: q [t, num_heads, head_dim], kv [t, 2, num_kv_heads, head_dim]."""
         keys, values = kv.permute(1, 2, 0, 3)[:, None]  # [1, num_kv_heads, t, head_dim]
         found = F.scaled_dot_product_attention(
-            q.transpose(0, 1)[None], keys, values, is_causal=True, enable_gqa=self.shared_by > 1
+            q.transpose(0, 1)[None], keys, values, is_causal=True, enable_gqa=self.shares_heads
         )
         return found[0].transpose(0, 1)
-
-    def _cached(self, group: Group, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """Attention of new tokens to K and V; heads that share a KV head go on the axis of tokens, without copies."""
-        size, new = group.size, group.num_new
-        kv_heads, sharing, dim = self.num_kv_heads, self.shared_by, self.head_dim
-        queries = q.view(size, new, kv_heads, sharing, dim).permute(0, 2, 3, 1, 4)
-        keys, values = kv.permute(2, 0, 3, 1, 4)  # [size, num_kv_heads, length, head_dim]
-        visible = group.visible if new == 1 or sharing == 1 else group.visible.repeat(1, 1, sharing, 1)
-        found = F.scaled_dot_product_attention(
-            queries.reshape(size, kv_heads, sharing * new, dim), keys, values, attn_mask=visible
-        )
-        return found.view(size, kv_heads, sharing, new, dim).permute(0, 3, 1, 2, 4).reshape(q.shape)
 
     def convert(self, conversion: Conversion) -> None:
         """Converts the cached tokens of a request to another form; a layer is read in full before it is written."""

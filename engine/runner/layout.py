@@ -12,7 +12,7 @@ import torch
 
 from aptsched.support.checks import Ints
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.form_blocks import FormBlocks, Read, Write, on_device
+from engine.runner.forms.form_blocks import AttendCached, FormBlocks, Write, on_device
 from engine.state.batch import Batch
 
 GROUP_BYTES = 16 * 2**20  # most bytes of K and V that a group of requests reads in a layer
@@ -42,21 +42,13 @@ class Group:
     Attributes
     ----------
     tokens : slice
-        Place of the new tokens among the iteration's, [size * num_new].
-    size, num_new, length : int
-        Requests, new tokens of each, and tokens read of each, padding included.
-    visible : bool tensor, [size, 1, num_new, length]
-        Which tokens each new token attends to.
-    read : function
-        From a layer to K and V of the cached tokens.
+        Place of the new tokens among the iteration's, request by request.
+    attend : function
+        From a layer and Q of the new tokens to what attention to the cached tokens gives.
     """
 
     tokens: slice
-    size: int
-    num_new: int
-    length: int
-    visible: torch.Tensor
-    read: Read
+    attend: AttendCached
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,19 +163,10 @@ class _Rows:
     def _group(self, first: int, end: int) -> Group:
         """One group of the entries from `first` to `end`."""
         form, stop = self.forms[self.form[first]], self.stop[first:end]
-        length = form.length(int(stop.max()))
-        return Group(
-            tokens=self._tokens(first, end),
-            size=end - first,
-            num_new=int(self.count[first]),
-            length=length,
-            visible=self._visible(first, end, length),
-            read=form.reader(self.table[first:end], stop),
-        )
-
-    def _visible(self, first: int, end: int, length: int) -> torch.Tensor:
         until = self.start[first:end, None] + np.arange(int(self.count[first]))  # the position of each new token
-        return on_device((np.arange(length) <= until[:, :, None])[:, None], self.device)
+        visible = np.arange(form.length(int(stop.max()))) <= until[:, None, :, None]
+        attend = form.attender(self.table[first:end], stop, on_device(visible, self.device))
+        return Group(self._tokens(first, end), attend)
 
 
 def _write(

@@ -15,12 +15,14 @@ from engine.runner.forms.scratch import Scratch
 
 Write = Callable[[int, torch.Tensor], None]  # called with a layer and what `FormBlocks.stored` gives for new tokens
 Read = Callable[[int], torch.Tensor]  # from a layer to K and V, [size, length, 2, num_kv_heads, head_dim]
+# From a layer and Q, [size * new, num_heads, head_dim], of as many new tokens for each request, to attention's outcome.
+AttendCached = Callable[[int, torch.Tensor], torch.Tensor]
 
 
 class FormBlocks(Protocol):
     """The blocks of a model, read and written in one form of cache.
 
-    `writer` and `reader` make the indices of an iteration on the device once; they are used in every layer.
+    `writer`, `attender` and `reader` make the indices of an iteration on the device once; they are used in every layer.
 
     Attributes
     ----------
@@ -39,7 +41,15 @@ class FormBlocks(Protocol):
         ...
 
     def length(self, num_tokens: int) -> int:
-        """How many tokens of each request `reader` reads, padding included, if the longest has so many."""
+        """How many tokens of each request are read, padding included, if the longest has so many."""
+        ...
+
+    def attender(self, table: Ints, num_tokens: Ints, visible: torch.Tensor) -> AttendCached:
+        """A function by which new tokens attend to the first `num_tokens`, [size], of the rows of a block table.
+
+        visible, bool [size, 1, new, length], says which of the tokens read each new token attends to. A form that
+        has no better way attends to what `reader` reads (`attend_to_kv.by_reader`).
+        """
         ...
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:

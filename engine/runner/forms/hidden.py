@@ -12,7 +12,8 @@ from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.form_blocks import Read, Write, on_device
+from engine.runner.forms.attend_to_kv import by_reader
+from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device
 from engine.runner.forms.scratch import Scratch
 
 
@@ -54,6 +55,10 @@ class HiddenBlocks:
     def length(self, num_tokens: int) -> int:
         """The number itself: nothing is padded."""
         return num_tokens
+
+    def attender(self, table: Ints, num_tokens: Ints, visible: torch.Tensor) -> AttendCached:
+        """Attention to what `reader` reads."""
+        return by_reader(self.reader(table, num_tokens), visible)
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
         """A function that reads token by token, so that no padding is rebuilt."""

@@ -10,7 +10,8 @@ import torch
 from aptsched.support.checks import Ints
 from engine.models.decoder import MLP_ROWS, Decoder
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.form_blocks import Read, Write, on_device, padded_table
+from engine.runner.forms.attend_to_kv import by_reader
+from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device, padded_table
 from engine.runner.forms.scratch import Scratch
 
 LARGEST = 127  # the largest quantised value; -128 is not used, so that both signs have the same range
@@ -75,6 +76,10 @@ class Int8Blocks:
     def length(self, num_tokens: int) -> int:
         """Whole blocks."""
         return -(-num_tokens // self.tokens_per_block) * self.tokens_per_block
+
+    def attender(self, table: Ints, num_tokens: Ints, visible: torch.Tensor) -> AttendCached:
+        """Attention to what `reader` reads."""
+        return by_reader(self.reader(table, num_tokens), visible)
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
         """Block by block."""
