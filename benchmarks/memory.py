@@ -1,12 +1,12 @@
 """Compares the engine's stated memory with the process's peak, and shows whether memory grows with requests served.
 
-    python -m benchmarks.memory [--requests 10000] [--out bench-out]
+    python -m benchmarks.memory [--dtypes fp32 bf16] [--requests 10000] [--out bench-out]
 
-SmolLM2's MHA twin is loaded, serves prompts of a whole token budget, decodes in each form, and samples; the peak of
-resident memory is held against the sum of what is stated: what the interpreter and torch take once they are imported,
-weights, cache, and scratch. Then a small model serves many requests, and resident memory is read at every tenth of
-them. The kernels of all numbers of rows are made before either. Prints a table, writes memory.json, and never fails on
-a figure.
+In a process of its own for each dtype, SmolLM2's MHA twin is loaded, serves prompts of a whole token budget, decodes in
+each form, and samples; the peak of resident memory is held against the sum of what is stated: what the interpreter and
+torch take once they are imported, weights, cache, and scratch. Then a small model serves many requests, and resident
+memory is read at every tenth of them. The kernels of all numbers of rows are made before either. Prints tables, writes
+memory.json, and never fails on a figure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import argparse
 import gc
 import json
 import math
+import multiprocessing
 import resource
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +34,7 @@ from engine.models import architecture
 from engine.models.assemble import tensor_shapes
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS, Decoder
-from engine.models.matmul import kernel_rows
+from engine.models.matmul import kernel_rows, packs
 from engine.models.model import Model, load_model
 from engine.models.random_weights import random_weights
 from engine.session.engine import Engine
@@ -68,14 +71,15 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def made_of(seed: int) -> dict[str, float]:
-    """MiB of each stated part, and of the peak."""
+def made_of(dtype: str, seed: int) -> dict[str, float]:
+    """MiB of each stated part, and of the peak of this process."""
     imported = resident()
-    model = load_model("smollm2", expand_kv_heads=True)
+    model = load_model("smollm2", dtype=dtype, expand_kv_heads=True)
     loading = peak()
     config = model.config
     plain = sum(math.prod(shape) for shape in tensor_shapes(config).values())
-    packed_head = config.vocab_size * config.hidden_size  # beside the embedding, which is the same matrix
+    head = config.vocab_size * config.hidden_size  # packed, beside the embedding, which is the same matrix
+    numbers = plain + head * packs(model.decoder.device, model.decoder.dtype)
     make_kernels(model.decoder, MAX_TOKENS, MAX_SEQS)
     for forms in FORMS:
         engine = Engine(model, AptServe(forms=forms), num_blocks=NUM_BLOCKS, max_tokens=MAX_TOKENS, max_seqs=MAX_SEQS)
@@ -85,8 +89,9 @@ def made_of(seed: int) -> dict[str, float]:
         cache = engine.executor.storage.num_bytes
         del engine
         gc.collect()
-    scratch = scratch_bytes(config, torch.float32, MAX_TOKENS, MAX_SEQS)
-    parts = {"imported": imported, "weights": 4 * (plain + packed_head), "cache": cache, "scratch": scratch}
+    scratch = scratch_bytes(config, model.decoder.dtype, MAX_TOKENS, MAX_SEQS)
+    weights = numbers * model.decoder.dtype.itemsize
+    parts = {"imported": imported, "weights": weights, "cache": cache, "scratch": scratch}
     stated = {f"{name}_mib": size / MIB for name, size in parts.items()}
     return {
         **stated,
@@ -96,18 +101,28 @@ def made_of(seed: int) -> dict[str, float]:
     }
 
 
+def alone(function: Callable[[str, int], dict[str, float]], dtype: str, seed: int) -> dict[str, float]:
+    """What a function gives in a new process, whose peak of memory is its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        return processes.submit(function, dtype, seed).result()
+
+
 def make_kernels(decoder: Decoder, max_tokens: int, max_seqs: int) -> None:
     """Make the kernels of all numbers of rows, which a run would otherwise make one after the other."""
-    layer, width = decoder.layers[0], decoder.config.hidden_size
+    layer, width, heads = (
+        decoder.layers[0],
+        decoder.config.hidden_size,
+        decoder.config.num_heads * decoder.config.head_dim,
+    )
+    x, attended = (torch.zeros(max_tokens, each, dtype=decoder.dtype) for each in (width, heads))
     with torch.inference_mode():
         for rows in kernel_rows(max_tokens):
-            x = torch.zeros(rows, width)
-            layer.q(x)
-            layer.kv(x)
-            layer.out(torch.zeros(rows, decoder.config.num_heads * decoder.config.head_dim))
-            layer.mlp(x[:MLP_ROWS])
+            layer.q(x[:rows])
+            layer.kv(x[:rows])
+            layer.out(attended[:rows])
+            layer.mlp(x[: min(rows, MLP_ROWS)])
         for rows in kernel_rows(max_seqs):
-            decoder.logits(torch.zeros(rows, width))
+            decoder.logits(x[:rows])
 
 
 def growth(num_requests: int, seed: int, console: Console) -> list[dict[str, float]]:
@@ -132,16 +147,18 @@ def main() -> None:
         description="Resident memory against weights, cache and stated scratch; growth over many requests.",
         epilog="example: python -m benchmarks.memory --requests 2000",
     )
+    parser.add_argument("--dtypes", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16", "fp16"])
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for memory.json")
     options = parser.parse_args()
     if options.requests < 1:
         parser.error(f"--requests: {options.requests} is not accepted; at least 1 is")
-    parts = made_of(options.seed)
+    parts = {dtype: alone(made_of, dtype, options.seed) for dtype in options.dtypes}
+    names = {name: name.removesuffix("_mib").replace("_", " ") for name in parts[options.dtypes[0]]}
     show(
-        "SmolLM2, MHA twin, fp32",
-        [{"part": name.removesuffix("_mib").replace("_", " "), "MiB": f"{size:.0f}"} for name, size in parts.items()],
+        "SmolLM2, MHA twin: MiB",
+        [{"part": shown} | {dtype: f"{parts[dtype][name]:.0f}" for dtype in parts} for name, shown in names.items()],
     )
     rows = growth(options.requests, options.seed, Console(stderr=True))
     show(

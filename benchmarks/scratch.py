@@ -7,7 +7,7 @@ import torch
 from aptsched.scheduling.forms import BLOCK_SIZE
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS
-from engine.models.matmul import KERNEL_BYTES, kernel_rows
+from engine.models.matmul import KERNEL_BYTES, kernel_rows, packs
 from engine.runner.layout import GROUP_BYTES
 
 
@@ -17,8 +17,8 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
     They are the activations of `max_tokens` tokens (the residual, its norm, q, K and V, the output of attention, and
     what is added); an MLP of `MLP_ROWS` of them, or their K and V while they are quantised; for a group of decodes or
     the longest request, in whole blocks, the K and V read, hidden states with what is rebuilt from them, and quantised
-    values; and the logits of `max_seqs` requests, which sampling also holds in float64. In fp32 on a CPU also the
-    kernels of all products (`engine.models.matmul`), once every number of rows has occurred.
+    values; and the logits of `max_seqs` requests, which sampling also holds in float64. Where weights are
+    packed (`engine.models.matmul.packs`) also the kernels of all products, once every number of rows has occurred.
     """
     heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
     each = torch.empty((), dtype=dtype).element_size()
@@ -30,7 +30,7 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
     rows = max(GROUP_BYTES // (kv * each), config.max_positions) + BLOCK_SIZE * each  # most tokens of a block
     context = rows * (each * (2 * kv + config.hidden_size) + kv + 4 * config.num_kv_heads)
     scratch = each * activations + at_once + context + max_seqs * config.vocab_size * (each + 8)
-    return scratch + (kernel_bytes(max_tokens, max_seqs) if dtype == torch.float32 else 0)
+    return scratch + (kernel_bytes(max_tokens, max_seqs) if packs(torch.device("cpu"), dtype) else 0)
 
 
 def kernel_bytes(max_tokens: int, max_seqs: int) -> int:
