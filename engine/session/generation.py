@@ -14,7 +14,7 @@ class Generation:
     """The handle to a request of a session: its text as it comes, and its result.
 
     The request lives as long as the handle: when the handle is garbage, the request is aborted and forgotten. The
-    handle may be used from any thread, but waited for in any except the session's own, where policies decide.
+    handle may be used from any thread, but not waited for within an iteration, where policies decide.
 
     Parameters
     ----------
@@ -22,19 +22,10 @@ class Generation:
     vocabulary : Vocabulary
     abort : callable
         Asks the session to end the request of that number; it does not wait.
-    check_can_wait : callable
-        Raises InputError in the session's own thread.
     """
 
-    def __init__(
-        self,
-        output: Output,
-        vocabulary: Vocabulary,
-        abort: Callable[[int], None],
-        check_can_wait: Callable[[], None],
-    ) -> None:
-        self._output, self._vocabulary = output, vocabulary
-        self._abort, self._check_can_wait = abort, check_can_wait
+    def __init__(self, output: Output, vocabulary: Vocabulary, abort: Callable[[int], None]) -> None:
+        self._output, self._vocabulary, self._abort = output, vocabulary, abort
         self._completion: Completion | None = None
 
     @property
@@ -64,14 +55,13 @@ class Generation:
         Raises
         ------
         InputError
-            The model has no tokenizer, or this is the session's own thread.
+            The model has no tokenizer, or this is within an iteration.
         BaseException
             What ended the session, after the text that came before.
         """
         token_ids, num_read = self._output.request.output_token_ids, 0
         text = self._vocabulary.output_text(self._output.request.params.stop)
         try:
-            self._check_can_wait()
             for is_over in news([self._output]):
                 new = token_ids[num_read:]
                 num_read += len(new)
@@ -86,17 +76,18 @@ class Generation:
     def result(self, timeout_s: float | None = None) -> Completion:
         """Waits until the request has ended, and returns its completion.
 
+        The thread that made the session looks at the time after each iteration, any other one all the time.
+
         Raises
         ------
         TimeoutError
             The request has not ended within the time.
         InputError
-            This is the session's own thread, or the time is no number of seconds.
+            This is within an iteration, or the time is no number of seconds.
         BaseException
             What ended the session.
         """
         if not self.is_over:
-            self._check_can_wait()
             within_s = None if timeout_s is None else seconds("timeout_s", timeout_s)
             for _ in news([self._output], True, within_s):
                 pass

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
+from threading import TIMEOUT_MAX
 from time import monotonic
 
 from aptsched.scheduling.record import RequestRecord
 from engine.session.output_text import OutputText
 from engine.state.request import Request
 
+Bell = SimpleQueue[None]  # of a thread that waits
+
 
 class Output:
-    """A request's tokens as they come, and how it ended: written by the session's thread alone, read by any.
+    """A request's tokens as they come, and how it ended: written by who runs the worker alone, read by any.
 
     There is no lock. A waiting thread hangs up a bell of its own, then looks at the output, and waits for the bell only
-    if what it wants is not there; the session's thread first writes, then rings. So no ring is missed, and a thread
+    if what it wants is not there; who runs the worker first writes, then rings. So no ring is missed, and a thread
     whose wait is broken off (Ctrl-C) does not block the others.
 
     Parameters
     ----------
     request : Request
         Its `output_token_ids` grow.
+    wait : callable
+        Waits until a bell has rung, or raises TimeoutError at a time of the monotonic clock: `Driver.wait`.
     text : OutputText, optional
-        The text in which the session's thread looks for stop strings.
+        The text in which stop strings are looked for.
 
     Attributes
     ----------
@@ -32,17 +38,17 @@ class Output:
         comes after it.
     """
 
-    def __init__(self, request: Request, text: OutputText | None = None) -> None:
-        self.request, self.text = request, text
+    def __init__(self, request: Request, wait: Callable[[Bell, float], None], text: OutputText | None = None) -> None:
+        self.request, self.wait, self.text = request, wait, text
         self.end: RequestRecord | BaseException | None = None
-        self._bells: list[SimpleQueue[None]] = []  # rung at each token and at the end
-        self._end_bells: list[SimpleQueue[None]] = []
+        self._bells: list[Bell] = []  # rung at each token and at the end
+        self._end_bells: list[Bell] = []
 
-    def hang(self, bell: SimpleQueue[None], only_end: bool) -> None:
+    def hang(self, bell: Bell, only_end: bool) -> None:
         """Have a bell rung from now on: at the end and, unless `only_end`, at each token."""
         (self._end_bells if only_end else self._bells).append(bell)
 
-    def unhang(self, bell: SimpleQueue[None], only_end: bool) -> None:
+    def unhang(self, bell: Bell, only_end: bool) -> None:
         """Have a bell rung no more."""
         (self._end_bells if only_end else self._bells).remove(bell)
 
@@ -61,29 +67,37 @@ class Output:
 def news(outputs: Sequence[Output], only_end: bool = False, timeout_s: float | None = None) -> Iterator[bool]:
     """Yields whether all outputs are over: first at once, then whenever tokens may have come, last when all are over.
 
+    The outputs are of one session.
+
     Raises
     ------
     TimeoutError
         Not all are over within the time.
     """
-    bell: SimpleQueue[None] = SimpleQueue()
-    until_s = None if timeout_s is None else monotonic() + timeout_s
+    bell = Bell()
+    until_s = math.inf if timeout_s is None else monotonic() + timeout_s
     for output in outputs:
         output.hang(bell, only_end)
     try:
         while any(output.end is None for output in outputs):
             yield False
-            _wait(bell, until_s)
+            outputs[0].wait(bell, until_s)
         yield True
     finally:
         for output in outputs:
             output.unhang(bell, only_end)
 
 
-def _wait(bell: SimpleQueue[None], until_s: float | None) -> None:
-    """Waits for the bell, and takes all rings that are there, for one look at the output answers them all."""
+def listen(bell: Bell, until_s: float) -> None:
+    """Waits for the bell, and takes all rings that are there, for one look at the output answers them all.
+
+    Raises
+    ------
+    TimeoutError
+        It has not rung by that time of the monotonic clock.
+    """
     try:
-        bell.get(timeout=None if until_s is None else max(0.0, until_s - monotonic()))
+        bell.get(timeout=min(max(0.0, until_s - monotonic()), TIMEOUT_MAX))
     except Empty:
         raise TimeoutError("the request is not over within the time") from None
     while not bell.empty():

@@ -62,10 +62,11 @@ class Session:
 
     Notes
     -----
-    The session's own thread serves all requests while there are any, and ends when there are none: an unused session
-    costs nothing, and need not be closed. Only `result`, streams and `close` wait; an abort takes effect at the end of
-    the current iteration. An error of the policy or the executor ends the session: it is raised in all threads that
-    wait for a request, and from then on `add` raises InputError.
+    The thread that makes the session runs the iterations while it waits for a request; otherwise a thread of the
+    session's own does, which is there while there are requests: an unused session costs nothing, and need not be
+    closed. Only `result`, streams and `close` wait; an abort takes effect at the end of the current iteration. An error
+    of the policy or the executor ends the session: it is raised in all threads that wait for a request, and from then
+    on `add` raises InputError. Ctrl-C does not end it.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Session:
 
     @property
     def worker(self) -> Worker:
-        """The worker that serves the requests; only the session's thread may change anything in it."""
+        """The worker that serves the requests; only the session may change anything in it."""
         return self._driver.worker
 
     def add(self, prompt: Prompt, params: SamplingParams | None = None, *, slo: SLO | None = None) -> Generation:
@@ -131,11 +132,9 @@ class Session:
             raise InputError(f"params: {len(each)} are not accepted; one, or one for each of {len(prompts)} prompts is")
         objectives = SLO() if slo is None else slo
         outputs = [self._output(prompt, own, objectives) for prompt, own in zip(prompts, each, strict=True)]
-        driver = self._driver
-        generations = [
-            Generation(output, self.vocabulary, driver.ask_to_abort, driver.check_can_wait) for output in outputs
-        ]
-        driver.submit(outputs)
+        abort = self._driver.ask_to_abort
+        generations = [Generation(output, self.vocabulary, abort) for output in outputs]
+        self._driver.submit(outputs)
         self._generations.update({generation.request_id: generation for generation in generations})
         return generations
 
@@ -155,7 +154,7 @@ class Session:
     def close(self) -> None:
         """Ends all requests after the current iteration, waits for that, and refuses new ones from then on.
 
-        Further calls do nothing. Called in the session's own thread, where policies decide, it does not wait.
+        Further calls do nothing. Called within an iteration, where policies decide, it does not wait.
         """
         self._driver.close()
 
@@ -180,7 +179,8 @@ class Session:
             slo=slo,
             prompt_token_ids=np.array(token_ids),
         )
-        return Output(request, self.vocabulary.output_text(params.stop) if params.stop else None)
+        text = self.vocabulary.output_text(params.stop) if params.stop else None
+        return Output(request, self._driver.wait, text)
 
     def _generation(self, request_id: int) -> Generation:
         generation = self._generations.get(request_id) if is_count(request_id, 0, math.inf) else None

@@ -44,10 +44,10 @@ def exact_model() -> Model:
     return Model("tiny", Decoder(CONFIG, weights), built())
 
 
-def together(calls: Sequence[Callable[[], object]]) -> None:
+def together(calls: Sequence[Callable[[], object]], here: Callable[[], object] = lambda: None) -> None:
     """Makes each call in a thread of its own; fails if one does not return in time, or with what the first one raised.
 
-    Threads that hang do not keep the process from ending.
+    Another one is made in this thread meanwhile. Threads that hang do not keep the process from ending.
     """
     errors: list[BaseException] = []
 
@@ -61,6 +61,7 @@ def together(calls: Sequence[Callable[[], object]]) -> None:
     until_s = time.monotonic() + MOST_S
     for thread in threads:
         thread.start()
+    run(here)
     for thread in threads:
         thread.join(max(0.0, until_s - time.monotonic()))
     if errors:

@@ -19,6 +19,7 @@ from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
 from engine.models.text_stream import ByteStream
 from engine.models.tokenizer import Tokenizer
+from engine.session import driver
 from engine.session.engine import Engine
 from engine.session.generation import Generation
 from engine.session.session import Session
@@ -111,24 +112,29 @@ def test_a_plan_that_is_not_legal_ends_the_session() -> None:
         lambda engine, held: list(held[0]),
         lambda engine, held: held[0].result(),
         lambda engine, held: engine.generate(["the"]),
+        lambda engine, held: engine.generate(["the"], progress=lambda num_tokens: None),
         lambda engine, held: next(engine.stream("the")),
     ],
 )
-def test_waiting_within_the_sessions_own_thread_is_refused(
-    wait: Callable[[Engine, list[Generation]], object],
+@pytest.mark.parametrize("patience_s", [0.0, MOST_S])
+def test_waiting_within_an_iteration_is_refused(
+    monkeypatch: pytest.MonkeyPatch, patience_s: float, wait: Callable[[Engine, list[Generation]], object]
 ) -> None:
-    """It would wait for itself: for a stream, a result, or a whole call."""
+    """It would wait for itself, in the session's thread or in its maker's: for a stream, a result, or a whole call."""
+    monkeypatch.setattr(driver, "PATIENCE_S", patience_s)
     held: list[Generation] = []
     is_held = threading.Event()
     engine = Engine(MODEL, After(lambda: is_held.wait(MOST_S) and wait(engine, held)), num_blocks=60)
     held.append(engine.session.add("hello", LONG))
     is_held.set()
-    with pytest.raises(InputError, match="session: waiting is not accepted in its own thread"):
+    with pytest.raises(InputError, match="session: waiting is not accepted within an iteration"):
         held[0].result(MOST_S)
 
 
-def test_a_session_may_be_closed_in_its_own_thread() -> None:
+@pytest.mark.parametrize("patience_s", [0.0, MOST_S])
+def test_a_session_may_be_closed_within_an_iteration(monkeypatch: pytest.MonkeyPatch, patience_s: float) -> None:
     """By a policy: all end after that iteration, nothing waits for itself."""
+    monkeypatch.setattr(driver, "PATIENCE_S", patience_s)
     engine = Engine(MODEL, After(lambda: engine.session.close()), num_blocks=60)
     done = engine.session.add("hello", LONG).result(MOST_S)
     assert done.finish_reason == "abort" and len(done.token_ids) == 4

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,7 +19,7 @@ from engine.session.engine import Engine
 from engine.session.generation import Generation
 from engine.session.session import Session
 from engine.state.sampling_params import SamplingParams
-from live import MOST_S, exact_model, together
+from live import MOST_S, exact_model, in_time, together
 
 NUM_THREADS, NUM_CALLS = 6, 120
 MODEL = exact_model()
@@ -27,15 +30,43 @@ class Fault(Exception):
 
 
 @dataclass
+class CtrlC:
+    """Comes in the main thread, at most once from `arm` until `disarm` has returned, and at no other time."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_armed: bool = False
+
+    def arm(self) -> None:
+        """From now on it may come."""
+        self.is_armed = True
+
+    def disarm(self) -> None:
+        """From now on it does not; raises KeyboardInterrupt if it has come already."""
+        with self.lock:
+            self.is_armed = False
+        os.getpid()  # a signal that is pending comes at the end of a system call
+
+    def press(self) -> None:
+        """Has it come, if it may."""
+        with self.lock:
+            if self.is_armed:
+                self.is_armed = False
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+@dataclass
 class Failing:
-    """Serves as Sarathi does; fails in a decision."""
+    """Serves as Sarathi does; fails in a decision, and calls what it is given in every fifth."""
 
     fails_at: float
+    call: Callable[[], None] = lambda: None
     num_decisions: int = 0
 
     def decide(self, view: View) -> Plan:
         """The plan."""
         self.num_decisions += 1
+        if self.num_decisions % 5 == 0:
+            self.call()
         if self.num_decisions == self.fails_at:
             raise Fault
         return Sarathi(chunk_tokens=16).decide(view)
@@ -65,12 +96,15 @@ class Client:
             if number == NUM_CALLS // 2:
                 self.is_half.set()
             try:
-                self.rng.choice(calls)()
+                self.make(self.rng.choice(calls))
             except Fault:
                 return
             except InputError as error:
                 self.refusal = str(error)
                 return
+
+    def make(self, call: Callable[[], None]) -> None:
+        call()
 
     def add(self) -> None:
         params = SamplingParams(self.rng.randint(1, 12), seed=self.rng.randint(0, 99), temperature=1.0, stop=["e", "t"])
@@ -112,19 +146,83 @@ class Client:
             self.held.pop(self.rng.randrange(len(self.held)))
 
 
+@dataclass
+class Interrupted(Client):
+    """One in the main thread, where Ctrl-C comes: it goes on with the next call."""
+
+    ctrl_c: CtrlC = field(default_factory=CtrlC)
+    num_interrupted: int = 0
+
+    def make(self, call: Callable[[], None]) -> None:
+        try:
+            self.ctrl_c.arm()
+            try:
+                call()
+            finally:
+                self.ctrl_c.disarm()
+        except KeyboardInterrupt:
+            self.num_interrupted += 1
+
+
+@pytest.fixture
+def in_main_in_time() -> Iterator[None]:
+    """The main thread fails if it is not done in time."""
+
+    def fail(number: int, frame: object) -> None:
+        raise AssertionError("the main thread waits for what never comes")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(int(MOST_S))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("is_makers", [True, False])
 @pytest.mark.parametrize("ended_by", ["nobody", "close", "a policy"])
-def test_nobody_waits_for_ever(ended_by: str) -> None:
-    """Six threads that add, read, walk away, wait, abort and let go; in the end all is over and all memory free."""
-    policy = Failing(150 if ended_by == "a policy" else -1)
+def test_nobody_waits_for_ever(ended_by: str, is_makers: bool) -> None:
+    """Six threads that add, read, walk away, wait, abort and let go; in the end all is over and all memory free.
+
+    The thread that made the session is one of them, or not.
+    """
+
+    def check() -> None:
+        session, shared, is_half = session_of(Failing(150 if ended_by == "a policy" else -1))
+        clients = [Client(session, shared, is_half, random.Random(seed)) for seed in range(NUM_THREADS)]
+        check_nobody_waits(clients, ended_by, is_makers)
+
+    in_time(check)
+
+
+@pytest.mark.usefixtures("as_in_a_terminal", "in_main_in_time")
+@pytest.mark.parametrize("ended_by", ["nobody", "close", "a policy"])
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_waits_for_ever_when_ctrl_c_comes(ended_by: str, seed: int) -> None:
+    """It comes while the maker of the session runs an iteration, waits for one, or does anything else."""
+    ctrl_c = CtrlC()
+    session, shared, is_half = session_of(Failing(250 if ended_by == "a policy" else -1, ctrl_c.press))
+    maker = Interrupted(session, shared, is_half, random.Random(seed), ctrl_c=ctrl_c)
+    others = [Client(session, shared, is_half, random.Random(10 * seed + each)) for each in range(1, NUM_THREADS)]
+    check_nobody_waits([maker, *others], ended_by, True)
+    assert maker.num_interrupted > 0
+
+
+def session_of(policy: Failing) -> tuple[Session, list[Generation], threading.Event]:
+    """A new one that is short of everything, and what its clients share."""
     engine = Engine(MODEL, policy, num_blocks=9, max_tokens=32, max_seqs=6)
-    session, shared, is_half = engine.session, list[Generation](), threading.Event()
-    clients = [Client(session, shared, is_half, random.Random(seed)) for seed in range(NUM_THREADS)]
+    return engine.session, [], threading.Event()
+
+
+def check_nobody_waits(clients: Sequence[Client], ended_by: str, is_makers: bool) -> None:
+    """The clients run at once, the first in this thread if it is the maker's; all comes to its end."""
+    session, shared, is_half = clients[0].session, clients[0].shared, clients[0].is_half
+    here, others = (clients[0].run, clients[1:]) if is_makers else (lambda: None, clients)
 
     def close() -> None:
         assert is_half.wait(MOST_S)
         session.close()
 
-    together([client.run for client in clients] + [close] * 2 * (ended_by == "close"))
+    together([client.run for client in others] + [close] * 2 * (ended_by == "close"), here)
     together([session.close])
     assert all(generation.is_over for client in clients for generation in (*shared, *client.held))
     refusals = {client.refusal for client in clients} - {""}
@@ -133,8 +231,8 @@ def test_nobody_waits_for_ever(ended_by: str) -> None:
     else:
         assert (ended_by == "close") == bool(refusals) and all("for it is closed" in text for text in refusals)
         assert {generation.finish_reason for generation in shared} <= {"stop", "length", "abort"}
-        engine.pool.check_integrity()
-        assert engine.pool.free_blocks == 9 and session.worker.num_unfinished == 0
+        session.worker.pool.check_integrity()
+        assert session.worker.pool.free_blocks == 9 and session.worker.num_unfinished == 0
     for thread in threading.enumerate():
         if thread.name == "aptsched session":
             thread.join(MOST_S)
