@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from aptsched.scheduling.forms import FORM_ENTRIES, Charge
 from aptsched.support import checks
+
+ADDED_BY_FORM = ("rho_s_per_block", "dequantise_s_per_block")  # beyond the time of KV form, so they may be below 0
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,13 @@ class IterationTime:
     per_context_token_s : float
         For each cached token that is read.
     rho_s_per_block : float
-        Time that a request whose K and V are rebuilt adds, for each block m that it would need with a KV cache: rho of
-        Apt-Serve, section 4.2.
+        Time that a request in hidden form adds to each iteration, beyond the same request in KV form, for each block m
+        that it would need there: rho of Apt-Serve, section 4.2, where K and V are rebuilt. Below 0 where attention is
+        absorbed and reads fewer bytes.
     dequantise_s_per_block : float
-        The same for a request whose K and V are dequantised.
+        The same for a request whose K and V are dequantised; below 0 where reading fewer bytes saves more than that.
+    rebuild_s_per_block : float
+        Time that converting a request from hidden to KV form takes, once, for each block m.
     """
 
     fixed_s: float = 0.0
@@ -34,21 +39,33 @@ class IterationTime:
     per_context_token_s: float = 0.0
     rho_s_per_block: float = 0.0
     dequantise_s_per_block: float = 0.0
+    rebuild_s_per_block: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            checks.seconds(name, value)
+            (checks.added_seconds if name in ADDED_BY_FORM else checks.seconds)(name, value)
+
+    def with_rebuilding(self, rho_s_per_block: float) -> IterationTime:
+        """The same times with this rho: K and V of a hidden request are rebuilt in each iteration, and in conversions.
+
+        Raises
+        ------
+        InputError
+            rho is no finite number of seconds of at least 0.
+        """
+        checks.seconds("rho_s_per_block", rho_s_per_block)
+        return replace(self, rho_s_per_block=rho_s_per_block, rebuild_s_per_block=rho_s_per_block)
 
     @cached_property
     def added_s_per_block(self) -> tuple[float, ...]:
-        """Seconds that a request adds for each block m, by its form."""
+        """Seconds that a request adds to each iteration for each block m, by its form, which may be below 0."""
         of = {Charge.REBUILD: self.rho_s_per_block, Charge.DEQUANTISE: self.dequantise_s_per_block}
         return (0.0, *(of.get(entry.charge, 0.0) for entry in FORM_ENTRIES))
 
     def predict(
         self, num_tokens: int, num_context_tokens: int = 0, kv_blocks_by_form: Sequence[int] | None = None
     ) -> float:
-        """Predict the seconds of an iteration.
+        """Predict the seconds of an iteration, at least 0.
 
         Parameters
         ----------
@@ -60,7 +77,8 @@ class IterationTime:
         seconds = self.fixed_s + self.per_token_s * num_tokens + self.per_context_token_s * num_context_tokens
         if kv_blocks_by_form is None:
             return seconds
-        return seconds + sum(each_s * m for each_s, m in zip(self.added_s_per_block, kv_blocks_by_form, strict=True))
+        added_s = sum(each_s * m for each_s, m in zip(self.added_s_per_block, kv_blocks_by_form, strict=True))
+        return max(0.0, seconds + added_s)
 
     def as_fields(self) -> dict[str, float]:
         """The fields as in files, where the time of lossy forms is left out if it is 0."""

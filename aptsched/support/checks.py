@@ -86,6 +86,13 @@ def seconds(field: str, given: Any, above_0: bool = False) -> float:
     return value
 
 
+def added_seconds(field: str, given: float) -> float:
+    """Seconds that something takes more, or with a number below 0 less, up to 1e9 of them."""
+    if not -MAX_DURATION_S <= given <= MAX_DURATION_S:
+        raise InputError(f"{field}: {shown(given)} is not accepted; a finite number of seconds, up to 1e9, is")
+    return given
+
+
 def flags(field: str, given: npt.ArrayLike, n: int) -> Bools:
     """A read-only bool copy, [n]."""
     array = _array(field, given)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, CacheShape, entry_of, shown_forms
-from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.scheduling.iteration_time import ADDED_BY_FORM, IterationTime
 from aptsched.support import fields, files
 from aptsched.support.checks import MAX_COUNT, MAX_DURATION_S, Floats, Ints
 from aptsched.support.errors import InputError
@@ -251,14 +251,26 @@ def _read(document: dict[str, Any]) -> Calibration:
     needed = ("schema", "version", "model", "device", "dtype", "times", "r_squared", "points")
     fields.named("calibration", document, needed, ("swap_s_per_block",))
     model, device, dtype = (fields.text(name, document[name]) for name in ("model", "device", "dtype"))
-    seconds = fields.named("times", document["times"], IterationTime().as_fields(), ("dequantise_s_per_block",))
-    times = {name: fields.number(f"times: {name}", value, 0, MAX_DURATION_S) for name, value in seconds.items()}
+    times = _times(document["times"])
     r_squared = document["r_squared"]
     r_squared = None if r_squared is None else fields.number("r_squared", r_squared, -1e9, 1)
     given = fields.listed("points", document["points"])
     points = tuple(_point(f"points[{i}]", point) for i, point in enumerate(given))
     swap_s = fields.number("swap_s_per_block", document.get("swap_s_per_block", 0.0), 0, MAX_DURATION_S)
-    return Calibration(model, device, dtype, IterationTime(**times), r_squared, points, swap_s)
+    return Calibration(model, device, dtype, times, r_squared, points, swap_s)
+
+
+def _times(given: object) -> IterationTime:
+    """Times as in a file; where K and V were rebuilt in each iteration, doing it once was not stored: it takes rho."""
+    needed = (name for name in IterationTime().as_fields() if name != "rebuild_s_per_block")
+    found = fields.named("times", given, needed, ("dequantise_s_per_block", "rebuild_s_per_block"))
+    least = dict.fromkeys(ADDED_BY_FORM, -MAX_DURATION_S)
+    seconds = {
+        name: fields.number(f"times: {name}", value, least.get(name, 0), MAX_DURATION_S)
+        for name, value in found.items()
+    }
+    times = IterationTime(**seconds)
+    return replace(times, rebuild_s_per_block=seconds.get("rebuild_s_per_block", max(0.0, times.rho_s_per_block)))
 
 
 def _point(what: str, given: object) -> Point:

@@ -49,7 +49,7 @@ def fit(points: Sequence[Point]) -> tuple[IterationTime, float | None]:
     fixed_s, per_token_s, per_context_s = nonnegative(rows / seconds[:, None], np.ones(len(seconds)))
     rho, r_squared = _added(points, Charge.REBUILD)
     dequantise_s, _ = _added(points, Charge.DEQUANTISE)
-    return IterationTime(fixed_s, per_token_s, per_context_s, rho, dequantise_s), r_squared
+    return IterationTime(fixed_s, per_token_s, per_context_s, rho, dequantise_s, rho), r_squared
 
 
 def _added(points: Sequence[Point], charge: Charge) -> tuple[float, float | None]:

@@ -211,6 +211,7 @@ def believed(cost: Cost, rho_s_per_block: float | None = None) -> IterationTime:
     fixed_s = float(cost.seconds(Work(decode_seqs=1)))
     prefill_s = float(cost.seconds(Work(prefill_tokens=TYPICAL_PREFILL, prefill_squares=TYPICAL_PREFILL**2)))
     context_s = float(cost.seconds(Work(decode_seqs=1, context_tokens=TYPICAL_CONTEXT))) - fixed_s
-    rho = BLOCK_SIZE * cost.rebuild_s_per_token if rho_s_per_block is None else rho_s_per_block
+    rho = BLOCK_SIZE * cost.rebuild_s_per_token
     per_token_s, per_context_s = max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL, context_s / TYPICAL_CONTEXT
-    return IterationTime(fixed_s, per_token_s, per_context_s, rho, BLOCK_SIZE * cost.dequantise_s_per_token)
+    times = IterationTime(fixed_s, per_token_s, per_context_s, rho, BLOCK_SIZE * cost.dequantise_s_per_token, rho)
+    return times if rho_s_per_block is None else times.with_rebuilding(rho_s_per_block)

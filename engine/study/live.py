@@ -114,9 +114,9 @@ def _known_times(options: RunOptions) -> tuple[IterationTime | None, Calibration
     """Times and calibration from the options' file, with their `rho` if given; with `rho` alone, times of only that."""
     rho = options.rho
     if options.calibration is None:
-        return None if rho is None else IterationTime(rho_s_per_block=rho), None
+        return None if rho is None else IterationTime().with_rebuilding(rho), None
     known = measure.load(options.calibration)
-    return known.times if rho is None else dataclasses.replace(known.times, rho_s_per_block=rho), known
+    return known.times if rho is None else known.times.with_rebuilding(rho), known
 
 
 def _foreign(options: RunOptions, measured: Calibration | None) -> list[str]:

@@ -29,7 +29,7 @@ POINTS = (
     *(Point(n, n * 64, by_form(), 0.01 + n * 1e-3) for n in (1, 4, 8)),
     Point(4, 512, by_form(hidden=36), 0.02, 0.004),
 )
-TIMES = IterationTime(0.01, 1e-3, 1e-6, 1e-4)
+TIMES = IterationTime(0.01, 1e-3, 1e-6, 1e-4, rebuild_s_per_block=2e-4)
 
 
 def measured(model: str = "opt-125m", device: str = "cpu", dtype: str = "fp32") -> Calibration:
@@ -54,6 +54,18 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert measure.load(tmp_path / "calibration.json").swap_s_per_block == 0
 
 
+def test_a_file_from_before_conversions_were_measured_is_read(tmp_path: Path) -> None:
+    """Rebuilding K and V once takes what it takes in each iteration, rho; what a form adds may be below 0."""
+    earlier = document()
+    del earlier["times"]["rebuild_s_per_block"]
+    (tmp_path / "calibration.json").write_text(json.dumps(earlier))
+    assert measure.load(tmp_path / "calibration.json").times.rebuild_s_per_block == TIMES.rho_s_per_block
+    less = document() | {"times": {**document()["times"], "rho_s_per_block": -1e-5, "dequantise_s_per_block": -1e-6}}
+    (tmp_path / "calibration.json").write_text(json.dumps(less))
+    times = measure.load(tmp_path / "calibration.json").times
+    assert (times.rho_s_per_block, times.dequantise_s_per_block) == (-1e-5, -1e-6)
+
+
 def at(name: str) -> Callable[[dict[str, Any]], tuple[Any, Any]]:
     """The place of a field of the file itself."""
     return lambda d: (d, name)
@@ -64,6 +76,7 @@ PLACES: dict[str, Callable[[dict[str, Any]], tuple[Any, Any]]] = {
     "swap_s_per_block": at("swap_s_per_block"),
     "fixed_s": lambda d: (d["times"], "fixed_s"),
     "rho_s_per_block": lambda d: (d["times"], "rho_s_per_block"),
+    "rebuild_s_per_block": lambda d: (d["times"], "rebuild_s_per_block"),
     "points[3]": lambda d: (d["points"], 3),
     "seconds": lambda d: (d["points"][2], "seconds"),
     "extra_s": lambda d: (d["points"][6], "extra_s"),
@@ -96,9 +109,9 @@ def test_a_field_that_is_no_such_thing_is_one_short_message(name: str, wrong: st
 
 @pytest.mark.parametrize("place", [lambda d: d, lambda d: d["times"], lambda d: d["points"][4]])
 def test_missing_and_unknown_fields_are_named(place: Callable[[Any], dict[str, Any]], tmp_path: Path) -> None:
-    """Of the document, the times and a point; extra_s and swaps may be missing."""
+    """Of the document, the times and a point; what earlier files lack may be missing."""
     path = tmp_path / "calibration.json"
-    for name in set(place(document())) - {"extra_s", "swap_s_per_block", "schema", "version"}:
+    for name in set(place(document())) - {"extra_s", "swap_s_per_block", "rebuild_s_per_block", "schema", "version"}:
         changed = document()
         del place(changed)[name]
         path.write_text(json.dumps(changed))

@@ -1,0 +1,52 @@
+"""The time of an iteration as policies believe it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.errors import InputError
+from caches import by_form
+
+
+def test_a_form_that_reads_less_shortens_an_iteration() -> None:
+    """With rho below 0: 3 blocks of a hidden request take 3/16 s from an iteration of a second."""
+    times = IterationTime(fixed_s=1.0, rho_s_per_block=-1 / 16)
+    assert times.predict(1, 0, by_form(hidden=3)) == 1 - 3 / 16
+    assert times.added_s_per_block[CacheForm.HIDDEN] == -1 / 16
+
+
+@given(
+    rho=st.floats(-1e9, 1e9),
+    dequantise=st.floats(-1e9, 1e9),
+    hidden=st.integers(0, 10**6),
+    int8=st.integers(0, 10**6),
+)
+def test_no_prediction_is_below_0(rho: float, dequantise: float, hidden: int, int8: int) -> None:
+    """Whatever the forms save."""
+    times = IterationTime(0.02, 1e-4, 1e-6, rho, dequantise)
+    assert times.predict(3, 100, by_form(hidden=hidden, int8=int8)) >= 0
+
+
+def test_rebuilding_takes_rho_in_each_iteration_and_once() -> None:
+    """Whatever was known of both before; the rest stays."""
+    times = IterationTime(0.02, 1e-4, 1e-6, -1e-4, 1e-5, 2e-4).with_rebuilding(0.5)
+    assert times == IterationTime(0.02, 1e-4, 1e-6, 0.5, 1e-5, 0.5)
+    with pytest.raises(InputError, match="rho_s_per_block: -1 is not accepted"):
+        times.with_rebuilding(-1)
+
+
+@pytest.mark.parametrize("name", list(vars(IterationTime())))
+@pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf, -2e9])
+def test_a_time_that_is_none_is_named(name: str, wrong: float) -> None:
+    """Only what a form adds may be below 0, and nothing may be endless."""
+    if wrong == -1.0 and name in ("rho_s_per_block", "dequantise_s_per_block"):
+        assert vars(IterationTime(**{name: wrong}))[name] == wrong
+        return
+    with pytest.raises(InputError, match=f"{name}: .*a finite number of seconds"):
+        IterationTime(**{name: wrong})
