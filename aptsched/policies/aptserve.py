@@ -9,28 +9,36 @@ from typing import ClassVar
 import numpy as np
 
 from aptsched.knapsack.greedy import greedy
-from aptsched.policies.composition import Select, all_served, compose, forms_table, next_blocks
+from aptsched.policies.composition import Select, all_served, compose, next_blocks
+from aptsched.policies.form_charges import CHARGES
 from aptsched.policies.form_choice import (
     FORM_SETS,
-    KV_ALONE,
     decode_s,
-    in_kv_alone,
-    lighter_than_kv,
     on_offer,
     own_blocks,
-    running_forms,
-    waiting_forms,
 )
-from aptsched.policies.queue import check_watermark, entries, growth, leading, leading_at_least, shared, survivors
-from aptsched.policies.scheduling_value import FALLBACKS, scheduling_value
+from aptsched.policies.form_values import FormValues
+from aptsched.policies.queue import (
+    check_watermark,
+    entries,
+    fed_to_all,
+    growth,
+    leading,
+    leading_at_least,
+    survivors,
+    without_cache,
+)
+from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
 from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import any_of, largest_of, pairwise_sum, smallest_of, sum_of
+from aptsched.support.arrays import any_of, largest_of, smallest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.constant import all_true, constant
 from aptsched.support.errors import InputError
+from aptsched.support.lazy import lazy
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,9 @@ class AptServe:
         Whether running hidden requests may become KV; never with the forms "hidden".
     watermark : float
         Share of the pool that admission leaves free.
+    charge : str
+        What a value is charged for a form of cache: "paper", for the next iteration; "lifetime", for all iterations
+        that the request is expected to stay in it (`charged_for_life`), by the lengths of outputs seen so far.
 
     Notes
     -----
@@ -82,6 +93,11 @@ class AptServe:
       the rest is fed beside the decodes.
     - Int8 is our addition: its extra time is charged like that of hidden states. When blocks run out, a running KV
       request may be compressed to it in place, if that frees blocks; it stays int8 until it is preempted.
+    - Charges for life are ours. Where hidden states add no time to an iteration, nothing is given KV or promoted to it:
+      it would take more blocks for nothing. Where they do, a promotion is made with blocks that nobody needs, if over
+      the expected life it saves more than it takes; blocks for it are not taken from anybody. A running request goes
+      back from KV by being preempted and admitted anew. By the charge of the paper, which a promotion ends at no cost,
+      whatever is admitted in hidden form is promoted as soon as blocks are there.
     - "decaying" is our reading of Scheduling*, whose factor is not printed.
     """
 
@@ -91,11 +107,13 @@ class AptServe:
     fallback: str = "paper"
     promote: bool = True
     watermark: float = 0.01
+    charge: str = "paper"
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "order": ("value", "fcfs"),
         "forms": tuple(FORM_SETS),
         "fallback": FALLBACKS,
+        "charge": CHARGES,
     }
 
     def __post_init__(self) -> None:
@@ -109,6 +127,14 @@ class AptServe:
     def wanted_forms(self) -> tuple[CacheForm, ...]:
         """The forms that it may give; lossy ones are offered only because they are named here."""
         return FORM_SETS[self.forms]
+
+    @lazy
+    def _form_values(self) -> FormValues:
+        return FormValues(self.forms, self.charge, self.promote)
+
+    def on_record(self, record: RequestRecord) -> None:
+        """Learns how long outputs are."""
+        self._form_values.lengths.add(record)
 
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration, with its problem and certificate."""
@@ -171,12 +197,10 @@ class AptServe:
         self, view: View, rows: Ints, fed: Ints, blocks: Ints, capacity: int, max_seqs: int
     ) -> BatchProblem | None:
         """The problem of admission; `blocks` are those of the lightest forms. None if no value is above 0."""
-        offer = on_offer(view.cache, self.forms)
-        num_tokens = min(sum_of(fed), view.max_tokens, capacity * view.cache.per_block[offer[-1]])
+        lightest = on_offer(view.cache, self.forms)[-1]
+        num_tokens = min(sum_of(fed), view.max_tokens, capacity * view.cache.per_block[lightest])
         value_s = scheduling_value(view, rows, view.times.predict(num_tokens), self.fallback)
-        values, weights = value_s[:, None], blocks[:, None]
-        if offer != KV_ALONE:
-            values, weights = forms_table(view, value_s, *waiting_forms(view, view.num_tokens[rows], offer))
+        values, weights = self._form_values.of_waiting(view, rows, value_s, blocks)
         required = all_true(len(rows)) if self.order == "fcfs" else None
         if required is None and not any_of((values > 0) & (weights <= capacity)):
             return None
@@ -239,12 +263,7 @@ class AptServe:
     ) -> BatchProblem:
         """The problem of running requests: keep the form, become KV within `spare` blocks, shrink if not all run."""
         value_s = scheduling_value(view, rows, decode_s(view, rows, own, fed), self.fallback)
-        values, weights = value_s[:, None], blocks[:, None]
-        most_more = {} if all_run else dict.fromkeys(lighter_than_kv(view.cache, self.forms), -1)
-        if most_more or not in_kv_alone(own):
-            if self.promote and KV in on_offer(view.cache, self.forms):
-                most_more[KV] = spare
-            values, weights = forms_table(view, value_s, *running_forms(view, rows, own, blocks, most_more))
+        values, weights = self._form_values.of_running(view, rows, value_s, blocks, spare, all_run)
         required = all_true(len(rows)) if all_run else None
         return BatchProblem.unchecked(values, weights, room, fed, view.max_tokens, view.max_seqs, required)
 
@@ -269,25 +288,3 @@ class AptServe:
             selection=selection,
             candidates=rows,
         )
-
-
-def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
-    """Whether the pending times of the waiting requests add up to at least those of the running ones."""
-    pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
-    return bool(pairwise_sum(pending_s[waiting]) >= pairwise_sum(pending_s[running]))
-
-
-def fed_to_all(view: View, running: Ints) -> Ints:
-    """Tokens fed to each running request, [r]: one each, and the rest of the budget to prompts that were begun."""
-    fed = view.num_remaining[running]
-    if largest_of(fed) > 1 and sum_of(fed) > view.max_tokens:
-        fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
-    return fed
-
-
-def without_cache(view: View, rows: Ints) -> View:
-    """The view as it would be once these rows are preempted."""
-    form, num_cached, num_held = view.form.copy(), view.num_cached.copy(), view.num_held.copy()
-    free = view.free_blocks + sum_of(num_held[rows])
-    form[rows] = num_cached[rows] = num_held[rows] = 0
-    return replace(view, form=form, num_cached=num_cached, num_held=num_held, free_blocks=free)

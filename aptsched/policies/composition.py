@@ -7,11 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from aptsched.policies.scheduling_value import charged_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import sums
 from aptsched.problem.selection import Multipliers, Selection
-from aptsched.scheduling.forms import KV
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import all_of, largest_of, sum_of
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
@@ -35,25 +33,21 @@ def next_blocks(view: View, num_tokens: Ints, form: int) -> Ints:
     return blocks
 
 
-def forms_table(view: View, value_s: Floats, blocks: Ints, offered: Bools) -> tuple[Floats, Ints]:
-    """Values and weights of the offered forms, [r, f], in the order of `CacheForm`, from KV on.
+def forms_table(value_s: Floats, charges_s: Floats, blocks: Ints, offered: Bools) -> tuple[Floats, Ints]:
+    """Values and weights of the forms, [r, f], in the order of `CacheForm`, from KV on.
 
     Parameters
     ----------
     value_s : float array, [r]
+        Values without charges.
+    charges_s : float array, [f, r]
+        What is charged for each form.
     blocks : int array, [f, r]
-        Blocks of each request in each form; those of KV are its m.
+        Blocks of each request in each form.
     offered : bool array, [f, r]
-        Whether a form is offered to a request. The time that a form adds to an iteration is charged only where the
-        request could have KV instead: KV is offered too, and the pool could hold the request with a KV cache.
+        Whether a form is offered to a request.
     """
-    kv_blocks = blocks[0]
-    choice = offered[0] & (kv_blocks <= view.num_blocks)
-    values = [value_s] + [
-        np.where(choice & offered[row], charged_value(value_s, kv_blocks, KV + row, view), value_s)
-        for row in range(1, len(blocks))
-    ]
-    return np.array(values).T, np.where(offered, blocks, NOT_OFFERED).T
+    return (value_s - charges_s).T, np.where(offered, blocks, NOT_OFFERED).T
 
 
 def compose(problem: BatchProblem, select: Select) -> Selection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from aptsched.scheduling.forms import KV
@@ -100,3 +102,19 @@ def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
     runs, own = view.running[rows], view.form[rows]
     forms: Ints = own if all_of(runs) else np.where(runs, own, form)
     return rows, fed, forms
+
+
+def fed_to_all(view: View, running: Ints) -> Ints:
+    """Tokens fed to each running request, [r]: one each, and the rest of the budget to prompts that were begun."""
+    fed = view.num_remaining[running]
+    if largest_of(fed) > 1 and sum_of(fed) > view.max_tokens:
+        fed = 1 + shared(fed - 1, max(0, view.max_tokens - len(running)))
+    return fed
+
+
+def without_cache(view: View, rows: Ints) -> View:
+    """The view as it would be once these rows are preempted."""
+    form, num_cached, num_held = view.form.copy(), view.num_cached.copy(), view.num_held.copy()
+    free = view.free_blocks + sum_of(num_held[rows])
+    form[rows] = num_cached[rows] = num_held[rows] = 0
+    return replace(view, form=form, num_cached=num_cached, num_held=num_held, free_blocks=free)

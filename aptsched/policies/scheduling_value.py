@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import any_of
+from aptsched.support.arrays import any_of, pairwise_sum
 from aptsched.support.checks import Floats, Ints
 
 FALLBACKS = ("paper", "decaying", "none")
 LEAST_PENDING_S = 1e-6  # of a request that arrived just now, where iterations are predicted to take no time
 NEAR_ZERO = 1e-6  # share of the pending time
-DEARER = 1e-6  # least share of the value that a form is charged: none may be worth as much as KV
 
 
 def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -> Floats:
@@ -39,11 +38,7 @@ def scheduling_value(view: View, rows: Ints, duration_s: float, fallback: str) -
     return pending_s
 
 
-def charged_value(value_s: Floats, kv_blocks: Ints, form: int, view: View) -> Floats:
-    """Value in a form, [r]: less what it adds to an iteration for so many blocks m, [r], for all U unfinished requests.
-
-    With hidden states that is the time of rebuilding, U rho m.
-    """
-    penalty_s = len(view.request_id) * view.times.added_s_per_block[form] * kv_blocks
-    less: Floats = value_s - np.maximum(penalty_s, DEARER * value_s)
-    return less
+def longer_pending(view: View, waiting: Ints, running: Ints) -> bool:
+    """Whether the pending times of the waiting requests add up to at least those of the running ones."""
+    pending_s = np.maximum(view.now_s - view.pending_since_s, 0.0)
+    return bool(pairwise_sum(pending_s[waiting]) >= pairwise_sum(pending_s[running]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import results
+from aptsched.policies.form_choice import FORM_SETS
 from commands import call
 
 
@@ -32,6 +33,17 @@ def test_a_log_of_an_earlier_study_is_checked_alone(run: Path, capsys: pytest.Ca
     shutil.copy(run / "certificates-aptserve-rate20.jsonl", run / "certificates-before.jsonl")
     assert call("verify", str(run)) == 0
     assert "no results.json beside it names it: checked alone" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rho", ["0", "0.00001", "0.001"])
+def test_charges_for_life_are_certified(tmp_path: Path, rho: str) -> None:
+    """Of every set of forms, whether hidden states are free, cost little, or much: values above p, or below 0."""
+    policies = ",".join(f"aptserve:charge=lifetime:forms={forms}" for forms in FORM_SETS)
+    run = results.simulated(tmp_path, "--policy", policies, "--rho", rho, "--executed-rho", rho)
+    assert results.failures(run) == []
+    rows = results.document(run)["summary"]
+    counts = [row["num_certified"] for row in rows if "lifetime" in row["policy"]]
+    assert len(counts) == 2 * len(FORM_SETS) and min(counts) > 0
 
 
 @pytest.mark.parametrize("of", ["other policy", "other rate", "twice", "not there"])

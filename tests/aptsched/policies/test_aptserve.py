@@ -24,6 +24,7 @@ policies = st.builds(
     order=st.sampled_from(["value", "fcfs"]),
     forms=st.sampled_from(["hybrid", "kv", "hidden"]),
     fallback=st.sampled_from(["paper", "decaying", "none"]),
+    charge=st.sampled_from(["paper", "lifetime"]),
     promote=st.booleans(),
     watermark=st.sampled_from([0.0, 0.01, 0.2]),
 )
@@ -164,7 +165,14 @@ def test_no_requests_no_entries() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("order", "lifo"), ("forms", "half"), ("fallback", "zero"), ("watermark", 1.0), ("watermark", float("nan"))],
+    [
+        ("order", "lifo"),
+        ("forms", "half"),
+        ("fallback", "zero"),
+        ("charge", "twice"),
+        ("watermark", 1.0),
+        ("watermark", float("nan")),
+    ],
 )
 def test_bad_options(name: str, value: object) -> None:
     """An option that is not accepted is an input error that names it and its value."""

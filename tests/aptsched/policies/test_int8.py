@@ -25,6 +25,7 @@ policies = st.builds(
     AptServe,
     order=st.sampled_from(["value", "fcfs"]),
     forms=st.sampled_from(list(FORM_SETS)),
+    charge=st.sampled_from(["paper", "lifetime"]),
     promote=st.booleans(),
     watermark=st.sampled_from([0.0, 0.01, 0.2]),
 )

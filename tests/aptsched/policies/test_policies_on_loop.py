@@ -34,6 +34,8 @@ TEXTS = [
     "aptserve:forms=kv",
     "aptserve:forms=hidden",
     "aptserve:order=fcfs",
+    "aptserve:charge=lifetime",
+    "aptserve:charge=lifetime:order=fcfs",
 ]
 TIMES = [IterationTime(), IterationTime(0.01, 1e-4, 1e-6, 1e-3), IterationTime(rho_s_per_block=1.0)]
 
