@@ -33,6 +33,7 @@ SwapSpace = Annotated[
     ),
 ]
 NumBlocks = Annotated[int | None, typer.Option(metavar="N", help="The same as a number of blocks of 16 KV tokens.")]
+HiddenAttention = Annotated[str, typer.Option(metavar="H", help="How hidden states are read: absorbed, rebuilt.")]
 MaxTokens = Annotated[int, typer.Option(metavar="T", help="Token budget of an iteration.")]
 MaxSeqs = Annotated[int, typer.Option(metavar="B", help="Most requests in a batch.")]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from aptsched.cli.base import app, typer
 from aptsched.cli.instance_options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload
 from aptsched.cli.instance_options import certificates as kind_of_certificates
-from aptsched.cli.model_options import MaxSeqs, MaxTokens
+from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
 from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.study import ended, options_of
 from aptsched.cli.study_options import (
@@ -52,7 +52,7 @@ Rho = Annotated[
     float | None, typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, as policies believe.")
 ]
 ExecutedRho = Annotated[
-    float | None, typer.Option(metavar="S", help="The same, as it takes (default: what the cost says).")
+    float | None, typer.Option(metavar="S", help="The same, as it takes, and is done in every iteration.")
 ]
 Jobs = Annotated[int | None, typer.Option(metavar="N", help="Processes (default: one for each CPU).")]
 
@@ -79,6 +79,7 @@ def simulate(
     swap_space: SwapSpace = None,
     cost: CostOf = None,
     foreign_calibration: ForeignCalibration = False,
+    hidden_attention: HiddenAttention = "absorbed",
     rho: Rho = None,
     executed_rho: ExecutedRho = None,
     seed: Seed = 0,

@@ -38,6 +38,7 @@ class Charge(StrEnum):
 
     NOTHING = "nothing"
     READ = "read"  # its K and V are read once
+    ABSORB = "absorb"  # its hidden state is attended to; its K and V are rebuilt for requests with many new tokens
     REBUILD = "rebuild"  # its K and V are projected from what is stored
     DEQUANTISE = "dequantise"  # its K and V are multiplied by their scales
 
@@ -115,7 +116,7 @@ FORM_ENTRIES = (
         "hidden",
         "hidden",
         lambda sizes, number_bytes: hidden_ratio(sizes.hidden_size, sizes.num_kv_heads, sizes.head_dim),
-        charge=Charge.REBUILD,
+        charge=Charge.ABSORB,
         becomes={CacheForm.KV: Charge.REBUILD},
     ),
     FormEntry(

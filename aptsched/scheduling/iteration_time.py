@@ -59,7 +59,7 @@ class IterationTime:
     @cached_property
     def added_s_per_block(self) -> tuple[float, ...]:
         """Seconds that a request adds to each iteration for each block m, by its form, which may be below 0."""
-        of = {Charge.REBUILD: self.rho_s_per_block, Charge.DEQUANTISE: self.dequantise_s_per_block}
+        of = {Charge.ABSORB: self.rho_s_per_block, Charge.DEQUANTISE: self.dequantise_s_per_block}
         return (0.0, *(of.get(entry.charge, 0.0) for entry in FORM_ENTRIES))
 
     def predict(

@@ -27,9 +27,9 @@ COLUMNS = (
 def write(directory: Path, measured: Calibration) -> None:
     """Write calibration.json, and calibration.png where the model has a hidden form."""
     measure.save(measured, directory / "calibration.json")
-    rebuilt = [point for point in measured.points if point.num_blocks_with(Charge.REBUILD)]
+    rebuilt = [point for point in measured.points if point.num_blocks_with(Charge.ABSORB)]
     if rebuilt:
-        blocks, extra_s = [p.num_blocks_with(Charge.REBUILD) for p in rebuilt], [p.extra_s for p in rebuilt]
+        blocks, extra_s = [p.num_blocks_with(Charge.ABSORB) for p in rebuilt], [p.extra_s for p in rebuilt]
         assert measured.r_squared is not None
         plot = serving_plots.rebuilding(blocks, extra_s, measured.times.rho_s_per_block, measured.r_squared)
         files.write(directory / "calibration.png", plot)

@@ -47,7 +47,7 @@ def fit(points: Sequence[Point]) -> tuple[IterationTime, float | None]:
     rows = np.array([[1.0, point.num_tokens, point.num_context_tokens] for point in plain])
     seconds = np.array([point.seconds for point in plain])
     fixed_s, per_token_s, per_context_s = nonnegative(rows / seconds[:, None], np.ones(len(seconds)))
-    rho, r_squared = _added(points, Charge.REBUILD)
+    rho, r_squared = _added(points, Charge.ABSORB)
     dequantise_s, _ = _added(points, Charge.DEQUANTISE)
     return IterationTime(fixed_s, per_token_s, per_context_s, rho, dequantise_s, rho), r_squared
 

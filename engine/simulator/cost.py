@@ -1,4 +1,4 @@
-"""The cost of an iteration: passes through the model, rebuilding, swapping; and what policies may believe of it."""
+"""The cost of an iteration: passes through the model, hidden states, swapping; and what policies may believe of it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from engine.models.config import ModelConfig
 from engine.models.known_models import known_name
 from engine.simulator.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
 from engine.simulator.gpus import GPU, NUMBER_BYTES
-from engine.simulator.roofline import Efficiency, rebuild_s_per_token, roofline, swap_s_per_block
-from engine.simulator.work import Amount, CostModel, Work
+from engine.simulator.hidden_cost import AbsorbedCost, absorbed_cost, gather_s, rebuild_s_per_token
+from engine.simulator.roofline import Efficiency, roofline, swap_s_per_block
+from engine.simulator.work import Amount, CostModel, Work, choose, larger
 
 TYPICAL_PREFILL = 1024  # tokens of the prefill from which the believed time of a token is taken
 TYPICAL_CONTEXT = 4096
@@ -44,6 +45,10 @@ class Cost:
     dequantise_s_per_token : float
         For each token whose K and V are dequantised to be read, in addition to reading its bytes. In the roofline it
         is 0: a kernel multiplies by the scales in registers, while it waits for memory.
+    absorbed : AbsorbedCost or None
+        Attention over hidden states; without it K and V are rebuilt from them in every iteration.
+    gather_s : float
+        For gathering hidden states from several GPUs, in an iteration in which any K and V are rebuilt.
     """
 
     passes: CostModel
@@ -52,24 +57,48 @@ class Cost:
     source: str
     notices: tuple[str, ...] = ()
     dequantise_s_per_token: float = 0.0
+    absorbed: AbsorbedCost | None = None
+    gather_s: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("rebuild_s_per_token", "swap_s_per_block", "dequantise_s_per_token"):
+        for name in ("rebuild_s_per_token", "swap_s_per_block", "dequantise_s_per_token", "gather_s"):
             checks.seconds(name, getattr(self, name))
+
+    @property
+    def absorb_up_to(self) -> int:
+        """The most new tokens of a request for which attention over its hidden states is absorbed; 0 for none."""
+        return 0 if self.absorbed is None else self.absorbed.up_to
 
     def seconds(self, work: Work) -> Amount:
         """Seconds of each iteration."""
         return (
-            self.passes.seconds(work)
+            self._passes_s(work)
             + self.rebuild_s_per_token * work.rebuilt_tokens
             + self.swap_s_per_block * work.swapped_blocks
             + self.dequantise_s_per_token * work.dequantised_tokens
+            + choose(work.rebuilt_tokens > 0, self.gather_s, 0.0)
         )
 
+    def _passes_s(self, work: Work) -> Amount:
+        """Seconds of passes and absorbed attention, which takes the longer of reading hidden states and multiplying."""
+        passes_s, absorbed = self.passes.seconds(work), self.absorbed
+        if absorbed is None or (isinstance(work.absorbed_pairs, int) and not work.absorbed_pairs):
+            return passes_s
+        read = replace(work, context_tokens=work.context_tokens + absorbed.read_share * work.absorbed_tokens)
+        longer_s = larger(self.passes.seconds(read), passes_s + absorbed.multiplied_s(work))
+        return longer_s + absorbed.beside_s(work)
+
+    def rebuilding(self) -> Cost:
+        """The same cost where K and V are rebuilt from hidden states in every iteration, as in Apt-Serve."""
+        return replace(self, absorbed=None)
+
     def with_rho(self, rho_s_per_block: float) -> Cost:
-        """The same cost with another true time to rebuild a block; what policies believe is set elsewhere."""
+        """The same cost where rebuilding a block takes so long, as is done in every iteration, on however many GPUs.
+
+        What policies believe is set elsewhere.
+        """
         checks.seconds("executed_rho", rho_s_per_block)
-        return replace(self, rebuild_s_per_token=rho_s_per_block / BLOCK_SIZE)
+        return replace(self.rebuilding(), rebuild_s_per_token=rho_s_per_block / BLOCK_SIZE, gather_s=0.0)
 
 
 def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
@@ -98,11 +127,7 @@ def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
     source = f"fits of DistServe (OSDI 2024) of {name} on {num_gpus} x {MEASURED_ON}"
     if gpu.name != MEASURED_ON:
         source += f", taken as they are for {gpu.name}"
-    return Cost(
-        fit,
-        *_computed(config, gpu, num_gpus),
-        f"{source}; rebuilding and swapping by roofline of {gpu.name}",
-    )
+    return _with_computed(fit, config, gpu, num_gpus, f"{source}; rebuilding and swapping by roofline of {gpu.name}")
 
 
 def by_roofline(
@@ -113,16 +138,21 @@ def by_roofline(
 ) -> Cost:
     """The cost by the roofline of the model on that GPU."""
     passes = roofline(config, gpu, num_gpus, efficiency)
-    computed = _computed(config, gpu, num_gpus, efficiency)
-    return Cost(passes, *computed, f"roofline of {config.name} on {num_gpus} x {gpu.name}")
+    source = f"roofline of {config.name} on {num_gpus} x {gpu.name}"
+    return _with_computed(passes, config, gpu, num_gpus, source, efficiency)
 
 
-def _computed(
-    config: ModelConfig, gpu: GPU, num_gpus: int, efficiency: Efficiency | None = None
-) -> tuple[float, float]:
-    return (
+def _with_computed(
+    passes: CostModel, config: ModelConfig, gpu: GPU, num_gpus: int, source: str, efficiency: Efficiency | None = None
+) -> Cost:
+    """The cost of these passes, with what is computed beside them."""
+    return Cost(
+        passes,
         rebuild_s_per_token(config, gpu, num_gpus, efficiency),
         swap_s_per_block(config, gpu, num_gpus, efficiency),
+        source,
+        absorbed=absorbed_cost(config, gpu, num_gpus, efficiency),
+        gather_s=gather_s(config, num_gpus, efficiency),
     )
 
 
@@ -148,7 +178,7 @@ def by_profile(calibration: Calibration, cache: CacheShape) -> Cost:
     source = f"calibration of {calibration.model} in {calibration.dtype} on {calibration.device}"
     return Cost(
         FittedCost(_line(prefill), line),
-        _per_token(calibration, Charge.REBUILD, saved),
+        _per_token(calibration, Charge.ABSORB, saved),
         calibration.swap_s_per_block,
         source,
         dequantise_s_per_token=_per_token(calibration, Charge.DEQUANTISE, saved),
@@ -206,12 +236,33 @@ def believed(cost: Cost, rho_s_per_block: float | None = None) -> IterationTime:
     Parameters
     ----------
     rho_s_per_block : float, optional
-        Believed in place of the true time.
+        Believed in place of the true times that hidden states take.
     """
     fixed_s = float(cost.seconds(Work(decode_seqs=1)))
     prefill_s = float(cost.seconds(Work(prefill_tokens=TYPICAL_PREFILL, prefill_squares=TYPICAL_PREFILL**2)))
     context_s = float(cost.seconds(Work(decode_seqs=1, context_tokens=TYPICAL_CONTEXT))) - fixed_s
-    rho = BLOCK_SIZE * cost.rebuild_s_per_token
+    rebuild_s = BLOCK_SIZE * cost.rebuild_s_per_token
+    rho = rebuild_s if cost.absorbed is None else BLOCK_SIZE * _absorbed_more_s(cost)
     per_token_s, per_context_s = max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL, context_s / TYPICAL_CONTEXT
-    times = IterationTime(fixed_s, per_token_s, per_context_s, rho, BLOCK_SIZE * cost.dequantise_s_per_token, rho)
+    times = IterationTime(fixed_s, per_token_s, per_context_s, rho, BLOCK_SIZE * cost.dequantise_s_per_token, rebuild_s)
     return times if rho_s_per_block is None else times.with_rebuilding(rho_s_per_block)
+
+
+def _absorbed_more_s(cost: Cost) -> float:
+    """Seconds that a cached token in hidden form takes more than in KV form, in a decode; below 0 where it takes less.
+
+    By a decode with twice the typical context against one with that, so that what is fixed counts for no token.
+    """
+    hidden_s, kv_s = (
+        float(cost.seconds(decode(2 * TYPICAL_CONTEXT)) - cost.seconds(decode(TYPICAL_CONTEXT)))
+        for decode in (_absorbed_decode, _kv_decode)
+    )
+    return (hidden_s - kv_s) / TYPICAL_CONTEXT
+
+
+def _kv_decode(num_cached: int) -> Work:
+    return Work(decode_seqs=1, context_tokens=num_cached)
+
+
+def _absorbed_decode(num_cached: int) -> Work:
+    return Work(decode_seqs=1, absorbed_tokens=num_cached, absorbed_pairs=num_cached, absorbing_tokens=1)

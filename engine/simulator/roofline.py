@@ -23,6 +23,12 @@ class Efficiency:
     attention : float
         Share of the peak in the attention of a prefill: the quadratic term of the same fit is about 5 times the time
         of the operations at the peak.
+    absorbed : float
+        Share of the peak in products of absorbed attention with full tiles: as published of a kernel for multi-head
+        latent attention, whose products are the same, 660 TFLOP/s of 989 (FlashMLA on H800); assumed of other GPUs.
+    hidden_reads : int
+        How often absorbed attention reads the hidden states: twice in two products, one after the other, once by a
+        kernel that keeps them between scores and sums.
     pcie, link : float
         Shares of the bandwidths to the host and between GPUs; these are assumed.
     all_reduce_s : float
@@ -33,14 +39,18 @@ class Efficiency:
     compute: float = 0.79
     bandwidth: float = 0.63
     attention: float = 0.18
+    absorbed: float = 0.66
+    hidden_reads: int = 2
     pcie: float = 0.8
     link: float = 0.6
     all_reduce_s: float = 30e-6
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name != "all_reduce_s" and not 0 < value <= 1:
+            if name not in ("all_reduce_s", "hidden_reads") and not 0 < value <= 1:
                 raise InputError(f"{name}: {value} is not accepted; a share above 0 and up to 1 is")
+        if self.hidden_reads not in (1, 2):
+            raise InputError(f"hidden_reads: {self.hidden_reads} is not accepted; 1 or 2 is")
         if not 0 <= self.all_reduce_s < 1:
             raise InputError(f"all_reduce_s: {self.all_reduce_s} is not accepted; seconds from 0 to 1 are")
 
@@ -103,18 +113,6 @@ def roofline(config: ModelConfig, gpu: GPU, num_gpus: int = 1, efficiency: Effic
         reduce_s=reduces * reached.all_reduce_s,
         reduce_per_token_s=reduces * sent / (gpu.link_bytes_per_s * reached.link),
     )
-
-
-def rebuild_s_per_token(
-    config: ModelConfig, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None
-) -> float:
-    """Seconds to rebuild K and V of a cached token: 2 operations for each weight of the K and V projections.
-
-    Reading the hidden states takes less, and overlaps. OPT-13B on an A100 takes 13.4 us at its peak, 17.0 us at 79%.
-    """
-    reached = efficiency or Efficiency()
-    operations = 2 * config.num_layers * config.hidden_size * config.kv_size
-    return operations / (gpu.flops_per_s * num_gpus * reached.compute)
 
 
 def swap_s_per_block(config: ModelConfig, gpu: GPU, num_gpus: int = 1, efficiency: Efficiency | None = None) -> float:

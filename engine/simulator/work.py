@@ -27,10 +27,14 @@ class Work:
         Sum of stop^2 - start^2 over the chunks: twice the pairs of a token fed and a token it attends to. The chunks of
         a prompt add up to the square of the prompt's length.
     context_tokens : amount
-        Tokens cached before, of all entries, which are read. A token in a form that is read at the price of its own
-        bytes counts as the share of its bytes in those of K and V; a token converted to such a form counts once.
+        Tokens cached before, of all entries, that are read as K and V, also where these are rebuilt. A token in a form
+        that is read at the price of its own bytes counts as the share of its bytes in those of K and V; a token
+        converted to such a form counts once.
     decode_seqs : amount
         Decodes: entries that feed one token after cached ones.
+    absorbed_tokens, absorbed_pairs, absorbing_tokens : amount
+        Cached tokens whose hidden states are attended to without K and V; pairs of such a token and a token fed that
+        attends to it, which are not in `prefill_squares`; and tokens fed that attend so.
     rebuilt_tokens, dequantised_tokens : amount
         Tokens whose K and V are rebuilt, or dequantised: cached tokens of all entries, by the `Charge` of their form,
         and converted tokens, by the charge of the conversion.
@@ -42,6 +46,9 @@ class Work:
     prefill_squares: Amount = 0
     context_tokens: Amount = 0
     decode_seqs: Amount = 0
+    absorbed_tokens: Amount = 0
+    absorbed_pairs: Amount = 0
+    absorbing_tokens: Amount = 0
     rebuilt_tokens: Amount = 0
     dequantised_tokens: Amount = 0
     swapped_blocks: Amount = 0
@@ -67,8 +74,18 @@ def larger(first: Amount, second: Amount) -> Amount:
     return choose(first > second, first, second)
 
 
-def work_of(batch: Batch, cache: CacheShape) -> Work:
-    """The work of a batch, on tokens cached in the forms of that shape."""
+def work_of(batch: Batch, cache: CacheShape, absorb_up_to: int = 0) -> Work:
+    """The work of a batch.
+
+    Parameters
+    ----------
+    batch : Batch
+    cache : CacheShape
+        With the ratio of every form that the batch is in.
+    absorb_up_to : int
+        The most new tokens of a request for which attention over its hidden states is absorbed; for more, and with 0
+        always, K and V are rebuilt.
+    """
     start, fed = batch.start, batch.num_tokens
     decodes = batch.feeds_one & above_0(start)
     num_decodes = count_of(decodes)
@@ -77,12 +94,15 @@ def work_of(batch: Batch, cache: CacheShape) -> Work:
         first, tokens = start[~decodes], fed[~decodes]
         prefill_tokens = sum_of(tokens)
         prefill_squares = sum_of(tokens * (2 * first + tokens))
-    charged = _charged(batch, cache) if batch.conversions or any_of(batch.form != KV) else NOTHING_CHARGED
+    charged = _charged(batch, cache, absorb_up_to) if batch.conversions or any_of(batch.form != KV) else NOTHING_CHARGED
     return Work(
         prefill_tokens=prefill_tokens,
-        prefill_squares=prefill_squares,
+        prefill_squares=prefill_squares - charged.absorbed_squares,
         context_tokens=sum_of(start) + charged.read_tokens,
         decode_seqs=num_decodes,
+        absorbed_tokens=charged.absorbed_tokens,
+        absorbed_pairs=charged.absorbed_pairs,
+        absorbing_tokens=charged.absorbing_tokens,
         rebuilt_tokens=charged.rebuilt_tokens,
         dequantised_tokens=charged.dequantised_tokens,
         swapped_blocks=batch.num_swapped_blocks,
@@ -90,13 +110,24 @@ def work_of(batch: Batch, cache: CacheShape) -> Work:
 
 
 @dataclass(frozen=True)
-class Charged:
+class Absorbed:
+    """Absorbed attention of an iteration: as in `Work`, and what of `Work.prefill_squares` it takes the place of."""
+
+    absorbed_tokens: int = 0
+    absorbed_pairs: int = 0
+    absorbing_tokens: int = 0
+    absorbed_squares: int = 0
+
+
+@dataclass(frozen=True)
+class Charged(Absorbed):
     """The work that forms other than KV, and conversions, add to an iteration.
 
     Attributes
     ----------
     read_tokens : float
-        Tokens read in addition to all tokens cached before, counted as K and V: below 0 where fewer bytes are read.
+        Tokens read in addition to all tokens cached before, counted as K and V: below 0 where fewer bytes are read, or
+        hidden states in place of K and V.
     rebuilt_tokens, dequantised_tokens : int
     """
 
@@ -106,9 +137,10 @@ class Charged:
 
 
 NOTHING_CHARGED = Charged()
+IS_ABSORBED = np.array([False, *(entry.charge is Charge.ABSORB for entry in FORM_ENTRIES)])  # [f]
 
 
-def _charged(batch: Batch, cache: CacheShape) -> Charged:
+def _charged(batch: Batch, cache: CacheShape, absorb_up_to: int) -> Charged:
     """The added work of a batch, by the entry of each form in `FORM_ENTRIES`."""
     cached, tokens = sums_by_form(batch.form, batch.start), dict.fromkeys(Charge, 0)
     for entry in FORM_ENTRIES:
@@ -117,4 +149,18 @@ def _charged(batch: Batch, cache: CacheShape) -> Charged:
         tokens[entry_of(made.source).becomes[CacheForm(made.target)]] += made.num_cached
     narrow = [entry.form for entry in FORM_ENTRIES if entry.reads_own_bytes]
     saved = sum((1 - cache.read_share[form]) * cached[form] for form in narrow)
-    return Charged(tokens[Charge.READ] - saved, tokens[Charge.REBUILD], tokens[Charge.DEQUANTISE])
+    absorbed = _absorbed(batch, absorb_up_to) if tokens[Charge.ABSORB] and absorb_up_to else Absorbed()
+    return Charged(
+        **vars(absorbed),
+        read_tokens=tokens[Charge.READ] - saved - absorbed.absorbed_tokens,
+        rebuilt_tokens=tokens[Charge.REBUILD] + tokens[Charge.ABSORB] - absorbed.absorbed_tokens,
+        dequantised_tokens=tokens[Charge.DEQUANTISE],
+    )
+
+
+def _absorbed(batch: Batch, absorb_up_to: int) -> Absorbed:
+    """The absorbed attention of a batch: of requests with few enough new tokens, where any are cached."""
+    are = IS_ABSORBED[batch.form] & (batch.num_tokens <= absorb_up_to) & above_0(batch.start)
+    start, fed = batch.start[are], batch.num_tokens[are]
+    pairs = start * fed
+    return Absorbed(sum_of(start), sum_of(pairs), sum_of(fed), 2 * sum_of(pairs[fed > 1]))

@@ -16,6 +16,7 @@ from aptsched.workload.given import GivenTrace, path_or_trace, recorded
 from aptsched.workload.trace import Trace
 from engine.calibration.foreign import check_given
 from engine.models.find_config import find_config
+from engine.models.hidden_attention import check_hidden_attention
 from engine.simulator.gpus import find_gpu
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import Policies, by_name
@@ -68,8 +69,11 @@ class SimulateOptions(ServingOptions):
         "fits", "roofline" or a calibration's file; by default fits where there are any, else roofline.
     foreign_calibration : bool
         Whether a calibration of another model is accepted.
+    hidden_attention : str
+        How hidden states are read: "absorbed", or "rebuilt", as in Apt-Serve.
     rho, executed_rho : float, optional
-        Seconds to rebuild K and V of a block: as policies believe, and as it takes in truth.
+        Seconds to rebuild K and V of a block: as policies believe, and as it takes in truth; with the latter they are
+        rebuilt in every iteration.
     seed : int
     certificates : str
         How the logs of certified decisions are kept and written: "plain", "gzip" or "none".
@@ -107,6 +111,7 @@ class SimulateOptions(ServingOptions):
     swap_space: str | None = None
     cost: str | os.PathLike[str] | None = None
     foreign_calibration: bool = False
+    hidden_attention: str = "absorbed"
     rho: float | None = None
     executed_rho: float | None = None
     seed: int = 0
@@ -122,6 +127,7 @@ class SimulateOptions(ServingOptions):
         check_kind(self.certificates)
         if self.jobs is not None and self.jobs < 1:
             raise InputError(f"jobs: {self.jobs} is not accepted; at least 1 is")
+        check_hidden_attention(self.hidden_attention)
         check_given(self.foreign_calibration, self.setup.cost)
         _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # made now, so that they are checked now
 
@@ -137,6 +143,7 @@ class SimulateOptions(ServingOptions):
             self.rho,
             self.executed_rho,
             self.swap_space,
+            self.hidden_attention,
             self.foreign_calibration,
         )
 

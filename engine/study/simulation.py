@@ -13,6 +13,7 @@ from aptsched.support.checks import Floats
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
 from engine.models.config import ModelConfig
+from engine.models.hidden_attention import absorb_limit
 from engine.models.plain_sizes import plain_sizes
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, believed, find_cost
@@ -23,6 +24,7 @@ from engine.state.blocks import MAX_BLOCKS, check_counts, host_blocks
 from engine.study.replay import Replay
 from engine.study.serving import Server
 
+RARE = ("dequantise_s_per_token", "absorbed", "gather_s")  # fields of a cost that results have where they are not 0
 HOST_POOLS = 4  # default host memory, in pools: 48 GB beside OPT-13B on A100-40GB
 
 
@@ -44,10 +46,12 @@ class Setup:
     rho_s_per_block : float, optional
         The time to rebuild a block that policies believe, in place of the true one.
     executed_rho_s_per_block : float, optional
-        The true time to rebuild a block, in place of that of the cost.
+        The true time to rebuild a block, as is done in every iteration then, in place of what the cost says.
     swap_space : str, optional
         Bytes of host memory for requests that are swapped out, in place of `HOST_POOLS` times the pool, up to
         `MAX_BLOCKS`.
+    hidden_attention : str
+        How hidden states are read: "absorbed", or "rebuilt", as in Apt-Serve.
     foreign_calibration : bool
         Whether a calibration of another model is accepted as the cost.
     scheduling : SchedulingTime
@@ -61,6 +65,7 @@ class Setup:
     rho_s_per_block: float | None = None
     executed_rho_s_per_block: float | None = None
     swap_space: str | None = None
+    hidden_attention: str = "absorbed"
     foreign_calibration: bool = False
     scheduling: SchedulingTime = dataclasses.field(default_factory=SchedulingTime)
 
@@ -75,6 +80,8 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
     """
     check_num_gpus(setup.config, setup.num_gpus)
     cost = find_cost(setup.cost, setup.config, setup.gpu, setup.num_gpus, foreign=setup.foreign_calibration)
+    if absorb_limit(setup.hidden_attention) == 0:
+        cost = cost.rebuilding()
     if setup.executed_rho_s_per_block is not None:
         cost = cost.with_rho(setup.executed_rho_s_per_block)
     blocks = setup.num_blocks
@@ -99,9 +106,7 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
 def describe(setup: Setup, server: Server) -> dict[str, Any]:
     """Model, GPU, cache, cost and times as plain values, for the results."""
     cost = cost_of(server)
-    costs = {name: value for name, value in asdict(cost).items() if name not in ("notices", "dequantise_s_per_token")}
-    if cost.dequantise_s_per_token:
-        costs["dequantise_s_per_token"] = cost.dequantise_s_per_token
+    costs = {name: value for name, value in asdict(cost).items() if name != "notices" and (value or name not in RARE)}
     return {
         "model": plain_sizes(setup.config),
         "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
@@ -120,7 +125,7 @@ def describe(setup: Setup, server: Server) -> dict[str, Any]:
 def cost_of(server: Server) -> Cost:
     """The cost of a simulated server."""
     executor = server.executor
-    assert isinstance(executor, ComputedExecutor) and isinstance(executor.cost, Cost)
+    assert isinstance(executor, ComputedExecutor)
     return executor.cost
 
 

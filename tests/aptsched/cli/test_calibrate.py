@@ -18,7 +18,7 @@ from tiny_model import LLAMA, OPT, save_model
 
 def test_a_line_without_noise_is_found() -> None:
     """The times that made the points, and R^2 = 1."""
-    times = IterationTime(fixed_s=0.02, per_token_s=1e-3, per_context_token_s=1e-5, rho_s_per_block=3e-4)
+    times = IterationTime(fixed_s=0.02, per_token_s=1e-3, per_context_token_s=1e-5).with_rebuilding(3e-4)
     blocks = {(4, 512): 36, (8, 4096): 264}
     sizes = [(n, c, by_form()) for n, c in ((16, 0), (256, 0), (1024, 0), *blocks)]
     sizes += [(*size, by_form(hidden=m)) for size, m in blocks.items()]

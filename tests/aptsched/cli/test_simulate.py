@@ -17,6 +17,9 @@ from engine.study.simulated_replays import simulated_replays
 SMALL = ("simulate", "--workload", "humaneval", "--num-requests", "12", "--jobs", "1")
 
 
+PRICED = ("--executed-rho", repr(16 * (4 * 5120**2 * 40 / (312e12 * 0.79))))  # as computed of OPT-13B on A100
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command."""
     with pytest.raises(SystemExit) as ended:
@@ -88,6 +91,20 @@ def test_what_is_beyond_the_context_is_counted(capsys: pytest.CaptureFixture[str
     assert code == 0 and document["replays"][0]["num_beyond_context"] == 2
     assert [each["request_id"] for each in document["rejected"]] == [0]
     assert document["summary"][0]["num_finished"] == 2
+
+
+def test_how_hidden_states_are_read_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """Absorbed by default, at no rho for OPT; rebuilt at the paper's, as also where a price of rebuilding is given."""
+    found = {}
+    for name, more in (("absorbed", ()), ("rebuilt", ("--hidden-attention", "rebuilt")), ("priced", PRICED)):
+        code, out, _ = run(capsys, *SMALL, "--policy", "aptserve:forms=hidden", "--rate", "6", *more, "--json")
+        found[name] = json.loads(out)
+        assert code == 0 and ("absorbed" in found[name]["cost"]) == (name == "absorbed")
+    rho = {name: document["times"]["rho_s_per_block"] for name, document in found.items()}
+    assert abs(rho["absorbed"]) < 1e-12 and rho["rebuilt"] == found["absorbed"]["times"]["rebuild_s_per_block"] > 0
+    busy_s = {name: document["summary"][0]["busy_s"] for name, document in found.items()}
+    assert busy_s["absorbed"] < busy_s["rebuilt"] == busy_s["priced"]
+    assert found["absorbed"]["options"]["hidden_attention"] == "absorbed"
 
 
 def test_believed_rho_changes_decisions_and_not_costs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,6 +183,7 @@ def test_duration() -> None:
         (("--swap-space", "lots"), "swap_space: 'lots' is not accepted"),
         (("--swap-space", "-1"), "swap_space: '-1' is not accepted"),
         (("--swap-space", "1MB"), "swap_space: '1MB' is not accepted; a block takes 13107200 bytes"),
+        (("--hidden-attention", "no"), "hidden_attention: 'no' is not accepted; absorbed and rebuilt are"),
         (("--rho", "-1"), "rho_s_per_block: -1"),
         (("--executed-rho", "-1"), "executed_rho: -1"),
         (("--slo-ttft", "0"), "ttft_s: 0"),
