@@ -61,7 +61,8 @@ class AptServe:
         forms, preempt the latest; the problem then only chooses forms.
     forms : str
         Forms given to admitted requests: "hybrid" (KV and hidden), or "kv" or "hidden" alone; with "int8", alone or as
-        "kv+int8" or "hybrid+int8", also the lossy form of that name. A form that takes as much as KV is never given.
+        "kv+int8" or "hybrid+int8", and with "keys", alone or as "kv+keys", also the lossy form of that name. A form
+        that takes as much as KV is never given.
     fallback : str
         Value of a request that misses its objective: "paper" (near zero), "decaying", "none" (see `scheduling_value`).
     promote : bool
@@ -92,7 +93,8 @@ class AptServe:
     - A prompt longer than the token budget is admitted with a chunk of the whole budget, its blocks are set aside, and
       the rest is fed beside the decodes.
     - Int8 is our addition: its extra time is charged like that of hidden states. When blocks run out, a running KV
-      request may be compressed to it in place, if that frees blocks; it stays int8 until it is preempted.
+      request may be compressed to it in place, if that frees blocks; it stays int8 until it is preempted. Keys are
+      another: they are charged as KV, and a request turned to them may become KV again.
     - Charges for life are ours. Where hidden states add no time to an iteration, nothing is given KV or promoted to it:
       it would take more blocks for nothing. Where they do, a promotion is made with blocks that nobody needs, if over
       the expected life it saves more than it takes; blocks for it are not taken from anybody. A running request goes

@@ -21,6 +21,8 @@ FORM_SETS: Mapping[str, tuple[CacheForm, ...]] = MappingProxyType(
         "int8": (CacheForm.INT8,),
         "kv+int8": (CacheForm.KV, CacheForm.INT8),
         "hybrid+int8": (CacheForm.KV, CacheForm.HIDDEN, CacheForm.INT8),
+        "keys": (CacheForm.KEYS,),
+        "kv+keys": (CacheForm.KV, CacheForm.KEYS),
     }
 )
 KV_ALONE = (KV,)

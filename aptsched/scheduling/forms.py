@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from fractions import Fraction
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from aptsched.scheduling.token_sizes import TokenSizes, hidden_ratio, keys_ratio
 from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import InputError
 
@@ -27,6 +28,7 @@ class CacheForm(IntEnum):
     KV = 1
     HIDDEN = 2
     INT8 = 3
+    KEYS = 4
 
 
 NONE, KV = int(CacheForm.NONE), int(CacheForm.KV)  # comparisons of arrays with members of an enum are slow
@@ -43,31 +45,7 @@ class Charge(StrEnum):
     DEQUANTISE = "dequantise"  # its K and V are multiplied by their scales
 
 
-class TokenSizes(Protocol):
-    """Sizes of a model that determine the bytes of a cached token."""
-
-    @property
-    def hidden_size(self) -> int:
-        """Values of a hidden state."""
-        ...
-
-    @property
-    def num_kv_heads(self) -> int:
-        """Heads of K, and of V."""
-        ...
-
-    @property
-    def head_dim(self) -> int:
-        """Values of a head."""
-        ...
-
-
-Ratio = Callable[[TokenSizes, int], Fraction]
-
-
-def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int) -> Fraction:
-    """bytes(hidden) / bytes(KV) of a token: hidden_size / (2 num_kv_heads head_dim)."""
-    return Fraction(hidden_size, 2 * num_kv_heads * head_dim)
+Ratio = Callable[[TokenSizes, int], Fraction | None]
 
 
 @dataclass(frozen=True)
@@ -82,13 +60,16 @@ class FormEntry:
     label : str
         Name in messages and tables.
     ratio : callable
-        From a model's sizes and the bytes of one of its numbers to a token's bytes in this form over those of K and V.
+        From a model's sizes and the bytes of one of its numbers to a token's bytes in this form over those of K and V;
+        None for a model that cannot have this form.
     is_lossy : bool
         Whether values are rounded: such a form is only offered to policies that ask for it.
     reads_own_bytes : bool
         Whether attention reads a cached token at the price of its own bytes; otherwise at that of its K and V.
     charge : Charge
         Further work on each cached token in each iteration.
+    needs : str
+        What a model must have for this form beside its sizes, in words; only weights at hand show it.
     becomes : mapping of CacheForm to Charge
         Forms that tokens can be converted to in place, without a new prefill, and the work on each token for that.
     """
@@ -100,6 +81,7 @@ class FormEntry:
     is_lossy: bool = False
     reads_own_bytes: bool = False
     charge: Charge = Charge.NOTHING
+    needs: str = ""
     becomes: Mapping[CacheForm, Charge] = field(default_factory=dict)
 
 
@@ -109,7 +91,7 @@ FORM_ENTRIES = (
         "kv",
         "KV",
         lambda sizes, number_bytes: Fraction(1),
-        becomes={CacheForm.INT8: Charge.READ},  # never back, for the rounding is lost
+        becomes={CacheForm.INT8: Charge.READ, CacheForm.KEYS: Charge.READ},  # from int8 never back: rounding is lost
     ),
     FormEntry(
         CacheForm.HIDDEN,
@@ -129,6 +111,16 @@ FORM_ENTRIES = (
         reads_own_bytes=True,
         charge=Charge.DEQUANTISE,
     ),
+    FormEntry(
+        CacheForm.KEYS,
+        "keys",
+        "keys",
+        keys_ratio,
+        is_lossy=True,
+        needs="projections by which K determines V well, in every layer",
+        # Reading what is stored for the scores and again for the sums takes as long as reading K and V once.
+        becomes={CacheForm.KV: Charge.REBUILD},  # V is, K only turned
+    ),
 )  # in the order of CacheForm, without NONE
 
 
@@ -147,9 +139,15 @@ def sums_by_form(form: Ints, amounts: Ints) -> tuple[int, ...]:
     return tuple(map(int, np.bincount(form, amounts, NUM_FORMS).tolist()))
 
 
+def _ratios(sizes: TokenSizes, number_bytes: int, is_lossy: bool) -> dict[CacheForm, Fraction]:
+    """The ratio of each form beside KV that is lossy, or is not, and that a model of these sizes can have."""
+    found = {e.form: e.ratio(sizes, number_bytes) for e in FORM_ENTRIES if e.is_lossy == is_lossy and e.form != KV}
+    return {form: ratio for form, ratio in found.items() if ratio is not None}
+
+
 def lossy_ratios(sizes: TokenSizes, number_bytes: int) -> dict[CacheForm, Fraction]:
-    """The ratio of each lossy form, for a model of these sizes whose numbers have so many bytes."""
-    return {entry.form: entry.ratio(sizes, number_bytes) for entry in FORM_ENTRIES if entry.is_lossy}
+    """The ratio of each lossy form that a model of these sizes can have; its numbers have so many bytes."""
+    return _ratios(sizes, number_bytes, is_lossy=True)
 
 
 def blocks_for(num_tokens: Count, per_block: int) -> Count:
@@ -163,6 +161,12 @@ def unused_form(form: CacheForm, ratio: Fraction) -> list[str]:
         return []
     never = f"The {entry_of(form).label} form is never used"
     return [f"{never}: its ratio to KV is {ratio}, and only below 1 does it take less memory."]
+
+
+def unseen_needs(forms: Iterable[CacheForm]) -> list[str]:
+    """A notice for each of these forms that weights may not allow, where there are none to look at."""
+    entries = [entry_of(form) for form in forms]
+    return [f"The {each.label} form is taken to be possible: it needs {each.needs}." for each in entries if each.needs]
 
 
 def unused_hidden(ratio: Fraction) -> list[str]:
@@ -206,8 +210,7 @@ class CacheShape:
     @classmethod
     def of(cls, sizes: TokenSizes) -> CacheShape:
         """The cache shape of a model, without lossy forms."""
-        others = (entry for entry in FORM_ENTRIES if not entry.is_lossy and entry.form != KV)
-        return cls({entry.form: entry.ratio(sizes, 1) for entry in others})
+        return cls(_ratios(sizes, 1, is_lossy=False))
 
     def with_forms(self, ratios: Mapping[CacheForm, Fraction]) -> CacheShape:
         """The same shape with these forms in use too."""

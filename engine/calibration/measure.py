@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, CacheShape, entry_of, shown_forms
+from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, CacheShape, Charge, entry_of, shown_forms
 from aptsched.scheduling.iteration_time import ADDED_BY_FORM, IterationTime
 from aptsched.support import fields, files
 from aptsched.support.checks import MAX_COUNT, MAX_DURATION_S, Floats, Ints
@@ -95,7 +95,7 @@ def calibrate(
     points: list[Point] = []
     prefills = [count for count in PREFILLS if _fits(1, count, cache, num_blocks, max_positions)]
     decodes = [each for each in DECODES if _fits(each[0], each[1] + 1, cache, num_blocks, max_positions)]
-    lossy = [CacheForm(form) for form in cache.offered if entry_of(form).is_lossy]
+    lossy = lossy_measured(cache)
     swaps = num_blocks >= SWAPPED <= num_host_blocks
     total, num_done = len(prefills) + len(decodes) * (1 + len(lossy)) + swaps, itertools.count()
     for count in prefills:
@@ -118,6 +118,12 @@ def calibrate(
         swap_s = _swap_s_per_block(executor)
     times, r_squared = fit(points)
     return Calibration(*names, times, r_squared, tuple(points), swap_s)
+
+
+def lossy_measured(cache: CacheShape) -> list[CacheForm]:
+    """The lossy forms on offer for whose reading there is a charge."""
+    entries = [entry_of(form) for form in cache.offered]
+    return [each.form for each in entries if each.is_lossy and each.charge is not Charge.NOTHING]
 
 
 def _decode_points(executor: Executor, size: int, cached: int, cache: CacheShape) -> list[Point]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from aptsched.scheduling.forms import CacheShape, hidden_ratio
+from aptsched.scheduling.forms import CacheShape
+from aptsched.scheduling.token_sizes import hidden_ratio
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.models.architecture import EXECUTABLE, OPT, Architecture

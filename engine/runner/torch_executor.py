@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 
+from aptsched.scheduling.forms import CacheForm
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.models.decoder import Decoder
@@ -48,6 +50,11 @@ class TorchExecutor:
             raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
         self.forms = form_blocks(decoder, self.storage)
         self.attention = PagedAttention(decoder.config, self.storage, self.forms)
+
+    def prepare(self, forms: Iterable[CacheForm]) -> None:
+        """Make these forms ready for use; InputError if the weights do not allow one of them."""
+        for form in forms:
+            self.forms[form].prepare()
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> Step:

@@ -76,6 +76,7 @@ class Engine:
         config = model.config
         policy = policy or FCFS()
         wanted = lossy_wanted(policy, lossy_ratios(config, model.decoder.dtype.itemsize))
+        self.executor.prepare(wanted)
         self.pool = BlockPool(count, config.cache().with_forms(wanted), num_host_blocks)
         self.session = Session(
             policy,

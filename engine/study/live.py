@@ -22,7 +22,7 @@ from engine.study import real_model, run_files
 from engine.study.arrival_source import traces
 from engine.study.replay import Replay, context_notices, replay
 from engine.study.run_options import RunOptions
-from engine.study.serving import FailedRun, NamedPolicy, Watch, serve_all, unused_forms, with_wanted
+from engine.study.serving import FailedRun, NamedPolicy, Watch, serve_all, unused_forms
 from engine.study.serving_study import ServingStudy, collected
 
 Calibrate = Callable[[Model], Calibration]
@@ -67,8 +67,7 @@ def serve_live(
             measure.save(measured, directory / "calibration.json")
             beside = ("calibration.json",)
     calibrated = measured is not None and not foreign
-    server = real_model.live_server(model, num_blocks, options.limits, times, num_host_blocks, calibrated)
-    server = with_wanted(server, policies)
+    server = real_model.live_server(model, num_blocks, options.limits, times, num_host_blocks, calibrated, policies)
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
     replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
     notices = [*foreign, *unused_forms(policies, server), *model.notices, *context_notices(replays, max_context)]

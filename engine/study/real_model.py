@@ -20,7 +20,7 @@ from engine.models.model import Model
 from engine.runner.cache_storage import block_bytes
 from engine.runner.torch_executor import TorchExecutor
 from engine.study.replay import Replay
-from engine.study.serving import FailedRun, NamedPolicy, Server, attempt
+from engine.study.serving import FailedRun, NamedPolicy, Server, attempt, with_wanted
 
 THREADS_PER_CPU = 16  # more threads gain nothing, and OpenMP ends the process at very many
 
@@ -43,27 +43,37 @@ def live_server(
     times: IterationTime,
     num_host_blocks: int = 0,
     calibrated: bool = False,
+    policies: Sequence[NamedPolicy] = (),
 ) -> Server:
-    """The server of a model, with memory for its cache, in real time; `calibrated` says whether times were measured.
+    """The server of a model, with memory for its cache, in real time, and with the lossy forms that policies ask for.
+
+    `calibrated` says whether times were measured.
 
     Raises
     ------
     InputError
-        There is no memory for so many blocks.
+        There is no memory for so many blocks, or a policy asks for a form that the model cannot have.
     """
     executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
     lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
-    return Server(executor, model.config.cache(), num_blocks, None, limits, times, num_host_blocks, calibrated, lossy)
+    shape = model.config.cache()
+    server = Server(executor, shape, num_blocks, None, limits, times, num_host_blocks, calibrated, lossy)
+    server = with_wanted(server, policies)
+    executor.prepare(server.lossy_ratios)
+    return server
 
 
 def calibrated(
     model: Model, progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None
 ) -> Calibration:
-    """Measure the model in every form, with a cache of its own that is freed afterwards."""
+    """Measure the model in each form that takes time of its own, with a cache of its own that is freed afterwards."""
     lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
     cache = model.config.cache().with_forms(lossy)
-    forms = (CacheForm.KV, *lossy)  # lossy ones are measured beside the KV form that they are converted from
+    forms = (
+        CacheForm.KV,
+        *measure.lossy_measured(cache),
+    )  # lossy ones are measured beside the KV form that they are converted from
     num_blocks = max(
         *(cache.blocks(count, CacheForm.KV) for count in measure.PREFILLS),
         *(size * sum(cache.blocks(cached + 1, form) for form in forms) for size, cached in measure.DECODES),

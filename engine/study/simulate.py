@@ -12,6 +12,7 @@ import numpy as np
 
 from aptsched.policies.oracle import TrueLengths
 from aptsched.report.document import prepare
+from aptsched.scheduling.forms import unseen_needs
 from aptsched.support.errors import InputError, described
 from aptsched.support.keywords import called_with
 from engine.study import fairness, run_files, simulation
@@ -74,6 +75,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
         for policy, replay in runs_to_come
     ]
     notices = [*setup.config.notices, *cost.notices, *unused_forms(policies, server)]
+    notices += unseen_needs(server.lossy_ratios)
     notices += context_notices(replays, server.limits.max_context)
     total = sum(len(task.replay) for task in tasks)
     served = serve_tasks(tasks, jobs, lambda num_ended: options.progress(num_ended, total))

@@ -82,12 +82,14 @@ def view_of(
     times: IterationTime = TIMES,
     num_host_blocks: int = 0,
     int8: Fraction | None = None,
+    keys: Fraction | None = None,
 ) -> View:
     """The view of these requests, in order of arrival, over a pool and a host that hold only what they have cached.
 
-    Columns that do not follow from these requests are 0.
+    Columns that do not follow from these requests are 0. `int8` and `keys` are ratios; None where it is not in use.
     """
-    cache = cache_of(ratio) if int8 is None else cache_of(ratio, int8=int8)
+    in_use: dict[str, Any] = {name: of for name, of in {"int8": int8, "keys": keys}.items() if of is not None}
+    cache = cache_of(ratio, **in_use)
     known = _columns(requests, cache)
     others = {name: np.zeros(len(requests), dtype) for name, dtype in VIEW_COLUMNS.items() if name not in known}
     return View(
@@ -165,10 +167,16 @@ def views(
     ratios: Sequence[Fraction] = (Fraction(1, 2), Fraction(3, 4), Fraction(1, 3)),
     most_host_blocks: int = 0,
     int8: Sequence[Fraction | None] = (None,),
+    keys: Sequence[Fraction | None] = (None,),
 ) -> View:
-    """Up to 12 requests, some running in any form, some in the middle of their prefill or swapped out."""
-    ratio, of_int8 = draw(st.sampled_from(ratios)), draw(st.sampled_from(int8))
-    cache = cache_of(ratio) if of_int8 is None else cache_of(ratio, int8=of_int8)
+    """Up to 12 requests, some running in any form, some in the middle of their prefill or swapped out.
+
+    `int8` and `keys` are ratios that these forms may have; None where the form is not in use.
+    """
+    ratio = draw(st.sampled_from(ratios))
+    drawn = {"int8": draw(st.sampled_from(int8)), "keys": draw(st.sampled_from(keys))}
+    in_use: dict[str, Any] = {name: of_form for name, of_form in drawn.items() if of_form is not None}
+    cache = cache_of(ratio, **in_use)
     num_blocks, num_host_blocks = draw(st.integers(1, 60)), draw(st.integers(0, most_host_blocks))
     left, left_on_host, requests = num_blocks, num_host_blocks, []
     for arrived in sorted(draw(st.lists(st.integers(0, 80), max_size=12))):
@@ -186,7 +194,7 @@ def views(
         requests.append(Seen(prompt, output, cached, form, arrived / 8, last, slo_s, slo_s, missed, swapped))
     times = draw(st.sampled_from([TIMES, IterationTime(), IterationTime(fixed_s=0.01, rho_s_per_block=1.0)]))
     max_tokens, max_seqs = draw(st.integers(1, 600)), draw(st.integers(1, 12))
-    more: dict[str, Any] = {"times": times, "num_host_blocks": num_host_blocks, "int8": of_int8}
+    more: dict[str, Any] = {"times": times, "num_host_blocks": num_host_blocks, **in_use}
     return view_of(requests, num_blocks, max_tokens, max_seqs, ratio, **more)
 
 

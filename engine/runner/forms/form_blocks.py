@@ -32,6 +32,16 @@ class FormBlocks(Protocol):
 
     tokens_per_block: int
 
+    def prepare(self) -> None:
+        """Make what the form needs of the model's weights, once, before its first token is written.
+
+        Raises
+        ------
+        InputError
+            These weights do not allow it.
+        """
+        ...
+
     def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """The one that the form stores of hidden states, [t, hidden], and K and V, [t, 2, num_kv_heads, head_dim]."""
         ...

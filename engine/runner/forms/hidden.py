@@ -41,6 +41,9 @@ class HiddenBlocks:
         self.pieces_per_block = block_values // self.piece
         self.pieces = storage.blocks.view(len(storage.blocks), -1, self.piece)
 
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
     def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """The hidden states."""
         return hidden

@@ -56,6 +56,9 @@ class Int8Blocks:
         values, scales = blocks[..., :end], blocks[..., end : end + 2 * held * self.heads].view(torch.float16)
         return values.view(*outer, held, self.heads, self.head_dim), scales.view(*outer, held, self.heads)
 
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
     def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """K and V."""
         return kv

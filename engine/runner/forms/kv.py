@@ -34,6 +34,9 @@ class KVBlocks:
         self.token_shape = (2, decoder.config.num_kv_heads, decoder.config.head_dim)
         self.rows = storage.blocks.view(len(storage.blocks), -1, storage.row)
 
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
     def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """K and V."""
         return kv

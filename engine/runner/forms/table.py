@@ -8,6 +8,7 @@ from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.form_blocks import FormBlocks, MakeFormBlocks
 from engine.runner.forms.hidden import HiddenBlocks
 from engine.runner.forms.int8 import Int8Blocks
+from engine.runner.forms.keys import KeysBlocks
 from engine.runner.forms.kv import KVBlocks
 from engine.runner.forms.scratch import Scratch
 
@@ -15,6 +16,7 @@ FORM_BLOCKS: dict[CacheForm, MakeFormBlocks] = {
     CacheForm.KV: KVBlocks,
     CacheForm.HIDDEN: HiddenBlocks,
     CacheForm.INT8: Int8Blocks,
+    CacheForm.KEYS: KeysBlocks,
 }
 
 

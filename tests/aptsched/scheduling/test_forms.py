@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -34,7 +35,9 @@ class Sizes:
     head_dim: int
 
 
-SIZES = st.builds(Sizes, st.integers(1, 999), st.integers(1, 9), st.integers(1, 128))
+ANY_SIZES = st.builds(Sizes, st.integers(1, 999), st.integers(1, 9), st.integers(1, 128))
+MHA = st.builds(lambda heads, dim: Sizes(heads * dim, heads, dim), st.integers(1, 9), st.integers(1, 128))
+SIZES = ANY_SIZES | MHA
 NUMBER_BYTES = st.sampled_from([2, 4, 8])
 SHAPES = st.builds(
     lambda sizes, number_bytes, block_size: CacheShape(CacheShape.of(sizes).ratios, block_size).with_forms(
@@ -54,11 +57,18 @@ def test_every_form_has_one_entry_in_order_and_a_class_in_the_engine() -> None:
 
 @given(SIZES, NUMBER_BYTES)
 def test_ratios_are_bytes_over_those_of_kv(sizes: Sizes, number_bytes: int) -> None:
-    """Hidden states are hidden_size numbers; int8 is a byte for each value and two for the scale of each head."""
+    """Hidden states are hidden_size numbers; int8 is a byte for each value and two for the scale of each head.
+
+    Keys are hidden_size numbers and an eighth more, where K has as many values as a hidden state; nowhere else.
+    """
     kv_bytes = 2 * sizes.num_kv_heads * sizes.head_dim * number_bytes
-    bytes_of = {entry.name: entry.ratio(sizes, number_bytes) * kv_bytes for entry in FORM_ENTRIES}
+    ratios = {entry.name: entry.ratio(sizes, number_bytes) for entry in FORM_ENTRIES}
+    bytes_of = {name: ratio and ratio * kv_bytes for name, ratio in ratios.items()}
     int8 = 2 * sizes.num_kv_heads * (sizes.head_dim + 2)
-    assert bytes_of == {"kv": kv_bytes, "hidden": sizes.hidden_size * number_bytes, "int8": int8}
+    hidden = sizes.hidden_size * number_bytes
+    keys = hidden + math.ceil(sizes.hidden_size / 8) * number_bytes if hidden == kv_bytes / 2 else None
+    assert bytes_of == {"kv": kv_bytes, "hidden": hidden, "int8": int8, "keys": keys}
+    assert (CacheForm.KEYS in lossy_ratios(sizes, number_bytes)) == (keys is not None)
 
 
 @given(SIZES)
@@ -71,7 +81,7 @@ def test_lossy_forms_are_not_in_a_model_s_shape(sizes: Sizes) -> None:
 def test_what_takes_less_than_kv_is_offered(shape: CacheShape) -> None:
     """And KV always; the lightest is last."""
     assert shape.offered[0] == CacheForm.KV
-    assert list(shape.offered[1:]) == [form for form in CacheForm if form > 1 and shape.ratios[form] < 1]
+    assert list(shape.offered[1:]) == [form for form in CacheForm if form > 1 and shape.ratios.get(form, 1) < 1]
     assert shape.is_offered.tolist() == [shape.offers(form) for form in CacheForm]
     weights = [{CacheForm.KV: Fraction(1), **shape.ratios}[CacheForm(form)] for form in shape.heaviest_first]
     assert weights == sorted(weights, reverse=True) and sorted(shape.heaviest_first) == list(shape.offered)
@@ -94,8 +104,9 @@ def test_blocks_are_whole_and_as_few_as_hold_the_tokens(shape: CacheShape, num_t
 
 @given(SHAPES)
 def test_conversions_are_between_forms_on_offer(shape: CacheShape) -> None:
-    """Hidden states become K and V, and these int8; nothing lossy becomes anything."""
-    expected = {(CacheForm.HIDDEN, CacheForm.KV), (CacheForm.KV, CacheForm.INT8)}
+    """Hidden states become K and V, these int8 or keys, and keys K and V; int8 becomes nothing."""
+    to_kv = {(CacheForm.HIDDEN, CacheForm.KV), (CacheForm.KEYS, CacheForm.KV)}
+    expected = to_kv | {(CacheForm.KV, CacheForm.INT8), (CacheForm.KV, CacheForm.KEYS)}
     for source in CacheForm:
         for target in CacheForm:
             allowed = (source, target) in expected and shape.offers(source) and shape.offers(target)

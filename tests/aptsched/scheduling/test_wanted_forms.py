@@ -47,7 +47,7 @@ def test_a_policy_of_ones_own_may_ask() -> None:
 @pytest.mark.parametrize("wanted", ["int8", ["int8"], 3, [0], [CacheForm.KV, None], [[1]], [np.array([1, 2])]])
 def test_what_is_no_form_is_one_message(wanted: object) -> None:
     """It shows the value, and the forms that there are."""
-    with pytest.raises(InputError, match=r"^wanted_forms: .* is not accepted; a tuple of CacheForm.KV, .*INT8 is$"):
+    with pytest.raises(InputError, match=r"^wanted_forms: .* is not accepted; a tuple of CacheForm.KV, .*KEYS is$"):
         wanted_forms(Asks(wanted))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from aptsched.scheduling.forms import CacheForm, hidden_ratio
+from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.token_sizes import hidden_ratio
 from devices import DEVICES
 from engine.models import architecture
 from engine.models.config import ModelConfig

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.fcfs import FCFS
+from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import Outcome
 from checkpoints import as_transformers
@@ -109,6 +110,22 @@ def test_random_plans_give_the_tokens_of_transformers(
     engine = Engine(model, RandomPolicy(rng), num_blocks=num_blocks, num_host_blocks=10, max_tokens=64, max_seqs=6)
     sizes = rng.integers(1, 50, 6).tolist()
     prompts = [rng.integers(0, SIZES["vocab_size"], size).tolist() for size in sizes]
+    tokens, close = compare(engine, peer, prompts, rng.integers(1, 24, 6).tolist())
+    assert close <= max(1, tokens / 1000)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.endswith("ratio 1/2")])
+@settings(max_examples=6)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_random_plans_with_keys_give_the_tokens_of_transformers(
+    pairs: dict[str, tuple[Model, Any]], name: str, seed: int
+) -> None:
+    """The same with the keys form among the others, and with conversions to it and back, as often as one likes."""
+    rng = np.random.default_rng(seed)
+    model, peer = pairs[name]
+    policy = RandomPolicy(rng, wanted_forms=(CacheForm.KEYS,))
+    engine = Engine(model, policy, num_blocks=12, num_host_blocks=10, max_tokens=64, max_seqs=6)
+    prompts = [rng.integers(0, SIZES["vocab_size"], size).tolist() for size in rng.integers(1, 50, 6).tolist()]
     tokens, close = compare(engine, peer, prompts, rng.integers(1, 24, 6).tolist())
     assert close <= max(1, tokens / 1000)
 
