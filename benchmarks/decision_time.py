@@ -55,7 +55,7 @@ Row = dict[str, Any]
 Times = dict[str, Floats]  # seconds of each method
 
 
-class Measured:
+class SettingTimes:
     """The snapshots of a setting, and what the methods have taken on them so far.
 
     Parameters
@@ -232,11 +232,11 @@ def main() -> None:
             parser.error(f"--{name.replace('_', '-')}: {value} is not accepted; at least {least} is")
     options.out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    Measured(Setting("warm-up", 400, 0.25, 3, 2048, 48), options.seed, 1).round(0, 1, console)
+    SettingTimes(Setting("warm-up", 400, 0.25, 3, 2048, 48), options.seed, 1).round(0, 1, console)
     measured = []
     for setting in settings(options.snapshots):
         general = setting.max_tokens is None and not setting.correlated and setting.num_requests == 1600
-        measured.append(Measured(setting, options.seed, options.solver_snapshots if general else 0))
+        measured.append(SettingTimes(setting, options.seed, options.solver_snapshots if general else 0))
     try:
         for number in range(options.rounds):
             for each in measured:

@@ -112,7 +112,7 @@ def _whole_against(document: dict[str, Any], directory: Path) -> Iterator[str]:
     from aptsched.problem.selection import Multipliers
     from solvers.study.gap_files import as_csv
     from solvers.study.method_runs import Record, contradiction
-    from solvers.study.summary import summarise
+    from solvers.study.summary import summaries_by_method
 
     num_planned, num_done = document["num_planned"], len(document["instances"])
     if type(num_planned) is not int or num_planned < num_done:
@@ -131,7 +131,7 @@ def _whole_against(document: dict[str, Any], directory: Path) -> Iterator[str]:
     contradictions = [found for group in by_instance.values() if (found := contradiction(group))]
     if document["contradictions"] != contradictions:
         yield f"contradictions: {shown(document['contradictions'])}, but they are {contradictions}"
-    if not _is_close(document["summary"], [vars(summary) for summary in summarise(records)]):
+    if not _is_close(document["summary"], [vars(summary) for summary in summaries_by_method(records)]):
         yield "summary: it does not follow from the records"
     yield from gap_plan.against(document)
     if directory / TABLE in belongings.names(document, directory):

@@ -12,7 +12,7 @@ from aptsched.support.shown import one_line
 from proofs.records import Verdict
 from proofs.sources import ResultFile
 
-MOST_SHOWN = 20  # most failures of a file, and most skipped files, that are printed
+MOST_LISTED = 20  # most failures of a file, and most skipped files, that are printed
 
 
 @dataclass
@@ -95,10 +95,10 @@ def document(reports: Sequence[Report], skipped: Sequence[str]) -> dict[str, Any
 def report_text(reports: Sequence[Report], skipped: Sequence[str], width: int = text_lines.WIDTH) -> list[str]:
     """The reports as lines; names may have any characters."""
     lines = [line for found in reports for line in _described(found, width)]
-    for reason in skipped[:MOST_SHOWN]:
+    for reason in skipped[:MOST_LISTED]:
         lines += _broken(f"skipped: {reason}", width, "")
-    if len(skipped) > MOST_SHOWN:
-        lines.append(f"skipped: {len(skipped) - MOST_SHOWN} more, all with --json")
+    if len(skipped) > MOST_LISTED:
+        lines.append(f"skipped: {len(skipped) - MOST_LISTED} more, all with --json")
     return lines
 
 
@@ -110,11 +110,11 @@ def _described(found: Report, width: int) -> Iterator[str]:
         yield f"  optimal by certificate: {found.num_optimal}; by the word of the method: {found.num_said}"
     for note in found.notes:
         yield from _broken(note, width)
-    for verdict in found.failures[:MOST_SHOWN]:
+    for verdict in found.failures[:MOST_LISTED]:
         for reason in verdict.reasons:
             yield from _broken(f"{verdict.name}: {reason}", width)
-    if len(found.failures) > MOST_SHOWN:
-        yield f"  and {len(found.failures) - MOST_SHOWN} more, all with --json"
+    if len(found.failures) > MOST_LISTED:
+        yield f"  and {len(found.failures) - MOST_LISTED} more, all with --json"
 
 
 def _broken(line: str, width: int, indent: str = "  ") -> list[str]:

@@ -184,6 +184,8 @@ def _document(model: Model, prompts: Sequence[str], completions: Sequence[Comple
                 "prompt_token_ids": completion.prompt_token_ids,
                 "token_ids": completion.token_ids,
                 "outcome": completion.record.outcome.value,
+                "finish_reason": completion.finish_reason,
+                "stop_reason": completion.stop_reason,
                 "reason": completion.record.reason,
                 "token_at_s": [at_s - completion.record.arrived_at_s for at_s in completion.record.token_at_s],
             }

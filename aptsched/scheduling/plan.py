@@ -11,7 +11,7 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
 from aptsched.scheduling.record import RequestRecord
-from aptsched.scheduling.view import VIEW_COLUMNS, View
+from aptsched.scheduling.view import VIEW_NAMES, View
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from aptsched.support.quick_init import quick_init
@@ -63,7 +63,7 @@ class Plan:
     reject : int array
         Rows to reject: their requests end without being served further.
     reject_reasons : sequence of str
-        The reason of each rejection, for its record: one line of up to 300 characters. Where a reason is empty, or
+        The reason of each rejection, for its record: one line of up to 500 characters. Where a reason is empty, or
         none are given, the record says what the request needs and what the pool has.
     problem, selection : BatchProblem, Selection, optional
         The decision as a batch-composition problem, its forms in the order of `CacheForm`, and its certified answer.
@@ -107,13 +107,13 @@ def decided(policy: Policy, view: View) -> Plan:
     Raises
     ------
     AttributeError
-        The policy reads a column that does not exist: the message lists those that do.
+        The policy reads what a view does not have: the message lists what it has.
     """
     try:
         return policy.decide(view)
     except AttributeError as error:
         if isinstance(error.obj, View):
-            error.args = (f"a view has no {error.name!r}; its columns are {', '.join(VIEW_COLUMNS)}",)
+            error.args = (f"a view has no {error.name!r}; it has {', '.join(VIEW_NAMES)}",)
         raise
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from aptsched.scheduling.columns import ObservedColumns, PoolColumns, dtypes, meanings
@@ -23,8 +23,8 @@ class View(ObservedColumns, PoolColumns):
 
     Requests are described by columns, read by name: `view.num_tokens` is an array of n numbers, one for each
     unfinished request in order of arrival, and position i is the same request in all of them. Their type is int64,
-    float64 or bool. They are copies and read-only. The list is below, and in the error of a policy that reads any
-    other; `view.running` and `view.num_remaining` follow from them. A new column is a line in
+    float64 or bool. They are copies and read-only. The list is below, and in the error of a policy that reads
+    anything else; `view.running` and `view.num_remaining` follow from them. A new column is a line in
     `aptsched/scheduling/columns.py`.
 
     Attributes
@@ -62,6 +62,11 @@ class View(ObservedColumns, PoolColumns):
         """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
         return _read_only(self.num_tokens - self.num_cached)
 
+
+VIEW_NAMES = (
+    *(each.name for each in fields(View)),
+    *(name for name, value in vars(View).items() if isinstance(value, lazy)),
+)
 
 View.__doc__ = "\n".join(
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MOST_SHOWN = 300  # characters of what an error says
+MOST_SHOWN = 500  # characters of what an error says
 
 
 class InputError(ValueError):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from aptsched.scheduling.forms import BLOCK_SIZE, FORM_ENTRIES, CacheShape, Charge, lossy_ratios
+from aptsched.scheduling.forms import BLOCK_SIZE, FORM_ENTRIES, CacheForm, CacheShape, Charge, lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support import checks
 from aptsched.support.errors import InputError
@@ -49,6 +49,8 @@ class Cost:
         Attention over hidden states; without it K and V are rebuilt from them in every iteration.
     gather_s : float
         For gathering hidden states from several GPUs, in an iteration in which any K and V are rebuilt.
+    unmeasured : tuple of CacheForm
+        Forms with a charge that the calibration has no iteration in: reading them takes no more than their bytes.
     """
 
     passes: CostModel
@@ -59,6 +61,7 @@ class Cost:
     dequantise_s_per_token: float = 0.0
     absorbed: AbsorbedCost | None = None
     gather_s: float = 0.0
+    unmeasured: tuple[CacheForm, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("rebuild_s_per_token", "swap_s_per_block", "dequantise_s_per_token", "gather_s"):
@@ -98,7 +101,9 @@ class Cost:
         What policies believe is set elsewhere.
         """
         checks.seconds("executed_rho", rho_s_per_block)
-        return replace(self.rebuilding(), rebuild_s_per_token=rho_s_per_block / BLOCK_SIZE, gather_s=0.0)
+        unmeasured = tuple(form for form in self.unmeasured if form != CacheForm.HIDDEN)
+        rebuilt_s = rho_s_per_block / BLOCK_SIZE
+        return replace(self.rebuilding(), rebuild_s_per_token=rebuilt_s, gather_s=0.0, unmeasured=unmeasured)
 
 
 def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
@@ -182,7 +187,14 @@ def by_profile(calibration: Calibration, cache: CacheShape) -> Cost:
         calibration.swap_s_per_block,
         source,
         dequantise_s_per_token=_per_token(calibration, Charge.DEQUANTISE, saved),
+        unmeasured=_unmeasured(calibration),
     )
+
+
+def _unmeasured(calibration: Calibration) -> tuple[CacheForm, ...]:
+    """The forms for whose reading there is a charge, and that no iteration of the calibration reads."""
+    charged = (entry.form for entry in FORM_ENTRIES if entry.charge is not Charge.NOTHING)
+    return tuple(form for form in charged if not any(p.kv_blocks_by_form[form] for p in calibration.points))
 
 
 def _per_token(calibration: Calibration, charge: Charge, saved: Mapping[Charge, float]) -> float:

@@ -78,7 +78,7 @@ def serve_live(
         server=server,
         num_planned=len(policies) * len(replays),
         options=options.recorded(out, as_json),
-        setup=real_model.describe(model, server, measured),
+        setup=real_model.live_setup(model, server, measured),
         notices=tuple(notices),
         directory=directory,
         beside=beside,

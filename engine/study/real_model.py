@@ -107,7 +107,7 @@ def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> 
     return failed
 
 
-def describe(model: Model, server: Server, measured: Calibration | None) -> dict[str, Any]:
+def live_setup(model: Model, server: Server, measured: Calibration | None) -> dict[str, Any]:
     """Model, cache and times of a run as plain values, for its results."""
     config = model.config
     return {

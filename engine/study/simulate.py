@@ -76,6 +76,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     ]
     notices = [*setup.config.notices, *cost.notices, *unused_forms(policies, server)]
     notices += unseen_needs(server.lossy_ratios)
+    notices += simulation.unmeasured_forms(policies, server)
     notices += context_notices(replays, server.limits.max_context)
     total = sum(len(task.replay) for task in tasks)
     served = serve_tasks(tasks, jobs, lambda num_ended: options.progress(num_ended, total))
@@ -87,7 +88,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
         server=server,
         num_planned=len(tasks),
         options=options.recorded(),
-        setup=simulation.describe(setup, server),
+        setup=simulation.simulated_setup(setup, server),
         notices=tuple(notices),
         cost=cost,
         directory=directory,

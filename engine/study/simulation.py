@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from aptsched.scheduling.forms import BLOCK_SIZE, lossy_ratios
+from aptsched.scheduling.forms import BLOCK_SIZE, entry_of, lossy_ratios
+from aptsched.scheduling.wanted_forms import wanted_forms
 from aptsched.support.checks import Floats
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
@@ -22,7 +24,7 @@ from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.work import Work
 from engine.state.blocks import MAX_BLOCKS, check_counts, host_blocks
 from engine.study.replay import Replay
-from engine.study.serving import Server
+from engine.study.serving import NamedPolicy, Server
 
 RARE = ("dequantise_s_per_token", "absorbed", "gather_s")  # fields of a cost that results have where they are not 0
 HOST_POOLS = 4  # default host memory, in pools: 48 GB beside OPT-13B on A100-40GB
@@ -103,10 +105,26 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
     )
 
 
-def describe(setup: Setup, server: Server) -> dict[str, Any]:
+def unmeasured_forms(policies: Iterable[NamedPolicy], server: Server) -> list[str]:
+    """A notice for each form that a policy wants and may give, and that the calibration behind the cost lacks."""
+    wanted = {form for policy in policies for form in wanted_forms(policy.make())}
+    offered = server.cache.with_forms(server.lossy_ratios).offered
+    return [
+        f"The calibration has no iteration in {entry_of(form).label} form: what reading it takes beside its bytes is "
+        "taken to be nothing. A new calibration measures it."
+        for form in cost_of(server).unmeasured
+        if form in wanted and form in offered
+    ]
+
+
+def simulated_setup(setup: Setup, server: Server) -> dict[str, Any]:
     """Model, GPU, cache, cost and times as plain values, for the results."""
     cost = cost_of(server)
-    costs = {name: value for name, value in asdict(cost).items() if name != "notices" and (value or name not in RARE)}
+    costs = {
+        name: value
+        for name, value in asdict(cost).items()
+        if name not in ("notices", "unmeasured") and (value or name not in RARE)
+    }
     return {
         "model": plain_sizes(setup.config),
         "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},

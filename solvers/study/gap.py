@@ -21,7 +21,7 @@ from solvers.methods import Method
 from solvers.study import backlog, gap_files, method_runs
 from solvers.study.gap_options import GapOptions
 from solvers.study.method_runs import Instance, Record
-from solvers.study.summary import summarise
+from solvers.study.summary import summaries_by_method
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -116,7 +116,7 @@ class GapStudy:
     def show(self, file: TextIO) -> None:
         """Print the table, if any instance is done."""
         if self.results:
-            summaries = summarise(self.records)
+            summaries = summaries_by_method(self.records)
             notes = gap_files.notes(summaries, self.document["notices"])
             table.show(gap_files.COLUMNS, gap_files.sections(summaries), notes, file)
 

@@ -21,7 +21,7 @@ from aptsched.report.plots import Series
 from aptsched.report.table import Column, Section
 from aptsched.support import files
 from solvers.study.method_runs import CALLS, LONG_S, Instance, Record, contradiction, optimum
-from solvers.study.summary import Summary, summarise
+from solvers.study.summary import Summary, summaries_by_method
 
 SCHEMA = "aptsched.gap"
 VERSION = 2
@@ -63,7 +63,7 @@ def document(
         "complete": len(results) == num_planned,
         "notices": list(merged(notices)),
         "contradictions": [found for of_instance in results if (found := contradiction(of_instance))],
-        "summary": [vars(summary) for summary in summarise(records)],
+        "summary": [vars(summary) for summary in summaries_by_method(records)],
         "instances": [
             {
                 "id": given.id,

@@ -50,7 +50,7 @@ class Summary:
     seconds_p99: float
 
 
-def summarise(records: Sequence[Record]) -> list[Summary]:
+def summaries_by_method(records: Sequence[Record]) -> list[Summary]:
     """A summary for each size, load and method; if there are several sizes or loads, also one for each method."""
     groups: dict[Group, list[Record]] = {}
     for record in records:

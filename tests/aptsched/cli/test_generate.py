@@ -64,15 +64,18 @@ def test_chat_is_what_a_model_with_a_template_does(chatty: str, capsys: pytest.C
 
 
 def test_a_stop_token_ends_the_text(tiny_opt: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """By its number or its text."""
+    """By its number or its text; the document says why a text ended, and by which token."""
     given = ["generate", "--model", tiny_opt, *SAMPLED, "--prompt", "Once", "--json"]
     assert call(*given) == 0
-    token_ids = document_of(capsys)["completions"][0]["token_ids"]
+    completion = document_of(capsys)["completions"][0]
+    assert (completion["finish_reason"], completion["stop_reason"]) == ("length", None)
+    token_ids = completion["token_ids"]
     assert isinstance(token_ids, list)
     stop = token_ids[5]
     assert call(*given, "--stop-token", str(stop)) == 0
-    ended = document_of(capsys)["completions"][0]["token_ids"]
-    assert ended == token_ids[: token_ids.index(stop) + 1]
+    completion = document_of(capsys)["completions"][0]
+    assert completion["token_ids"] == token_ids[: token_ids.index(stop) + 1]
+    assert (completion["finish_reason"], completion["stop_reason"]) == ("stop", stop)
     assert call(*given, "--stop-token", "two") == 2
     assert "stop_token: 'two' is 3 tokens" in capsys.readouterr().err
 
@@ -86,7 +89,9 @@ def test_a_stop_string_ends_the_text_before_it(tiny_opt: str, capsys: pytest.Cap
     assert call(*given, *stops) == 0
     out = capsys.readouterr().out
     assert call(*given, *stops, "--json") == 0
-    assert out == f"{document_of(capsys)['completions'][0]['text']}\n" == f"{cut(text, stops[1::2])[0]}\n"
+    completion = document_of(capsys)["completions"][0]
+    assert out == f"{completion['text']}\n" == f"{cut(text, stops[1::2])[0]}\n"
+    assert completion["finish_reason"] == "stop" and completion["stop_reason"] in stops[1::2]
 
 
 # An iteration that never ends, in which Ctrl-C comes.

@@ -96,11 +96,14 @@ class Misspells:
         return Plan(view.num_token if self.of is None else self.of.num_token)  # type: ignore[attr-defined]
 
 
-def test_a_column_that_is_none_is_answered_by_those_that_are() -> None:
+def test_a_name_that_a_view_has_not_is_answered_by_those_that_it_has() -> None:
     """A policy that misspells one learns all names; other attributes that are missing are left as they are."""
-    listed = "a view has no 'num_token'; its columns are .*num_tokens.*num_cached"
+    listed = "a view has no 'num_token'; it has .*num_cached.*num_tokens.*running, num_remaining$"
+    view = view_of([Seen(10)])
     with pytest.raises(AttributeError, match=listed) as caught:
-        decided(Misspells(None), view_of([Seen(10)]))
+        decided(Misspells(None), view)
+    names = str(caught.value).partition("; it has ")[2].split(", ")
+    assert set(names) == {name for name in dir(view) if not name.startswith("_")}
     assert len(str(caught.value)) < MOST_SHOWN
     with pytest.raises(AttributeError, match="'int' object has no attribute 'num_token'"):
         decided(Misspells(3), view_of([Seen(10)]))

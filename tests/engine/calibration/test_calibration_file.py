@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.calibration.measure import Calibration
 from engine.calibration.points import Point
 from engine.models.model_names import is_named_as, same_device, same_model
 from engine.simulator.cost import believed, by_profile
+from engine.study.simulate import simulate
 
 POINTS = (
     *(Point(n, 0, by_form(), 0.01 + n * 1e-3) for n in (16, 64, 256)),
@@ -205,6 +207,37 @@ def test_a_simulation_says_whose_times_it_has(tmp_path: Path, capsys: pytest.Cap
     assert "may be far from true" in document["notices"][1] and "notices" not in document["cost"]
     assert call(*work, "--foreign-calibration") == 2
     assert "foreign_calibration: it is given without a calibration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("policy", "form", "executed_rho", "is_said"),
+    [
+        ("aptserve:forms=kv+int8", "int8", None, True),
+        ("aptserve:forms=hybrid+int8", "int8", 1e-4, True),
+        ("aptserve", "int8", None, False),
+        ("fcfs", "int8", None, False),
+        ("aptserve", "hidden", None, True),
+        ("aptserve", "hidden", 1e-4, False),
+        ("aptserve:forms=kv", "hidden", None, False),
+    ],
+)
+def test_a_form_that_a_calibration_lacks_is_said_where_a_policy_wants_it(
+    policy: str, form: str, executed_rho: float | None, is_said: bool, tmp_path: Path
+) -> None:
+    """Its reading looks free: said of files from before int8 was measured, and not where a price is given."""
+    known = replace(measured(), points=tuple(p for p in POINTS if form == "int8" or not any(p.kv_blocks_by_form)))
+    measure.save(known, tmp_path / "calibration.json")
+    found = simulate(
+        model="opt-125m",
+        cost=tmp_path / "calibration.json",
+        policy=policy,
+        workload="humaneval",
+        num_requests=5,
+        executed_rho=executed_rho,
+    )
+    said = f"The calibration has no iteration in {form} form: "
+    assert any(notice.startswith(said) for notice in found.notices) == is_said
+    assert "unmeasured" not in found.document["cost"]
 
 
 @pytest.mark.parametrize(

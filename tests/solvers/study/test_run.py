@@ -20,7 +20,7 @@ from solvers.methods import Method, find_method
 from solvers.solution import Solution, Status
 from solvers.study import gap_files, method_runs
 from solvers.study.method_runs import Instance, Record, contradiction, optimum, run
-from solvers.study.summary import summarise
+from solvers.study.summary import summaries_by_method
 from strategies import sweep_problem
 
 # By hand: hidden and KV for requests 0 and 1 are worth 8 with 7 of 8 blocks; request 0 with KV alone is worth 5.
@@ -160,7 +160,7 @@ def test_summaries_by_hand() -> None:
             record, num_requests=20, seconds=8.0, status="exceeds", optimum_gap=None, certified_gap=None
         ),
     ]
-    small, large, both = summarise(records)
+    small, large, both = summaries_by_method(records)
     assert [(s.num_requests, s.load) for s in (small, large, both)] == [(10, 0.5), (20, 0.5), (None, 0.5)]
     assert (small.num_instances, small.num_with_optimum, small.proved) == (2, 1, 0.0)
     assert (small.optimum_gap_mean, small.certified_gap_mean, small.certified_gap_worst) == (0.1, 0.375, 0.5)
@@ -180,7 +180,7 @@ def test_how_many_instances_have_no_optimum_is_said() -> None:
         ([open_end, proved], "The gap to the optimum is over 1 of 2 instances: of the others no method proved it."),
         ([proved], None),
     ):
-        found = [line for line in gap_files.notes(summarise(records)) if "gap to the optimum" in line]
+        found = [line for line in gap_files.notes(summaries_by_method(records)) if "gap to the optimum" in line]
         assert found == ([said] if said else [])
 
 
