@@ -86,7 +86,7 @@ def run(
         yield done
 
 
-def check_batch(batch: InstanceBatch, methods: Sequence[str] = ()) -> None:
+def check_batch(batch: InstanceBatch, methods: Sequence[str]) -> None:
     """Check the answers on each instance of a batch against its enumeration; warnings count as errors."""
     optima = enumerate_all(batch)
     for row in range(len(batch)):

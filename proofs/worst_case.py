@@ -190,9 +190,9 @@ def before(end_s: float) -> Callable[[], bool]:
     return lambda: time.monotonic() < end_s
 
 
-def kept(method: Online, rng: np.random.Generator, directory: Path = KEPT) -> Candidate:
-    """The candidate that a directory keeps for a method; a random one where it has none."""
-    path = directory / f"{method.name}.json"
+def kept(method: Online, rng: np.random.Generator) -> Candidate:
+    """The candidate that is kept for a method; a random one where none is."""
+    path = KEPT / f"{method.name}.json"
     return state_of(instance.load(path), method) if path.exists() else start(method, rng)
 
 

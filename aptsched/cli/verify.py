@@ -43,7 +43,7 @@ def _verify(path: str, as_json: bool) -> int:
 
     sources, skipped = search.find_results(path)
     reports = []
-    with progress(sum(source.num_verdicts + 1 for source in sources), "entries", each=False) as begin:
+    with progress(sum(source.num_verdicts + 1 for source in sources), "entries") as begin:
         for source in sources:
             reports.append(verification.report(source, begin))
     if as_json:

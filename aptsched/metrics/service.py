@@ -86,17 +86,13 @@ class Metrics(CountColumns[int], ServiceLevel):  # in files: how they were serve
     jain: float | None = None
 
 
-def summarise(
-    records: Sequence[RequestRecord], span_s: float | None = None, baseline_s: npt.ArrayLike | None = None
-) -> Metrics:
+def summarise(records: Sequence[RequestRecord], baseline_s: npt.ArrayLike | None = None) -> Metrics:
     """Compute the metrics of a run from its records.
 
     Parameters
     ----------
     records : sequence of RequestRecord, [r]
         May be empty: all shares, rates and percentiles are nan then.
-    span_s : float, optional
-        Seconds over which the rates are taken.
     baseline_s : array_like of float, [r], optional
         Latency that each request would have alone, above 0, for Jain's index.
 
@@ -110,7 +106,6 @@ def summarise(
         np.array([record.arrived_at_s for record in records], np.float64),
         [record.outcome for record in records],
         {name: sum(getattr(record, name) for record in records) for name in COUNTS},
-        span_s,
         baseline_s,
     )
 
@@ -120,11 +115,10 @@ def of_latencies(
     arrived_at_s: Floats,
     outcomes: Sequence[Outcome],
     counts: Mapping[str, int],
-    span_s: float | None = None,
     baseline_s: npt.ArrayLike | None = None,
 ) -> Metrics:
     """The metrics of a run from its requests' latencies, arrivals and outcomes, [r], and the sums of their `COUNTS`."""
-    span_s = _span(each, arrived_at_s) if span_s is None else float(checks.floats("span_s", span_s, ndim=0))
+    span_s = _span(each, arrived_at_s)
     attained = each.attained_ttft & each.attained_tbt
     return Metrics(
         num_requests=len(outcomes),

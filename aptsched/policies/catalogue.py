@@ -29,7 +29,7 @@ class Entry:
         return " ".join([self.rule, f"Options: {', '.join(self.options)}." if self.options else ""]).strip()
 
 
-def catalogue(select: Sequence[str] = ("greedy",)) -> list[Entry]:
+def catalogue(select: Sequence[str]) -> list[Entry]:
     """Every built-in policy in order, then an entry for one's own; `select` are the accepted values of that option.
 
     An entry is made from the policy itself: the first line of its docstring, and the fields of the dataclass.

@@ -90,8 +90,8 @@ def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
     return running[:kept][above_0(fed[:kept])], running[kept:]
 
 
-def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
-    """Rows, tokens and forms of a plan's entries: running requests keep their form, waiting ones get the one given.
+def entries(view: View, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    """Rows, tokens and forms of a plan's entries: running requests keep their form, waiting ones get KV.
 
     Tokens are handed out in order; requests that get none are left out.
     """
@@ -100,7 +100,7 @@ def entries(view: View, rows: Ints, form: int = KV) -> tuple[Ints, Ints, Ints]:
     if not all_of(some):
         rows, fed = rows[some], fed[some]
     runs, own = view.running[rows], view.form[rows]
-    forms: Ints = own if all_of(runs) else np.where(runs, own, form)
+    forms: Ints = own if all_of(runs) else np.where(runs, own, KV)
     return rows, fed, forms
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from aptsched.problem.batch_problem import BatchProblem
@@ -53,9 +52,7 @@ def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain")
     return f"certificates-{name}{rate}{suffix}"
 
 
-def as_record(
-    iteration: int, problem: BatchProblem, selection: Selection, entries: Sequence[tuple[int, int]] | None = None
-) -> dict[str, Any]:
+def as_record(iteration: int, problem: BatchProblem, selection: Selection) -> dict[str, Any]:
     """One decision as plain values.
 
     Parameters
@@ -64,10 +61,8 @@ def as_record(
         Its number, above that of the record before.
     problem : BatchProblem
     selection : Selection
-    entries : sequence of (request, form), optional
-        The batch that was made of the selection, to be checked too: rows of the problem, each at most once.
     """
-    record = {
+    return {
         "iteration": iteration,
         "problem": content(problem),
         "sha256": digest(problem),
@@ -79,7 +74,6 @@ def as_record(
         "num_tokens": selection.num_tokens,
         "gap": selection.gap,
     }
-    return record if entries is None else record | {"entries": [[int(i), int(form)] for i, form in entries]}
 
 
 def as_line(document: dict[str, Any]) -> str:

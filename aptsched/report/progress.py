@@ -85,14 +85,14 @@ def _duration(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def progress(num_steps: int, unit: str = "steps", each: bool = True) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call before each step, with its name; each is drawn, or only some of many quick ones."""
+def progress(num_steps: int, unit: str) -> Iterator[Callable[[str], None]]:
+    """Yield a function to call before each of many quick steps, with its name; some of them are drawn."""
     num_begun = 0
     with contextlib.closing(Progress(num_steps, unit)) as line:
 
         def begin(doing: str) -> None:
             nonlocal num_begun
-            line.tell(num_begun, doing, now=each)
+            line.tell(num_begun, doing)
             num_begun += 1
 
         yield begin

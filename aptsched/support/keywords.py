@@ -82,6 +82,6 @@ def _plain(name: str, value: object, kinds: Sequence[str]) -> object:
     raise InputError(f"{name}: {shown(value)} is not accepted; {words} is")
 
 
-def as_given(options: Any, leave_out: Iterable[str] = ()) -> dict[str, Any]:
+def as_given(options: Any, leave_out: Iterable[str]) -> dict[str, Any]:
     """The fields of a dataclass in order, by name, without those left out."""
     return {field.name: getattr(options, field.name) for field in fields(options) if field.name not in leave_out}

@@ -12,13 +12,13 @@ WIDTH = 80
 CLEAR = "\r\x1b[K"  # of a terminal: back to the first column, and nothing behind it
 
 
-def columns(file: TextIO | None = None, least: int = WIDTH) -> int:
+def columns(file: TextIO, least: int = WIDTH) -> int:
     """The columns of a line: those of the terminal `file`, but at least `least`; 80 where it is no terminal.
 
     A terminal that does not know how wide it is has 80 too.
     """
     try:
-        known = os.get_terminal_size(file.fileno()).columns if file is not None and file.isatty() else 0
+        known = os.get_terminal_size(file.fileno()).columns if file.isatty() else 0
     except (OSError, ValueError):
         known = 0
     return max(least, known or WIDTH)
@@ -37,7 +37,7 @@ def plain(text: str) -> str:
     return escaped("".join(" " if char.isspace() else char for char in text))
 
 
-def filled(text: str, file: TextIO | None = None) -> str:
+def filled(text: str, file: TextIO) -> str:
     """The text for a file, broken at its width; lines that it has stay lines."""
     return "\n".join(line for part in text.split("\n") for line in wrapped(part, columns(file), _indent(part)))
 

@@ -37,9 +37,7 @@ class Queue:
     end_is_continued: bool
 
 
-def queue(
-    trace: Trace, num_requests: int, rng: np.random.Generator, rate_per_s: float = RATE_PER_S, cv: float = CV
-) -> Queue:
+def queue(trace: Trace, num_requests: int, rng: np.random.Generator, rate_per_s: float, cv: float) -> Queue:
     """Cut a queue of consecutive requests, as `snapshot` describes it.
 
     Raises

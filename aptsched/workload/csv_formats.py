@@ -83,7 +83,7 @@ ACCEPTED = (
 )
 
 
-def read_csv(path: str, lines: Iterator[str], first_line: int, most: int | None = None) -> Trace:
+def read_csv(path: str, lines: Iterator[str], first_line: int, most: int | None) -> Trace:
     """The trace in CSV lines, of which the first, number `first_line` of the file, is the header.
 
     Of a trace with arrivals no more than `most` requests are read.

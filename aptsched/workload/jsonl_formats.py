@@ -74,7 +74,7 @@ class _Objects:
             yield f"Fields of the trace that are not known, and not used: {cells.named_columns(sorted(self.unused))}."
 
 
-def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None = None) -> Trace:
+def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None) -> Trace:
     """The trace in numbered JSON lines, one object a request, and no more than `most` of them.
 
     The time is `timestamp`, or else the field that `arrival_column.find_arrivals` finds in the first object.

@@ -51,7 +51,7 @@ class Rows:
         self.prompts.append(prompt)
         self.outputs.append(output)
 
-    def trace(self, path: str, units_per_s: int, notices: Sequence[str] = ()) -> Trace:
+    def trace(self, path: str, units_per_s: int, notices: Sequence[str]) -> Trace:
         """The trace, its first arrival at 0; `notices` are the reader's own, and come first."""
         if not self.prompts:
             left_out = f" ({self.num_dropped} rows without prompt tokens are left out)" if self.num_dropped else ""

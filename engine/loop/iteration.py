@@ -31,8 +31,8 @@ class Iteration:
     num_seqs : int
         Entries that ran.
     num_blocks_by_form : tuple of int, [f]
-    num_free_blocks : int
-        Blocks of the pool, including those that the iteration itself took, before finished requests leave.
+        Blocks of the pool that requests hold, including those that the iteration itself took, before finished requests
+        leave.
     num_waiting : int
         Unfinished requests that have no cache at that time, neither in the pool nor on the host.
     num_preemptions, num_promotions, num_rejections : int
@@ -53,7 +53,6 @@ class Iteration:
     num_decode_tokens: int
     num_seqs: int
     num_blocks_by_form: tuple[int, ...]
-    num_free_blocks: int
     num_waiting: int
     num_preemptions: int
     num_promotions: int
@@ -104,7 +103,6 @@ def iteration_of(
         num_decode_tokens=num_decodes,
         num_seqs=len(applied.row),
         num_blocks_by_form=pool.num_blocks_by_form,
-        num_free_blocks=pool.free_blocks,
         num_waiting=table.num_waiting,
         num_preemptions=len(plan.preempt),
         num_promotions=len(applied.converted),

@@ -34,7 +34,7 @@ class RequestBook:
     eos_token_ids : iterable of int
     on_record : callable
         Called with each record once, by `hand_over`.
-    observer : callable, optional
+    observer : callable or None
         Called with each record after that.
     """
 
@@ -44,7 +44,7 @@ class RequestBook:
         limits: Limits,
         eos_token_ids: Iterable[int],
         on_record: Callable[[RequestRecord], object],
-        observer: Callable[[RequestRecord], object] | None = None,
+        observer: Callable[[RequestRecord], object] | None,
     ) -> None:
         self.pool, self.limits, self.on_record, self._observer = pool, limits, on_record, observer
         self.eos_token_ids = frozenset(eos_token_ids)

@@ -8,7 +8,7 @@ TWIN = " (MHA twin)"
 ALIASES = {"smollm2": "smollm2-135m"}  # the model that comes with a package -> the name of its sizes
 
 
-def model_name(name_or_path: str | os.PathLike[str], expand_kv_heads: bool = False) -> str:
+def model_name(name_or_path: str | os.PathLike[str], expand_kv_heads: bool) -> str:
     """The name of a model in results and calibrations: as it was asked for, with a suffix for an MHA twin."""
     return f"{os.fspath(name_or_path)}{TWIN if expand_kv_heads else ''}"
 

@@ -28,7 +28,7 @@ class Output:
         Its `output_token_ids` grow.
     wait : callable
         Waits until a bell has rung, or raises TimeoutError at a time of the monotonic clock: `Driver.wait`.
-    text : OutputText, optional
+    text : OutputText or None
         The text in which stop strings are looked for.
 
     Attributes
@@ -38,7 +38,7 @@ class Output:
         comes after it.
     """
 
-    def __init__(self, request: Request, wait: Callable[[Bell, float], None], text: OutputText | None = None) -> None:
+    def __init__(self, request: Request, wait: Callable[[Bell, float], None], text: OutputText | None) -> None:
         self.request, self.wait, self.text = request, wait, text
         self.end: RequestRecord | BaseException | None = None
         self._bells: list[Bell] = []  # rung at each token and at the end

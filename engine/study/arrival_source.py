@@ -104,9 +104,7 @@ def read_source(source: ArrivalSource, default: int | None) -> Trace:
     return read
 
 
-def generated(
-    source: ArrivalSource, num_requests: int, rates_per_s: Sequence[float] = ()
-) -> Iterator[tuple[float, Trace]]:
+def generated(source: ArrivalSource, num_requests: int, rates_per_s: Sequence[float]) -> Iterator[tuple[float, Trace]]:
     """So many requests of a built-in workload at each rate."""
     assert source.workload is not None
     known = WORKLOADS.get(source.workload)
@@ -116,7 +114,7 @@ def generated(
 
 
 def with_drawn_arrivals(
-    source: ArrivalSource, lengths: Trace, num_requests: int, rates_per_s: Sequence[float] = ()
+    source: ArrivalSource, lengths: Trace, num_requests: int, rates_per_s: Sequence[float]
 ) -> Iterator[tuple[float, Trace]]:
     """So many requests with the lengths of a file, at each rate; rows and arrivals are drawn by the seed.
 
@@ -133,7 +131,7 @@ def with_drawn_arrivals(
         yield rate, dataclasses.replace(lengths.with_notice(f"{said}."), arrived_at_s=arrived)
 
 
-def drawn_out(trace: Trace, rates_per_s: Sequence[float] = ()) -> Iterator[tuple[float, Trace]]:
+def drawn_out(trace: Trace, rates_per_s: Sequence[float]) -> Iterator[tuple[float, Trace]]:
     """The trace of a file at each rate: all gaps between arrivals scaled by one factor, the first request at 0."""
     assert trace.arrived_at_s is not None
     since = trace.arrived_at_s - trace.arrived_at_s[0]

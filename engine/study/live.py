@@ -30,7 +30,7 @@ Watching = Callable[[int], AbstractContextManager[Watch]]
 
 
 def serve_live(
-    options: RunOptions, calibrate: Calibrate, watching: Watching, out: str | None = None, as_json: bool = False
+    options: RunOptions, calibrate: Calibrate, watching: Watching, out: str | None, as_json: bool
 ) -> ServingStudy:
     """Run the study that these options describe.
 

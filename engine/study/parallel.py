@@ -43,7 +43,7 @@ class Task:
 
 
 def serve_tasks(
-    tasks: Sequence[Task], num_jobs: int, progress: Callable[[int], None] = lambda num_ended: None
+    tasks: Sequence[Task], num_jobs: int, progress: Callable[[int], None]
 ) -> Iterator[ServedRun | FailedRun]:
     """The runs in the order of the tasks, whatever the number of processes; after Ctrl-C those that were begun.
 

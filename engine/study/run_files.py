@@ -41,8 +41,8 @@ def document(
     options: dict[str, Any],
     setup: dict[str, Any],
     complete: bool,
-    notices: Sequence[str] = (),
-    failed: Sequence[FailedRun] = (),
+    notices: Sequence[str],
+    failed: Sequence[FailedRun],
 ) -> dict[str, Any]:
     """The content of results.json; records of requests and certificates are in files of their own, added by `write`.
 
@@ -78,7 +78,7 @@ def document(
 
 
 def certificates_path(
-    directory: Path, policy: str, replay: Replay, replays: Sequence[Replay], kind: str = "plain"
+    directory: Path, policy: str, replay: Replay, replays: Sequence[Replay], kind: str
 ) -> Path | None:
     """The path of a run's log of decisions, by `certificate_log.file_name`; None with the kind "none"."""
     name = certificate_log.file_name(policy, replay.rate_per_s if len(replays) > 1 else None, kind)
@@ -86,7 +86,7 @@ def certificates_path(
 
 
 def write(
-    directory: Path, document: dict[str, Any], runs: Sequence[ServedRun], beside: Sequence[str] = ()
+    directory: Path, document: dict[str, Any], runs: Sequence[ServedRun], beside: Sequence[str]
 ) -> dict[str, Any]:
     """Write requests.csv, attainment.png, timeline.png, and last results.json, each whole.
 

@@ -107,7 +107,7 @@ class RunOptions(ServingOptions):
         return given | {"out": out, "certificates": self.certificates, "as_json": as_json}
 
 
-def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None = None) -> None:
+def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None) -> None:
     """Check these options before a model is loaded; at most one of the first two may be given.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MAX_POINTS = 512
+MAX_POINTS = 512  # an even number, as they are joined in pairs
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,16 @@ class TimelinePoint:
 
 
 class Timeline:
-    """Points over equally many iterations each; when there are too many points, neighbours are joined.
+    """Points over equally many iterations each; when there are too many points, neighbours are joined."""
 
-    Parameters
-    ----------
-    max_points : int
-        An even number.
-    """
-
-    def __init__(self, max_points: int = MAX_POINTS) -> None:
-        assert max_points % 2 == 0
-        self._max_points, self._stride, self._in_last = max_points, 1, 1
+    def __init__(self) -> None:
+        self._stride, self._in_last = 1, 1
         self._spans: list[list[float]] = []  # start, end, busy seconds, request-s, block-s by form
 
     def add(self, start_s: float, duration_s: float, num_blocks_by_form: Sequence[int], num_waiting: int) -> None:
         """Add an iteration."""
         if self._in_last == self._stride:
-            if len(self._spans) == self._max_points:
+            if len(self._spans) == MAX_POINTS:
                 self._join()
             self._spans.append([start_s, start_s, 0.0, 0.0, *[0.0] * len(num_blocks_by_form)])
             self._in_last = 0

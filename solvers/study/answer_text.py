@@ -6,11 +6,11 @@ import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.report import table
-from aptsched.support.text_lines import WIDTH, wrapped
+from aptsched.support.text_lines import wrapped
 from solvers.study.method_runs import Record
 
 
-def answer_text(problem: BatchProblem, record: Record, width: int = WIDTH) -> str:
+def answer_text(problem: BatchProblem, record: Record, width: int) -> str:
     """Lines of that width: status, objective, bounds, what is used of each limit, and the requests of each form."""
     lines = {"method": f"{record.method} (guarantee: {record.guarantee})", "status": record.status}
     if record.overload is not None:

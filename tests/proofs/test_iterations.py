@@ -25,8 +25,8 @@ PROBLEM = BatchProblem.hybrid([9.0, 7.3, 4.0], [6, 5, 3], 9, 0.25, "3/4", [5, 4,
 def record(iteration: int = 3, problem: BatchProblem = PROBLEM) -> dict[str, Any]:
     """As read from a line of the file."""
     selection = greedy(problem)
-    entries = [(i, int(form)) for i, form in enumerate(selection.form) if form]
-    parsed: dict[str, Any] = json.loads(as_line(as_record(iteration, problem, selection, entries)))
+    entries = [[i, form] for i, form in enumerate(selection.form.tolist()) if form]
+    parsed: dict[str, Any] = json.loads(as_line({**as_record(iteration, problem, selection), "entries": entries}))
     return parsed
 
 

@@ -131,11 +131,6 @@ def test_one_token() -> None:
     assert metrics.attained == 1 and math.isnan(metrics.tbt.p99_s) and math.isnan(metrics.goodput_per_s)
 
 
-def test_given_span() -> None:
-    """Rates are over the span that is given."""
-    assert summarise([record(0.0, 0.5, 1.0)], span_s=4.0).tokens_per_s == 0.5
-
-
 def test_jain() -> None:
     """1 where all are slowed down alike; half where one of two bears nearly all; unfinished ones do not count."""
     made = [record(0.0, 2.0), record(0.0, 4.0), record(0.0, 9.0, outcome=Outcome.ABORTED)]

@@ -30,7 +30,6 @@ from engine.study import run_table
 from engine.study.arrival_source import ArrivalSource, traces
 from engine.study.replay import Replay, replay
 from engine.study.serving import NamedPolicy, ServedRun, Server, serve, serve_all
-from engine.study.timeline import Timeline
 from engine.study.usage import UsageMeter
 from hash_executor import VOCABULARY, HashExecutor
 from loop_runs import NO_SCHEDULING_TIME
@@ -39,7 +38,7 @@ from proofs import sources, verification
 NUM_BLOCKS = 24
 TRACE = Trace(np.arange(30) * 0.01, [20 + 7 * i % 90 for i in range(30)], [1 + 5 * i % 40 for i in range(30)])
 POLICIES = [NamedPolicy("fcfs", FCFS), NamedPolicy("aptserve", AptServe)]
-ITERATION = Iteration(0, 0.0, 1.0, 0.1, 8, 2, 3, by_form(kv=4, hidden=2), 4, 1, 0, 0, 0, 0, 0, 0, None, None)
+ITERATION = Iteration(0, 0.0, 1.0, 0.1, 8, 2, 3, by_form(kv=4, hidden=2), 1, 0, 0, 0, 0, 0, 0, None, None)
 
 
 def server() -> Server:
@@ -152,21 +151,6 @@ def test_usage_by_hand() -> None:
     assert (usage.num_iterations, usage.num_prefill_tokens, usage.num_decode_tokens) == (2, 16, 4)
     points = [(p.start_s, p.end_s, p.num_blocks_by_form[CacheForm.KV]) for p in usage.timeline]
     assert points == [(0.0, 1.0, 4.0), (1.0, 4.0, 8.0)]
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 9)), max_size=100))
-def test_the_timeline_is_bounded_and_keeps_its_integral(iterations: list[tuple[int, int, int]]) -> None:
-    """However many iterations there are, the block-seconds of both forms stay."""
-    timeline, now_s = Timeline(max_points=8), 0
-    for duration_s, kv, hidden in iterations:
-        timeline.add(now_s, duration_s, by_form(kv=kv, hidden=hidden), 0)
-        now_s += duration_s
-    points = timeline.points()
-    assert len(points) <= 8
-    assert [a.end_s for a in points[:-1]] <= [b.start_s for b in points[1:]]
-    for form in (CacheForm.KV, CacheForm.HIDDEN):
-        total = sum(p.num_blocks_by_form[form] * (p.end_s - p.start_s) for p in points)
-        assert total == pytest.approx(sum(it[0] * it[form] for it in iterations))
 
 
 def test_every_decision_is_in_the_log_and_holds(tmp_path: Path) -> None:
