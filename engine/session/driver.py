@@ -162,7 +162,7 @@ class Driver:
             while current_thread() is self._thread:
                 if self._running is not None:
                     self._changed.wait()
-                elif self._failure is not None or (self._commands.empty() and not self.worker.num_unfinished):
+                elif self._is_done():
                     self._thread = None
                 elif (left_s := self._left_until_s - monotonic()) > 0:
                     self._changed.wait(left_s)
@@ -170,6 +170,10 @@ class Driver:
                     self._running = self._thread
                     return True
         return False
+
+    def _is_done(self) -> bool:
+        """Whether nothing is left to do, as long as nobody runs the worker."""
+        return self._failure is not None or (self._commands.empty() and not self.worker.num_unfinished)
 
     def _take(self, bell: Bell) -> bool:
         """Takes the worker for its maker; if the session's thread runs it, the bell is rung once that has stopped."""
@@ -181,15 +185,23 @@ class Driver:
             return False
 
     def _put_down(self) -> None:
-        """Who runs the worker stops; if that is the maker, or for the maker, the worker is left to it for a while."""
-        self.worker.hold = interrupts.Hold()
+        """Who runs the worker stops; if that is the maker, or for the maker, the worker is left to it for a while.
+
+        If nothing is left to do for the maker, the session's thread is over when this returns, so that it does not keep
+        the memory of a session that nobody uses any more.
+        """
+        self.worker.hold, over = interrupts.Hold(), None
         with self._lock:
             if current_thread() is self._maker or self._wanted is not None:
                 self._left_until_s = monotonic() + PATIENCE_S
             if self._wanted is not None:
                 self._wanted.put(None)
             self._running = self._wanted = None
+            if current_thread() is self._maker and self._is_done():
+                over, self._thread = self._thread, None
             self._changed.notify()
+        if over is not None:
+            over.join()
 
     def _run(self, is_enough: Callable[[], bool]) -> None:
         """Obeys commands and steps the worker until it is enough, or nothing is left to do; errors end the session."""

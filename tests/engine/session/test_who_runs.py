@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,6 +89,20 @@ def test_requests_that_nobody_waits_for_are_served() -> None:
         thread.join(MOST_S)
     assert [each.is_over for each in added] == [True, True]
     assert added[0].result(0).token_ids == alone("hello", LONG).token_ids
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("progress", [None, lambda num_tokens: None])
+def test_nothing_holds_an_engine_that_is_not_used_any_more(progress: Callable[[int], None] | None) -> None:
+    """When `generate` returns, the session's thread is over: the engine's memory is free once nobody refers to it."""
+    for _ in range(20):
+        engine = Engine(MODEL, num_blocks=60)
+        executor, before = weakref.ref(engine.executor), set(threading.enumerate())
+        engine.generate(["hello", "the"], SHORT, progress)
+        assert set(threading.enumerate()) <= before
+        del engine
+        gc.collect()
+        assert executor() is None
 
 
 def test_a_stream_that_is_not_read_holds_nobody_up() -> None:
