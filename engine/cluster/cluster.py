@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from aptsched.support.errors import InputError
+from aptsched.support.several import each_of
 from engine.cluster.router import Router
 from engine.loop.accounted import accounted
 from engine.loop.arrivals import Arrivals
 from engine.loop.loop import IDLE_S, MAX_IDLE, STUCK
 from engine.loop.worker import Worker
-from engine.state.request import Request
+from engine.state.request import Request, check_request
 
 
 @dataclass(eq=False)
@@ -62,18 +63,24 @@ class Cluster:
     Raises
     ------
     InputError
-        There is no worker, one is given twice, or one has real time.
+        There is no worker, one is given twice, or one has real time; or what is given is no worker or no router.
     """
 
     def __init__(self, workers: Sequence[Worker], router: Router) -> None:
-        self.workers, self.router, self.now_s = tuple(workers), router, 0.0
-        if not workers or len(set(workers)) < len(workers):
-            given = "one is there twice" if workers else "none is there"
+        self.workers, self.router, self.now_s = each_of("workers", workers), router, 0.0
+        for worker in self.workers:
+            if not isinstance(worker, Worker):
+                raise InputError(f"workers: {type(worker).__name__} is not accepted; each is a Worker")
+        if isinstance(router, type) or not callable(getattr(router, "route", None)):
+            given = f"the class {router.__name__}" if isinstance(router, type) else type(router).__name__
+            raise InputError(f"router: {given} is not accepted; an object with the method `route` is")
+        if not self.workers or len(set(self.workers)) < len(self.workers):
+            given = "one is there twice" if self.workers else "none is there"
             raise InputError(f"workers: {given}; at least one, and each once, is accepted")
-        if any(worker.scheduling is None for worker in workers):
+        if any(worker.scheduling is None for worker in self.workers):
             accepted = "on the computed clock of a cluster each has one, such as SchedulingTime()"
             raise InputError(f"workers: scheduling=None of one would be timed by a real clock; {accepted}")
-        self._turns = {worker: _Turn(number, worker) for number, worker in enumerate(workers)}
+        self._turns = {worker: _Turn(number, worker) for number, worker in enumerate(self.workers)}
         self._events: list[tuple[float, int]] = []  # a heap; an entry is out of date if its turn is due at another time
         self._ready: set[Worker] = set()  # workers that are to decide now
 
@@ -116,6 +123,7 @@ class Cluster:
         InputError
             As in `run`; or the request arrives later than now. It has no record then.
         """
+        check_request(request)
         if request.arrived_at_s > self.now_s:
             accepted = f"up to {self.now_s}, the time of the cluster, is"
             raise InputError(

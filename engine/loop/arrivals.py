@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from aptsched.support.errors import InputError
-from engine.state.request import Request
+from engine.state.request import Request, check_request
 
 
 class Arrivals:
@@ -16,6 +16,8 @@ class Arrivals:
     """
 
     def __init__(self, requests: Iterable[Request]) -> None:
+        if not isinstance(requests, Iterable):
+            raise InputError(f"requests: {type(requests).__name__} is not accepted; several, one after the other, are")
         self._rest = iter(requests)
         self._next: Request | None = None
         self._due_s = -math.inf
@@ -46,8 +48,7 @@ class Arrivals:
         rest, self._rest, self._due_s = self._rest, iter(()), math.inf
         for given in rest:
             self._rest, self._due_s = rest, -math.inf
-            if not isinstance(given, Request):
-                raise InputError(f"requests: {type(given).__name__} is not accepted; each is a Request")
+            check_request(given)
             self._next = given
             if math.isfinite(given.arrived_at_s):
                 self._due_s = given.arrived_at_s

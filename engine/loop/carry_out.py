@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from aptsched.scheduling.plan import Plan
@@ -12,7 +10,7 @@ from aptsched.scheduling.view import View
 from aptsched.support.interrupts import Hold
 from engine.loop.lifecycle import RequestBook
 from engine.loop.limits import need
-from engine.state.batch import Executor, Step
+from engine.state.batch import Executor, Step, check_step
 from engine.state.pool import Applied
 
 
@@ -42,8 +40,7 @@ def run_batch(applied: Applied, executor: Executor, book: RequestBook, hold: Hol
     try:
         with hold:
             step = executor.run(applied.batch)
-        assert step.token_ids.shape == applied.row.shape, f"{step.token_ids.shape} tokens for {len(applied.row)}"
-        assert 0 <= step.duration_s < math.inf, f"an iteration of {step.duration_s} s"
+        check_step(step, applied.batch)
     except BaseException:
         rows = np.unique(np.concatenate(touched))
         book.table.count_preemptions(rows, book.pool.num_cached[book.table.slot[rows]])

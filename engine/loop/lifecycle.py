@@ -16,7 +16,7 @@ from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.loop.limits import Limits, need
 from engine.state.pool import Applied, BlockPool
-from engine.state.request import Request
+from engine.state.request import Request, check_request
 from engine.state.request_table import RequestTable
 
 NONE_YET = dict.fromkeys(COUNTS, 0)
@@ -57,6 +57,7 @@ class RequestBook:
 
     def add(self, request: Request) -> None:
         """As `Worker.add`, but hands over no record."""
+        check_request(request)
         if not self._last_arrival_s <= request.arrived_at_s < np.inf:
             raise InputError(
                 f"arrived_at_s: {request.arrived_at_s} of request {request.request_id} is not accepted; "

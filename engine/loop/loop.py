@@ -12,7 +12,7 @@ from engine.loop.arrivals import Arrivals
 from engine.loop.clock import VirtualClock, WallClock
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
-from engine.state.request import Request
+from engine.state.request import Request, check_request
 
 IDLE_S = 0.01  # seconds until the policy is asked again after an iteration in which nothing ran
 MAX_IDLE = 1000  # such decisions in a row, with no arrivals to come, until the rest is given up
@@ -50,6 +50,7 @@ class Loop:
         InputError
             As `Worker.add`; or the request arrives later than the run's next one. It has no record then.
         """
+        check_request(request)
         if self.worker.closing is None:
             next_s = self._bring_in(min(request.arrived_at_s, self.clock.now_s()))
             if next_s < request.arrived_at_s:

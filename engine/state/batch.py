@@ -8,9 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from aptsched.support.checks import Bools, Ints
+from aptsched.support.checks import Bools, Ints, seconds
+from aptsched.support.errors import InputError
 from aptsched.support.lazy import lazy
 from aptsched.support.quick_init import quick_init
+from aptsched.support.shown import shown
 from engine.state.request import Request
 
 
@@ -116,6 +118,20 @@ class Step:
 
     duration_s: float
     token_ids: Ints
+
+
+def check_step(step: Step, batch: Batch) -> None:
+    """Raises InputError if what an executor of the user's own has returned is not the result of the batch."""
+    if not isinstance(step, Step):
+        raise InputError(f"executor: {type(step).__name__} is not accepted; a Step is")
+    token_ids, num_entries = step.token_ids, len(batch.samples)
+    if not isinstance(token_ids, np.ndarray) or token_ids.dtype != np.int64 or token_ids.shape != (num_entries,):
+        kind = f"{getattr(token_ids, 'dtype', type(token_ids).__name__)} of shape {list(np.shape(token_ids))}"
+        raise InputError(f"token_ids: {kind} is not accepted; int64 of shape [{num_entries}] is")
+    if (token_ids >= 0).tobytes() != batch.samples.tobytes():
+        accepted = "a number of at least 0 for each entry that samples, -1 for the others is"
+        raise InputError(f"token_ids: {shown(token_ids.tolist())} is not accepted; {accepted}")
+    seconds("duration_s", step.duration_s)
 
 
 class Executor(Protocol):

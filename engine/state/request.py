@@ -8,6 +8,7 @@ import numpy as np
 
 from aptsched.scheduling.record import SLO
 from aptsched.support.checks import Ints
+from aptsched.support.errors import InputError
 from engine.state.sampling_params import SamplingParams
 
 
@@ -52,3 +53,9 @@ class Request:
         first = max(0, start - self.num_prompt_tokens)
         output = np.array(self.output_token_ids[first : stop - self.num_prompt_tokens], np.int64)
         return output if not len(prompt) else np.concatenate([prompt, output])
+
+
+def check_request(given: object) -> None:
+    """Raises InputError if what a user gives as a request is none."""
+    if not isinstance(given, Request):
+        raise InputError(f"requests: {type(given).__name__} is not accepted; each is a Request")

@@ -139,6 +139,36 @@ def test_workers_that_cannot_share_a_clock_are_refused() -> None:
             Cluster(workers, RoundRobin())
 
 
+@pytest.mark.parametrize(
+    ("workers", "router", "message"),
+    [
+        (5, RoundRobin(), "workers: 5 is not accepted; one, or several in a list, is"),
+        (worker_with(FCFS()).worker, RoundRobin(), "workers: .* is not accepted; one, or several in a list, is"),
+        ([FCFS()], RoundRobin(), "workers: FCFS is not accepted; each is a Worker"),
+        ([None], RoundRobin(), "workers: NoneType is not accepted; each is a Worker"),
+        ([[worker_with(FCFS()).worker]], RoundRobin(), "workers: list is not accepted; each is a Worker"),
+        ([worker_with(FCFS()).worker], None, "router: NoneType is not accepted; an object with the method `route` is"),
+        ([worker_with(FCFS()).worker], "round", "router: str is not accepted; an object with the method `route` is"),
+        ([worker_with(FCFS()).worker], RoundRobin, "router: the class RoundRobin is not accepted; an object with the"),
+    ],
+)
+def test_what_is_no_worker_or_no_router_is_refused(workers: Any, router: Any, message: str) -> None:
+    """By its type, before anything runs."""
+    with pytest.raises(InputError, match=message):
+        Cluster(workers, router)
+
+
+@pytest.mark.parametrize("given", [None, 5, [5], "text"])
+def test_what_is_no_request_is_refused(given: Any) -> None:
+    """By a run and by a callback's call; the cluster serves on."""
+    recorded = workers_of(["fcfs"] * 2, REPLAY)
+    cluster = Cluster([each.worker for each in recorded], RoundRobin())
+    for call in (cluster.run, cluster.add):
+        with pytest.raises(InputError, match=r"requests: \w+ is not accepted; "):
+            call(given)
+    assert cluster.run(REPLAY.requests()) == "" and len(check_accounted(recorded, 30)) == 30
+
+
 def test_a_worker_whose_policy_never_runs_anyone_does_not_hold_up_the_others() -> None:
     """Its requests are unfinished in the end, and the reason is that of the loop; those of the other are served."""
     recorded = [worker_with(FCFS()), worker_with(Idle())]
