@@ -196,7 +196,7 @@ def test_nobody_waits_for_ever(ended_by: str, is_makers: bool) -> None:
 
 @pytest.mark.usefixtures("as_in_a_terminal", "in_main_in_time")
 @pytest.mark.parametrize("ended_by", ["nobody", "close", "a policy"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))])
 def test_nobody_waits_for_ever_when_ctrl_c_comes(ended_by: str, seed: int) -> None:
     """It comes while the maker of the session runs an iteration, waits for one, or does anything else."""
     ctrl_c = CtrlC()

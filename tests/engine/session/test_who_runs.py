@@ -95,7 +95,7 @@ def test_requests_that_nobody_waits_for_are_served() -> None:
 @pytest.mark.parametrize("progress", [None, lambda num_tokens: None])
 def test_nothing_holds_an_engine_that_is_not_used_any_more(progress: Callable[[int], None] | None) -> None:
     """When `generate` returns, the session's thread is over: the engine's memory is free once nobody refers to it."""
-    for _ in range(20):
+    for _ in range(5):
         engine = Engine(MODEL, num_blocks=60)
         executor, before = weakref.ref(engine.executor), set(threading.enumerate())
         engine.generate(["hello", "the"], SHORT, progress)
@@ -266,7 +266,7 @@ def test_two_threads_take_turns_without_end() -> None:
     texts = {prompt: alone(prompt, LONG).text for prompt in ("hello", "the")}
 
     def read(prompt: str) -> None:
-        for _ in range(10):
+        for _ in range(4):
             assert "".join(walk(session, prompt)) == texts[prompt]
 
     other = threading.Thread(target=partial(together, [partial(read, "the")] * 2), daemon=True)
