@@ -29,7 +29,7 @@ from aptsched.metrics.service import summarise
 from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
 from benchmarks.tables import Row, show
-from engine.calibration import measure
+from engine.calibration import calibration_json
 from engine.calibration.measure import Calibration
 from engine.calibration.points import fit
 from engine.loop.clock import SchedulingTime
@@ -146,7 +146,7 @@ def main() -> None:
     options = parsed()
     real_model.set_threads(options.threads)
     model = load_model(options.model, options.dtype, expand_kv_heads=options.expand_kv_heads)
-    measured = [measure.load(options.calibration) if options.calibration else real_model.calibrated(model)]
+    measured = [calibration_json.load(options.calibration) if options.calibration else real_model.calibrated(model)]
     blocks = cache_memory.num_blocks(model, options.cache_mem)
     server = real_model.live_server(model, blocks, Limits(), measured[0].times)
     policies = named_policies(options.policies, answers())

@@ -60,14 +60,14 @@ def calibrate(
 
 def _report(measured: Calibration, directory: Path | None, as_json: bool) -> None:
     from aptsched.report import table
-    from engine.calibration import calibration_files, measure
+    from engine.calibration import calibration_files, calibration_json
 
     unwritten: list[InputError] = []
     if directory is not None:
         with postponed(unwritten):
             calibration_files.write(directory, measured)
     if as_json:
-        print(measure.as_json(measured), end="")
+        print(calibration_json.as_json(measured), end="")
     else:
         sections = calibration_files.sections(measured)
         table.show(calibration_files.COLUMNS, sections, calibration_files.notes(measured), sys.stdout)

@@ -44,7 +44,9 @@ def gap(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in six characters at most: 0.21ms, 12.3ms, 1.02s, 240s, 2e+06s."""
+    """Seconds in six characters at most, and a sign below 0: 0.21ms, 12.3ms, 1.02s, 240s, 2e+06s."""
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
     if seconds >= 99999.5:
         return f"{seconds:.0e}s"
     unit, number = ("s", seconds) if seconds >= 0.9995 else ("ms", seconds * 1e3)
@@ -54,7 +56,7 @@ def duration(seconds: float) -> str:
 
 def short_duration(seconds: float) -> str:
     """The same with microseconds, where less than a millisecond counts: 41.1us, 2.58ms."""
-    return f"{seconds * 1e6:.3g}us" if seconds < 0.9995e-3 else duration(seconds)
+    return f"{seconds * 1e6:.3g}us" if abs(seconds) < 0.9995e-3 else duration(seconds)
 
 
 def count(number: float) -> str:

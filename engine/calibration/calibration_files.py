@@ -8,7 +8,7 @@ from aptsched.report import serving_plots, table
 from aptsched.report.table import Column, Section
 from aptsched.scheduling.forms import Charge, entry_of
 from aptsched.support import files
-from engine.calibration import measure
+from engine.calibration import calibration_json
 from engine.calibration.measure import Calibration
 from engine.calibration.points import Point
 
@@ -26,7 +26,7 @@ COLUMNS = (
 
 def write(directory: Path, measured: Calibration) -> None:
     """Write calibration.json, and calibration.png where the model has a hidden form."""
-    measure.save(measured, directory / "calibration.json")
+    calibration_json.save(measured, directory / "calibration.json")
     rebuilt = [point for point in measured.points if point.num_blocks_with(Charge.ABSORB)]
     if rebuilt:
         blocks, extra_s = [p.num_blocks_with(Charge.ABSORB) for p in rebuilt], [p.extra_s for p in rebuilt]
@@ -56,9 +56,11 @@ def notes(measured: Calibration) -> list[str]:
     if measured.r_squared is None:
         return [*lines, "The model has no hidden form: its hidden states take no less than its K and V."]
     rho = f"rho: {table.short_duration(times.rho_s_per_block)} for each block m of a hidden request"
+    kept = table.short_duration(times.rebuild_s_per_block)
     return [
         *lines,
         f"{rho}, R^2 = {measured.r_squared:.3f}. m: blocks that the requests would need with a KV cache.",
+        f"To convert a hidden request to KV takes {kept} for each block m, once.",
     ]
 
 

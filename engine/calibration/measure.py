@@ -1,36 +1,26 @@
-"""Measures how long iterations take on this device with this model, fits times to that, and saves both in a file."""
+"""Measures how long iterations take on this device with this model, and fits times to that."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, CacheShape, Charge, entry_of, shown_forms
-from aptsched.scheduling.iteration_time import ADDED_BY_FORM, IterationTime
-from aptsched.support import fields, files
-from aptsched.support.checks import MAX_COUNT, MAX_DURATION_S, Floats, Ints
+from aptsched.scheduling.forms import CacheForm, CacheShape, Charge, entry_of
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.checks import Floats, Ints
 from aptsched.support.errors import InputError
-from aptsched.support.json_text import read_json
-from engine.calibration.points import PLAIN, Point, fit
+from engine.calibration.points import PLAIN, Point, fit, slope
+from engine.calibration.timing import REPEATS, alone, idle, in_turn
 from engine.state.batch import Batch, Conversion, Copies, Executor
 from engine.state.request import Request
 
-SCHEMA, VERSION = "aptsched.calibration", 1
 # Kernels pad most of these numbers of rows a little, as those of other iterations (`engine.models.matmul.padded`).
 DECODES = ((1, 64), (4, 128), (8, 256), (16, 128), (31, 128), (8, 512), (4, 1024))  # requests, tokens cached of each
 PREFILLS = (16, 64, 123, 247, 495, 1000)  # tokens of a prompt
-REPEATS = 5
-MAX_FED = 1024  # tokens of all runs of a prefill together, so that a long one is run less often
-MAX_REBUILT = 8192  # tokens of all runs of a decode in another form together
 SWAPPED = 16  # blocks that are copied to the host and back
-LEAST_S = 1e-9  # the shortest measurement that a file may have
 
 
 @dataclass(frozen=True)
@@ -47,6 +37,9 @@ class Calibration:
     points : tuple of Point
     swap_s_per_block : float
         Seconds to copy a block between the pool and the host; 0 where that was not measured.
+    absorb_up_to : int
+        The most new tokens of a request for which attention over its hidden states is faster absorbed, as it was in the
+        points; 0 where K and V were rebuilt in these.
     """
 
     model: str
@@ -56,6 +49,7 @@ class Calibration:
     r_squared: float | None
     points: tuple[Point, ...]
     swap_s_per_block: float = 0.0
+    absorb_up_to: int = 0
 
 
 def calibrate(
@@ -97,14 +91,19 @@ def calibrate(
     decodes = [each for each in DECODES if _fits(each[0], each[1] + 1, cache, num_blocks, max_positions)]
     lossy = lossy_measured(cache)
     swaps = num_blocks >= SWAPPED <= num_host_blocks
-    total, num_done = len(prefills) + len(decodes) * (1 + len(lossy)) + swaps, itertools.count()
+    is_hidden = cache.offers(CacheForm.HIDDEN)
+    total, num_done = len(prefills) + len(decodes) * (1 + len(lossy)) + is_hidden + swaps, itertools.count()
     for count in prefills:
         progress(next(num_done), total, f"prefill of {count} tokens")
         batch = uniform_batch(1, 0, count, CacheForm.KV, cache)
-        points.append(Point(count, 0, PLAIN, _seconds(executor, batch)))
+        points.append(Point(count, 0, PLAIN, alone(executor, batch)))
     for size, cached in decodes:
         progress(next(num_done), total, f"decode of {size} x {cached} tokens cached")
         points += _decode_points(executor, size, cached, cache)
+    rebuild_s = 0.0
+    if is_hidden:
+        progress(next(num_done), total, "hidden states to K and V")
+        rebuild_s = _rebuild_s_per_block(executor, decodes, cache, num_blocks)
     # From many blocks to few, so that nothing is read in KV form where another one was written.
     decodes.sort(key=lambda each: -each[0] * cache.blocks(each[1] + 1, CacheForm.KV))
     for form, (size, cached) in itertools.product(lossy, decodes):
@@ -117,6 +116,7 @@ def calibrate(
         progress(next(num_done), total, f"{SWAPPED} blocks to the host and back")
         swap_s = _swap_s_per_block(executor)
     times, r_squared = fit(points)
+    times = replace(times, rebuild_s_per_block=rebuild_s)
     return Calibration(*names, times, r_squared, tuple(points), swap_s)
 
 
@@ -131,7 +131,7 @@ def _decode_points(executor: Executor, size: int, cached: int, cache: CacheShape
     kv = uniform_batch(size, cached, 1, CacheForm.KV, cache)
     others = [CacheForm(form) for form in cache.offered if form != CacheForm.KV and not entry_of(form).is_lossy]
     if not others:
-        return [Point(size, size * cached, PLAIN, _seconds(executor, kv))]
+        return [Point(size, size * cached, PLAIN, alone(executor, kv))]
     points: list[Point] = []
     for form in others:
         pairs = _pairs(executor, kv, uniform_batch(size, cached, 1, form, cache))
@@ -149,11 +149,7 @@ def _lossy_points(
     if kv.block_table.size + other.block_table.size > num_blocks:
         return []
     other = replace(other, block_table=other.block_table + kv.block_table.size)
-    conversions = [
-        Conversion(request, cached, CacheForm.KV, form, source, target)
-        for request, source, target in zip(kv.requests, kv.block_table, other.block_table, strict=True)
-    ]
-    executor.run(replace(_idle(), conversions=conversions))
+    executor.run(replace(idle(), conversions=_conversions(kv, other.block_table, form)))
     return [_form_point(_pairs(executor, kv, other), size, cached, form, cache)]
 
 
@@ -179,114 +175,39 @@ def uniform_batch(size: int, cached: int, num_tokens: int, form: CacheForm, cach
     return Batch(requests, np.full(size, cached), counts, np.full(size, form), table, np.ones(size, np.bool_))
 
 
-def _seconds(executor: Executor, batch: Batch) -> float:
-    """The median time of a batch after a warm-up; the longest prefills run once, without a warm-up."""
-    num_runs = _num_runs(MAX_FED, int(batch.num_tokens.sum()))
-    seconds = [executor.run(batch).duration_s for _ in range(num_runs)]
-    return float(np.median(seconds[1:] or seconds))
-
-
 def _pairs(executor: Executor, first: Batch, second: Batch) -> Floats:
-    """Seconds of two batches run in turn, [repeats, 2], after a warm-up."""
-    num_runs = max(2, _num_runs(MAX_REBUILT, int(second.start.sum())))
-    seconds = [[executor.run(batch).duration_s for batch in (first, second)] for _ in range(num_runs)]
-    return np.array(seconds[1:])
+    """Seconds of two decodes in turn, [repeats, 2]."""
+    return in_turn([(executor, first), (executor, second)], int(second.start.sum()))
+
+
+def _rebuild_s_per_block(
+    executor: Executor, decodes: Sequence[tuple[int, int]], cache: CacheShape, num_blocks: int
+) -> float:
+    """Seconds that converting requests from hidden to KV form takes for each block m; 0 where none fit in both."""
+    blocks, seconds = [], []
+    for size, cached in decodes:
+        hidden, kv = (uniform_batch(size, cached, 1, form, cache) for form in (CacheForm.HIDDEN, CacheForm.KV))
+        if hidden.block_table.size + kv.block_table.size <= num_blocks:
+            conversions = _conversions(hidden, kv.block_table + hidden.block_table.size, CacheForm.KV)
+            turns = in_turn([(executor, replace(idle(), conversions=conversions))], size * cached)
+            blocks.append(size * cache.blocks(cached + 1, CacheForm.KV))
+            seconds.append(float(np.median(turns)))
+    return slope(blocks, seconds) if blocks else 0.0
+
+
+def _conversions(held: Batch, target: Ints, form: CacheForm) -> list[Conversion]:
+    """Conversions of a batch's requests to another form, in other blocks, [size, blocks of each]."""
+    return [
+        Conversion(request, cached, CacheForm(own), form, source, blocks)
+        for request, cached, own, source, blocks in zip(
+            held.requests, held.start.tolist(), held.form.tolist(), held.block_table, target, strict=True
+        )
+    ]
 
 
 def _swap_s_per_block(executor: Executor) -> float:
     """Seconds to copy one block, over copies to the host and back: the median after a warm-up."""
     copies = Copies(np.arange(SWAPPED), np.arange(SWAPPED))
-    both = [replace(_idle(), swap_out=copies), replace(_idle(), swap_in=copies)]
+    both = [replace(idle(), swap_out=copies), replace(idle(), swap_in=copies)]
     seconds = [sum(executor.run(batch).duration_s for batch in both) for _ in range(REPEATS + 1)]
     return float(np.median(seconds[1:])) / (2 * SWAPPED)
-
-
-def _idle() -> Batch:
-    """A batch that feeds nothing."""
-    none = np.empty(0, np.int64)
-    return Batch((), none, none, none, none.reshape(0, 0), none.astype(np.bool_))
-
-
-def _num_runs(max_tokens: int, num_tokens: int) -> int:
-    return min(REPEATS + 1, max(1, max_tokens // num_tokens))
-
-
-def save(calibration: Calibration, path: str | os.PathLike[str]) -> None:
-    """Write a calibration as JSON; docs/formats.md has the schema."""
-    files.write(path, as_json(calibration))
-
-
-def as_json(calibration: Calibration) -> str:
-    """A calibration as JSON."""
-    fitted = {"times": calibration.times.as_fields(), "r_squared": calibration.r_squared}
-    names = {name: getattr(calibration, name) for name in ("model", "device", "dtype")}
-    rest = {"points": list(map(_point_fields, calibration.points)), "swap_s_per_block": calibration.swap_s_per_block}
-    document = {"schema": SCHEMA, "version": VERSION, **names, **fitted, **rest}
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
-
-
-def _point_fields(point: Point) -> dict[str, float]:
-    """The fields of a point in files; a lossy form has a field only where it was measured."""
-    counts = {"num_tokens": point.num_tokens, "num_context_tokens": point.num_context_tokens}
-    blocks = {
-        f"num_{entry.name}_kv_blocks": point.kv_blocks_by_form[entry.form]
-        for entry in shown_forms(point.kv_blocks_by_form)
-        if entry.form != CacheForm.KV
-    }
-    return {**counts, **blocks, "seconds": point.seconds, "extra_s": point.extra_s}
-
-
-def load(path: str | os.PathLike[str]) -> Calibration:
-    """Read a calibration.
-
-    Raises
-    ------
-    InputError
-        The file is no calibration: the message says what is wrong.
-    """
-    document = read_json(path)
-    if not isinstance(document, dict) or (document.get("schema"), document.get("version")) != (SCHEMA, VERSION):
-        raise InputError(f"{Path(path)}: not a file of `aptsched calibrate`; schema {SCHEMA}, version {VERSION} is")
-    try:
-        return _read(document)
-    except InputError as error:
-        raise InputError(f"{Path(path)}: {error}") from error
-
-
-def _read(document: dict[str, Any]) -> Calibration:
-    needed = ("schema", "version", "model", "device", "dtype", "times", "r_squared", "points")
-    fields.named("calibration", document, needed, ("swap_s_per_block",))
-    model, device, dtype = (fields.text(name, document[name]) for name in ("model", "device", "dtype"))
-    times = _times(document["times"])
-    r_squared = document["r_squared"]
-    r_squared = None if r_squared is None else fields.number("r_squared", r_squared, -1e9, 1)
-    given = fields.listed("points", document["points"])
-    points = tuple(_point(f"points[{i}]", point) for i, point in enumerate(given))
-    swap_s = fields.number("swap_s_per_block", document.get("swap_s_per_block", 0.0), 0, MAX_DURATION_S)
-    return Calibration(model, device, dtype, times, r_squared, points, swap_s)
-
-
-def _times(given: object) -> IterationTime:
-    """Times as in a file; where K and V were rebuilt in each iteration, doing it once was not stored: it takes rho."""
-    needed = (name for name in IterationTime().as_fields() if name != "rebuild_s_per_block")
-    found = fields.named("times", given, needed, ("dequantise_s_per_block", "rebuild_s_per_block"))
-    least = dict.fromkeys(ADDED_BY_FORM, -MAX_DURATION_S)
-    seconds = {
-        name: fields.number(f"times: {name}", value, least.get(name, 0), MAX_DURATION_S)
-        for name, value in found.items()
-    }
-    times = IterationTime(**seconds)
-    return replace(times, rebuild_s_per_block=seconds.get("rebuild_s_per_block", max(0.0, times.rho_s_per_block)))
-
-
-def _point(what: str, given: object) -> Point:
-    entries = [entry for entry in FORM_ENTRIES if entry.form != CacheForm.KV]
-    lossy = [f"num_{entry.name}_kv_blocks" for entry in entries if entry.is_lossy]
-    names = ["num_tokens", "num_context_tokens", *(f"num_{entry.name}_kv_blocks" for entry in entries)]
-    found = fields.named(what, given, (*(name for name in names if name not in lossy), "seconds"), ("extra_s", *lossy))
-    fed, cached, *blocks = (
-        fields.whole(f"{what}: {name}", found.get(name, 0), int(name == "num_tokens"), MAX_COUNT) for name in names
-    )
-    seconds = fields.number(f"{what}: seconds", found["seconds"], LEAST_S, MAX_DURATION_S)
-    extra_s = fields.number(f"{what}: extra_s", found.get("extra_s", 0.0), -MAX_DURATION_S, MAX_DURATION_S)
-    return Point(fed, cached, (0, 0, *blocks), seconds, extra_s)

@@ -42,18 +42,21 @@ class Point:
 
 
 def fit(points: Sequence[Point]) -> tuple[IterationTime, float | None]:
-    """The times that fit the points best, none of them negative, and R^2 of rho's line through the origin."""
+    """The times that fit the points best, and R^2 of rho's line through the origin.
+
+    Only what a form adds may be below 0; what a conversion takes is in no point, and stays 0.
+    """
     plain = [point for point in points if point.kv_blocks_by_form == PLAIN]
     rows = np.array([[1.0, point.num_tokens, point.num_context_tokens] for point in plain])
     seconds = np.array([point.seconds for point in plain])
     fixed_s, per_token_s, per_context_s = nonnegative(rows / seconds[:, None], np.ones(len(seconds)))
     rho, r_squared = _added(points, Charge.ABSORB)
     dequantise_s, _ = _added(points, Charge.DEQUANTISE)
-    return IterationTime(fixed_s, per_token_s, per_context_s, rho, dequantise_s, rho), r_squared
+    return IterationTime(fixed_s, per_token_s, per_context_s, rho, dequantise_s), r_squared
 
 
 def _added(points: Sequence[Point], charge: Charge) -> tuple[float, float | None]:
-    """Seconds that a charge adds for each block m, at least 0, and R^2; 0 and None where it was not measured.
+    """Seconds that a charge adds for each block m, and R^2; 0 and None where it was not measured.
 
     Time saved by reading fewer bytes of a form is subtracted in this.
     """
@@ -62,9 +65,15 @@ def _added(points: Sequence[Point], charge: Charge) -> tuple[float, float | None
         return 0.0, None
     blocks = np.array([point.num_blocks_with(charge) for point in charged], np.float64)
     extra_s = np.array([point.extra_s for point in charged])
-    rate_s = max(0.0, float(blocks @ extra_s / (blocks @ blocks)))
+    rate_s = slope(blocks, extra_s)
     spread = float(((extra_s - extra_s.mean()) ** 2).sum())
     return rate_s, 1.0 - float(((extra_s - rate_s * blocks) ** 2).sum()) / spread if spread else 1.0
+
+
+def slope(along: npt.ArrayLike, wanted: npt.ArrayLike) -> float:
+    """The slope of the line through the origin that fits best."""
+    along, wanted = np.asarray(along, np.float64), np.asarray(wanted, np.float64)
+    return float(along @ wanted / (along @ along))
 
 
 def nonnegative(rows: npt.ArrayLike, wanted: npt.ArrayLike) -> list[float]:

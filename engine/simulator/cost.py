@@ -11,8 +11,9 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support import checks
 from aptsched.support.errors import InputError
 from aptsched.support.shown import WORD_CHARS, shown
+from engine.calibration.calibration_json import load
 from engine.calibration.foreign import check_simulation
-from engine.calibration.measure import Calibration, load
+from engine.calibration.measure import Calibration
 from engine.calibration.points import nonnegative
 from engine.models.config import ModelConfig
 from engine.models.known_models import known_name
@@ -166,7 +167,8 @@ def by_profile(calibration: Calibration, cache: CacheShape) -> Cost:
 
     The fits to the points of the file have the form of the published ones, weighted so that all points count by their
     relative error. The measured time of a form that is read at the price of its own bytes includes the time that the
-    smaller read saves, by the ratio of the cache.
+    smaller read saves, by the ratio of the cache. Where attention over hidden states was absorbed, a token costs for
+    each new one what it cost a decode.
 
     Raises
     ------
@@ -181,11 +183,18 @@ def by_profile(calibration: Calibration, cache: CacheShape) -> Cost:
     line = _line(decode)
     saved = {e.charge: (1 - cache.read_share[e.form]) * line.first_s for e in FORM_ENTRIES if e.form in cache.offered}
     source = f"calibration of {calibration.model} in {calibration.dtype} on {calibration.device}"
+    hidden_s = _per_token(calibration, Charge.ABSORB, saved)
+    absorbed = None
+    if calibration.absorb_up_to:
+        read_s = _per_token(calibration, Charge.ABSORB, {Charge.ABSORB: line.first_s})
+        absorbed = AbsorbedCost(calibration.absorb_up_to, read_share=0.0, s_per_token=0.0, s_per_pair=read_s)
+        hidden_s = calibration.times.rebuild_s_per_block / BLOCK_SIZE
     return Cost(
         FittedCost(_line(prefill), line),
-        _per_token(calibration, Charge.ABSORB, saved),
+        hidden_s,
         calibration.swap_s_per_block,
         source,
+        absorbed=absorbed,
         dequantise_s_per_token=_per_token(calibration, Charge.DEQUANTISE, saved),
         unmeasured=_unmeasured(calibration),
     )
@@ -239,6 +248,10 @@ def find_cost(
     measured = load(kind)
     held = config.cache().with_forms(lossy_ratios(config, NUMBER_BYTES))
     said = check_simulation(measured, config.name, gpu.name, num_gpus, foreign=foreign)
+    if not measured.absorb_up_to and any(point.num_blocks_with(Charge.ABSORB) for point in measured.points):
+        said.append(
+            "The calibration is of hidden states whose K and V are rebuilt, as they are here in each iteration."
+        )
     return replace(by_profile(measured, held), notices=tuple(said))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from aptsched.report.document import prepare
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.byte_sizes import CACHE_MEM
-from engine.calibration import measure
+from engine.calibration import calibration_json
 from engine.calibration.foreign import check_run
 from engine.calibration.measure import Calibration
 from engine.models.model import Model, load_model
@@ -64,7 +64,7 @@ def serve_live(
         measured = calibrate(model)
         times = measured.times
         if directory is not None:
-            measure.save(measured, directory / "calibration.json")
+            calibration_json.save(measured, directory / "calibration.json")
             beside = ("calibration.json",)
     calibrated = measured is not None and not foreign
     server = real_model.live_server(model, num_blocks, options.limits, times, num_host_blocks, calibrated, policies)
@@ -114,7 +114,7 @@ def _known_times(options: RunOptions) -> tuple[IterationTime | None, Calibration
     rho = options.rho
     if options.calibration is None:
         return None if rho is None else IterationTime().with_rebuilding(rho), None
-    known = measure.load(options.calibration)
+    known = calibration_json.load(options.calibration)
     return known.times if rho is None else known.times.with_rebuilding(rho), known
 
 

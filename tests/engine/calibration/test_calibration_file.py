@@ -18,7 +18,7 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.errors import InputError
 from caches import by_form
 from commands import call
-from engine.calibration import measure
+from engine.calibration import calibration_json
 from engine.calibration.foreign import check_run, check_simulation
 from engine.calibration.measure import Calibration
 from engine.calibration.points import Point
@@ -35,36 +35,40 @@ TIMES = IterationTime(0.01, 1e-3, 1e-6, 1e-4, rebuild_s_per_block=2e-4)
 
 
 def measured(model: str = "opt-125m", device: str = "cpu", dtype: str = "fp32") -> Calibration:
-    return Calibration(model, device, dtype, TIMES, 0.9, POINTS, 1e-4)
+    return Calibration(model, device, dtype, TIMES, 0.9, POINTS, 1e-4, 70)
 
 
 def saved(directory: Path, **names: str) -> str:
-    measure.save(measured(**names), directory / "calibration.json")
+    calibration_json.save(measured(**names), directory / "calibration.json")
     return str(directory / "calibration.json")
 
 
 def document() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(measure.as_json(measured()))
+    found: dict[str, Any] = json.loads(calibration_json.as_json(measured()))
     return found
+
+
+MAY_BE_MISSING = {"extra_s", "swap_s_per_block", "rebuild_s_per_block", "absorb_up_to"}
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Every field, and without the swaps, which may be missing."""
-    assert measure.load(saved(tmp_path)) == measured()
+    assert calibration_json.load(saved(tmp_path)) == measured()
     without = {name: value for name, value in document().items() if name != "swap_s_per_block"}
     (tmp_path / "calibration.json").write_text(json.dumps(without))
-    assert measure.load(tmp_path / "calibration.json").swap_s_per_block == 0
+    assert calibration_json.load(tmp_path / "calibration.json").swap_s_per_block == 0
 
 
 def test_a_file_from_before_conversions_were_measured_is_read(tmp_path: Path) -> None:
-    """Rebuilding K and V once takes what it takes in each iteration, rho; what a form adds may be below 0."""
+    """K and V were rebuilt in each iteration, at rho, and take that once; what a form adds may be below 0."""
     earlier = document()
-    del earlier["times"]["rebuild_s_per_block"]
+    del earlier["times"]["rebuild_s_per_block"], earlier["absorb_up_to"]
     (tmp_path / "calibration.json").write_text(json.dumps(earlier))
-    assert measure.load(tmp_path / "calibration.json").times.rebuild_s_per_block == TIMES.rho_s_per_block
+    found = calibration_json.load(tmp_path / "calibration.json")
+    assert found.times.rebuild_s_per_block == TIMES.rho_s_per_block and found.absorb_up_to == 0
     less = document() | {"times": {**document()["times"], "rho_s_per_block": -1e-5, "dequantise_s_per_block": -1e-6}}
     (tmp_path / "calibration.json").write_text(json.dumps(less))
-    times = measure.load(tmp_path / "calibration.json").times
+    times = calibration_json.load(tmp_path / "calibration.json").times
     assert (times.rho_s_per_block, times.dequantise_s_per_block) == (-1e-5, -1e-6)
 
 
@@ -76,6 +80,7 @@ def at(name: str) -> Callable[[dict[str, Any]], tuple[Any, Any]]:
 PLACES: dict[str, Callable[[dict[str, Any]], tuple[Any, Any]]] = {
     **{name: at(name) for name in ("model", "device", "dtype", "r_squared", "times", "points")},
     "swap_s_per_block": at("swap_s_per_block"),
+    "absorb_up_to": at("absorb_up_to"),
     "fixed_s": lambda d: (d["times"], "fixed_s"),
     "rho_s_per_block": lambda d: (d["times"], "rho_s_per_block"),
     "rebuild_s_per_block": lambda d: (d["times"], "rebuild_s_per_block"),
@@ -99,10 +104,10 @@ def test_a_field_that_is_no_such_thing_is_one_short_message(name: str, wrong: st
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps(changed).replace('"HERE"', wrong))
     if (name, wrong) in {("points", "[]")}:
-        assert measure.load(path).points == ()
+        assert calibration_json.load(path).points == ()
         return
     with pytest.raises(InputError) as caught:
-        measure.load(path)
+        calibration_json.load(path)
     said = str(caught.value)
     assert said.startswith(f"{path}: ") and len(said) < len(str(path)) + 300
     unreadable = wrong in ("NaN", "Infinity", "-Infinity") or len(wrong) == 5000 or len(wrong) > 150_000
@@ -113,17 +118,17 @@ def test_a_field_that_is_no_such_thing_is_one_short_message(name: str, wrong: st
 def test_missing_and_unknown_fields_are_named(place: Callable[[Any], dict[str, Any]], tmp_path: Path) -> None:
     """Of the document, the times and a point; what earlier files lack may be missing."""
     path = tmp_path / "calibration.json"
-    for name in set(place(document())) - {"extra_s", "swap_s_per_block", "rebuild_s_per_block", "schema", "version"}:
+    for name in set(place(document())) - MAY_BE_MISSING - {"schema", "version"}:
         changed = document()
         del place(changed)[name]
         path.write_text(json.dumps(changed))
         with pytest.raises(InputError, match=f"{name}: missing in"):
-            measure.load(path)
+            calibration_json.load(path)
     changed = document()
     place(changed)["speed"] = 1
     path.write_text(json.dumps(changed))
     with pytest.raises(InputError, match='"speed": unknown in'):
-        measure.load(path)
+        calibration_json.load(path)
 
 
 JSON = st.recursive(
@@ -143,7 +148,7 @@ def test_whatever_is_read_can_be_used(name: str, value: Any, tmp_path: Path) -> 
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps(changed))
     try:
-        times = believed(by_profile(measure.load(path), CacheShape()))
+        times = believed(by_profile(calibration_json.load(path), CacheShape()))
     except InputError:
         return
     assert all(math.isfinite(seconds) for seconds in vars(times).values())
@@ -209,6 +214,20 @@ def test_a_simulation_says_whose_times_it_has(tmp_path: Path, capsys: pytest.Cap
     assert "foreign_calibration: it is given without a calibration" in capsys.readouterr().err
 
 
+def test_a_simulation_reads_hidden_states_as_they_were_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Absorbed up to as many tokens; where K and V were rebuilt, they are, and a notice says so."""
+    work = ["simulate", "--model", "opt-125m", "--workload", "humaneval", "--num-requests", "5", "--policy", "fcfs"]
+    assert call(*work, "--jobs", "1", "--json", "--cost", saved(tmp_path)) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["cost"]["absorbed"]["up_to"] == 70 and len(document["notices"]) == 1
+    calibration_json.save(replace(measured(), absorb_up_to=0), tmp_path / "calibration.json")
+    assert call(*work, "--jobs", "1", "--json", "--cost", str(tmp_path / "calibration.json")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert "absorbed" not in document["cost"] and "K and V are rebuilt" in document["notices"][1]
+
+
 @pytest.mark.parametrize(
     ("policy", "form", "executed_rho", "is_said"),
     [
@@ -226,7 +245,7 @@ def test_a_form_that_a_calibration_lacks_is_said_where_a_policy_wants_it(
 ) -> None:
     """Its reading looks free: said of files from before int8 was measured, and not where a price is given."""
     known = replace(measured(), points=tuple(p for p in POINTS if form == "int8" or not any(p.kv_blocks_by_form)))
-    measure.save(known, tmp_path / "calibration.json")
+    calibration_json.save(known, tmp_path / "calibration.json")
     found = simulate(
         model="opt-125m",
         cost=tmp_path / "calibration.json",
