@@ -4,22 +4,14 @@ Imported before torch, it lets torch's threads on a CPU wait without spinning fo
 loaded how often a waiting thread looks before it sleeps; by default that is some milliseconds, and on a machine with
 other work the thread that spins keeps off the one it waits for. The number set here is some 30 microseconds, about as
 long as waits are on a quiet machine.
-
-And it lets all threads allocate from one heap, where the C library is glibc. By default a thread has a heap of its own,
-and what is free in one serves no other: a session's iterations run in another thread than the one that loaded the
-model, and the peak of resident memory was higher by 65 to 120 MiB for SmolLM2's MHA twin (`python -m
-benchmarks.memory`).
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 
 from aptsched.support.exports import TYPE_CHECKING, lazily
 
-M_ARENA_MAX = -8  # of malloc.h
 __all__ = [
     "BlockPool",
     "Cluster",
@@ -100,5 +92,3 @@ else:
 
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
-    getattr(ctypes.CDLL(None), "mallopt", lambda name, value: 0)(M_ARENA_MAX, 1)
