@@ -64,8 +64,8 @@ class FormEntry:
         None for a model that cannot have this form.
     is_lossy : bool
         Whether values are rounded: such a form is only offered to policies that ask for it.
-    reads_own_bytes : bool
-        Whether attention reads a cached token at the price of its own bytes; otherwise at that of its K and V.
+    own_reads : int
+        How often attention reads the bytes of a cached token; 0 where it reads at the price of K and V.
     charge : Charge
         Further work on each cached token in each iteration.
     needs : str
@@ -79,7 +79,7 @@ class FormEntry:
     label: str
     ratio: Ratio
     is_lossy: bool = False
-    reads_own_bytes: bool = False
+    own_reads: int = 0
     charge: Charge = Charge.NOTHING
     needs: str = ""
     becomes: Mapping[CacheForm, Charge] = field(default_factory=dict)
@@ -108,7 +108,7 @@ FORM_ENTRIES = (
         # A byte for each value of K and V, and a scale of two bytes for each head.
         lambda sizes, number_bytes: Fraction(sizes.head_dim + 2, sizes.head_dim * number_bytes),
         is_lossy=True,
-        reads_own_bytes=True,
+        own_reads=1,
         charge=Charge.DEQUANTISE,
     ),
     FormEntry(
@@ -118,7 +118,7 @@ FORM_ENTRIES = (
         keys_ratio,
         is_lossy=True,
         needs="projections by which K determines V well, in every layer",
-        # Reading what is stored for the scores and again for the sums takes as long as reading K and V once.
+        own_reads=2,  # for scores and for sums; their products take less time than that, as those of hidden states do
         becomes={CacheForm.KV: Charge.REBUILD},  # V is, K only turned
     ),
 )  # in the order of CacheForm, without NONE
@@ -259,7 +259,7 @@ class CacheShape:
     @cached_property
     def read_share(self) -> tuple[float, ...]:
         """Bytes that attention reads of a cached token, as a share of its K and V, by form."""
-        shares = [float(self.ratio_by_form[e.form] or 1) if e.reads_own_bytes else 1.0 for e in FORM_ENTRIES]
+        shares = [float((self.ratio_by_form[e.form] or 1) * e.own_reads) if e.own_reads else 1.0 for e in FORM_ENTRIES]
         return (0.0, *shares)
 
     @cached_property

@@ -147,8 +147,8 @@ def _charged(batch: Batch, cache: CacheShape, absorb_up_to: int) -> Charged:
         tokens[entry.charge] += cached[entry.form]
     for made in batch.conversions:
         tokens[entry_of(made.source).becomes[CacheForm(made.target)]] += made.num_cached
-    narrow = [entry.form for entry in FORM_ENTRIES if entry.reads_own_bytes]
-    saved = sum((1 - cache.read_share[form]) * cached[form] for form in narrow)
+    by_bytes = [entry.form for entry in FORM_ENTRIES if entry.own_reads]
+    saved = sum((1 - cache.read_share[form]) * cached[form] for form in by_bytes)
     absorbed = _absorbed(batch, absorb_up_to) if tokens[Charge.ABSORB] and absorb_up_to else Absorbed()
     return Charged(
         **vars(absorbed),
