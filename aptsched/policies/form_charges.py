@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.scheduling.forms import FORM_ENTRIES, KV, NUM_FORMS, Charge
+from aptsched.scheduling.forms import FORM_ENTRIES, KV, NUM_FORMS, Charge, entry_of
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Bools, Floats, Ints
@@ -76,13 +76,14 @@ def worthwhile(forms: tuple[int, ...], view: View) -> tuple[int, ...]:
     In a full pool of M blocks each block bears 1/M of the fixed time F of an iteration. A request of m blocks of KV in
     a form of ratio r takes r m of them, and adds a m seconds: an iteration costs it m (a + r F / M), beside what is the
     same in all forms. So a form that adds no time makes all heavier ones needless, and one that adds some does so as
-    long as requests that share an iteration save more.
+    long as requests that share an iteration save more. A lossy form makes no other one needless but lossy ones.
     """
     kept: list[int] = []
-    fixed_s, least_s = view.times.fixed_s / view.num_blocks, np.inf
+    fixed_s, least_s, least_exact_s = view.times.fixed_s / view.num_blocks, np.inf, np.inf
     for form in reversed(forms):
         each_s = view.times.added_s_per_block[form] + fixed_s * view.cache.per_block[KV] / view.cache.per_block[form]
-        if each_s < least_s:
+        is_lossy = entry_of(form).is_lossy
+        if each_s < (least_s if is_lossy else least_exact_s):
             kept.append(form)
-            least_s = each_s
+            least_s, least_exact_s = min(least_s, each_s), least_exact_s if is_lossy else each_s
     return tuple(reversed(kept))

@@ -146,6 +146,15 @@ def test_forms_that_add_no_less_than_a_lighter_one_are_needless(
     assert worthwhile((KV, INT8, HIDDEN), view_of([], times=times, int8=HALF)) == kept
 
 
+def test_a_lossy_form_makes_no_exact_one_needless() -> None:
+    """KV stays on offer beside int8 however cheap that is, and is given where there are blocks for all."""
+    waiting, times = [Seen(160, arrived_at_s=2.0)] * 2, IterationTime(fixed_s=0.02)
+    assert worthwhile((KV, INT8), view_of(waiting, times=times, int8=HALF)) == (KV, INT8)
+    for num_blocks, forms in ((22, [KV, KV]), (12, [INT8, INT8])):
+        view = view_of(waiting, num_blocks=num_blocks, times=times, int8=HALF)
+        assert sorted(policy(forms="kv+int8").decide(view).form.tolist()) == forms
+
+
 def test_forms_in_a_full_pool() -> None:
     """Of 20 ms over 100 blocks one of KV bears 200 us; in hidden form it is half of one, and may add up to 100 us."""
     view = view_of([], num_blocks=100, times=IterationTime(fixed_s=0.02))
