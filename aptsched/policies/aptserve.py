@@ -94,7 +94,8 @@ class AptServe:
       the rest is fed beside the decodes.
     - Int8 is our addition: its extra time is charged like that of hidden states. When blocks run out, a running KV
       request may be compressed to it in place, if that frees blocks; it stays int8 until it is preempted. Keys are
-      another: they are charged as KV, and a request turned to them may become KV again.
+      another: they are charged as KV, and a request turned to them may become KV again: by the charge of the paper as
+      often as blocks come and go, seldom by that for life.
     - Charges for life are ours. Where hidden states add no time to an iteration, nothing is given KV or promoted to it:
       it would take more blocks for nothing. Where they do, a promotion is made with blocks that nobody needs, if over
       the expected life it saves more than it takes; blocks for it are not taken from anybody. A running request goes
