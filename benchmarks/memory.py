@@ -79,7 +79,8 @@ def made_of(dtype: str, seed: int) -> dict[str, float]:
     config = model.config
     plain = sum(math.prod(shape) for shape in tensor_shapes(config).values())
     head = config.vocab_size * config.hidden_size  # packed, beside the embedding, which is the same matrix
-    numbers = plain + head * packs(model.decoder.device, model.decoder.dtype)
+    apart = config.num_layers * config.hidden_size * config.kv_size * (config.cache_ratio < 1)  # K and V once more
+    numbers = plain + (head + apart) * packs(model.decoder.device, model.decoder.dtype)
     make_kernels(model.decoder, MAX_TOKENS, MAX_SEQS)
     for forms in FORMS:
         engine = Engine(model, AptServe(forms=forms), num_blocks=NUM_BLOCKS, max_tokens=MAX_TOKENS, max_seqs=MAX_SEQS)
@@ -121,6 +122,8 @@ def make_kernels(decoder: Decoder, max_tokens: int, max_seqs: int) -> None:
             layer.kv(x[:rows])
             layer.out(attended[:rows])
             layer.mlp(x[: min(rows, MLP_ROWS)])
+            if layer.kv_parts is not None and layer.kv_parts.keys is not None:
+                layer.kv_parts.keys(x[:rows])
         for rows in kernel_rows(max_seqs):
             decoder.logits(x[:rows])
 

@@ -16,9 +16,10 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
 
     They are the activations of `max_tokens` tokens (the residual, its norm, q, K and V, the output of attention, and
     what is added); an MLP of `MLP_ROWS` of them, or their K and V while they are quantised; for a group of decodes or
-    the longest request, in whole blocks, the K and V read, hidden states with what is rebuilt from them, and quantised
-    values; and the logits of `max_seqs` requests, which sampling also holds in float64. Where weights are
-    packed (`engine.models.matmul.packs`) also the kernels of all products, once every number of rows has occurred.
+    the longest request, in whole blocks, what is read, quantised values, and the more of hidden states with what is
+    rebuilt from them and of what absorbed attention makes (`absorbed_bytes`); and the logits of `max_seqs` requests,
+    which sampling also holds in float64. Where weights are packed (`engine.models.matmul.packs`) also the kernels of
+    all products, once every number of rows has occurred.
     """
     heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
     each = torch.empty((), dtype=dtype).element_size()
@@ -28,12 +29,30 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
     quantised = kv * (2 * max(4, each) + 1)  # two copies, in fp32 or wider, and one of 8 bits
     at_once = min(max_tokens, MLP_ROWS) * max(mlp, quantised)
     rows = max(GROUP_BYTES // (kv * each), config.max_positions) + BLOCK_SIZE * each  # most tokens of a block
-    context = rows * (each * (2 * kv + config.hidden_size) + kv + 4 * config.num_kv_heads)
+    rebuilt = rows * each * (kv + config.hidden_size)
+    context = rows * (each * kv + kv + 4 * config.num_kv_heads) + max(rebuilt, absorbed_bytes(config, each, max_seqs))
     scratch = each * activations + at_once + context + max_seqs * config.vocab_size * (each + 8)
-    return scratch + (kernel_bytes(max_tokens, max_seqs) if packs(torch.device("cpu"), dtype) else 0)
+    return scratch + (kernel_bytes(max_tokens, max_seqs, rows) if packs(torch.device("cpu"), dtype) else 0)
 
 
-def kernel_bytes(max_tokens: int, max_seqs: int) -> int:
-    """Bytes of the kernels of Q, of K with V, of the output, of both products of the MLP, and of the logits."""
-    tokens, mlp, logits = (len(kernel_rows(most)) for most in (max_tokens, min(max_tokens, MLP_ROWS), max_seqs))
-    return KERNEL_BYTES * (3 * tokens + 2 * mlp + logits)
+def absorbed_bytes(config: ModelConfig, each: int, max_seqs: int) -> int:
+    """Bytes that absorbed attention makes beside the hidden states that it reads, each number of them of `each` bytes.
+
+    They are scores and weights, for a group of decodes or a chunk; queries once multiplied by K's matrix, or sums, and
+    a copy of them in another order; hidden states and a matrix in fp32 if they have 16 bits; and with RoPE, K before
+    and after it is turned, and both K and hidden states with padding between the tokens.
+    """
+    heads, hidden, wide = config.num_heads, config.hidden_size, max(4, each)
+    tokens, most_new = max(GROUP_BYTES // (hidden * each), config.max_positions), config.absorb_up_to
+    scores = 2 * wide * heads * max(tokens, config.max_positions * most_new)
+    rows = 2 * wide * heads * hidden * max(max_seqs, most_new)
+    turned = each * (hidden + 3 * config.kv_size // 2) if config.architecture.positions == "rope" else 0
+    converted = wide * hidden * (tokens + config.kv_size // 2) if wide > each else 0
+    return scores + rows + tokens * turned + converted
+
+
+def kernel_bytes(max_tokens: int, max_seqs: int, max_read: int) -> int:
+    """Bytes of the kernels of Q, of K with V, of the output, of both products of the MLP, of the logits, and of K."""
+    most = (max_tokens, min(max_tokens, MLP_ROWS), max_seqs, max_read)
+    tokens, mlp, logits, read = (len(kernel_rows(rows)) for rows in most)
+    return KERNEL_BYTES * (3 * tokens + 2 * mlp + logits + read)

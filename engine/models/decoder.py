@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from engine.models.config import ModelConfig
+from engine.models.kv_parts import KVParts
 from engine.models.matmul import Multiply, multiply
 from engine.models.rope import inverse_frequencies
 from engine.models.weights import Layer, Linear, Norm, Weights
@@ -19,9 +20,11 @@ Elementwise = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Attend(Protocol):
-    """Attention over the cache: writes the new tokens, reads all of them."""
+    """Attention over the cache: writes the new tokens, reads all of them; `needs_kv` says whether it is given kv."""
 
-    def __call__(self, layer: int, hidden: torch.Tensor, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+    needs_kv: bool
+
+    def __call__(self, layer: int, hidden: torch.Tensor, q: torch.Tensor, kv: torch.Tensor | None) -> torch.Tensor:
         """Hidden states [T, hidden], q [T, num_heads, head_dim], kv [T, 2, num_kv_heads, head_dim] -> q's shape."""
         ...
 
@@ -33,7 +36,8 @@ class Decoder:
     ----------
     config : ModelConfig
     weights : Weights
-        On a CPU they are packed; a tied output matrix is then held twice, packed, and plain as the embedding.
+        On a CPU they are packed; a tied output matrix is then held twice, packed, and plain as the embedding, and so
+        are the matrices of K and V where hidden states take less than K and V (`KVParts`).
     layers : iterable of Layer, optional
         By default those of the weights. An iterator that drops each layer after giving it keeps the peak of memory at
         one copy of all weights.
@@ -55,7 +59,8 @@ class Decoder:
             x += F.embedding(positions, self.positions)
         for number, layer in enumerate(self.layers):
             hidden = layer.attn_norm(x)
-            q, kv = self.queries(number, hidden), self.keys_and_values(number, hidden, positions)
+            q = self.queries(number, hidden)
+            kv = self.keys_and_values(number, hidden, positions) if attend.needs_kv else None
             if self.rope is not None:
                 self.rope.turn(q, positions)
             x += layer.out(attend(number, hidden, q, kv).flatten(1))
@@ -75,6 +80,12 @@ class Decoder:
             self.rope.turn(kv[:, 0], positions)
         return kv
 
+    def kv_parts(self, layer: int) -> KVParts:
+        """The matrices of K and V apart, of a model whose hidden states take less than K and V."""
+        parts = self.layers[layer].kv_parts
+        assert parts is not None
+        return parts
+
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """The last layer's output, [T, hidden] -> logits, [T, vocab]."""
         return self.head(self.final_norm(x))
@@ -85,13 +96,15 @@ class _Layer:
 
     def __init__(self, config: ModelConfig, layer: Layer) -> None:
         self.attn_norm, self.mlp_norm = _norm(config, layer.attn_norm), _norm(config, layer.mlp_norm)
-        self.q, self.kv = map(multiply, _split(layer.qkv, config.num_heads * config.head_dim))
+        q, kv = _split(layer.qkv, config.num_heads * config.head_dim)
+        self.q, self.kv = multiply(q), multiply(kv)
+        self.kv_parts = KVParts(config, kv) if config.cache_ratio < 1 else None
         self.out = multiply(layer.out)
         self.mlp = _gated(config, layer) if config.architecture.is_gated else _plain(config, layer)
 
 
 class Rope:
-    """Rotary position embedding, in place; its table of angles is made once. Source: RoFormer (arXiv 2104.09864)."""
+    """Rotary position embedding; its table of angles is made once. Source: RoFormer (arXiv 2104.09864)."""
 
     def __init__(self, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> None:
         angles = torch.outer(
@@ -99,14 +112,16 @@ class Rope:
         )
         self.cos, self.sin = angles.cos().to(dtype), angles.sin().to(dtype)
 
-    def turn(self, heads: torch.Tensor, positions: torch.Tensor) -> None:
-        """Turns heads, [T, any, head_dim], at their positions, [T]."""
+    def turn(self, heads: torch.Tensor, positions: torch.Tensor, out: torch.Tensor | None = None) -> None:
+        """Turns heads, [T, any, head_dim], at their positions, [T], in place or into `out` of the same shape."""
         cos, sin = F.embedding(positions, self.cos)[:, None], F.embedding(positions, self.sin)[:, None]
         first, second = heads.chunk(2, dim=-1)
-        turned = first * cos
+        low, high = (None, second) if out is None else out.chunk(2, dim=-1)
+        turned = torch.mul(first, cos, out=low)
         turned.addcmul_(second, sin, value=-1)
-        second.mul_(cos).addcmul_(first, sin)
-        first.copy_(turned)
+        torch.mul(second, cos, out=high).addcmul_(first, sin)
+        if out is None:
+            first.copy_(turned)
 
 
 def _split(qkv: Linear, num_rows: int) -> Sequence[Linear]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from engine.models.config import ModelConfig
 from engine.runner.cache_storage import CacheStorage
+from engine.runner.forms.attend_to_kv import causal
 from engine.runner.forms.form_blocks import FormBlocks
 from engine.runner.layout import Layout, Prefill
 from engine.state.batch import Conversion
@@ -20,23 +19,22 @@ class PagedAttention:
 
     Parameters
     ----------
-    config : ModelConfig
     storage : CacheStorage
     forms : mapping of int to FormBlocks
         By `CacheForm`.
     """
 
-    def __init__(self, config: ModelConfig, storage: CacheStorage, forms: Mapping[int, FormBlocks]) -> None:
+    def __init__(self, storage: CacheStorage, forms: Mapping[int, FormBlocks]) -> None:
         self.storage, self.forms = storage, forms
-        self.shares_heads = config.num_heads > config.num_kv_heads
         self.layout: Layout
+        self.needs_kv: bool
 
     def begin(self, layout: Layout) -> None:
         """Sets the layout that `__call__` works on from now on; clears blocks that get their first token."""
-        self.layout = layout
+        self.layout, self.needs_kv = layout, layout.needs_kv
         self.storage.clear(layout.begun)
 
-    def __call__(self, layer: int, hidden: torch.Tensor, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+    def __call__(self, layer: int, hidden: torch.Tensor, q: torch.Tensor, kv: torch.Tensor | None) -> torch.Tensor:
         """Attention of one layer: hidden [T, hidden], q [T, num_heads, head_dim], kv [T, 2, num_kv_heads, head_dim]."""
         for write in self.layout.writes:
             write(layer, hidden, kv)
@@ -44,18 +42,11 @@ class PagedAttention:
         for segment in self.layout.segments:
             new = q[segment.tokens]
             if isinstance(segment, Prefill):
-                out[segment.tokens] = self._causal(new, segment.as_read(kv[segment.tokens]))
+                assert kv is not None
+                out[segment.tokens] = causal(new, segment.as_read(kv[segment.tokens]))
             else:
                 out[segment.tokens] = segment.attend(layer, new)
         return out
-
-    def _causal(self, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """Attention within one prefill: q [t, num_heads, head_dim], kv [t, 2, num_kv_heads, head_dim]."""
-        keys, values = kv.permute(1, 2, 0, 3)[:, None]  # [1, num_kv_heads, t, head_dim]
-        found = F.scaled_dot_product_attention(
-            q.transpose(0, 1)[None], keys, values, is_causal=True, enable_gqa=self.shares_heads
-        )
-        return found[0].transpose(0, 1)
 
     def convert(self, conversion: Conversion) -> None:
         """Converts the cached tokens of a request to another form; a layer is read in full before it is written."""

@@ -44,6 +44,11 @@ class CacheStorage:
         self.host = torch.empty(size, dtype=dtype, pin_memory=device.type == "cuda" and num_host_blocks > 0)
 
     @property
+    def token_bytes(self) -> int:
+        """Bytes of K and V of a token in one layer."""
+        return self.row * self.blocks.element_size()
+
+    @property
     def num_bytes(self) -> int:
         """Bytes of all blocks, without those on the host."""
         return self.blocks.numel() * self.blocks.element_size()

@@ -12,10 +12,10 @@ import torch
 
 from aptsched.support.checks import Ints
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.form_blocks import AttendCached, FormBlocks, Write, on_device
+from engine.runner.forms.form_blocks import AttendCached, FormBlocks, on_device, write_stored
 from engine.state.batch import Batch
 
-GROUP_BYTES = 16 * 2**20  # most bytes of K and V that a group of requests reads in a layer
+GROUP_BYTES = 16 * 2**20  # most bytes that a group of requests reads in a layer
 PADDING_BYTES = 2**19  # most bytes of padding that a group may read: about the cost of one more group
 
 
@@ -68,6 +68,8 @@ class Layout:
         Each writes the tokens of one form, given a layer, its hidden states [T, hidden] and its K and V.
     segments : tuple of Prefill and Group
         Together they have all tokens, each once.
+    needs_kv : bool
+        Whether K and V of the new tokens are needed: by a prefill, or by a form that stores them.
     """
 
     entries: Ints
@@ -75,8 +77,9 @@ class Layout:
     positions: torch.Tensor
     last: torch.Tensor
     begun: Ints
-    writes: tuple[Callable[[int, torch.Tensor, torch.Tensor], None], ...]
+    writes: tuple[Callable[[int, torch.Tensor, torch.Tensor | None], None], ...]
     segments: tuple[Prefill | Group, ...]
+    needs_kv: bool
 
 
 def lay_out(batch: Batch, storage: CacheStorage, forms: Mapping[int, FormBlocks]) -> Layout:
@@ -94,6 +97,7 @@ def lay_out(batch: Batch, storage: CacheStorage, forms: Mapping[int, FormBlocks]
         begun=rows.begun(),
         writes=tuple(rows.writes()),
         segments=rows.segments(kind[entries]),
+        needs_kv=not batch.start.all() or not all(forms[form].stores_hidden for form in batch.form.tolist()),
     )
 
 
@@ -110,7 +114,7 @@ class _Rows:
         table: Ints,
     ) -> None:
         self.forms, self.start, self.count, self.form, self.table = forms, start, count, form, table
-        self.row_bytes, self.device = storage.row * storage.blocks.element_size(), storage.blocks.device
+        self.device = storage.blocks.device
         self.stop, self.ends = start + count, count.cumsum()
         self.owner = np.repeat(np.arange(len(start)), count)
         self.positions = np.arange(len(self.owner)) - (self.ends - count)[self.owner] + start[self.owner]
@@ -126,14 +130,14 @@ class _Rows:
         blocks: Ints = self.table[begun, last[begun]]
         return blocks
 
-    def writes(self) -> Iterator[Callable[[int, torch.Tensor, torch.Tensor], None]]:
+    def writes(self) -> Iterator[Callable[[int, torch.Tensor, torch.Tensor | None], None]]:
         """One function for the new tokens of each form."""
         form = self.form[self.owner]
         for each in sorted(set(self.form.tolist())):
             ours = np.flatnonzero(form == each)
             tokens = None if len(ours) == len(form) else self.tensor(ours)
             write = self.forms[each].writer(self.table, self.owner[ours], self.positions[ours])
-            yield partial(_write, self.forms[each], tokens, write)
+            yield partial(write_stored, self.forms[each], tokens, write)
 
     def segments(self, kind: Ints) -> tuple[Prefill | Group, ...]:
         """All segments; kind is 0 for whole prefills, 1 for chunks, 2 for decodes, in this order."""
@@ -149,9 +153,9 @@ class _Rows:
         lengths, forms = self.stop.tolist(), self.form.tolist()
         cuts, padding = [first], 0
         for i in range(first, len(lengths)):
-            head = cuts[-1]
-            padding += (lengths[head] - lengths[i]) * self.row_bytes
-            too_much = (i + 1 - head) * self.forms[forms[head]].length(lengths[head]) * self.row_bytes > GROUP_BYTES
+            head, form = cuts[-1], self.forms[forms[cuts[-1]]]
+            padding += (lengths[head] - lengths[i]) * form.token_bytes
+            too_much = (i + 1 - head) * form.length(lengths[head]) * form.token_bytes > GROUP_BYTES
             if i > head and (forms[i] != forms[head] or padding > PADDING_BYTES or too_much):
                 cuts.append(i)
                 padding = 0
@@ -167,11 +171,3 @@ class _Rows:
         visible = np.arange(form.length(int(stop.max()))) <= until[:, None, :, None]
         attend = form.attender(self.table[first:end], stop, on_device(visible, self.device))
         return Group(self._tokens(first, end), attend)
-
-
-def _write(
-    form: FormBlocks, tokens: torch.Tensor | None, write: Write, layer: int, hidden: torch.Tensor, kv: torch.Tensor
-) -> None:
-    """Write what the form stores of these tokens, or of all where `tokens` is None."""
-    new = form.stored(hidden, kv)
-    write(layer, new if tokens is None else new.index_select(0, tokens))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from aptsched.scheduling.forms import CacheForm
-from aptsched.support.checks import Ints
+from aptsched.support.checks import Ints, limit
 from aptsched.support.errors import InputError
 from engine.models.decoder import Decoder
 from engine.runner.attention import PagedAttention
@@ -31,25 +31,31 @@ class TorchExecutor:
         Blocks of the cache.
     num_host_blocks : int
         Blocks on the host, for requests that are swapped out.
+    absorb_up_to : int, optional
+        The most new tokens of a request for which attention over its hidden states is absorbed; for more, K and V are
+        rebuilt. By default as many as make that cheaper, `ModelConfig.absorb_up_to`; 0 rebuilds always.
 
     Raises
     ------
     InputError
-        There is no memory for so many blocks.
+        There is no memory for so many blocks, or absorb_up_to is no whole number from 0 on.
     """
 
-    def __init__(self, decoder: Decoder, num_blocks: int, num_host_blocks: int = 0) -> None:
+    def __init__(
+        self, decoder: Decoder, num_blocks: int, num_host_blocks: int = 0, absorb_up_to: int | None = None
+    ) -> None:
         self.decoder = decoder
         kind = (decoder.dtype, decoder.device)
         check_counts(num_blocks, num_host_blocks)
+        absorbed = decoder.config.absorb_up_to if absorb_up_to is None else limit("absorb_up_to", absorb_up_to)
         try:
             self.storage = CacheStorage(decoder.config, num_blocks, *kind, num_host_blocks)
         except RuntimeError as error:  # torch's error when memory is out
             reason = str(error).splitlines()[0]
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
             raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
-        self.forms = form_blocks(decoder, self.storage)
-        self.attention = PagedAttention(decoder.config, self.storage, self.forms)
+        self.forms = form_blocks(decoder, self.storage, absorbed)
+        self.attention = PagedAttention(self.storage, self.forms)
 
     def prepare(self, forms: Iterable[CacheForm]) -> None:
         """Make these forms ready for use; InputError if the weights do not allow one of them."""

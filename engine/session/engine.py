@@ -11,6 +11,7 @@ from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support.errors import InputError
 from engine.loop.limits import Limits
+from engine.models.hidden_attention import absorb_limit
 from engine.models.model import Model
 from engine.runner.cache_memory import num_blocks as blocks_of
 from engine.runner.torch_executor import TorchExecutor
@@ -45,6 +46,8 @@ class Engine:
         chunks, and an abort waits no longer than that. Without it iterations are as long as the token budget allows.
     times : IterationTime, optional
         The times that the policy predicts iterations with, as `aptsched calibrate` measures them.
+    hidden_attention : str
+        How hidden states are read: "absorbed", or "rebuilt" as K and V.
 
     Attributes
     ----------
@@ -54,7 +57,8 @@ class Engine:
     Raises
     ------
     InputError
-        A number out of range; `max_iteration_s` without `times`, or with times that do not say what a token takes.
+        A number out of range, or another way to read hidden states; `max_iteration_s` without `times`, or with times
+        that do not say what a token takes.
     """
 
     def __init__(
@@ -69,10 +73,11 @@ class Engine:
         max_seqs: int = 256,
         max_iteration_s: float | None = None,
         times: IterationTime | None = None,
+        hidden_attention: str = "absorbed",
     ) -> None:
         self.model = model
         count = blocks_of(model, cache_mem) if num_blocks is None else num_blocks
-        self.executor = TorchExecutor(model.decoder, count, num_host_blocks=num_host_blocks)
+        self.executor = TorchExecutor(model.decoder, count, num_host_blocks, absorb_limit(hidden_attention))
         config = model.config
         policy = policy or FCFS()
         wanted = lossy_wanted(policy, lossy_ratios(config, model.decoder.dtype.itemsize))

@@ -1,4 +1,4 @@
-"""Attention of new tokens to K and V that are read from the cache, whatever form they are read from."""
+"""Attention of new tokens to K and V: to those of their own prefill, and to what any form has read from the cache."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ import torch
 import torch.nn.functional as F
 
 from engine.runner.forms.form_blocks import AttendCached, Read
+
+
+def causal(q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+    """Attention within one prefill: q [t, num_heads, head_dim], kv [t, 2, num_kv_heads, head_dim]."""
+    keys, values = kv.permute(1, 2, 0, 3)[:, None]  # [1, num_kv_heads, t, head_dim]
+    shares_heads = q.shape[1] > kv.shape[2]
+    found = F.scaled_dot_product_attention(
+        q.transpose(0, 1)[None], keys, values, is_causal=True, enable_gqa=shares_heads
+    )
+    return found[0].transpose(0, 1)
 
 
 def by_reader(read: Read, visible: torch.Tensor) -> AttendCached:

@@ -9,11 +9,8 @@ import numpy as np
 import torch
 
 from aptsched.support.checks import Bools, Ints
-from engine.models.decoder import Decoder
-from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.scratch import Scratch
 
-Write = Callable[[int, torch.Tensor], None]  # called with a layer and what `FormBlocks.stored` gives for new tokens
+Write = Callable[[int, torch.Tensor], None]  # called with a layer and hidden states, or K and V, of new tokens
 Read = Callable[[int], torch.Tensor]  # from a layer to K and V, [size, length, 2, num_kv_heads, head_dim]
 # From a layer and Q, [size * new, num_heads, head_dim], of as many new tokens for each request, to attention's outcome.
 AttendCached = Callable[[int, torch.Tensor], torch.Tensor]
@@ -28,9 +25,16 @@ class FormBlocks(Protocol):
     ----------
     tokens_per_block : int
         Whole tokens of this form that a block holds.
+    token_bytes : int
+        Bytes of a cached token as a decode attends to it.
+    stores_hidden : bool
+        Whether tokens are written from hidden states, [t, hidden]; otherwise from K and V, [t, 2, num_kv_heads,
+        head_dim].
     """
 
     tokens_per_block: int
+    token_bytes: int
+    stores_hidden: bool
 
     def prepare(self) -> None:
         """Make what the form needs of the model's weights, once, before its first token is written.
@@ -40,10 +44,6 @@ class FormBlocks(Protocol):
         InputError
             These weights do not allow it.
         """
-        ...
-
-    def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """The one that the form stores of hidden states, [t, hidden], and K and V, [t, 2, num_kv_heads, head_dim]."""
         ...
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
@@ -75,9 +75,6 @@ class FormBlocks(Protocol):
         ...
 
 
-MakeFormBlocks = Callable[[Decoder, CacheStorage, Scratch], FormBlocks]
-
-
 def on_device(array: Ints | Bools, device: torch.device) -> torch.Tensor:
     """An array as a tensor on the device, without waiting for the copy."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
@@ -87,3 +84,17 @@ def padded_table(table: Ints, num_blocks: int) -> Ints:
     """The first blocks of each request, [size, num_blocks], padded with the request's first block."""
     first = table[:, :num_blocks]
     return np.where(first < 0, table[:, :1], first)
+
+
+def write_stored(
+    form: FormBlocks,
+    tokens: torch.Tensor | None,
+    write: Write,
+    layer: int,
+    hidden: torch.Tensor,
+    kv: torch.Tensor | None,
+) -> None:
+    """Write what the form stores of these tokens, or of all where `tokens` is None."""
+    new = hidden if form.stores_hidden else kv
+    assert new is not None
+    write(layer, new if tokens is None else new.index_select(0, tokens))

@@ -1,4 +1,7 @@
-"""Hidden states, from which K and V are rebuilt whenever they are read. Source: Apt-Serve, section 4."""
+"""Hidden states: few new tokens attend to them as they are, many to K and V that are rebuilt from them.
+
+Source: Apt-Serve, section 4, where K and V are always rebuilt; `absorb` has the other way.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
+from engine.runner.forms.absorb import by_absorption
 from engine.runner.forms.attend_to_kv import by_reader
 from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device
 from engine.runner.forms.scratch import Scratch
@@ -31,22 +35,25 @@ class HiddenBlocks:
     storage : CacheStorage
     scratch : Scratch
         Rows of K and V, which all forms read into.
+    absorb_up_to : int
+        The most new tokens of a request for which attention is absorbed; for more, K and V are rebuilt.
     """
 
-    def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
-        self.decoder, self.scratch = decoder, scratch
+    stores_hidden = True
+
+    def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch, absorb_up_to: int) -> None:
+        self.decoder, self.scratch, self.absorb_up_to = decoder, scratch, absorb_up_to
         self.hidden_size, block_values = decoder.config.hidden_size, BLOCK_SIZE * storage.row
         self.tokens_per_block = block_values // self.hidden_size
         self.piece = math.gcd(block_values, self.hidden_size)
         self.pieces_per_block = block_values // self.piece
         self.pieces = storage.blocks.view(len(storage.blocks), -1, self.piece)
+        absorbed = self.hidden_size * self.pieces.element_size()  # and K, where RoPE turns it
+        absorbed += 0 if decoder.rope is None else storage.token_bytes // 2
+        self.token_bytes = absorbed if absorb_up_to else storage.token_bytes
 
     def prepare(self) -> None:
         """Nothing is needed."""
-
-    def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """The hidden states."""
-        return hidden
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """A function that writes tokens piece by piece."""
@@ -60,14 +67,48 @@ class HiddenBlocks:
         return num_tokens
 
     def attender(self, table: Ints, num_tokens: Ints, visible: torch.Tensor) -> AttendCached:
-        """Attention to what `reader` reads."""
-        return by_reader(self.reader(table, num_tokens), visible)
+        """Absorbed attention for few new tokens; for more, attention to what `reader` reads."""
+        if visible.shape[2] > self.absorb_up_to:
+            return by_reader(self.reader(table, num_tokens), visible)
+        shape = len(table), visible.shape[3]
+        # Padding is the request's last token once more: finite, and not visible.
+        owner, positions = np.divmod(np.arange(math.prod(shape)), shape[1])
+        padded = np.minimum(positions, num_tokens[owner] - 1)
+        if self.decoder.rope is None:
+            pieces = self._pieces_of(table, owner, padded)
+            return by_absorption(self.decoder, partial(self._read_padded, pieces, shape), visible)
+        rows = (num_tokens.cumsum() - num_tokens)[owner] + padded
+        is_padded, pieces = (padded < positions).any(), self._pieces_of(table, *_tokens(num_tokens))
+        where, order = on_device(padded, visible.device), on_device(rows, visible.device) if is_padded else None
+        return by_absorption(self.decoder, partial(self._read_turned, pieces, where, order, shape), visible)
+
+    def _read_padded(self, pieces: torch.Tensor, shape: tuple[int, int], layer: int) -> tuple[torch.Tensor, None]:
+        """Hidden states alone."""
+        return self._gathered(layer, pieces).view(*shape, -1), None
+
+    def _read_turned(
+        self,
+        pieces: torch.Tensor,
+        positions: torch.Tensor,
+        order: torch.Tensor | None,
+        shape: tuple[int, int],
+        layer: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states, and K turned by its positions; `order` puts padding between the tokens, after the product."""
+        hidden, product, rope = self._gathered(layer, pieces), self.decoder.kv_parts(layer).keys, self.decoder.rope
+        assert product is not None and rope is not None
+        keys = product(hidden)
+        if order is not None:
+            hidden, keys = hidden.index_select(0, order), keys.index_select(0, order)
+        by_token = keys.view(len(keys), -1, self.decoder.config.head_dim)
+        turned = torch.empty_like(by_token.transpose(0, 1), memory_format=torch.contiguous_format)
+        rope.turn(by_token, positions, out=turned.transpose(0, 1))
+        return hidden.view(*shape, -1), turned
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
         """A function that reads token by token, so that no padding is rebuilt."""
         size, length = len(table), int(num_tokens.max())
-        owner = np.repeat(np.arange(size), num_tokens)
-        positions = np.arange(len(owner)) - (num_tokens.cumsum() - num_tokens)[owner]
+        owner, positions = _tokens(num_tokens)
         pieces, device = self._pieces_of(table, owner, positions), self.pieces.device
         rows = None if len(owner) == size * length else on_device(owner * length + positions, device)
         return partial(self._read, pieces, on_device(positions, device), rows, (size, length))
@@ -90,6 +131,11 @@ class HiddenBlocks:
             kv = all_rows.view(-1, *kv.shape[1:])
         return kv.view(*shape, *kv.shape[1:])
 
+    def _gathered(self, layer: int, pieces: torch.Tensor) -> torch.Tensor:
+        """Hidden states, [t, hidden], of tokens by their pieces; the next reading overwrites them."""
+        found = self.scratch.values(len(pieces) * self.piece).view(-1, self.piece)
+        return torch.index_select(self.pieces[layer], 0, pieces, out=found).view(-1, self.hidden_size)
+
     def _pieces_of(self, table: Ints, owner: Ints, positions: Ints) -> torch.Tensor:
         """Indices of the pieces of tokens, [t * pieces of each]."""
         held, each = self.tokens_per_block, self.hidden_size // self.piece
@@ -99,3 +145,9 @@ class HiddenBlocks:
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
         """The same K and V, for they are rebuilt by the same product."""
         return kv
+
+
+def _tokens(num_tokens: Ints) -> tuple[Ints, Ints]:
+    """Owner and position of each of the tokens of requests, without padding."""
+    owner = np.repeat(np.arange(len(num_tokens)), num_tokens)
+    return owner, np.arange(len(owner)) - (num_tokens.cumsum() - num_tokens)[owner]

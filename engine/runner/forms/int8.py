@@ -40,9 +40,11 @@ class Int8Blocks:
         Rows of K and V, which all forms read into.
     """
 
+    stores_hidden = False
+
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
         self.heads, self.head_dim = 2 * decoder.config.num_kv_heads, decoder.config.head_dim
-        self.row, self.scratch = storage.row, scratch
+        self.row, self.scratch, self.token_bytes = storage.row, scratch, storage.token_bytes
         self.blocks = storage.blocks.view(torch.int8)  # [num_layers, num_blocks, bytes]
         num_bytes = self.blocks.shape[-1]
         self.tokens_per_block = num_bytes // (self.heads * (self.head_dim + 2))
@@ -58,10 +60,6 @@ class Int8Blocks:
 
     def prepare(self) -> None:
         """Nothing is needed."""
-
-    def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """K and V."""
-        return kv
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """A function that writes each token to its place in its block."""

@@ -39,6 +39,8 @@ class KeysBlocks:
         Rows of K and V, which all forms read into.
     """
 
+    stores_hidden = False
+
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
         self.decoder, self.scratch = decoder, scratch
         self.num_heads, self.head_dim = decoder.config.num_heads, decoder.config.head_dim
@@ -50,6 +52,7 @@ class KeysBlocks:
         self.tokens = storage.blocks[..., :values].view(*storage.blocks.shape[:2], *self.row_shape)
         self.read_blocks = Scratch(values, decoder.dtype, decoder.device)
         self.dtype = torch.promote_types(decoder.dtype, torch.float32)
+        self.token_bytes = self.width * self.dtype.itemsize
         self.layers: list[KeyRows] = []
 
     def prepare(self) -> None:
@@ -63,10 +66,6 @@ class KeysBlocks:
                 times = f"{found.amplification:.3g} times the rounding of K would be that of V in layer {layer}"
                 raise InputError(f"wanted_forms: keys is not accepted ({times}); up to {MAX_AMPLIFICATION:g} times is")
             self.layers.append(KeyRows(found, key.bias, angles, config.head_dim, self.dtype))
-
-    def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """K and V."""
-        return kv
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """A function that writes the row of each token to its place in its block."""

@@ -29,17 +29,16 @@ class KVBlocks:
         Rows of K and V, which all forms read into.
     """
 
+    stores_hidden = False
+
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
         self.blocks, self.scratch, self.tokens_per_block = storage.blocks, scratch, BLOCK_SIZE
+        self.token_bytes = storage.token_bytes
         self.token_shape = (2, decoder.config.num_kv_heads, decoder.config.head_dim)
         self.rows = storage.blocks.view(len(storage.blocks), -1, storage.row)
 
     def prepare(self) -> None:
         """Nothing is needed."""
-
-    def stored(self, hidden: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
-        """K and V."""
-        return kv
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """A function that writes each token to its row."""

@@ -23,3 +23,7 @@ class Scratch:
         if count > len(self.all_rows):
             self.all_rows = self.all_rows.new_zeros(count, self.all_rows.shape[1])
         return self.all_rows[:count]
+
+    def values(self, count: int) -> torch.Tensor:
+        """The first values, [count], of as many rows as that takes."""
+        return self.rows(-(-count // self.all_rows.shape[1])).flatten()[:count]

@@ -42,6 +42,8 @@ MODELS = {
     "llama GQA, ratio 3/4": ModelConfig(**SIZES, **LLAMA, hidden_size=48, num_heads=4, num_kv_heads=2, head_dim=16),
     "llama GQA, ratio 2": ModelConfig(**SIZES, **LLAMA, hidden_size=64, num_heads=4, num_kv_heads=1, head_dim=16),
 }
+# Hidden states are always rebuilt, absorbed up to as many new tokens as is cheaper, and always absorbed.
+CASES = [(name, limit) for name in MODELS for limit in (0, None, 1000) if limit is None or name != "llama GQA, ratio 2"]
 
 
 def exact_forms(config: ModelConfig) -> list[CacheForm]:
@@ -51,12 +53,12 @@ def exact_forms(config: ModelConfig) -> list[CacheForm]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", MODELS)
-def test_logits_are_those_of_full_attention(name: str, device: str) -> None:
-    """Prefill, chunks, decode, both exact forms, swaps, conversion, blocks in any order: all give the same logits."""
+@pytest.mark.parametrize(("name", "absorb_up_to"), CASES)
+def test_logits_are_those_of_full_attention(name: str, absorb_up_to: int | None, device: str) -> None:
+    """Prefill, chunks, decode, exact forms, absorbed and rebuilt, swaps, conversions, any blocks: all give the same."""
     config, rng = MODELS[name], np.random.default_rng(1)
     weights = random_weights(config, torch.Generator().manual_seed(1), device=device)
-    executor = TorchExecutor(Decoder(config, weights), NUM_BLOCKS, num_host_blocks=NUM_HOST_BLOCKS)
+    executor = TorchExecutor(Decoder(config, weights), NUM_BLOCKS, NUM_HOST_BLOCKS, absorb_up_to)
 
     def expected(token_ids: list[int]) -> FullAttention:
         return FullAttention(plain_logits(config, weights, token_ids).cpu())
@@ -69,15 +71,15 @@ def test_logits_are_those_of_full_attention(name: str, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", MODELS)
-def test_logits_depend_on_forms_and_conversions_alone(name: str, device: str) -> None:
+@pytest.mark.parametrize(("name", "absorb_up_to"), CASES)
+def test_logits_depend_on_forms_and_conversions_alone(name: str, absorb_up_to: int | None, device: str) -> None:
     """Which tokens were rounded to 8 bits, and when, is all that matters: no batch, chunk, swap or block changes them.
 
     In float64, where no sum differs by enough to be rounded to another of the 255 values.
     """
     config, rng = MODELS[name], np.random.default_rng(2)
     weights = random_weights(config, torch.Generator().manual_seed(2), torch.float64, device)
-    executor = TorchExecutor(Decoder(config, weights), NUM_BLOCKS, num_host_blocks=NUM_HOST_BLOCKS)
+    executor = TorchExecutor(Decoder(config, weights), NUM_BLOCKS, NUM_HOST_BLOCKS, absorb_up_to)
     forms = [*exact_forms(config), CacheForm.INT8]
     becomes = {CacheForm.HIDDEN: CacheForm.KV, CacheForm.KV: CacheForm.INT8}
     feeder = Feeder(executor, forms, becomes, partial(PlainForms, config, weights), rng)

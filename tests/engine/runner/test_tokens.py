@@ -20,6 +20,7 @@ from engine.models import architecture
 from engine.models.checkpoint import load_model as read
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
+from engine.models.hidden_attention import HIDDEN_ATTENTION
 from engine.models.model import Model, load_model
 from engine.models.random_weights import random_weights
 from engine.session.engine import Engine
@@ -103,11 +104,19 @@ def too_close(peer: Any, prompt: list[int], tokens: list[int]) -> int:
 def test_random_plans_give_the_tokens_of_transformers(
     pairs: dict[str, tuple[Model, Any]], name: str, seed: int, data: st.DataObject
 ) -> None:
-    """Forms, chunks, preemptions, swaps, promotions, orders and idling on a small pool change no token."""
+    """Forms, either way to read them, chunks, preemptions, swaps, promotions, orders and idling change no token."""
     rng = np.random.default_rng(seed)
     model, peer = pairs[name]
     num_blocks = data.draw(st.integers(7, 14), "num_blocks")
-    engine = Engine(model, RandomPolicy(rng), num_blocks=num_blocks, num_host_blocks=10, max_tokens=64, max_seqs=6)
+    engine = Engine(
+        model,
+        RandomPolicy(rng),
+        num_blocks=num_blocks,
+        num_host_blocks=10,
+        max_tokens=64,
+        max_seqs=6,
+        hidden_attention=data.draw(st.sampled_from(HIDDEN_ATTENTION)),
+    )
     sizes = rng.integers(1, 50, 6).tolist()
     prompts = [rng.integers(0, SIZES["vocab_size"], size).tolist() for size in sizes]
     tokens, close = compare(engine, peer, prompts, rng.integers(1, 24, 6).tolist())
@@ -130,23 +139,24 @@ def test_random_plans_with_keys_give_the_tokens_of_transformers(
     assert close <= max(1, tokens / 1000)
 
 
+@pytest.mark.parametrize("hidden_attention", HIDDEN_ATTENTION)
 @pytest.mark.parametrize("policy", [FCFS(), AptServe(), AptServe(forms="hidden")])
 @pytest.mark.parametrize("name", MODELS)
 def test_policies_give_the_tokens_of_transformers(
-    pairs: dict[str, tuple[Model, Any]], name: str, policy: Policy
+    pairs: dict[str, tuple[Model, Any]], name: str, policy: Policy, hidden_attention: str
 ) -> None:
     """A pool that is short of memory makes them preempt."""
     rng = np.random.default_rng(3)
     model, peer = pairs[name]
-    engine = Engine(model, policy, num_blocks=12, max_tokens=64, max_seqs=8)
+    engine = Engine(model, policy, num_blocks=12, max_tokens=64, max_seqs=8, hidden_attention=hidden_attention)
     prompts = [rng.integers(0, SIZES["vocab_size"], size).tolist() for size in rng.integers(1, 60, 12).tolist()]
     tokens, close = compare(engine, peer, prompts, [30] * 12)
     assert close <= tokens / 1000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("twin", [False, True])
-def test_smollm2_gives_the_tokens_of_transformers(twin: bool, record_property: Any) -> None:
+@pytest.mark.parametrize(("twin", "hidden_attention"), [(False, "absorbed"), (True, "absorbed"), (True, "rebuilt")])
+def test_smollm2_gives_the_tokens_of_transformers(twin: bool, hidden_attention: str, record_property: Any) -> None:
     """SmolLM2 as published, whose hidden form is not offered, and its MHA twin, with random plans."""
     loaded = read("smollm2", expand_kv_heads=twin)
     peer = as_transformers(loaded.config, loaded.weights)
@@ -155,7 +165,7 @@ def test_smollm2_gives_the_tokens_of_transformers(twin: bool, record_property: A
     texts = ["The capital of France is", "def fibonacci(n):", "Once upon a time, in a small village,", "1, 2, 3,"]
     prompts = [model.tokenizer.encode(text) for text in texts]
     policy = RandomPolicy(np.random.default_rng(1))
-    engine = Engine(model, policy, num_blocks=12, num_host_blocks=12, max_seqs=4)
+    engine = Engine(model, policy, num_blocks=12, num_host_blocks=12, max_seqs=4, hidden_attention=hidden_attention)
     tokens, close = compare(engine, peer, prompts, [32] * 4)
     record_property("measured", f"SmolLM2{' (MHA twin)' if twin else ''}: {close} of {tokens} tokens too close to call")
     assert close <= tokens / 1000
