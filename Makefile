@@ -42,6 +42,7 @@ check: lint ## lint, and all tests
 bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits; writes bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
+	@$(BIN)/python -m benchmarks.hidden
 	@$(BIN)/python -m benchmarks.busy
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.loss

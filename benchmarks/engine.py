@@ -4,10 +4,9 @@
 
 OPT-125M's shape with random weights, 128 tokens in and 64 out, prefill included, greedy sampling, no end-of-text token.
 The two sides take turns, so that a machine whose speed drifts does not favour one, and the median of the ratios pair by
-pair is shown; beside fp32, bf16 at batch 1. Then three further figures: how fast a decode at batch 1 reads the weights,
-compared with a sum over 512 MiB; what hidden tokens cost, compared with matrix products of the same shape; and the time
-of scheduling with 256 running and 1,600 waiting requests. Prints tables, writes engine.json, and never fails on a
-figure.
+pair is shown; beside fp32, bf16 at batch 1. Then two further figures: how fast a decode at batch 1 reads the weights,
+compared with a sum over 512 MiB; and the time of scheduling with 256 running and 1,600 waiting requests. Prints tables,
+writes engine.json, and never fails on a figure.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.fcfs import FCFS
@@ -42,7 +40,6 @@ from engine.models.model import Model
 from engine.models.random_weights import random_weights
 from engine.runner.torch_executor import TorchExecutor
 from engine.session.engine import Engine
-from engine.state.batch import Batch
 from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
@@ -65,7 +62,6 @@ OPT_125M = ModelConfig(
     tied=True,
 )
 READ_BYTES = 512 * 2**20
-HIDDEN_TOKENS = ((4, 128), (4, 256), (8, 256), (16, 256))  # requests, tokens cached of each
 
 
 def transformers_model(dtype: torch.dtype) -> Any:
@@ -175,7 +171,8 @@ def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:
 
 def weights_read(executor: TorchExecutor, repeats: int) -> Row:
     """Bytes of weights read a second in a decode at batch 1, over those of a sum that only reads, measured in turn."""
-    config, batch = executor.decoder.config, _decode(executor, 1, 16, CacheForm.KV)
+    config = executor.decoder.config
+    batch = uniform_batch(1, 16, 1, CacheForm.KV, config.cache())
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     size = torch.empty((), dtype=executor.decoder.dtype).element_size()
     num_bytes = size * (config.num_layers * layer + config.vocab_size * config.hidden_size)
@@ -190,44 +187,11 @@ def weights_read(executor: TorchExecutor, repeats: int) -> Row:
     }
 
 
-def hidden_cost(executor: TorchExecutor, repeats: int) -> list[Row]:
-    """The extra time of a decode in hidden form over one in KV form, relative to the matrix products that it adds."""
-    config, rows = executor.decoder.config, []
-    weight = torch.randn(2 * config.num_kv_heads * config.head_dim, config.hidden_size, dtype=executor.decoder.dtype)
-    for size, cached in HIDDEN_TOKENS:
-        count = size * (cached + 1)
-        states = torch.randn(count, config.hidden_size, dtype=executor.decoder.dtype)
-        batches = [_decode(executor, size, cached, form) for form in (CacheForm.KV, CacheForm.HIDDEN)]
-
-        def products(states: torch.Tensor = states) -> None:
-            with torch.inference_mode():
-                for _ in range(config.num_layers):
-                    F.linear(states, weight)
-
-        calls = [*(lambda b=batch: executor.run(b) for batch in batches), products]
-        times = np.array([[timed(call) for call in calls] for _ in range(3 * repeats + 1)])[1:]
-        extra = times[:, 1] - times[:, 0]
-        rows.append(
-            {
-                "hidden_tokens": count,
-                "kv_ms": 1e3 * float(np.median(times[:, 0])),
-                "extra_ms": 1e3 * float(np.median(extra)),
-                "products_ms": 1e3 * float(np.median(times[:, 2])),
-                "ratio": float(np.median(extra / times[:, 2])),
-            }
-        )
-    return rows
-
-
-def _decode(executor: TorchExecutor, size: int, cached: int, form: CacheForm) -> Batch:
-    return uniform_batch(size, cached, 1, form, executor.decoder.config.cache())
-
-
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.engine",
-        description="Output tokens a second against transformers; cost of scheduling and of hidden tokens.",
+        description="Output tokens a second against transformers; cost of scheduling.",
         epilog="example: python -m benchmarks.engine --repeats 1 --batches 1 8",
     )
     parser.add_argument("--threads", type=int, default=2, help="of torch, for both sides")
@@ -251,13 +215,11 @@ def main() -> None:
         show(f"output tokens/s, bf16, {options.threads} threads", beside)
     read = [weights_read(engine.executor, options.repeats)]
     show("a decode at batch 1: weights read a second, over a sum of 512 MiB", read)
-    hidden = hidden_cost(engine.executor, options.repeats)
-    show("decode with hidden requests: extra time over matrix products of that shape", hidden)
     scheduling = scheduling_share(engine.executor.decoder, rng)
     show("scheduling: share of an iteration", scheduling)
     machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
     document: dict[str, Any] = {**machine, "options": {k: str(v) for k, v in vars(options).items()}}
-    document |= {"speed": speed, "bf16": beside, "weights_read": read, "hidden": hidden, "scheduling": scheduling}
+    document |= {"speed": speed, "bf16": beside, "weights_read": read, "scheduling": scheduling}
     options.out.mkdir(parents=True, exist_ok=True)
     write(options.out / "engine.json", json.dumps(document, indent=1))
 

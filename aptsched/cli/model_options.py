@@ -53,11 +53,11 @@ def load(model: str, dtype: str, device: str, threads: int | None, expand_kv_hea
     return load_model(model, dtype, device, expand_kv_heads)
 
 
-def measure(model: Model) -> Calibration:
-    """Calibrate the model, with a line on stderr that says so."""
+def measure(model: Model, hidden_attention: str) -> Calibration:
+    """Calibrate the model, with its hidden states read in that way, and with a line on stderr that says so."""
     from aptsched.report.progress import measuring
     from engine.study import real_model
 
     say_now("calibrating, which takes half a minute or so; --calibration FILE spares it")
     with measuring() as progress:
-        return real_model.calibrated(model, progress)
+        return real_model.calibrated(model, progress, hidden_attention)

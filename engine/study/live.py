@@ -13,6 +13,7 @@ from aptsched.support.byte_sizes import CACHE_MEM
 from engine.calibration import calibration_json
 from engine.calibration.foreign import check_run
 from engine.calibration.measure import Calibration
+from engine.models.hidden_attention import absorb_limit
 from engine.models.model import Model, load_model
 from engine.models.model_names import model_name
 from engine.runner import cache_memory
@@ -25,7 +26,7 @@ from engine.study.run_options import RunOptions
 from engine.study.serving import FailedRun, NamedPolicy, Watch, serve_all, unused_forms
 from engine.study.serving_study import ServingStudy, collected
 
-Calibrate = Callable[[Model], Calibration]
+Calibrate = Callable[[Model, str], Calibration]
 Watching = Callable[[int], AbstractContextManager[Watch]]
 
 
@@ -38,7 +39,8 @@ def serve_live(
     ----------
     options : RunOptions
     calibrate : callable
-        Measures the model, if the options do not say how long iterations take; it is written to `out`.
+        Measures the model, whose hidden states are read as the options say, if they do not say how long iterations
+        take; it is written to `out`.
     watching : callable
         From the number of runs, makes the `Watch` that is told how far they are.
     out : str, optional
@@ -61,13 +63,22 @@ def serve_live(
     num_blocks, num_host_blocks = _blocks(options, model)
     beside: tuple[str, ...] = ()
     if times is None:
-        measured = calibrate(model)
+        measured = calibrate(model, options.hidden_attention)
         times = measured.times
         if directory is not None:
             calibration_json.save(measured, directory / "calibration.json")
             beside = ("calibration.json",)
     calibrated = measured is not None and not foreign
-    server = real_model.live_server(model, num_blocks, options.limits, times, num_host_blocks, calibrated, policies)
+    server = real_model.live_server(
+        model,
+        num_blocks,
+        options.limits,
+        times,
+        num_host_blocks,
+        calibrated,
+        policies,
+        absorb_limit(options.hidden_attention),
+    )
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
     replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
     notices = [*foreign, *unused_forms(policies, server), *model.notices, *context_notices(replays, max_context)]

@@ -16,6 +16,7 @@ from aptsched.support.shown import shown
 from engine.calibration import measure
 from engine.calibration.measure import Calibration
 from engine.loop.limits import Limits
+from engine.models.hidden_attention import absorb_limit
 from engine.models.model import Model
 from engine.runner.cache_storage import block_bytes
 from engine.runner.torch_executor import TorchExecutor
@@ -44,17 +45,18 @@ def live_server(
     num_host_blocks: int = 0,
     calibrated: bool = False,
     policies: Sequence[NamedPolicy] = (),
+    absorb_up_to: int | None = None,
 ) -> Server:
     """The server of a model, with memory for its cache, in real time, and with the lossy forms that policies ask for.
 
-    `calibrated` says whether times were measured.
+    `calibrated` says whether times were measured; absorb_up_to is that of `TorchExecutor`.
 
     Raises
     ------
     InputError
         There is no memory for so many blocks, or a policy asks for a form that the model cannot have.
     """
-    executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=num_host_blocks)
+    executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks, absorb_up_to)
     limits = dataclasses.replace(limits, max_context=model.config.max_positions)
     lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
     shape = model.config.cache()
@@ -65,7 +67,9 @@ def live_server(
 
 
 def calibrated(
-    model: Model, progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None
+    model: Model,
+    progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None,
+    hidden_attention: str = "absorbed",
 ) -> Calibration:
     """Measure the model in each form that takes time of its own, with a cache of its own that is freed afterwards."""
     lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
@@ -79,7 +83,7 @@ def calibrated(
         *(size * sum(cache.blocks(cached + 1, form) for form in forms) for size, cached in measure.DECODES),
     )
     names = (model.name, str(model.decoder.device), model.dtype)
-    executor = TorchExecutor(model.decoder, num_blocks, num_host_blocks=measure.SWAPPED)
+    executor = TorchExecutor(model.decoder, num_blocks, measure.SWAPPED, absorb_limit(hidden_attention))
     return measure.calibrate(executor, cache, num_blocks, model.config.max_positions, names, measure.SWAPPED, progress)
 
 

@@ -12,6 +12,7 @@ from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
 from aptsched.support.keywords import as_given
 from engine.calibration.foreign import check_given
+from engine.models.hidden_attention import check_hidden_attention
 from engine.state.blocks import check_counts
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import Policies, named_policies
@@ -47,6 +48,8 @@ class RunOptions(ServingOptions):
         A file of `aptsched calibrate`; without it and without `rho` the model is measured first.
     foreign_calibration : bool
         Whether a calibration of another model, dtype or device is accepted.
+    hidden_attention : str
+        How hidden states are read: "absorbed", or "rebuilt", as in Apt-Serve.
     rho : float, optional
         Seconds to rebuild K and V of a block, in place of the measured time.
 
@@ -78,6 +81,7 @@ class RunOptions(ServingOptions):
     expand_kv_heads: bool = False
     calibration: str | None = None
     foreign_calibration: bool = False
+    hidden_attention: str = "absorbed"
     rho: float | None = None
     seed: int = 0
     certificates: str = "plain"
@@ -87,6 +91,7 @@ class RunOptions(ServingOptions):
         self._check_given()
         _ = self.policies, self.source, self.rates_per_s, self.slo, self.limits  # made now to be checked
         check_kind(self.certificates)
+        check_hidden_attention(self.hidden_attention)
         if self.calibration is None:
             check_given(self.foreign_calibration, None)
         check_memory(self.cache_mem, self.num_blocks, self.swap_space)

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.checks import Ints
 from commands import call
 from engine.calibration import calibration_json
 from engine.calibration.measure import Calibration
 from engine.calibration.points import PLAIN, Point
+from engine.runner.forms.form_blocks import Read
+from engine.runner.forms.hidden import HiddenBlocks
 
 FILES = ["attainment.png", "requests.csv", "results.json", "timeline.png"]
 CALIBRATED = ["--threads", "1", "--num-requests", "12", "--rate", "200", "--num-blocks", "30", "--policy", "fcfs"]
@@ -52,6 +55,25 @@ def test_requests_are_swapped_on_a_real_model(quick_run: list[str], capsys: pyte
         summaries += document["summary"]
     assert [summary["num_finished"] for summary in summaries] == [12, 12]
     assert summaries[0]["num_swapped_blocks"] > 0 == summaries[1]["num_swapped_blocks"]
+
+
+@pytest.mark.parametrize("way", ["absorbed", "rebuilt"])
+def test_hidden_states_are_read_as_asked(
+    way: str, quick_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Decodes of a policy that gives hidden form alone read K and V only where they are to be rebuilt."""
+    num_rebuilt, reader = 0, HiddenBlocks.reader
+
+    def counted(form: HiddenBlocks, table: Ints, num_tokens: Ints) -> Read:
+        nonlocal num_rebuilt
+        num_rebuilt += 1
+        return reader(form, table, num_tokens)
+
+    monkeypatch.setattr(HiddenBlocks, "reader", counted)
+    assert call(*quick_run, "--policy", "aptserve:forms=hidden", "--hidden-attention", way, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["options"]["hidden_attention"] == way and document["summary"][0]["num_finished"] == 12
+    assert (num_rebuilt > 0) == (way == "rebuilt")
 
 
 def test_several_rates_say_which_one_each_policy_holds(

@@ -61,6 +61,7 @@ class Late:
         (["--workload", "sharegpt", "--swap-space", "10", "--rho", "0"], ["swap_space", "10", "bytes"]),
         (["--workload", "sharegpt", "--swap-space", "1000000TiB", "--rho", "0"], ["swap_space", "1000000TiB", "bytes"]),
         (["--workload", "sharegpt", "--calibration", "bad.py"], ["bad.py", "not JSON"]),
+        (["--workload", "sharegpt", "--hidden-attention", "no"], ["hidden_attention", "'no'", "absorbed and rebuilt"]),
         (["--workload", "sharegpt", "--rho", "-1"], ["rho", "-1"]),
         (["--workload", "sharegpt", "--threads", "0"], ["threads", "0"]),
         (["--workload", "sharegpt", "--dtype", "int8"], ["dtype", "'int8'", "bf16"]),
