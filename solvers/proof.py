@@ -7,17 +7,17 @@ import math
 import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.problem.certificate import sums
-from aptsched.problem.selection import Selection, served_positions
+from aptsched.problem.certificate import by_form, chosen_values, sums
+from aptsched.problem.selection import Selection
 from aptsched.support.checks import Floats, Ints
+from aptsched.support.compiled import compiled
 
-FEW = 16  # the values of so many requests mostly show already that the grid is fine
 ROUNDED = 1 + 2.0**-40  # more than any sum here can be rounded down by
 
 
 def chosen_s(problem: BatchProblem, form: Ints) -> float:
     """The sum of the absolute values of forms, [n], rounded up, in seconds; tolerances are relative to it."""
-    return ROUNDED * float(np.abs(problem.values.T.take(served_positions(form, problem.num_forms))).sum())
+    return ROUNDED * float(np.abs(chosen_values(problem, form)).sum())
 
 
 def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, tolerance: float) -> float:
@@ -39,18 +39,24 @@ def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, t
         then none is better; otherwise the objective plus the tolerance, rounded up, or the certified bound if lower.
     """
     missed = tolerance * (values_s + abs(selection.bound_s))
-    if missed < grid(problem.values[:FEW]) and missed < grid(problem.values):
+    if is_finer(by_form(problem)[0], missed):
         return selection.objective_s
     return min(selection.bound_s, math.nextafter(selection.objective_s + missed, math.inf))
 
 
 def rounded_up(problem: BatchProblem, selection: Selection) -> float:
     """The exact value of a selection, in seconds, rounded up to a float."""
-    return sums(problem.values.T.take(served_positions(selection.form, problem.num_forms)).tolist())[1]
+    return sums(chosen_values(problem, selection.form).tolist())[1]
 
 
-def grid(values: Floats) -> float:
-    """The largest power of two of which all values are multiples; inf if all are 0."""
-    mantissa, exponent = np.frexp(values[values != 0])
-    whole = np.ldexp(mantissa, 53).astype(np.int64)
-    return float(np.ldexp((whole & -whole).astype(np.float64), exponent - 53).min(initial=np.inf))
+@compiled
+def is_finer(values: Floats, missed: float) -> bool:
+    """Whether what is missed is less than some power of two of which all values, [k, n], are multiples."""
+    for row in range(len(values)):
+        for i in range(len(values[row])):
+            if values[row][i] != 0:
+                mantissa, exponent = math.frexp(values[row][i])
+                whole = int(mantissa * 2.0**53)
+                if missed >= math.ldexp(float(whole & -whole), exponent - 53):
+                    return False
+    return True

@@ -71,10 +71,13 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib import metadata
 
+        from aptsched.support.compiled import is_fast
+
         try:
-            print(f"aptsched {metadata.version('aptsched')}")
+            name = f"aptsched {metadata.version('aptsched')}"
         except metadata.PackageNotFoundError:
-            print("aptsched, not installed")
+            name = "aptsched, not installed"
+        print(f"{name}, {'compiled by numba' if is_fast() else 'in plain Python'}")
         raise typer.Exit
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from aptsched.knapsack.prefix import largest
 from aptsched.knapsack.residual import Residual
 from aptsched.problem.selection import served_positions
 from aptsched.support.checks import Floats, Ints
-
-AT_ONCE = 64  # moves looked at in a round
+from aptsched.support.compiled import compiled
 
 
 def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
@@ -21,7 +21,9 @@ def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
     return blocks - int(used[0].sum()), tokens - int(used[1].sum()), seqs - int(used[2].sum())
 
 
-def fill(residual: Residual, option: Ints, room: tuple[float, float, float], price: tuple[float, float, float]) -> Ints:
+def fill(
+    residual: Residual, option: Ints, room: tuple[float, float, float], price: tuple[float, float, float]
+) -> tuple[Ints, bool]:
     """Improves a selection by moving single requests to better options that fit, until none does.
 
     Parameters
@@ -36,51 +38,61 @@ def fill(residual: Residual, option: Ints, room: tuple[float, float, float], pri
 
     Returns
     -------
-    int array, [n]
+    option, tied : int array [n], bool
         Feasible, of at least the same value. A round makes the moves, in order, up to the first that does not fit.
+        And whether moves that are equally good were put in order by the requests' positions.
     """
-    option, n = option.copy(), len(option)
-    while room[0] > 0 or min(room[1:]) < np.inf:
-        moves, blocks = _moves(residual, option, room, price)
-        if not len(moves):
+    if room[0] <= 0 and min(room[1:]) == math.inf:
+        return option, False
+    option = option.copy()
+    uses = (residual.gain, residual.blocks, residual.tokens, residual.seqs)
+    return option, move(*uses, np.array(price), option, np.array(room))
+
+
+@compiled
+def move(gain: Floats, blocks: Ints, tokens: Ints, seqs: Ints, price: Floats, option: Ints, room: Floats) -> bool:
+    """Makes moves, written to `option`, [n], and `room`, [3], as long as there are any; whether there were ties."""
+    tied = False
+    while room[0] > 0 or room[1] < math.inf or room[2] < math.inf:
+        worth, to = _best_moves(gain, blocks, tokens, seqs, price, option, room)
+        movers = [i for row in range(len(gain)) for i in range(len(option)) if to[i] == row]
+        if len(movers) == 0:
             break
-        row, request = np.divmod(moves, n)
-        new = option[request] == 0
-        ends = np.array([blocks, residual.tokens[request] * new, residual.seqs[request] * new]).cumsum(axis=1)
-        fitting = min(int(end.searchsorted(free, side="right")) for end, free in zip(ends, room, strict=True))
-        option[request[:fitting]] = row[:fitting] + 1
-        used = ends[:, fitting - 1].tolist()
-        room = (room[0] - used[0], room[1] - used[1], room[2] - used[2])
-    return option
+        best = -math.inf
+        for at in np.argsort(np.array([-worth[i] for i in movers]), kind="mergesort"):
+            i = movers[at]
+            tied, best = tied or worth[i] == best, worth[i]
+            now, row = option[i] - 1, to[i]
+            extra = blocks[row][i] - (blocks[now][i] if now >= 0 else 0)
+            more_tokens, more_seqs = (0, 0) if now >= 0 else (tokens[i], seqs[i])
+            if extra > room[0] or more_tokens > room[1] or more_seqs > room[2]:
+                break
+            option[i] = row + 1
+            room[0], room[1], room[2] = room[0] - extra, room[1] - more_tokens, room[2] - more_seqs
+    return tied
 
 
-def _moves(
-    residual: Residual, option: Ints, room: tuple[float, float, float], price: tuple[float, float, float]
-) -> tuple[Ints, Ints]:
-    """Options that are worth more than the present ones and fit, the best for its price of each request first.
-
-    Returns their positions in a flat [k n], and the blocks that they take more than the present ones.
-    """
-    n, served = len(option), option > 0
-    position = (option - 1) * n + np.arange(n)  # anything where not served
-    more = residual.gain - residual.gain.take(position) * served
-    extra = residual.blocks - residual.blocks.take(position) * served
-    fits = more > 0
-    fits &= extra <= room[0]
-    found = fits.ravel().nonzero()[0]
-    paid: Floats | float = 0.0
-    if len(found) and min(room[1:]) < np.inf:
-        request = found % n
-        new = ~served.take(request)
-        tokens, seqs = residual.tokens.take(request) * new, residual.seqs.take(request) * new
-        fitting = ((tokens <= room[1]) & (seqs <= room[2])).nonzero()[0]
-        found, paid = found.take(fitting), (price[1] * tokens + price[2] * seqs).take(fitting)
-    if not len(found):
-        return found, found
-    request, blocks = found % n, extra.ravel().take(found)
-    costs = price[0] * blocks + paid
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        worth = more.ravel().take(found) / np.maximum(costs, 0.0, out=costs)
-    best = largest(worth, AT_ONCE)
-    best = best[np.sort(np.unique(request[best], return_index=True)[1])]  # the best move of each request
-    return found[best], blocks[best]
+@compiled
+def _best_moves(
+    gain: Floats, blocks: Ints, tokens: Ints, seqs: Ints, price: Floats, option: Ints, room: Floats
+) -> tuple[list[float], list[int]]:
+    """The best move of each request that fits for itself: its gain for its price, and to which row, -1 for none."""
+    worth, to = [0.0] * len(option), [-1] * len(option)
+    for i in range(len(option)):
+        now, paid, at_gain, at_blocks = option[i] - 1, 0.0, 0.0, 0
+        if now >= 0:
+            at_gain, at_blocks = gain[now][i], blocks[now][i]
+        elif tokens[i] <= room[1] and seqs[i] <= room[2]:
+            paid = price[1] * tokens[i] + price[2] * seqs[i]
+        else:
+            continue
+        for row in range(len(gain)):
+            extra = blocks[row][i] - at_blocks
+            if extra <= room[0]:
+                more = gain[row][i] - at_gain
+                if more > 0:
+                    cost = price[0] * extra + paid
+                    each = more / cost if cost > 0 else math.inf
+                    if each > worth[i] or to[i] < 0:
+                        worth[i], to[i] = each, row
+    return worth, to

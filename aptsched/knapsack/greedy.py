@@ -9,13 +9,15 @@ import numpy as np
 from aptsched.knapsack.algorithm1 import algorithm1
 from aptsched.knapsack.fill import fill as fill_up
 from aptsched.knapsack.fill import room_left
-from aptsched.knapsack.prefix import HALF
 from aptsched.knapsack.relaxation import Relaxation, relax
 from aptsched.knapsack.residual import Residual, reduce
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import certify
 from aptsched.problem.selection import Multipliers, Selection
-from aptsched.support.checks import Ints
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.compiled import compiled
+
+HALF = 0.5  # of a block, which is less than any
 
 
 def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> Selection:
@@ -49,10 +51,23 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
     """
     if printed:
         return algorithm1(problem)
-    residual = reduce(problem)
+    residual, relaxation, option = rounded(problem, fill)
+    return certify(problem, residual.forms(option), multipliers(problem, residual, relaxation))
+
+
+def rounded(problem: BatchProblem, fill: bool) -> tuple[Residual, Relaxation, Ints]:
+    """What is left to decide, its relaxation, and the greedy's options, [n].
+
+    Requests are put into the order that depends on their data alone where ties ask for one.
+    """
+    residual = reduce(problem, ordered=False)
     relaxation = relax(residual, refill=fill)
-    form = residual.forms(rounded(residual, relaxation, fill))
-    return certify(problem, form, multipliers(problem, residual, relaxation))
+    option, tied = better(residual, relaxation, fill)
+    if not residual.ordered and (tied or relaxation.tied):
+        residual = reduce(problem)
+        relaxation = relax(residual, refill=fill)
+        option, _ = better(residual, relaxation, fill)
+    return residual, relaxation, option
 
 
 def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxation) -> Multipliers:
@@ -65,17 +80,21 @@ def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxatio
     return relax(wider).multipliers(wider.unit, wider.unit_s)
 
 
-def rounded(residual: Residual, relaxation: Relaxation, fill: bool) -> Ints:
-    """The better of the relaxation, made with `refill` as `fill`, and its single request, as options, [n]."""
-    option, price = relaxation.option, relaxation.price
+def better(residual: Residual, relaxation: Relaxation, fill: bool) -> tuple[Ints, bool]:
+    """The better of the relaxation, made with `refill` as `fill`, and its single request, as options, [n].
+
+    And whether moves that are equally good were put in order by the requests' positions.
+    """
+    option, price, tied = relaxation.option, relaxation.price, False
     if fill and (len(residual.gain) > 1 or min(relaxation.room[1:]) < math.inf):  # else all that fits is taken
-        option = fill_up(residual, option, relaxation.room, price)
+        option, tied = fill_up(residual, option, relaxation.room, price)
     alone = better_alone(residual, relaxation, option)
-    if alone is None:
-        return option
+    if alone is None or not fill:
+        return option if alone is None else alone, tied
     blocks, tokens, seqs = room_left(residual, alone)
     room = (blocks + HALF, tokens, seqs)  # above 0, so that weightless options are found where memory is full
-    return fill_up(residual, alone, room, price) if fill else alone
+    option, tied_too = fill_up(residual, alone, room, price)
+    return option, tied or tied_too
 
 
 def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> Ints | None:
@@ -84,7 +103,7 @@ def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> In
         return None
     request, form = relaxation.single
     gain = float(residual.gain[form - 1, request])
-    if option[0] and residual.gain[option[0] - 1, 0] >= gain:  # quick check: the first request is the most valuable one
+    if any_gains(residual.gain, option, gain):
         return None
     served = np.flatnonzero(option)
     if gain <= math.fsum(residual.gain[option[served] - 1, served].tolist()):
@@ -92,3 +111,12 @@ def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> In
     alone = np.zeros_like(option)
     alone[request] = form
     return alone
+
+
+@compiled
+def any_gains(gain: Floats, option: Ints, amount: float) -> bool:
+    """Whether the option of some request, [n], alone gains so much."""
+    i = 0
+    while i < len(option) and (option[i] == 0 or gain[option[i] - 1][i] < amount):
+        i += 1
+    return i < len(option)

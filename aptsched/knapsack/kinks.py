@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.knapsack.prefix import split
 from aptsched.support.checks import Floats, Ints
 
 
@@ -76,5 +75,7 @@ def joined(some: Kinks, more: Kinks) -> Kinks:
 
 def crossing(kinks: Kinks, need: float, end: float) -> tuple[Ints, int | None]:
     """Positions of the kinks passed before `end`, and of the one at which the drops reach `need`, if any does."""
-    found = split(-kinks.distance, kinks.drop, -end, need)
-    return found.taken.nonzero()[0], int(found.next_ones[0]) if len(found.next_ones) else None
+    before = (kinks.distance < end).nonzero()[0]
+    order = before[kinks.distance[before].argsort(kind="stable")]
+    passed = int(kinks.drop[order].cumsum().searchsorted(need))
+    return np.sort(order[:passed]), int(order[passed]) if passed < len(order) else None

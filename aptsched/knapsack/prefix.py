@@ -1,126 +1,220 @@
-"""Runs by falling key up to what fits: increments by slope, kinks by distance."""
+"""The longest run of increments by falling slope that fits, and what still fits after it."""
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.compiled import compiled
 
-import numpy as np
-
-from aptsched.knapsack.hull import Increments
-from aptsched.support.checks import Bools, Floats, Ints
-from aptsched.support.dot import dot
-
-AT_ONCE = 128  # increments taken in a round
-MANY = 512  # from so many keys on, sorting only a part is faster
-STRIDE = 16  # of the sample
-HALF = 0.5  # weights are whole, except the tiny ones that stand for 0
+NUM_BUCKETS = 1024  # 16 octaves of slopes, each in 64 parts; all that is flatter falls into the last
+SHIFT = 46  # so many bits of a float say where it lies within a part
 
 
-def descending(key: Floats) -> Ints:
-    """Positions by falling key; equal keys in order of position."""
-    return (-key).argsort(kind="stable")
+@compiled
+def take(
+    key: Ints, weight: Ints, option: Ints, value: Floats, room: int, refill: bool, num_taken: Ints, chosen: Ints
+) -> tuple[int, int, bool]:
+    """Takes increments by falling slope until one does not fit.
 
-
-def largest(key: Floats, count: int) -> Ints:
-    """Positions of the `count` largest keys, falling; equal keys in order of position."""
-    if len(key) <= 2 * count:
-        return descending(key)[:count]
-    least = np.partition(key, -count)[-count]
-    above = np.flatnonzero(key > least)
-    tied = np.flatnonzero(key == least)[: count - len(above)]
-    return np.concatenate([above[descending(key[above])], tied])
-
-
-class Split(NamedTuple):
-    """The longest run by falling key that fits, and what comes next.
-
-    Attributes
-    ----------
-    taken : bool array, [m]
-        What the run takes.
-    next_ones : int array
-        Positions of some of the next keys, in order: the first is the one that did not fit. Empty where all fit.
-    room : float
-        The room that the run leaves.
-    """
-
-    taken: Bools
-    next_ones: Ints
-    room: float
-
-
-def split(key: Floats, weight: Floats, floor: float, room: float) -> Split:
-    """The longest run by falling key (equal keys by position) whose weights add up to less than the room.
-
-    Only the keys near its end are sorted: a sample says which these are; if it misleads, all keys are sorted.
+    Of equal slopes first steps come before second ones, then requests of larger value, then those before in position.
 
     Parameters
     ----------
-    key, weight : float array, [m]
-        Weights are added up in any order, so they should be whole numbers, unless the last bits do not matter.
-    floor : float
-        Only keys above it are considered.
-    room : float
+    key : int array, [k * n]
+        The bits of the increments' slopes: floats above 0 have the order of their bits.
+    weight, option : int array, [k * n]
+        As `Increments` has them.
+    value : float array, [n]
+    room : int
+        What the weights may add up to.
+    refill : bool
+        Whether to go on, in the same order, with each increment that is next in its request and still fits.
+    num_taken, chosen : int array, [n]
+        Written: how many increments of each request are taken, and the option they lead to; 0 before.
+
+    Returns
+    -------
+    left_out, room, tied : int, int, bool
+        Position of the first increment that did not fit, -1 where all did; the room that is left; and whether equal
+        ones were put in order by position, so that another order of the requests could have another answer.
+
+    Notes
+    -----
+    Slopes are put into buckets, of which only those near the end of the run are sorted: O(k n) in all but degenerate
+    cases, in which one bucket has most of the increments.
     """
-    if len(key) <= MANY:
-        return _split_between(key, weight, floor, math.inf, room)
-    low, high = _likely(key, weight, floor, room)
-    found = _split_between(key, weight, low, high, room)
-    if found.room <= 0:
-        return _split_between(key, weight, high, math.inf, room)
-    return found if len(found.next_ones) else _split_between(key, weight, floor, low, room)
+    head, after, total = _buckets(key, weight)
+    bucket = 0
+    while bucket < NUM_BUCKETS and total[bucket] <= room:
+        room -= total[bucket]
+        position = head[bucket]
+        while position >= 0:
+            _take_one(position, option, num_taken, chosen)
+            position = after[position]
+        bucket += 1
+    if bucket == NUM_BUCKETS:
+        return -1, room, False
+    heap = [0 for _ in range(0)]
+    position = head[bucket]
+    while position >= 0:
+        heap.append(position)
+        position = after[position]
+    _heapify(heap, key, value)
+    left_out, tied = _pop(heap, key, value), False
+    while weight[left_out] <= room:
+        room -= weight[left_out]
+        _take_one(left_out, option, num_taken, chosen)
+        tied = tied or _order(heap[0], left_out, key, value) == 0
+        left_out = _pop(heap, key, value)
+    tied = tied or (len(heap) > 0 and _order(heap[0], left_out, key, value) == 0)
+    if refill and room > 0:
+        room, more_tied = _take_more(bucket, head, after, key, weight, option, value, room, num_taken, chosen)
+        tied = tied or more_tied
+    return left_out, room, tied
 
 
-def _likely(key: Floats, weight: Floats, floor: float, room: float) -> tuple[float, float]:
-    """Two keys between which the run ends most likely, from every 16th."""
-    some = key[::STRIDE]
-    order = descending(some)
-    end = int(weight[::STRIDE].take(order).cumsum().searchsorted(room / STRIDE))
-    margin = math.isqrt(len(order))
-    high = float(some[order[end - margin]]) if end >= margin else math.inf
-    low = math.nextafter(some[order[end + margin]], -math.inf) if end + margin < len(order) else floor
-    return max(low, floor), high
+@compiled
+def _take_more(
+    bucket: int,
+    head: list[int],
+    after: list[int],
+    key: Ints,
+    weight: Ints,
+    option: Ints,
+    value: Floats,
+    room: int,
+    num_taken: Ints,
+    chosen: Ints,
+) -> tuple[int, bool]:
+    """Takes what still fits of the increments that are next in their requests, then of those that follow on them."""
+    n, tied = len(chosen), False
+    heap, taken = [0 for _ in range(0)], [0 for _ in range(0)]
+    while bucket < NUM_BUCKETS and room > 0:
+        position = head[bucket]
+        while position >= 0:
+            if weight[position] <= room and _is_next(position, num_taken):
+                heap.append(position)
+            position = after[position]
+        if len(heap) > 0:
+            room, more_tied = _take_in_order(heap, key, value, weight, room, taken)
+            tied = tied or more_tied
+        bucket += 1
+    while len(taken) > 0:
+        while len(taken) > 0:
+            position = taken.pop()
+            _take_one(position, option, num_taken, chosen)
+            if position + n < len(key) and key[position + n] > 0 and weight[position + n] <= room:
+                heap.append(position + n)
+        room, more_tied = _take_in_order(heap, key, value, weight, room, taken)
+        tied = tied or more_tied
+    return room, tied
 
 
-def _split_between(key: Floats, weight: Floats, low: float, high: float, room: float) -> Split:
-    """The split, if the first one left out is above `low` and not above `high`."""
-    taken = key > high
-    near = ((key > low) ^ taken).nonzero()[0]
-    room -= dot(weight, taken)
-    order = near.take(descending(key.take(near)))
-    ends = weight.take(order).cumsum()
-    fitting = int(ends.searchsorted(room))
-    taken[order[:fitting]] = True
-    return Split(taken, order[fitting : fitting + AT_ONCE], room - float(ends[fitting - 1]) if fitting else room)
+@compiled
+def _take_in_order(
+    heap: list[int], key: Ints, value: Floats, weight: Ints, room: int, taken: list[int]
+) -> tuple[int, bool]:
+    """Empties a list of positions by falling key into those taken, as far as they fit; the room left, any ties."""
+    _heapify(heap, key, value)
+    tied = False
+    while len(heap) > 0:
+        position = _pop(heap, key, value)
+        if weight[position] <= room:
+            room -= weight[position]
+            taken.append(position)
+            tied = tied or (len(heap) > 0 and _order(heap[0], position, key, value) == 0)
+    return room, tied
 
 
-def take_more(steps: Increments, split: Split, num_requests: int) -> int:
-    """Goes on taking increments that still fit, in the same order; `split.taken` is changed. Returns the room left."""
-    room = round(split.room - HALF)
-    room = _take_of(steps.weight, split.taken, split.next_ones, num_requests, room)
-    while room > 0:
-        others = (~split.taken & (steps.slope > 0) & (steps.weight <= room)).nonzero()[0]
-        before, order = room, others[descending(steps.slope[others])]
-        room = _take_of(steps.weight, split.taken, order, num_requests, room)
-        if room == before:
+@compiled
+def _buckets(key: Ints, weight: Ints) -> tuple[list[int], list[int], list[int]]:
+    """The first position in each bucket, the next one after each position (-1 at the end), each bucket's weight."""
+    steepest = 0
+    for position in range(len(key)):
+        if key[position] > steepest:
+            steepest = key[position]
+    head, total, after = [-1] * NUM_BUCKETS, [0] * NUM_BUCKETS, [-1] * len(key)
+    for position in range(len(key) - 1, -1, -1):
+        bits = key[position]
+        if bits > 0:
+            bucket = (steepest - bits) >> SHIFT
+            if bucket >= NUM_BUCKETS:
+                bucket = NUM_BUCKETS - 1
+            after[position] = head[bucket]
+            head[bucket] = position
+            total[bucket] += weight[position]
+    return head, after, total
+
+
+@compiled
+def _take_one(position: int, option: Ints, num_taken: Ints, chosen: Ints) -> None:
+    """Takes an increment."""
+    request = position
+    while request >= len(chosen):
+        request -= len(chosen)
+    num_taken[request] += 1
+    chosen[request] = option[position]
+
+
+@compiled
+def _is_next(position: int, num_taken: Ints) -> bool:
+    """Whether all increments before this one are taken, and it is not."""
+    step = 0
+    while position >= len(num_taken):
+        position -= len(num_taken)
+        step += 1
+    return bool(step == num_taken[position])
+
+
+@compiled
+def _heapify(heap: list[int], key: Ints, value: Floats) -> None:
+    """Makes a list of positions a heap: the largest key is on top, of equal ones the first position."""
+    for at in range(len(heap) // 2 - 1, -1, -1):
+        _sift_down(heap, at, key, value)
+
+
+@compiled
+def _pop(heap: list[int], key: Ints, value: Floats) -> int:
+    """Takes the top off a heap."""
+    top, last = heap[0], heap.pop()
+    if len(heap) > 0:
+        heap[0] = last
+        _sift_down(heap, 0, key, value)
+    return top
+
+
+@compiled
+def _sift_down(heap: list[int], at: int, key: Ints, value: Floats) -> None:
+    """Restores a heap below one place."""
+    moved, child = heap[at], 2 * at + 1
+    while child < len(heap):
+        other = child + 1
+        if other < len(heap) and _comes_before(heap[other], heap[child], key, value):
+            child = other
+        if not _comes_before(heap[child], moved, key, value):
             break
-    return room
+        heap[at] = heap[child]
+        at, child = child, 2 * child + 1
+    heap[at] = moved
 
 
-def _take_of(weight: Floats, taken: Bools, order: Ints, num_requests: int, room: int) -> int:
-    """Takes, in this order, each increment that is next in its request and fits. Returns the room left."""
-    if len(taken) > num_requests:
-        order = order[(order < num_requests) | taken.take(order - num_requests)]
-    each = weight.take(order)
-    while room > 0:
-        fits = each <= room
-        order, each = order[fits], each[fits]
-        if not len(order):
-            break
-        ends = each[:AT_ONCE].cumsum()
-        fitting = int(ends.searchsorted(room + HALF))
-        taken[order[:fitting]] = True
-        room = round(room - float(ends[fitting - 1]))
-        order, each = order[fitting:], each[fitting:]
-    return room
+@compiled
+def _comes_before(one: int, other: int, key: Ints, value: Floats) -> bool:
+    """Whether an increment comes before another."""
+    order = _order(one, other, key, value)
+    return order > 0 or (order == 0 and one < other)
+
+
+@compiled
+def _order(one: int, other: int, key: Ints, value: Floats) -> int:
+    """1 where an increment comes before another, -1 where it comes after it, 0 where only their positions tell."""
+    if key[one] != key[other]:
+        return 1 if key[one] > key[other] else -1
+    n = len(value)
+    while one >= n and other >= n:
+        one -= n
+        other -= n
+    if one >= n or other >= n:
+        return 1 if other >= n else -1
+    if value[one] != value[other]:
+        return 1 if value[one] > value[other] else -1
+    return 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from aptsched.knapsack.fill import room_left
 from aptsched.knapsack.hull import increments
-from aptsched.knapsack.prefix import HALF, split, take_more
+from aptsched.knapsack.prefix import take
 from aptsched.knapsack.residual import Residual
 from aptsched.knapsack.slack_memory import most_valuable
 from aptsched.knapsack.walk import walk
@@ -32,12 +32,15 @@ class Relaxation(NamedTuple):
         Optimal multipliers of blocks (per unit), tokens and sequences, in the residual's `unit_s`.
     room : tuple of float
         Blocks (in units), tokens and sequences that the options leave free; inf where unlimited.
+    tied : bool
+        Whether equal slopes were put in order by the requests' positions.
     """
 
     option: Ints
     single: tuple[int, int] | None
     price: tuple[float, float, float]
     room: tuple[float, float, float]
+    tied: bool = False
 
     def multipliers(self, unit: int, unit_s: float) -> Multipliers:
         """The multipliers of the problem, in seconds, where a unit is so many blocks and `unit_s` so many seconds."""
@@ -92,22 +95,16 @@ def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     if residual.limits[0] == math.inf:
         return Relaxation(best_of_each(residual), None, (0.0, 0.0, 0.0), (math.inf, math.inf, math.inf))
     steps = increments(residual.gain, residual.blocks)
-    found = split(steps.slope, steps.weight, 0.0, residual.limits[0] + HALF)
-    left = take_more(steps, found, n) if refill and len(found.next_ones) else found.room - HALF
-    first, *others = (steps.change * found.taken.view(np.int8)).reshape(-1, n)
-    for step in others:
-        first += step
-    option = first.astype(np.int64)
-    if not len(found.next_ones):  # all requests have their best option, even where its slope underflows
+    num_taken, option = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    key, room = steps.slope.view(np.int64), int(residual.limits[0])
+    left_out, left, tied = take(key, steps.weight, steps.option, residual.value, room, refill, num_taken, option)
+    if left_out < 0:  # all requests have their best option, even where its slope underflows
         best = best_of_each(residual)
-        room = room_left(residual, best)[0]
-        option, left = (best, room) if room >= 0 else (option, left)
-        return Relaxation(option, None, (0.0, 0.0, 0.0), (round(left), math.inf, math.inf))
-    left_out = int(found.next_ones[0])
-    request = left_out % n
+        free = int(room_left(residual, best)[0])
+        option, left = (best, free) if free >= 0 else (option, left)
+        return Relaxation(option, None, (0.0, 0.0, 0.0), (left, math.inf, math.inf))
     price = (float(steps.slope[left_out]), 0.0, 0.0)
-    single = (request, sum(steps.change[request : left_out + 1 : n].tolist()))
-    return Relaxation(option, single, price, (round(left), math.inf, math.inf))
+    return Relaxation(option, (left_out % n, int(steps.option[left_out])), price, (left, math.inf, math.inf), tied)
 
 
 def best_of_each(residual: Residual) -> Ints:

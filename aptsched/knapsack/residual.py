@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.support.arrays import all_of, any_of
+from aptsched.support.arrays import all_of, any_of, row_by_row
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.constant import constant
 from aptsched.support.errors import InfeasibleError
@@ -31,11 +31,15 @@ class Residual(NamedTuple):
     ----------
     rows : int array, [n], or slice
         The problem's row of each request; all of them where they stand in order already.
+    ordered : bool
+        Whether they stand in that order: they need not where memory is the only limit.
     base : int array, [n], or None
         Base form of each request; None where nothing is required and all are 0.
     skipped : int
         How many of the first forms are left out, so that option f is form f + skipped: where some options do not fit,
         the first and the last forms are left out as long as no request is offered them.
+    value : float array, [n]
+        The value of each request's first form, by which requests of equal slope are put in order.
     gain : float array, [k, n]
         Value above the base's, in `unit_s`; 0 or less where an option is not offered. It is rounded where the base's
         value is not 0, but of two options of a request the more valuable one gains more.
@@ -52,8 +56,10 @@ class Residual(NamedTuple):
     """
 
     rows: Ints | slice
+    ordered: bool
     base: Ints | None
     skipped: int
+    value: Floats
     gain: Floats
     blocks: Ints
     tokens: Ints
@@ -98,17 +104,18 @@ def overload(problem: BatchProblem) -> InfeasibleError | None:
     return InfeasibleError(max(blocks, 0), max(tokens, 0), max(seqs, 0))
 
 
-def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
+def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = True) -> Residual:
     """The residual of a problem; raises InfeasibleError where the required requests do not fit. O(n (k + log n)).
 
     With `beside=False`, options that fit alone but not beside the bases are offered too. The bound of multipliers
-    counts these options, so its best multipliers are those of this LP.
+    counts these options, so its best multipliers are those of this LP. With `ordered=False`, requests stand as in the
+    problem if memory is the only limit: then their order matters only where there are ties.
     """
     short = overload(problem)
     if short is not None:
         raise short
-    rows = canonical_order(problem)
-    gain, blocks = problem.values.T, problem.weights.T
+    rows = canonical_order(problem) if ordered else slice(None)
+    gain, blocks = row_by_row(problem.values.T), row_by_row(problem.weights.T)
     if not isinstance(rows, slice):
         gain, blocks = gain.take(rows, axis=1), blocks.take(rows, axis=1)
     n = gain.shape[1]
@@ -144,12 +151,13 @@ def reduce(problem: BatchProblem, beside: bool = True) -> Residual:
     if unit > 1:
         blocks = blocks // unit
     free = math.inf if room // unit >= int(np.add.reduce(blocks, axis=None)) else float(room // unit)
-    limits = (
-        free,
-        never_short(max_tokens, tokens, gain, blocks, free),
-        never_short(max_seqs, seqs, gain, blocks, free),
-    )
-    return Residual(rows, base, skipped, gain, blocks, tokens, seqs, limits, unit, unit_s)
+    most_tokens = never_short(max_tokens, tokens, gain, blocks, free)
+    limits = (free, most_tokens, never_short(max_seqs, seqs, gain, blocks, free))
+    if not ordered and min(limits[1:]) < math.inf:
+        return reduce(problem, beside)
+    value, gain, blocks = row_by_row(problem.values[:, 0][rows]), row_by_row(gain), row_by_row(blocks)
+    tokens, seqs = row_by_row(tokens), row_by_row(seqs)
+    return Residual(rows, ordered, base, skipped, value, gain, blocks, tokens, seqs, limits, unit, unit_s)
 
 
 def _limited(

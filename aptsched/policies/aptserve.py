@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from aptsched.knapsack.greedy import greedy
+from aptsched.knapsack.warm_up import warm_up
 from aptsched.policies.composition import Select, all_served, compose, next_blocks
 from aptsched.policies.form_charges import CHARGES
 from aptsched.policies.form_choice import (
@@ -125,6 +126,7 @@ class AptServe:
             if value not in choices:
                 raise InputError(f"{name}: {value!r} is not accepted; {', '.join(choices)} are")
         check_watermark(self.watermark)
+        warm_up(self.select)
 
     @property
     def wanted_forms(self) -> tuple[CacheForm, ...]:

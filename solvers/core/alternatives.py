@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
+from operator import mul
 
 import numpy as np
 
-from aptsched.knapsack.options import Options
 from aptsched.knapsack.relaxation import Relaxation
 from aptsched.knapsack.residual import Residual
-from aptsched.support.checks import Bools, Floats, Ints
+from aptsched.problem.exact_sum import UNIT_ROUNDOFF
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.compiled import compiled
 
-ROUNDING = 2.0**-43  # of the sum of all terms' sizes: smaller differences may be rounding errors
+CHUNK = 128  # terms that are added up for themselves, so that sums of many are not rounded as often
 
 
 @dataclass(frozen=True, eq=False)
 class Alternatives:
-    """Options other than the LP's own, [m]; `by_request` sorts them by request, the requests by their least loss.
+    """Options other than the LP's own, [m], request by request.
 
     Attributes
     ----------
@@ -38,29 +39,7 @@ class Alternatives:
     gain: Floats
     take: Ints
 
-    def at(self, positions: Ints | Bools) -> Alternatives:
-        """The alternatives at the given positions."""
-        return Alternatives(
-            self.request[positions],
-            self.option[positions],
-            self.loss[positions],
-            self.gain[positions],
-            self.take[:, positions],
-        )
-
-    def by_request(self) -> Alternatives:
-        """The same sorted by request, the request with the least loss first, each request's by rising loss."""
-        least = np.full(self.request.max(initial=-1) + 1, np.inf)
-        np.minimum.at(least, self.request, self.loss)
-        return self.at(np.lexsort((self.loss, self.request, least[self.request])))
-
-    def of_first(self, count: int) -> Alternatives:
-        """The alternatives of the first `count` requests."""
-        if len(self.starts) <= count:
-            return self
-        return self.at(np.arange(self.starts[count]))
-
-    @cached_property
+    @property
     def starts(self) -> Ints:
         """The position at which each request begins."""
         begins = np.ones(len(self.request), np.bool_)
@@ -84,39 +63,42 @@ class Pricing:
         Smaller differences may be rounding errors.
     star : int array, [n]
         The best option of each request at these multipliers.
+    star_gain : float
+        What these options gain together.
     slack : int array, [D]
-        What these options leave free of each resource; it may be negative.
+        What they leave free of each resource; it may be negative.
     """
 
-    def __init__(self, residual: Residual, relaxation: Relaxation, resources: Ints) -> None:
-        self.options = Options.of(residual, resources)
-        self.price = np.array(relaxation.price)[resources]
-        self.gain, self.limits = self.options.gain, self.options.limits
-        reduced = self.gain - self.options.cost(self.price)
-        best, self.star = reduced[0], np.zeros(reduced.shape[1], np.int64)
-        for option in range(1, len(reduced)):
-            np.putmask(self.star, reduced[option] > best, option)
-            best = np.maximum(best, reduced[option])
-        self.loss = best - reduced
-        paid = float((self.price * self.limits).sum())
-        star_gain = self.gain.ravel()[self.options.position(self.star)]
-        self.star_gain = float(star_gain.sum())
-        self.bound = paid + float(best.sum())
-        self.rounding = ROUNDING * (paid + float(np.abs(star_gain).sum()))
-        self.slack = (self.limits - self.options.used(self.star)).astype(np.int64)
+    def __init__(self, residual: Residual, relaxation: Relaxation, resources: list[int]) -> None:
+        self.resources = resources
+        self.options = (residual.gain, residual.blocks, residual.tokens, residual.seqs)
+        self.price = [relaxation.price[resource] for resource in resources]
+        per_block, per_token, per_seq = (
+            price if resource in resources else 0.0 for resource, price in enumerate(relaxation.price)
+        )
+        self.prices = (per_block, per_token, per_seq)
+        n = residual.num_requests
+        self.star = np.empty(n, np.int64)
+        best, self.star_gain, *used = best_options(*self.options, *self.prices, self.star)
+        limits = [residual.limits[resource] for resource in resources]
+        self.slack = [int(limit) - used[resource] for limit, resource in zip(limits, resources, strict=True)]
+        paid: float = sum(map(mul, self.price, limits))
+        self.bound = paid + best
+        self.rounding = (8 * CHUNK + n // CHUNK) * UNIT_ROUNDOFF * (paid + self.star_gain)
 
     def worth(self, option: Ints) -> float:
         """The gain of a selection, [n]."""
-        return float(self.gain.ravel()[self.options.position(option)].sum())
+        worth: float = gain_of(self.options[0], option)
+        return worth
 
-    def gap(self, option: Ints) -> float:
+    def gap(self, worth: float) -> float:
         """By how much the bound exceeds a selection's gain, plus the rounding; 0 where rounding may explain it."""
-        gap = self.bound - self.worth(option)
+        gap = self.bound - worth
         return gap + self.rounding if gap > self.rounding else 0.0
 
-    def allowance(self, option: Ints) -> float:
-        """The most that the options of a better selection lose in all, with a margin for rounding."""
-        return max(self.bound - self.worth(option), 0.0) + 2 * self.rounding
+    def allowance(self, worth: float) -> float:
+        """The most that the options of a selection better than one of this gain lose, with a margin for rounding."""
+        return max(self.bound - worth, 0.0) + 2 * self.rounding
 
     def changed(self, alternatives: Alternatives, chosen: Ints) -> Ints:
         """The LP's options with the alternatives chosen."""
@@ -124,50 +106,96 @@ class Pricing:
         changed[alternatives.request[chosen]] = alternatives.option[chosen]
         return changed
 
-    def better(self, option: Ints, alternatives: Alternatives, chosen: Ints) -> Ints:
-        """The LP's options with the alternatives chosen, if that is worth more than `option`."""
-        changed = self.changed(alternatives, chosen)
-        fits = (self.options.used(changed) <= self.limits).all()
-        return changed if fits and self.worth(changed) > self.worth(option) else option
-
-    def alternatives(self, gap: float) -> Alternatives:
-        """The alternatives with a loss of at most the gap; of many that take the same, only what it pays for."""
-        found = self.near(gap)
-        return found.at(_affordable(found, np.bincount(found.request, minlength=len(self.star)), gap)).by_request()
-
     def near(self, gap: float) -> Alternatives:
-        """All alternatives with a loss of at most the gap, in any order."""
-        n = len(self.star)
-        near = (self.loss <= gap).ravel()
-        near[self.options.position(self.star)] = False
-        position = near.nonzero()[0]
-        option, request = np.divmod(position, n)
-        star = self.options.position(self.star)[request]
-        take = self.options.take.reshape(len(self.slack), self.gain.size)
-        return Alternatives(
-            request,
-            option,
-            self.loss.ravel()[position],
-            self.gain.ravel()[position] - self.gain.ravel()[star],
-            (take[:, position] - take[:, star]).astype(np.int64),
-        )
+        """All alternatives with a loss of at most the gap."""
+        most = self.options[0].size
+        whole, real = np.empty((5, most), np.int64), np.empty((2, most))
+        m = near_options(*self.options, *self.prices, self.star, gap, whole, real)
+        take = whole[2:] if len(self.resources) == 3 else whole[[resource + 2 for resource in self.resources]]
+        return Alternatives(whole[0, :m], whole[1, :m], real[0, :m], real[1, :m], take[:, :m])
 
 
-def _affordable(found: Alternatives, alternatives_of: Ints, gap: float) -> Bools:
-    """Whether to keep each alternative, [m]: of requests with only one, those that take the same are limited.
+@compiled
+def best_options(
+    gain: Floats,
+    blocks: Ints,
+    tokens: Ints,
+    seqs: Ints,
+    per_block: float,
+    per_token: float,
+    per_seq: float,
+    star: Ints,
+) -> tuple[float, float, int, int, int]:
+    """Writes the best option of each request at a price, [n]: what all gain beyond their price, their gain and use."""
+    best, best_gain, num_blocks, num_tokens, num_seqs = 0.0, 0.0, 0, 0, 0
+    for start in range(0, len(star), CHUNK):
+        some, some_gain = 0.0, 0.0
+        for i in range(start, min(start + CHUNK, len(star))):
+            shared, most, at = per_token * tokens[i] + per_seq * seqs[i], 0.0, -1
+            for row in range(len(gain)):
+                value = gain[row][i]
+                if value > 0:
+                    reduced = value - (per_block * blocks[row][i] + shared)
+                    if reduced > most:
+                        most, at = reduced, row
+            star[i] = at + 1
+            if at >= 0:
+                some += most
+                some_gain += gain[at][i]
+                num_blocks += blocks[at][i]
+                num_tokens += tokens[i]
+                num_seqs += seqs[i]
+        best, best_gain = best + some, best_gain + some_gain
+    return best, best_gain, num_blocks, num_tokens, num_seqs
 
-    Of these only the cheapest are kept, as many as the gap pays for together: exchanging one for a cheaper one that is
-    not used loses nothing.
-    """
-    keep: Bools = np.ones(len(found.request), np.bool_)
-    single = (alternatives_of[found.request] == 1).nonzero()[0]
-    if not len(single):
-        return keep
-    order = single[np.lexsort((found.loss[single], *found.take[:, single]))]
-    take, loss = found.take[:, order], found.loss[order]
-    first = np.ones(len(order), np.bool_)
-    (take[:, 1:] != take[:, :-1]).any(axis=0, out=first[1:])
-    spent = loss.cumsum()
-    before = (spent - loss)[first]
-    keep[order] = spent - before[first.cumsum() - 1] <= gap * (1 + 1e-9)
-    return keep
+
+@compiled
+def gain_of(gain: Floats, option: Ints) -> float:
+    """The gain of the requests' options, [n], in all."""
+    total = 0.0
+    for start in range(0, len(option), CHUNK):
+        some = 0.0
+        for i in range(start, min(start + CHUNK, len(option))):
+            if option[i] > 0:
+                some += gain[option[i] - 1][i]
+        total += some
+    return total
+
+
+@compiled
+def near_options(
+    gain: Floats,
+    blocks: Ints,
+    tokens: Ints,
+    seqs: Ints,
+    per_block: float,
+    per_token: float,
+    per_seq: float,
+    star: Ints,
+    gap: float,
+    whole: Ints,
+    real: Floats,
+) -> int:
+    """Writes request, option and use, [5, m], loss and gain, [2, m], of the alternatives near the gap; returns m."""
+    m = 0
+    for i in range(len(star)):
+        shared, now = per_token * tokens[i] + per_seq * seqs[i], star[i] - 1
+        at_gain, at_blocks, best = 0.0, 0, 0.0
+        if now >= 0:
+            at_gain, at_blocks = gain[now][i], blocks[now][i]
+            best = at_gain - (per_block * at_blocks + shared)
+            if best <= gap:  # not to be served is an alternative
+                whole[0][m], whole[1][m], real[0][m], real[1][m] = i, 0, best, -at_gain
+                whole[2][m], whole[3][m], whole[4][m] = -at_blocks, -tokens[i], -seqs[i]
+                m += 1
+        for row in range(len(gain)):
+            value = gain[row][i]
+            if row != now and value > 0:
+                weight = blocks[row][i]
+                loss = best - (value - (per_block * weight + shared))
+                if loss <= gap:
+                    whole[0][m], whole[1][m], real[0][m], real[1][m] = i, row + 1, loss, value - at_gain
+                    whole[2][m] = weight - at_blocks
+                    whole[3][m], whole[4][m] = (0, 0) if now >= 0 else (tokens[i], seqs[i])
+                    m += 1
+    return m

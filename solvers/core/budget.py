@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import time
 
+from aptsched.support.compiled import is_fast
 from aptsched.support.errors import InputError
+
+PER_SECOND = 20_000_000 if is_fast() else 300_000  # work that a second is enough for, about
 
 
 class Budget:
@@ -23,6 +26,12 @@ class Budget:
         """Counts work that is about to be done; False where it would go beyond the limit."""
         self.left -= work
         return not self.spent
+
+    @property
+    def at_once(self) -> float:
+        """The work that may be done before the limits are looked at again."""
+        seconds = self.deadline - time.perf_counter()
+        return max(min(self.left, seconds * PER_SECOND), 0.0)
 
     @property
     def spent(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from aptsched.knapsack.residual import Residual
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.problem.selection import served_positions
+from aptsched.problem.certificate import chosen_values
 from aptsched.support.checks import Ints
 from solvers.core.alternatives import Alternatives, Pricing
 from solvers.core.budget import Budget
@@ -33,8 +33,8 @@ def best_exactly(
     An option whose loss exceeds the gap by more than rounding is in no better selection. All combinations of the
     other options are compared by the exact values of the problem; of those that take the same only the best is kept.
     """
-    allowed = pricing.allowance(option)
-    alternatives = pricing.near(allowed).by_request()
+    allowed = pricing.allowance(pricing.worth(option))
+    alternatives = pricing.near(allowed)
     work = Budget(None, MOST_WORK)
     more = _worth_more(problem, residual, pricing.star, alternatives)
     states: dict[tuple[int, ...], Partial] = {(0,) * len(pricing.slack): Partial(0, 0.0, ())}
@@ -43,8 +43,7 @@ def best_exactly(
         if not work.spend(len(states) * (stage.stop - stage.start)) or budget.spent:
             return option, False
         states = _after(states, alternatives, more, stage, ceiling, allowed)
-    slack = pricing.slack.tolist()
-    complete = [state for take, state in states.items() if all(map(int.__le__, take, slack))]
+    complete = [state for take, state in states.items() if all(map(int.__le__, take, pricing.slack))]
     if complete:
         best = max(complete, key=lambda state: state.worth)
         changed = pricing.changed(alternatives, np.array(best.chosen, np.int64))
@@ -55,7 +54,7 @@ def best_exactly(
 
 def exact_worth(problem: BatchProblem, form: Ints) -> int:
     """The value of forms, [n], in units of 2**-1074 seconds."""
-    return sum(map(_whole, problem.values.T.take(served_positions(form, problem.num_forms)).tolist()))
+    return sum(map(_whole, chosen_values(problem, form).tolist()))
 
 
 def _whole(value: float) -> int:
@@ -77,13 +76,13 @@ def _worth_more(problem: BatchProblem, residual: Residual, star: Ints, alternati
     return [new - old for new, old in zip(worth(alternatives.option), worth(star[request]), strict=True)]
 
 
-def _ceilings(alternatives: Alternatives, slack: Ints) -> list[list[int]]:
+def _ceilings(alternatives: Alternatives, slack: list[int]) -> list[list[int]]:
     """The most that a state may have taken of each resource after each request, for later ones give back no more."""
     if not len(alternatives.request):
         return []
     least = np.minimum(np.minimum.reduceat(alternatives.take, alternatives.starts, axis=1), 0)
     later = least.sum(axis=1, keepdims=True) - least.cumsum(axis=1)
-    ceilings: list[list[int]] = (slack[:, None] - later).T.tolist()
+    ceilings: list[list[int]] = (np.array(slack)[:, None] - later).T.tolist()
     return ceilings
 
 

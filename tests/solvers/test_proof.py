@@ -12,15 +12,16 @@ from aptsched import BatchProblem
 from brute_force import enumerate_all
 from references import BY_HAND
 from solvers.methods import find_method
-from solvers.proof import grid
+from solvers.proof import is_finer
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"), [([3.0, -0.75], 0.25), ([6.0, 4.0], 2.0), ([0.0, 0.0], np.inf), ([1.0, 1 / 3], 2.0**-54)]
+    ("values", "grid"), [([3.0, -0.75], 0.25), ([6.0, 4.0], 2.0), ([0.0, 0.0], np.inf), ([1.0, 1 / 3], 2.0**-54)]
 )
-def test_grid(values: list[float], expected: float) -> None:
-    """All values are multiples of the grid, and of no power of two above it."""
-    assert grid(np.array(values)) == expected
+def test_what_is_finer_than_the_grid_of_all_values(values: list[float], grid: float) -> None:
+    """All values are multiples of a power of two, and of none above it: less than that is finer, as much is not."""
+    table = np.array([values, [0.0, 8.0]])
+    assert is_finer(table, min(grid, 8.0) * (1 - 2**-50)) and not is_finer(table, min(grid, 8.0))
 
 
 @pytest.mark.parametrize("name", ["core", "cpsat", "milp", "pulp-cbc"])

@@ -81,9 +81,10 @@ def test_one_ctrl_c_ends_a_solve(method: str) -> None:
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Name and number."""
+    """Name and number, and how loops over requests run."""
     assert call("--version") == 0
-    assert capsys.readouterr().out.startswith("aptsched")
+    printed = capsys.readouterr().out
+    assert printed.startswith("aptsched") and printed.endswith((", compiled by numba\n", ", in plain Python\n"))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")

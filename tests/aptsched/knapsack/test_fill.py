@@ -22,7 +22,7 @@ FREE = (0.0, 0.0, 0.0)
 
 def filled(residual: Residual, option: list[int], price: tuple[float, float, float] = FREE) -> list[int]:
     given = np.array(option, np.int64)
-    better: list[int] = fill(residual, given, room_left(residual, given), price).tolist()
+    better: list[int] = fill(residual, given, room_left(residual, given), price)[0].tolist()
     assert given.tolist() == option, "the selection given is changed"
     return better
 
@@ -89,13 +89,20 @@ def test_a_request_may_move_to_a_heavier_form() -> None:
     assert filled(residual, [2, 2, 2, 2], (0.5, 0.0, 0.0)) == [2, 1, 2, 1]
 
 
+def test_it_says_whether_positions_put_moves_in_order() -> None:
+    """2 s in a block and 4 s in two are equally good, 5 s in two are better."""
+    for heavier, tied in ((4.0, True), (5.0, False)):
+        residual = reduce(BatchProblem([[heavier], [2.0]], [[2], [1]], 2))
+        assert fill(residual, np.zeros(2, np.int64), (2.0, math.inf, math.inf), (1.0, 0.0, 0.0))[1] is tied
+
+
 @pytest.mark.parametrize("limits", [False, True])
 def test_hundreds_of_requests_from_nothing(limits: bool) -> None:
     """More moves than are looked at in a round; the end is feasible, and nothing that fits is left."""
     problem = serving_like(400, 3)
     residual = reduce(with_side_constraints(problem, 3) if limits else problem)
     nothing = np.zeros(residual.num_requests, np.int64)
-    option = fill(residual, nothing, room_left(residual, nothing), (0.5, 0.01, 0.1))
+    option, _ = fill(residual, nothing, room_left(residual, nothing), (0.5, 0.01, 0.1))
     blocks, tokens, seqs = room_left(residual, option)
     assert min(blocks, tokens, seqs) >= 0
     idle = option == 0

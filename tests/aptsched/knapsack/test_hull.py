@@ -32,11 +32,10 @@ def of(gain: Table, weight: Table) -> Increments:
 
 def path(steps: Increments, request: int, num_requests: int) -> list[tuple[int, float, float]]:
     """Option that each step of a request leads to, its slope, and what it adds; where there is no step, nothing."""
-    option, found = 0, []
+    found = []
     for at in range(request, len(steps.slope), num_requests):
         if steps.slope[at] > 0:
-            option += int(steps.change[at])
-            found.append((option, float(steps.slope[at]), float(steps.weight[at])))
+            found.append((int(steps.option[at]), float(steps.slope[at]), float(steps.weight[at])))
     return found
 
 
@@ -57,8 +56,8 @@ def test_steps_lead_along_the_upper_hull(table: tuple[Table, Table]) -> None:
         corners, slopes = [options[0]], []
         for option, slope, added in path(steps, request, n):
             (before, held), corner = corners[-1], options[option]
-            assert added == corner[1] - held or (corner[1] == held and added == WEIGHTLESS)
-            assert slope == pytest.approx((corner[0] - before) / max(added, WEIGHTLESS), rel=1e-15)
+            assert added == corner[1] - held
+            assert slope == pytest.approx((corner[0] - before) / (added or WEIGHTLESS), rel=1e-15)
             corners.append(corner)
             slopes.append(slope)
         assert slopes == sorted(slopes, reverse=True)
@@ -99,4 +98,4 @@ def test_what_weighs_nothing_comes_before_all_that_weighs(k: int) -> None:
     """A second in no blocks has a steeper slope than a million seconds in one."""
     weight = [[0, 1], [2, 2], [3, 3]][:k]
     steps = of([[1, 10**6], [0, 0], [0, 0]][:k], weight)
-    assert steps.slope[0] > steps.slope[1] and steps.weight[0] == WEIGHTLESS
+    assert steps.slope[0] > steps.slope[1] and steps.weight[0] == 0

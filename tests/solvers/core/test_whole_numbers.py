@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from aptsched import BatchProblem
 from aptsched.knapsack.greedy import rounded
-from aptsched.knapsack.relaxation import relax
-from aptsched.knapsack.residual import Residual, reduce
+from aptsched.knapsack.residual import Residual
 from aptsched.support.checks import Ints
 from brute_force import enumerate_all, exact_objective
 from solvers.core.alternatives import Pricing
 from solvers.core.budget import Budget
+from solvers.core.exact import limited
 from solvers.core.whole_numbers import PER_SECOND, best_exactly, exact_worth
 from strategies import problems
 
@@ -39,10 +39,8 @@ def hard_problems(draw: st.DrawFn) -> BatchProblem:
 
 def solve(problem: BatchProblem, budget: Budget | None = None) -> tuple[Residual, Ints, bool]:
     """From the greedy's answer, at the multipliers of the LP."""
-    residual = reduce(problem)
-    relaxation = relax(residual)
-    pricing = Pricing(residual, relaxation, np.flatnonzero(np.isfinite(residual.limits)))
-    incumbent = rounded(residual, relaxation, fill=True)
+    residual, relaxation, incumbent = rounded(problem, fill=True)
+    pricing = Pricing(residual, relaxation, limited(residual))
     return residual, *best_exactly(problem, residual, pricing, incumbent, budget or Budget(None, None))
 
 

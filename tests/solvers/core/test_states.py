@@ -1,4 +1,4 @@
-"""The dynamic programme over several resources, held against enumeration."""
+"""The dynamic programme over one resource or several, held against enumeration."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from aptsched.support.checks import Ints
 from solvers.core.alternatives import Alternatives
-from solvers.core.budget import Budget
-from solvers.core.several_resources import MANY, best_of_states
+from solvers.core.states import best_of_states
 
 WIDE = 10**6
 Row = tuple[int, tuple[int, ...]]  # loss and take of an alternative
@@ -60,14 +59,11 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(price, requests, draw(st.tuples(*[st.integers(-3, 5)] * d)))
 
 
-def solve(
-    case: Case, incumbent: int, beam: int = WIDE, budget: Budget | None = None
-) -> tuple[Alternatives, Ints, bool]:
-    alternatives = case.alternatives().by_request()
-    slack, gap = np.array(case.slack), float(case.bound - incumbent)
-    chosen, proved = best_of_states(
-        alternatives, slack, float(incumbent), gap, beam, Budget(None, None) if budget is None else budget
-    )
+def solve(case: Case, incumbent: int, beam: int = WIDE, max_work: float = WIDE) -> tuple[Alternatives, Ints, bool]:
+    alternatives, gap = case.alternatives(), float(case.bound - incumbent)
+    price = [float(each) for each in case.price]
+    chosen, proved, work = best_of_states(alternatives, list(case.slack), price, float(incumbent), gap, beam, max_work)
+    assert work <= max_work or not proved
     return alternatives, chosen, proved
 
 
@@ -120,7 +116,7 @@ def test_many_states_that_take_the_same_are_merged() -> None:
     """Ten requests of two alternatives each have 59,049 choices, of which a hundred and some take different amounts."""
     requests: list[list[Row]] = [[(i % 3, (1, 0)), ((i + 1) % 4, (0, 1))] for i in range(10)]
     case = Case((2, 2), requests, (4, 3))
-    _, _, proved = solve(case, case.bound - 20, beam=4 * MANY)
+    _, _, proved = solve(case, case.bound - 20, beam=200)
     alternatives, chosen, _ = solve(case, case.bound - 20)
     assert proved and check_fits(case, alternatives, chosen) == case.best()
 
@@ -129,14 +125,14 @@ def test_many_states_that_take_the_same_are_merged() -> None:
 def test_at_the_limit_of_work_nothing_is_proved(work: int) -> None:
     """The incumbent stays, or what was found by then."""
     case = Case((1,), [[(0, (1,))], [(0, (1,))], [(0, (1,))]], (3,))
-    alternatives, chosen, proved = solve(case, 0, budget=Budget(None, work))
+    alternatives, chosen, proved = solve(case, 0, max_work=work)
     assert not proved
     assert check_fits(case, alternatives, chosen) < 3
-    assert solve(case, 0, budget=Budget(None, 100))[2]
+    assert solve(case, 0, max_work=100)[2]
 
 
 def test_nobody_has_an_alternative() -> None:
     """Then nothing is better, and that is proved."""
     alternatives = Case((1,), [], (2,)).alternatives()
-    chosen, proved = best_of_states(alternatives, np.array([2]), 0.0, 1.0, WIDE, Budget(None, None))
+    chosen, proved, _ = best_of_states(alternatives, [2], [1.0], 0.0, 1.0, WIDE, WIDE)
     assert not len(chosen) and proved

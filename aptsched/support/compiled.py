@@ -1,0 +1,95 @@
+"""Inner loops over numbers: compiled by numba where it is installed (extra `fast`), else run as they stand.
+
+Both ways do the same operations in the same order on the same floats (no fastmath), so that they agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from functools import cache, update_wrapper
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+Loops = TypeVar("Loops", bound=Callable[..., Any])
+MANY = 1000  # entries from which on the two ways differ by more than milliseconds
+SLOW = "numba is not installed: deciding among so many takes some twenty times as long; pip install 'aptsched[fast]'"
+
+
+def compiled(loops: Loops) -> Loops:
+    """Decorates a function of numbers and arrays, [n] or [k, n], that is to be compiled at its first call.
+
+    It may call other such functions of its module. Arrays are read and written entry by entry: `array[i]`, and
+    `array[f][i]` for two axes. What is compiled is kept on disk, beside the module or in the user's cache directory.
+    """
+    return cast(Loops, Compiled(loops))
+
+
+class Compiled:
+    """A function that `compiled` decorates."""
+
+    def __init__(self, loops: Callable[..., Any]) -> None:
+        self.loops = cast(FunctionType, loops)
+        self.run: Callable[..., Any] | None = None
+        self.__name__ = loops.__name__
+        update_wrapper(self, loops)
+
+    def __call__(self, *given: Any) -> Any:
+        """What the function returns."""
+        if self.run is None:
+            _make_ready(self.loops.__globals__)
+        assert self.run is not None
+        return self.run(*given)
+
+
+@cache
+def is_fast() -> bool:
+    """Whether loops are compiled: numba is there, and the environment variable NUMBA_DISABLE_JIT is not 1."""
+    return importlib.util.find_spec("numba") is not None and os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"
+
+
+def _make_ready(module: dict[str, Any]) -> None:
+    """Makes all loops of a module ready to run, as they call each other."""
+    scope = _bare(module)
+    loops = {name: value for name, value in module.items() if isinstance(value, Compiled)}
+    if is_fast():
+        from numba import njit
+
+        scope.update({name: njit(cache=True)(scope[name]) for name in loops})
+    for name, value in loops.items():
+        value.run = scope[name] if is_fast() else _taking_arrays(scope[name])
+
+
+@cache
+def _say_once() -> None:
+    if importlib.util.find_spec("numba") is None:
+        logging.getLogger(__name__).warning(SLOW)
+
+
+def _bare(module: dict[str, Any]) -> dict[str, Any]:
+    """The names of a module, its loops as plain functions that call each other so."""
+    scope = dict(module)
+    for name, value in module.items():
+        if isinstance(value, Compiled):
+            scope[name] = FunctionType(value.loops.__code__, scope, name)
+    return scope
+
+
+def _taking_arrays(loops: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, given arrays so that their entries are Python's own numbers."""
+    return lambda *given: loops(*map(_entries, given))
+
+
+def _entries(given: Any) -> Any:
+    """Lists of what is read only, as they are fastest; memory views of what may be written."""
+    if not isinstance(given, np.ndarray):
+        return given
+    if given.size > MANY:
+        _say_once()
+    if not given.flags.writeable:
+        return given.tolist()
+    return given.data if given.ndim == 1 else [row.data for row in given]

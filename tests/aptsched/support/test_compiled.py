@@ -1,0 +1,129 @@
+"""Loops give the same answer compiled and as they stand, bit for bit, and nothing is compiled before it is used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import aptsched
+from aptsched.support.compiled import SLOW, Compiled, compiled, is_fast
+
+ROOT = Path(aptsched.__file__).parents[1]
+ANSWERS = """
+from aptsched import greedy
+from solvers import core
+from strategies import singular_problems, sweep_problem
+from references import serving_like, with_side_constraints
+problems = [sweep_problem(index) for index in range(300)] + singular_problems()
+for seed in range(3):
+    problems += [serving_like(300, seed), with_side_constraints(serving_like(90, seed), seed)]
+for problem in problems:
+    solution = core.solve(problem, max_work=2000)
+    print(solution.status, solution.objective_s.hex(), solution.bound_s.hex())
+    if solution.selection is not None:
+        for selection in (solution.selection, greedy(problem), greedy(problem, fill=False)):
+            print(selection.form.tolist(), selection.objective_s.hex(), selection.bound_s.hex(), selection.multipliers)
+"""
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parents[2] / "support")])
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+@compiled
+def doubled(given: Any, written: Any) -> float:
+    """Writes twice each entry of a table, [2, n], and returns their sum."""
+    total = 0.0
+    for row in range(len(given)):
+        for i in range(len(given[row])):
+            written[row][i] = twice(given[row][i])
+            total += written[row][i]
+    return total
+
+
+@compiled
+def twice(value: float) -> float:
+    """Twice a value."""
+    return 2 * value
+
+
+@pytest.mark.parametrize("writeable", [False, True])
+def test_arrays_are_read_and_written(writeable: bool) -> None:
+    """Read-only tables too; one such function may call another."""
+    given, written = np.arange(6.0).reshape(2, 3), np.zeros((2, 3))
+    given.setflags(write=writeable)
+    assert doubled(given, written) == 30.0
+    assert written.tolist() == [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]
+
+
+def test_a_function_keeps_its_name_and_docstring() -> None:
+    """As other decorated ones do."""
+    assert isinstance(doubled, Compiled)
+    assert doubled.__name__ == "doubled" and "[2, n]" in str(doubled.__doc__)
+
+
+@pytest.mark.skipif(not is_fast(), reason="numba is not there, so there is one way only")
+def test_both_ways_agree_to_the_last_bit() -> None:
+    """Selections, objectives, bounds and multipliers of the greedy and the exact method, of every kind of instance."""
+    fast, plain = run(ANSWERS), run(ANSWERS, NUMBA_DISABLE_JIT="1")
+    assert len(fast.stdout.splitlines()) > 1000
+    assert fast.stdout == plain.stdout
+
+
+def test_numba_is_imported_with_the_first_call_only() -> None:
+    """Importing every module that has such functions takes none of its time."""
+    code = "import sys, aptsched.policies.aptserve, solvers.core; print('numba' in sys.modules)"
+    assert run(code).stdout == "False\n"
+
+
+@pytest.mark.skipif(not is_fast(), reason="numba is not there, so nothing is compiled")
+def test_once_warm_nothing_is_compiled_any_more() -> None:
+    """Whatever forms, limits and required requests come, and in whatever order a table lies in memory."""
+    code = (
+        "import sys, numpy\nfrom aptsched import BatchProblem, greedy, InfeasibleError\n"
+        "from aptsched.knapsack.warm_up import warm_up\nfrom aptsched.support.compiled import Compiled\n"
+        "from solvers.core import exact_selection\nfrom strategies import sweep_problem\n"
+        "def versions():\n"
+        "    ours = [vars(m) for name, m in sys.modules.items() if name.startswith(('aptsched', 'solvers'))]\n"
+        "    loops = {id(value): value for scope in ours for value in scope.values() if isinstance(value, Compiled)}\n"
+        "    return {value.__name__: len(value.run.signatures) for value in loops.values() if value.run is not None}\n"
+        "warm_up(greedy)\nwarm_up(exact_selection)\nbefore = versions()\n"
+        "for index in range(200):\n"
+        "    p = sweep_problem(index)\n"
+        "    other = [numpy.ascontiguousarray(table) for table in (p.values, p.weights)]\n"
+        "    rest = (p.capacity, p.num_tokens, p.max_tokens, p.max_seqs, p.required)\n"
+        "    for problem in (p, BatchProblem.unchecked(*other, *rest)):\n"
+        "        for method in (greedy, exact_selection):\n"
+        "            try: method(problem)\n"
+        "            except InfeasibleError: pass\n"
+        "after = versions()\n"
+        "print({name: (before[name], after[name]) for name in after if before[name] != after[name]}, len(before))\n"
+    )
+    changed, _, num_loops = run(code).stdout.rpartition(" ")
+    assert changed == "{}" and int(num_loops) > 20
+
+
+def test_it_is_said_once_that_deciding_is_slow() -> None:
+    """Where numba is missing, by one line, once there are many requests to decide on."""
+    code = (
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'numba' else find(name, *rest)\n"
+        "from aptsched import BatchProblem, greedy\nfrom solvers import core\n"
+        "for n in {sizes}:\n    problem = BatchProblem([[1.0]] * n, [[1]] * n, n)\n"
+        "    greedy(problem)\n    core.solve(problem)\n"
+    )
+    assert run(code.format(sizes=[1, 100, 1000])).stderr == ""
+    assert run(code.format(sizes=[1001, 2000, 1500])).stderr == f"{SLOW}\n"
