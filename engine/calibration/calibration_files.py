@@ -41,8 +41,11 @@ def sections(measured: Calibration) -> list[Section]:
     return [Section(title, [_row(point, measured) for point in measured.points])]
 
 
-def notes(measured: Calibration) -> list[str]:
-    """Lines below the table that say what was fitted."""
+def notes(measured: Calibration, absorb_up_to: int) -> list[str]:
+    """Lines below the table that say what was fitted.
+
+    absorb_up_to is the most new tokens for which absorbed attention is cheaper by the model's shape.
+    """
     times = measured.times
     lines = [
         f"An iteration takes {table.duration(times.fixed_s)}, and {table.short_duration(times.per_token_s)} a token "
@@ -60,8 +63,17 @@ def notes(measured: Calibration) -> list[str]:
     return [
         *lines,
         f"{rho}, R^2 = {measured.r_squared:.3f}. m: blocks that the requests would need with a KV cache.",
+        _how_read(measured.absorb_up_to, absorb_up_to),
         f"To convert a hidden request to KV takes {kept} for each block m, once.",
     ]
+
+
+def _how_read(measured: int, by_shape: int) -> str:
+    """How hidden states are read, and up to where."""
+    if not measured:
+        return "Hidden states were read with K and V rebuilt."
+    tokens = f"{measured} new tokens of a request" if measured > 1 else "a new token of a request"
+    return f"Attention over hidden states is faster absorbed up to {tokens} ({by_shape} by the model's shape)."
 
 
 def _row(point: Point, measured: Calibration) -> list[str]:

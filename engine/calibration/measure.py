@@ -20,6 +20,7 @@ from engine.state.request import Request
 # Kernels pad most of these numbers of rows a little, as those of other iterations (`engine.models.matmul.padded`).
 DECODES = ((1, 64), (4, 128), (8, 256), (16, 128), (31, 128), (8, 512), (4, 1024))  # requests, tokens cached of each
 PREFILLS = (16, 64, 123, 247, 495, 1000)  # tokens of a prompt
+MAX_CONVERTED = 2048  # tokens of all conversions of a size together, with a warm-up at least
 SWAPPED = 16  # blocks that are copied to the host and back
 
 
@@ -60,6 +61,7 @@ def calibrate(
     names: tuple[str, str, str],
     num_host_blocks: int = 0,
     progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None,
+    switch: Callable[[], int] | None = None,
 ) -> Calibration:
     """Measure an executor whose pool has so many blocks; the content of the pool is overwritten.
 
@@ -78,6 +80,9 @@ def calibrate(
         Blocks on the host, to measure swapping; with fewer than `SWAPPED` it is not measured.
     progress : function
         Called with the number of measurements done, the number of all, and the name of the next.
+    switch : function, optional
+        Measures up to how many new tokens attention over hidden states is absorbed, which the executor does in a
+        decode; without it, it rebuilds K and V.
 
     Raises
     ------
@@ -92,7 +97,8 @@ def calibrate(
     lossy = lossy_measured(cache)
     swaps = num_blocks >= SWAPPED <= num_host_blocks
     is_hidden = cache.offers(CacheForm.HIDDEN)
-    total, num_done = len(prefills) + len(decodes) * (1 + len(lossy)) + is_hidden + swaps, itertools.count()
+    more = is_hidden + (switch is not None) + swaps
+    total, num_done = len(prefills) + len(decodes) * (1 + len(lossy)) + more, itertools.count()
     for count in prefills:
         progress(next(num_done), total, f"prefill of {count} tokens")
         batch = uniform_batch(1, 0, count, CacheForm.KV, cache)
@@ -100,10 +106,13 @@ def calibrate(
     for size, cached in decodes:
         progress(next(num_done), total, f"decode of {size} x {cached} tokens cached")
         points += _decode_points(executor, size, cached, cache)
-    rebuild_s = 0.0
+    rebuild_s, up_to, swap_s = 0.0, 0, 0.0
     if is_hidden:
         progress(next(num_done), total, "hidden states to K and V")
         rebuild_s = _rebuild_s_per_block(executor, decodes, cache, num_blocks)
+    if switch is not None:
+        progress(next(num_done), total, "chunks beside hidden states, absorbed and rebuilt")
+        up_to = switch()
     # From many blocks to few, so that nothing is read in KV form where another one was written.
     decodes.sort(key=lambda each: -each[0] * cache.blocks(each[1] + 1, CacheForm.KV))
     for form, (size, cached) in itertools.product(lossy, decodes):
@@ -111,13 +120,12 @@ def calibrate(
         points += _lossy_points(executor, size, cached, form, cache, num_blocks)
     if len(points) < 4:
         raise InputError(f"num_blocks: {num_blocks} is not accepted; enough for prompts of a few hundred tokens are")
-    swap_s = 0.0
     if swaps:
         progress(next(num_done), total, f"{SWAPPED} blocks to the host and back")
         swap_s = _swap_s_per_block(executor)
     times, r_squared = fit(points)
     times = replace(times, rebuild_s_per_block=rebuild_s)
-    return Calibration(*names, times, r_squared, tuple(points), swap_s)
+    return Calibration(*names, times, r_squared, tuple(points), swap_s, up_to)
 
 
 def lossy_measured(cache: CacheShape) -> list[CacheForm]:
@@ -187,9 +195,10 @@ def _rebuild_s_per_block(
     blocks, seconds = [], []
     for size, cached in decodes:
         hidden, kv = (uniform_batch(size, cached, 1, form, cache) for form in (CacheForm.HIDDEN, CacheForm.KV))
-        if hidden.block_table.size + kv.block_table.size <= num_blocks:
+        fits = hidden.block_table.size + kv.block_table.size <= num_blocks
+        if fits and size * cached <= MAX_CONVERTED:
             conversions = _conversions(hidden, kv.block_table + hidden.block_table.size, CacheForm.KV)
-            turns = in_turn([(executor, replace(idle(), conversions=conversions))], size * cached)
+            turns = in_turn([(executor, replace(idle(), conversions=conversions))], size * cached, MAX_CONVERTED)
             blocks.append(size * cache.blocks(cached + 1, CacheForm.KV))
             seconds.append(float(np.median(turns)))
     return slope(blocks, seconds) if blocks else 0.0

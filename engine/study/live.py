@@ -13,7 +13,7 @@ from aptsched.support.byte_sizes import CACHE_MEM
 from engine.calibration import calibration_json
 from engine.calibration.foreign import check_run
 from engine.calibration.measure import Calibration
-from engine.models.hidden_attention import absorb_limit
+from engine.models.hidden_attention import REBUILT, absorb_limit
 from engine.models.model import Model, load_model
 from engine.models.model_names import model_name
 from engine.runner import cache_memory
@@ -69,19 +69,14 @@ def serve_live(
             calibration_json.save(measured, directory / "calibration.json")
             beside = ("calibration.json",)
     calibrated = measured is not None and not foreign
+    up_to = absorb_limit(options.hidden_attention, None if measured is None else measured.absorb_up_to)
     server = real_model.live_server(
-        model,
-        num_blocks,
-        options.limits,
-        times,
-        num_host_blocks,
-        calibrated,
-        policies,
-        absorb_limit(options.hidden_attention),
+        model, num_blocks, options.limits, times, num_host_blocks, calibrated, policies, up_to
     )
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
     replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
-    notices = [*foreign, *unused_forms(policies, server), *model.notices, *context_notices(replays, max_context)]
+    notices = [*foreign, *_rebuilt(options, measured), *unused_forms(policies, server), *model.notices]
+    notices += context_notices(replays, max_context)
     study = ServingStudy(
         runs=(),
         failed=(),
@@ -121,11 +116,17 @@ def _replays(options: RunOptions) -> list[Replay]:
 
 
 def _known_times(options: RunOptions) -> tuple[IterationTime | None, Calibration | None]:
-    """Times and calibration from the options' file, with their `rho` if given; with `rho` alone, times of only that."""
+    """Times and calibration from the options' file, with their `rho` if given; with `rho` alone, times of only that.
+
+    Where hidden states were absorbed when it was measured and are not now, K and V take in each iteration what they
+    take once.
+    """
     rho = options.rho
     if options.calibration is None:
         return None if rho is None else IterationTime().with_rebuilding(rho), None
     known = calibration_json.load(options.calibration)
+    if rho is None and known.absorb_up_to and options.hidden_attention == REBUILT:
+        rho = known.times.rebuild_s_per_block
     return known.times if rho is None else known.times.with_rebuilding(rho), known
 
 
@@ -135,6 +136,13 @@ def _foreign(options: RunOptions, measured: Calibration | None) -> list[str]:
         return []
     name = model_name(options.model, options.expand_kv_heads)
     return check_run(measured, name, options.dtype, options.device, foreign=options.foreign_calibration)
+
+
+def _rebuilt(options: RunOptions, measured: Calibration | None) -> list[str]:
+    """A notice where hidden states are to be absorbed, and are rebuilt because they were when that was measured."""
+    if measured is None or measured.absorb_up_to or options.hidden_attention == REBUILT or measured.r_squared is None:
+        return []
+    return ["The calibration is of hidden states whose K and V are rebuilt: so they are here. A new one absorbs."]
 
 
 def _blocks(options: RunOptions, model: Model) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +14,10 @@ from aptsched.scheduling.forms import CacheForm, lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
-from engine.calibration import measure
+from engine.calibration import measure, switch
 from engine.calibration.measure import Calibration
 from engine.loop.limits import Limits
-from engine.models.hidden_attention import absorb_limit
+from engine.models.hidden_attention import ABSORBED, absorb_limit
 from engine.models.model import Model
 from engine.runner.cache_storage import block_bytes
 from engine.runner.torch_executor import TorchExecutor
@@ -69,9 +70,12 @@ def live_server(
 def calibrated(
     model: Model,
     progress: Callable[[int, int, str], None] = lambda num_done, total, doing: None,
-    hidden_attention: str = "absorbed",
+    hidden_attention: str = ABSORBED,
 ) -> Calibration:
-    """Measure the model in each form that takes time of its own, with a cache of its own that is freed afterwards."""
+    """Measure the model in each form that takes time of its own, with a cache of its own that is freed afterwards.
+
+    Hidden states are read as asked for, "absorbed" or "rebuilt"; if absorbed, chunks show up to how many new tokens.
+    """
     lossy = lossy_ratios(model.config, model.decoder.dtype.itemsize)
     cache = model.config.cache().with_forms(lossy)
     forms = (
@@ -84,7 +88,26 @@ def calibrated(
     )
     names = (model.name, str(model.decoder.device), model.dtype)
     executor = TorchExecutor(model.decoder, num_blocks, measure.SWAPPED, absorb_limit(hidden_attention))
-    return measure.calibrate(executor, cache, num_blocks, model.config.max_positions, names, measure.SWAPPED, progress)
+    absorbs = hidden_attention == ABSORBED and cache.offers(CacheForm.HIDDEN)
+    return measure.calibrate(
+        executor,
+        cache,
+        num_blocks,
+        model.config.max_positions,
+        names,
+        measure.SWAPPED,
+        progress,
+        partial(_measured_switch, model) if absorbs else None,
+    )
+
+
+def _measured_switch(model: Model) -> int:
+    """Up to how many new tokens attention over the model's hidden states is faster absorbed."""
+    cache, max_positions = model.config.cache(), model.config.max_positions
+    sizes = switch.chunk_sizes(model.config.absorb_up_to, max_positions)
+    num_blocks = switch.num_blocks(sizes, max_positions, cache)
+    absorbing, rebuilding = (TorchExecutor(model.decoder, num_blocks, 0, up_to) for up_to in (sizes[-1], 0))
+    return switch.measured_switch(absorbing, rebuilding, sizes, max_positions, cache)
 
 
 def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> dict[str, str]:

@@ -13,6 +13,7 @@ from caches import by_form
 from commands import call
 from engine.calibration import calibration_json
 from engine.calibration.points import Point, fit
+from engine.models.find_config import find_config
 from tiny_model import LLAMA, OPT, save_model
 
 
@@ -50,13 +51,26 @@ def test_table_plot_and_file_say_the_same(tmp_path: Path, capsys: pytest.Capture
     assert f"int8: {short_duration(measured.times.dequantise_s_per_block)} for each block m" in out
     assert "prefill of 64 tokens" in err and "to the host and back" in err
     assert measured.swap_s_per_block > 0 and "A block swapped" in out
+    by_shape = find_config(model).absorb_up_to
+    assert 1 <= measured.absorb_up_to <= 2 * by_shape and f"({by_shape} by the model's shape)" in " ".join(out.split())
     kept = short_duration(measured.times.rebuild_s_per_block)
     assert measured.times.rebuild_s_per_block > 0 and f"convert a hidden request to KV takes {kept}" in " ".join(
         out.split()
     )
-    assert "hidden states to K and V" in err
+    assert "hidden states to K and V" in err and "absorbed and rebuilt" in err
     assert (tmp_path / "out" / "calibration.png").read_bytes().startswith(b"\x89PNG")
     assert [point.num_tokens for point in measured.points if not point.num_context_tokens] == [16, 64, 123, 247]
+
+
+def test_hidden_states_may_be_measured_with_k_and_v_rebuilt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then there is no switch; a way that is none is refused."""
+    model = save_model(tmp_path / "opt", OPT)
+    options = ["calibrate", "--model", model, "--threads", "1", "--hidden-attention"]
+    assert call(*options, "rebuilt", "--out", str(tmp_path / "out")) == 0
+    assert "Hidden states were read with K and V rebuilt." in capsys.readouterr().out
+    assert calibration_json.load(tmp_path / "out" / "calibration.json").absorb_up_to == 0
+    assert call(*options, "guessed") == 2
+    assert "hidden_attention: 'guessed' is not accepted" in capsys.readouterr().err
 
 
 def test_a_model_without_a_hidden_form_has_no_rho(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,6 +118,25 @@ def test_a_calibration_comes_first_and_is_written_beside_the_results(
     assert "calibrating" not in err
 
 
+def test_hidden_states_are_read_as_they_were_measured(
+    tiny_opt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rebuilt with a calibration of that, which is said; absorbed ones may be rebuilt, at what a conversion takes."""
+    file, times = tmp_path / "calibration.json", IterationTime(0.01, 1e-4, 1e-6, 1e-5, rebuild_s_per_block=1e-3)
+    points = (Point(16, 0, PLAIN, 0.1), Point(1, 64, PLAIN, 0.1))
+    options = ["run", "--model", tiny_opt, "--workload", "humaneval", *CALIBRATED, *CLIPPED, "--json"]
+    options += ["--foreign-calibration", "--calibration", str(file)]
+    found = {}
+    for up_to in (0, 40):
+        calibration_json.save(Calibration("m", "cpu", "fp32", times, 0.9, points, absorb_up_to=up_to), file)
+        for way in ("absorbed", "rebuilt"):
+            assert call(*options, "--hidden-attention", way) == 0
+            found[up_to, way] = json.loads(capsys.readouterr().out)
+    said = {key: any("A new one absorbs" in notice for notice in found[key]["notices"]) for key in found}
+    assert [key for key in said if said[key]] == [(0, "absorbed")]
+    assert [found[key]["times"]["rho_s_per_block"] for key in found] == [1e-5, 1e-5, 1e-5, 1e-3]
+
+
 def test_a_prompt_that_is_too_long_is_rejected_with_the_numbers(
     tiny_opt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
