@@ -25,42 +25,57 @@ from engine.models.decoder import Decoder
 from engine.runner.forms.form_blocks import AttendCached
 from engine.runner.forms.wide_products import wide, wide_bmm
 
-# From a layer to hidden states, [size, length, hidden], and with RoPE K, [num_kv_heads, size * length, head_dim].
-ReadHidden = Callable[[int], tuple[torch.Tensor, torch.Tensor | None]]
+# From a layer and some of the requests to hidden states, [size, length, hidden], and with RoPE K, [num_kv_heads,
+# size * length, head_dim].
+ReadHidden = Callable[[int, slice], tuple[torch.Tensor, torch.Tensor | None]]
 
 
-def by_absorption(decoder: Decoder, read: ReadHidden, visible: torch.Tensor) -> AttendCached:
-    """`FormBlocks.attender` over hidden states, for tokens that see `visible`, [size, 1, new, length]."""
-    return partial(_attend, decoder, read, ~visible[:, :, :, None])
+def by_absorption(decoder: Decoder, read: ReadHidden, visible: torch.Tensor, at_once: int) -> AttendCached:
+    """`FormBlocks.attender` over hidden states, read of so many requests at once.
 
-
-def _attend(decoder: Decoder, read: ReadHidden, hides: torch.Tensor, layer: int, q: torch.Tensor) -> torch.Tensor:
-    """The outcome, [size * new, num_heads, head_dim], of Q of that shape; hides [size, 1, new, 1, length].
-
-    Rows of scores and sums are ordered by request, KV head, new token, and head among those that share the KV head;
-    products with the matrices of K and V have them by KV head first.
+    The new tokens see `visible`, bool [size, 1, new, length].
     """
-    parts, (hidden, keys) = decoder.kv_parts(layer), read(layer)
-    (size, length, width), (kv_heads, dim) = hidden.shape, parts.value_matrix.shape[:2]
+    return partial(_attend, decoder, read, ~visible[:, :, :, None], at_once)
+
+
+def _attend(
+    decoder: Decoder, read: ReadHidden, hides: torch.Tensor, at_once: int, layer: int, q: torch.Tensor
+) -> torch.Tensor:
+    """The outcome, [size * new, num_heads, head_dim], of Q of that shape; hides [size, 1, new, 1, length]."""
+    parts, size = decoder.kv_parts(layer), len(hides)
+    kv_heads, dim, width = parts.value_matrix.shape
     rows = q.view(size, -1, kv_heads, q.shape[1] // kv_heads, dim).permute(2, 0, 1, 3, 4)
-    by_head = rows.reshape(kv_heads * size, -1, dim)
-    if hidden.device.type == "cpu":
-        hidden = hidden.to(wide(hidden.dtype))  # once for both products
-    if keys is None:
-        assert parts.key_matrix is not None
-        queries = _swapped(wide_bmm(by_head.view(kv_heads, -1, dim), parts.key_matrix).view(kv_heads, size, -1, width))
-        scores = wide_bmm(queries, hidden.transpose(1, 2))
-    else:
-        scores = wide_bmm(by_head, keys.view(kv_heads * size, length, dim).transpose(1, 2))
-        scores = _swapped(scores.view(kv_heads, size, -1, length))
-    scores = (
-        scores.view(size, kv_heads, *rows.shape[2:4], length).mul_(1 / math.sqrt(dim)).masked_fill_(hides, -math.inf)
-    )
-    sums = _swapped(wide_bmm(scores.softmax(-1).view(size, -1, length), hidden).view(size, kv_heads, -1, width))
-    found = wide_bmm(sums, parts.value_matrix.transpose(1, 2)).view(rows.shape).permute(1, 2, 0, 3, 4)
+    queries = rows.reshape(kv_heads, -1, dim)
+    if parts.key_matrix is not None:
+        queries = wide_bmm(queries, parts.key_matrix)
+    queries = queries.view(kv_heads, size, -1, queries.shape[2])
+    some = [slice(first, first + at_once) for first in range(0, size, at_once)]
+    sums = torch.cat([_sums(queries[:, each], *read(layer, each), hides[each], dim) for each in some])
+    by_head = _swapped(sums.view(size, kv_heads, -1, width))
+    found = wide_bmm(by_head, parts.value_matrix.transpose(1, 2)).view(rows.shape).permute(1, 2, 0, 3, 4)
     if parts.value_bias is not None:
         found = found + parts.value_bias[:, None]
     return found.reshape(q.shape).to(q.dtype)
+
+
+def _sums(
+    queries: torch.Tensor, hidden: torch.Tensor, keys: torch.Tensor | None, hides: torch.Tensor, dim: int
+) -> torch.Tensor:
+    """Weighed sums of hidden states, [size, rows, hidden], for queries, [num_kv_heads, size, rows of each, any].
+
+    Rows are ordered by KV head, new token, and head among those that share the KV head.
+    """
+    kv_heads, size, _, values = queries.shape
+    _, _, new, _, length = hides.shape
+    if hidden.device.type == "cpu":
+        hidden = hidden.to(wide(hidden.dtype))  # once for both products
+    if keys is None:
+        scores = wide_bmm(_swapped(queries), hidden.transpose(1, 2))
+    else:
+        by_head = keys.view(kv_heads * size, length, values).transpose(1, 2)
+        scores = _swapped(wide_bmm(queries.flatten(0, 1), by_head).view(kv_heads, size, -1, length))
+    scores = scores.view(size, kv_heads, new, -1, length).mul_(1 / math.sqrt(dim)).masked_fill_(hides, -math.inf)
+    return wide_bmm(scores.softmax(-1).view(size, -1, length), hidden)
 
 
 def _swapped(rows: torch.Tensor) -> torch.Tensor:

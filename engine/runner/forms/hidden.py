@@ -20,6 +20,8 @@ from engine.runner.forms.attend_to_kv import by_reader
 from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device
 from engine.runner.forms.scratch import Scratch
 
+CACHED_BYTES = 2**21  # of hidden states that both products read from a core's cache
+
 
 class HiddenBlocks:
     """A block holds, token by token, the inputs of the K and V projections, in the model's dtype.
@@ -75,16 +77,23 @@ class HiddenBlocks:
         owner, positions = np.divmod(np.arange(math.prod(shape)), shape[1])
         padded = np.minimum(positions, num_tokens[owner] - 1)
         if self.decoder.rope is None:
-            pieces = self._pieces_of(table, owner, padded)
-            return by_absorption(self.decoder, partial(self._read_padded, pieces, shape), visible)
+            read = partial(self._read_padded, self._pieces_of(table, owner, padded).view(len(table), -1))
+            return by_absorption(self.decoder, read, visible, self._at_once(*shape))
         rows = (num_tokens.cumsum() - num_tokens)[owner] + padded
         is_padded, pieces = (padded < positions).any(), self._pieces_of(table, *_tokens(num_tokens))
         where, order = on_device(padded, visible.device), on_device(rows, visible.device) if is_padded else None
-        return by_absorption(self.decoder, partial(self._read_turned, pieces, where, order, shape), visible)
+        return by_absorption(self.decoder, partial(self._read_turned, pieces, where, order, shape), visible, len(table))
 
-    def _read_padded(self, pieces: torch.Tensor, shape: tuple[int, int], layer: int) -> tuple[torch.Tensor, None]:
-        """Hidden states alone."""
-        return self._gathered(layer, pieces).view(*shape, -1), None
+    def _at_once(self, size: int, length: int) -> int:
+        """How many of the requests are read before their hidden states are multiplied: on a CPU, as a core caches."""
+        if self.pieces.device.type != "cpu":
+            return size
+        return max(1, CACHED_BYTES // (length * self.token_bytes))
+
+    def _read_padded(self, pieces: torch.Tensor, layer: int, some: slice) -> tuple[torch.Tensor, None]:
+        """Hidden states alone, of pieces by request."""
+        read = pieces[some]
+        return self._gathered(layer, read.flatten()).view(len(read), -1, self.hidden_size), None
 
     def _read_turned(
         self,
@@ -93,8 +102,9 @@ class HiddenBlocks:
         order: torch.Tensor | None,
         shape: tuple[int, int],
         layer: int,
+        some: slice,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states, and K turned by its positions; `order` puts padding between the tokens, after the product."""
+        """Hidden states and K of all requests, turned by its positions; `order` puts padding in, after the product."""
         hidden, product, rope = self._gathered(layer, pieces), self.decoder.kv_parts(layer).keys, self.decoder.rope
         assert product is not None and rope is not None
         keys = product(hidden)
