@@ -124,10 +124,10 @@ def test_a_policy_may_say_why_it_gives_a_request_up() -> None:
         (None, "NoneType is not accepted; a list of texts is"),
         (["no"], "1 are not accepted; none, or 2, one for each row, are"),
         (["no"] * 3, "3 are not accepted; none, or 2, one for each row, are"),
-        (["no", 3], "3 is not accepted; a text of up to 300 characters on one line is"),
-        (["no", "a\nb"], "'a\\\\nb' is not accepted; a text of up to 300 characters on one line is"),
-        (["no", "\ud800"], "is not accepted; a text of up to 300 characters on one line is"),
-        (["no", "x" * 301], "is not accepted; a text of up to 300 characters on one line is"),
+        (["no", 3], "3 is not accepted; a text of up to 500 characters on one line is"),
+        (["no", "a\nb"], "'a\\\\nb' is not accepted; a text of up to 500 characters on one line is"),
+        (["no", "\ud800"], "is not accepted; a text of up to 500 characters on one line is"),
+        (["no", "x" * 501], "is not accepted; a text of up to 500 characters on one line is"),
     ],
 )
 def test_reasons_that_a_record_cannot_show_are_refused(reasons: Any, message: str) -> None:
