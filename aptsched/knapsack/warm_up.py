@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from types import FunctionType
 
 import numpy as np
 
@@ -15,15 +16,19 @@ from aptsched.support.compiled import is_fast
 OURS = ("aptsched", "solvers")
 
 
-@cache
 def warm_up(select: Callable[[BatchProblem], Selection]) -> None:
     """Has the loops of a method that are compiled loaded from disk, or compiled where that was never done.
 
-    A method of the user's own is not called.
+    A method of the user's own, which may be any callable, is not called.
     """
-    if is_fast() and select.__module__.partition(".")[0] in OURS:
-        for problem in examples():
-            select(problem)
+    if is_fast() and isinstance(select, FunctionType) and select.__module__.partition(".")[0] in OURS:
+        _call(select)
+
+
+@cache
+def _call(select: Callable[[BatchProblem], Selection]) -> None:
+    for problem in examples():
+        select(problem)
 
 
 def examples() -> list[BatchProblem]:

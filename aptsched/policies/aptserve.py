@@ -40,6 +40,7 @@ from aptsched.support.checks import Ints
 from aptsched.support.constant import all_true, constant
 from aptsched.support.errors import InputError
 from aptsched.support.lazy import lazy
+from aptsched.support.shown import shown
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,10 @@ class AptServe:
     def __post_init__(self) -> None:
         for name, choices in self.choices.items():
             value = getattr(self, name)
-            if value not in choices:
-                raise InputError(f"{name}: {value!r} is not accepted; {', '.join(choices)} are")
+            if not isinstance(value, str) or value not in choices:
+                raise InputError(f"{name}: {shown(value)} is not accepted; {', '.join(choices)} are")
+        if not callable(self.select):
+            raise InputError(f"select: {shown(self.select)} is not accepted; a method that selects is")
         check_watermark(self.watermark)
         warm_up(self.select)
 

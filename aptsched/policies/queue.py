@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +11,15 @@ from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import above_0, all_of, largest_of, sum_of
-from aptsched.support.checks import Ints
+from aptsched.support.checks import Ints, as_float
 from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 
-def check_watermark(share: float) -> None:
+def check_watermark(share: Any) -> None:
     """Raises InputError unless it is a share of the pool that admission can leave free, from 0 to less than 1."""
-    if not 0 <= share < 1:
-        raise InputError(f"watermark: {share} is not accepted; a share of the pool, 0 to less than 1, is")
+    if not 0 <= as_float(share) < 1:
+        raise InputError(f"watermark: {shown(share)} is not accepted; a share of the pool, 0 to less than 1, is")
 
 
 def too_large(view: View) -> Ints:

@@ -42,7 +42,7 @@ class IterationTime:
     rebuild_s_per_block: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
+        for name, value in vars(self).items():
             (checks.added_seconds if name in ADDED_BY_FORM else checks.seconds)(name, value)
 
     def with_rebuilding(self, rho_s_per_block: float) -> IterationTime:

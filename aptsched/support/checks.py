@@ -76,21 +76,27 @@ def is_count(given: object, least: int, most: float) -> bool:
 
 def seconds(field: str, given: Any, above_0: bool = False) -> float:
     """A number of seconds from 0, or above it, to 1e9."""
-    try:
-        value = math.nan if isinstance(given, (str, bytes, bytearray)) else float(given)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
+    value = as_float(given)
     if not 0 <= value <= MAX_DURATION_S or (above_0 and value == 0):
         least = "above 0" if above_0 else "of at least 0"
         raise InputError(f"{field}: {shown(given)} is not accepted; a finite number of seconds {least}, up to 1e9, is")
     return value
 
 
-def added_seconds(field: str, given: float) -> float:
+def added_seconds(field: str, given: Any) -> float:
     """Seconds that something takes more, or with a number below 0 less, up to 1e9 of them."""
-    if not -MAX_DURATION_S <= given <= MAX_DURATION_S:
+    value = as_float(given)
+    if not -MAX_DURATION_S <= value <= MAX_DURATION_S:
         raise InputError(f"{field}: {shown(given)} is not accepted; a finite number of seconds, up to 1e9, is")
-    return given
+    return value
+
+
+def as_float(given: Any) -> float:
+    """The number, or NaN for what is none."""
+    try:
+        return math.nan if isinstance(given, (str, bytes, bytearray)) else float(given)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def flags(field: str, given: npt.ArrayLike, n: int) -> Bools:

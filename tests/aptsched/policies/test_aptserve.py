@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ from hypothesis import strategies as st
 
 from aptsched import InputError
 from aptsched.policies.aptserve import AptServe
+from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import dual_bound
+from aptsched.problem.selection import Selection
 from aptsched.scheduling.forms import KV, CacheForm
 from aptsched.scheduling.view import View
 from exact_select import core
-from views import admitted, assert_legal, view_of, views
+from odd_values import check_refused_or_taken
+from views import Seen, admitted, assert_legal, view_of, views
 
 policies = st.builds(
     AptServe,
@@ -178,3 +182,29 @@ def test_bad_options(name: str, value: object) -> None:
     """An option that is not accepted is an input error that names it and its value."""
     with pytest.raises(InputError, match=f"{name}: .*{value}"):
         AptServe(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(AptServe)])
+def test_odd_options_are_refused_by_one_message(name: str) -> None:
+    """Arrays, containers, objects, numbers: each option is taken, or InputError says what is accepted."""
+
+    def made(value: Any) -> AptServe:
+        return AptServe(**{name: value})
+
+    check_refused_or_taken(made)
+
+
+def test_any_callable_may_select() -> None:
+    """Also one that can not be hashed, and has a state of its own."""
+
+    @dataclass
+    class Counted:
+        calls: int = 0
+
+        def __call__(self, problem: BatchProblem) -> Selection:
+            self.calls += 1
+            return core(problem)
+
+    counted = Counted()
+    assert len(AptServe(select=counted).decide(view_of([Seen(20), Seen(20)], max_seqs=1)).request) == 1
+    assert counted.calls == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.errors import InputError
 from caches import by_form
+from odd_values import check_refused_or_taken
 
 
 def test_a_form_that_reads_less_shortens_an_iteration() -> None:
@@ -50,3 +52,13 @@ def test_a_time_that_is_none_is_named(name: str, wrong: float) -> None:
         return
     with pytest.raises(InputError, match=f"{name}: .*a finite number of seconds"):
         IterationTime(**{name: wrong})
+
+
+@pytest.mark.parametrize("name", list(vars(IterationTime())))
+def test_what_is_no_time_is_refused_by_one_message(name: str) -> None:
+    """Text, containers, objects and huge numbers, also for what a form adds."""
+
+    def made(value: Any) -> IterationTime:
+        return IterationTime(**{name: value})
+
+    check_refused_or_taken(made)
