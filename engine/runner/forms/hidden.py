@@ -14,13 +14,14 @@ import torch
 from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
+from engine.models.matmul import packs, padded
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.absorb import by_absorption
 from engine.runner.forms.attend_to_kv import by_reader
 from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device
 from engine.runner.forms.scratch import Scratch
 
-CACHED_BYTES = 2**21  # of hidden states that both products read from a core's cache
+CACHED_BYTES = 2**22  # for each thread: of hidden states that both products read from caches
 
 
 class HiddenBlocks:
@@ -75,20 +76,25 @@ class HiddenBlocks:
         shape = len(table), visible.shape[3]
         # Padding is the request's last token once more: finite, and not visible.
         owner, positions = np.divmod(np.arange(math.prod(shape)), shape[1])
-        padded = np.minimum(positions, num_tokens[owner] - 1)
+        clipped = np.minimum(positions, num_tokens[owner] - 1)
         if self.decoder.rope is None:
-            read = partial(self._read_padded, self._pieces_of(table, owner, padded).view(len(table), -1))
+            read = partial(self._read_padded, self._pieces_of(table, owner, clipped).view(len(table), -1))
             return by_absorption(self.decoder, read, visible, self._at_once(*shape))
-        rows = (num_tokens.cumsum() - num_tokens)[owner] + padded
-        is_padded, pieces = (padded < positions).any(), self._pieces_of(table, *_tokens(num_tokens))
-        where, order = on_device(padded, visible.device), on_device(rows, visible.device) if is_padded else None
+        rows = (num_tokens.cumsum() - num_tokens)[owner] + clipped
+        is_padded, pieces = (clipped < positions).any(), self._pieces_of(table, *self._with_more(*_tokens(num_tokens)))
+        where, order = on_device(clipped, visible.device), on_device(rows, visible.device) if is_padded else None
         return by_absorption(self.decoder, partial(self._read_turned, pieces, where, order, shape), visible, len(table))
 
+    def _with_more(self, owner: Ints, positions: Ints) -> tuple[Ints, Ints]:
+        """With the last token as often more as a packed product would pad its rows, so that it need not copy them."""
+        more = padded(len(owner)) - len(owner) if packs(self.pieces.device, self.pieces.dtype) else 0
+        return np.pad(owner, (0, more), "edge"), np.pad(positions, (0, more), "edge")
+
     def _at_once(self, size: int, length: int) -> int:
-        """How many of the requests are read before their hidden states are multiplied: on a CPU, as a core caches."""
+        """How many of the requests are read before their hidden states are multiplied: on a CPU, as cores cache."""
         if self.pieces.device.type != "cpu":
             return size
-        return max(1, CACHED_BYTES // (length * self.token_bytes))
+        return max(1, torch.get_num_threads() * CACHED_BYTES // (length * self.token_bytes))
 
     def _read_padded(self, pieces: torch.Tensor, layer: int, some: slice) -> tuple[torch.Tensor, None]:
         """Hidden states alone, of pieces by request."""
@@ -104,12 +110,16 @@ class HiddenBlocks:
         layer: int,
         some: slice,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states and K of all requests, turned by its positions; `order` puts padding in, after the product."""
+        """Hidden states and K of all requests, turned by its positions; `order` puts padding in, after the product.
+
+        Where `order` is None, nothing is padded but the rows of the product.
+        """
         hidden, product, rope = self._gathered(layer, pieces), self.decoder.kv_parts(layer).keys, self.decoder.rope
         assert product is not None and rope is not None
         keys = product(hidden)
         if order is not None:
             hidden, keys = hidden.index_select(0, order), keys.index_select(0, order)
+        hidden, keys = hidden[: len(positions)], keys[: len(positions)]
         by_token = keys.view(len(keys), -1, self.decoder.config.head_dim)
         turned = torch.empty_like(by_token.transpose(0, 1), memory_format=torch.contiguous_format)
         rope.turn(by_token, positions, out=turned.transpose(0, 1))
