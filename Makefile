@@ -5,7 +5,7 @@ READY := .venv/.ready
 ARGS ?=
 MINUTES ?= 10
 LIVE := --expand-kv-heads --workload humaneval --rate 4 --cv 2 --num-requests 50 --num-blocks 10 \
-	--max-prompt-tokens 48 --max-output-tokens 16 --slo-ttft 2 --slo-tbt 0.75
+	--max-prompt-tokens 48 --max-output-tokens 16 --slo-ttft 2 --slo-tpot 0.75
 APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends coq >/dev/null
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -68,7 +68,7 @@ def together(measured: list[Calibration]) -> Calibration:
 def requests(options: argparse.Namespace, rate_per_s: float, vocab_size: int | None = None) -> Replay:
     """The requests of the options at one rate: the same lengths at each."""
     source = ArrivalSource(options.trace, options.workload, options.num_requests, options.cv, options.seed)
-    (replay,) = simulated_replays(source, [rate_per_s], SLO(options.slo_ttft, options.slo_tbt))
+    (replay,) = simulated_replays(source, [rate_per_s], SLO(options.slo_ttft, options.slo_tpot))
     return dataclasses.replace(
         replay,
         vocab_size=vocab_size,
@@ -131,7 +131,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--max-prompt-tokens", type=int, default=512, help="longer prompts are clipped")
     parser.add_argument("--max-output-tokens", type=int, default=64, help="longer outputs are clipped")
     parser.add_argument("--slo-ttft", type=float, default=1.0)
-    parser.add_argument("--slo-tbt", type=float, default=0.5)
+    parser.add_argument("--slo-tpot", type=float, default=0.5)
     parser.add_argument("--runs", type=int, default=3, help="live runs at each rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for clocks.json")

@@ -66,7 +66,7 @@ def requests(options: argparse.Namespace, rate_per_s: float, vocab_size: int) ->
     source = ArrivalSource(None, options.workload, options.num_requests, options.cv, options.seed)
     ((_, trace),) = traces(source, [rate_per_s])
     clip = {"max_prompt_tokens": options.max_prompt_tokens, "max_output_tokens": options.max_output_tokens}
-    made = replay(trace, SLO(options.slo_ttft, options.slo_tbt), rate_per_s, options.seed, **clip)
+    made = replay(trace, SLO(options.slo_ttft, options.slo_tpot), rate_per_s, options.seed, **clip)
     return dataclasses.replace(made, vocab_size=vocab_size)
 
 
@@ -128,7 +128,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--max-prompt-tokens", type=int, default=48, help="longer prompts are clipped")
     parser.add_argument("--max-output-tokens", type=int, default=16, help="longer outputs are clipped")
     parser.add_argument("--slo-ttft", type=float, default=2.0)
-    parser.add_argument("--slo-tbt", type=float, default=0.75)
+    parser.add_argument("--slo-tpot", type=float, default=0.75)
     parser.add_argument("--runs", type=int, default=3, help="of each policy at each rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for live.json")

@@ -77,7 +77,7 @@ def latencies_of(rows: Sequence[Row], slo: SLO) -> Latencies:
         p99_tbt_s=_column(rows, "p99_tbt_s"),
         max_tbt_s=_column(rows, "max_tbt_s"),
         slo_ttft_s=np.full(len(rows), slo.ttft_s),
-        slo_tbt_s=np.full(len(rows), slo.tbt_s),
+        slo_tpot_s=np.full(len(rows), slo.tpot_s),
     )
     with np.errstate(over="ignore", invalid="ignore"):
         return held_against(measured, np.empty(0))

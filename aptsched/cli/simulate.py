@@ -14,7 +14,7 @@ from aptsched.cli.study_options import (
     AsJson,
     Directory,
     Policies,
-    SloTbt,
+    SloTpot,
     SloTtft,
 )
 
@@ -72,7 +72,7 @@ def simulate(
     duration: Duration = None,
     warmup: Warmup = 0.0,
     slo_ttft: SloTtft = 1.0,
-    slo_tbt: SloTbt = 1.0,
+    slo_tpot: SloTpot = 1.0,
     max_tokens: MaxTokens = 2048,
     max_seqs: MaxSeqs = 256,
     num_blocks: NumBlocks = None,

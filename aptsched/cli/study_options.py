@@ -8,7 +8,7 @@ from aptsched.cli.base import typer
 
 Policies = Annotated[list[str], typer.Option(metavar="P ...", help="As listed below.")]
 SloTtft = Annotated[float, typer.Option(metavar="S", help="Objective of the time to first token, s.")]
-SloTbt = Annotated[float, typer.Option(metavar="S", help="Objective of the time between tokens, s.")]
+SloTpot = Annotated[float, typer.Option(metavar="S", help="Objective of the time per output token after the first, s.")]
 Directory = Annotated[
     str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")
 ]

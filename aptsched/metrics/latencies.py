@@ -60,7 +60,7 @@ def latencies(records: Sequence[RequestRecord]) -> Latencies:
     at_s = np.fromiter(chain.from_iterable(record.token_at_s for record in records), np.float64, int(num_tokens.sum()))
     arrived_s = np.array([record.arrived_at_s for record in records], np.float64)
     slo_ttft_s = np.array([record.slo.ttft_s for record in records], np.float64)
-    slo_tbt_s = np.array([record.slo.tbt_s for record in records], np.float64)
+    slo_tpot_s = np.array([record.slo.tpot_s for record in records], np.float64)
     finished = np.array([record.outcome is Outcome.FINISHED for record in records], np.bool_)
     served = num_tokens > 0
     end = np.cumsum(num_tokens)
@@ -71,7 +71,7 @@ def latencies(records: Sequence[RequestRecord]) -> Latencies:
     within[end[served][:-1] - 1] = False  # from the last token of a request to the first one of the next
     tbt_s = np.diff(at_s)[within]
     p99_tbt_s, max_tbt_s = _own_gaps(tbt_s, np.maximum(num_tokens - 1, 0))
-    measured = Measured(arrived_s, finished, num_tokens, ttft_s, last_s, p99_tbt_s, max_tbt_s, slo_ttft_s, slo_tbt_s)
+    measured = Measured(arrived_s, finished, num_tokens, ttft_s, last_s, p99_tbt_s, max_tbt_s, slo_ttft_s, slo_tpot_s)
     return held_against(measured, tbt_s)
 
 
@@ -87,7 +87,7 @@ class Measured:
     p99_tbt_s: Floats
     max_tbt_s: Floats
     slo_ttft_s: Floats
-    slo_tbt_s: Floats
+    slo_tpot_s: Floats
 
 
 def held_against(measured: Measured, tbt_s: Floats) -> Latencies:
@@ -102,8 +102,8 @@ def held_against(measured: Measured, tbt_s: Floats) -> Latencies:
         last_token_at_s=measured.last_token_at_s,
         num_tokens=measured.num_tokens,
         attained_ttft=finished & (ttft_s <= measured.slo_ttft_s),
-        attained_tbt=finished & served & ~(measured.p99_tbt_s > measured.slo_tbt_s),
-        attained_max_tbt=finished & served & ~(measured.max_tbt_s > measured.slo_tbt_s),
+        attained_tbt=finished & served & ~(measured.p99_tbt_s > measured.slo_tpot_s),
+        attained_max_tbt=finished & served & ~(measured.max_tbt_s > measured.slo_tpot_s),
         starved=~(ttft_s <= STARVED * measured.slo_ttft_s),
     )
 

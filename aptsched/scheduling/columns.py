@@ -54,8 +54,8 @@ class ObservedColumns(IdentityColumns[Ints, Floats], CountColumns[Ints]):
         Floats, "Since when it waits for its next token: its newest token, or its arrival (Apt-Serve, section 4.2)."
     ]
     slo_ttft_s: Annotated[Floats, "Objective of its time to first token, in seconds."]
-    slo_tbt_s: Annotated[Floats, "Objective of its time between tokens, in seconds."]
-    objective_s: Annotated[Floats, "Objective of its next token, in seconds: TTFT for the first, then TBT."]
+    slo_tpot_s: Annotated[Floats, "Objective of its time per output token after the first, in seconds."]
+    objective_s: Annotated[Floats, "Objective of its next token, in seconds: TTFT for the first, then TPOT."]
     missed_slo: Annotated[Bools, "Whether a token so far came later than its objective."]
     num_tokens: Annotated[
         Ints, "Prompt and output so far: all of them are cached after the iteration that yields the next token."

@@ -11,13 +11,17 @@ from aptsched.support import checks
 
 @dataclass(frozen=True)
 class SLO:
-    """Latency objectives: time to first token and time between tokens, in seconds."""
+    """Latency objectives in seconds: time to first token, and time per output token after it.
+
+    Token i, from 1, is due at arrival + `ttft_s` + (i - 1) `tpot_s`. Measures on gaps between tokens (the P99 of a
+    request's own, its largest) are held against `tpot_s` too.
+    """
 
     ttft_s: float = 1.0
-    tbt_s: float = 1.0
+    tpot_s: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("ttft_s", "tbt_s"):
+        for name in ("ttft_s", "tpot_s"):
             checks.seconds(name, getattr(self, name), above_0=True)
 
 

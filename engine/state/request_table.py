@@ -51,7 +51,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.request_id[row] = request.request_id
         self.arrived_at_s[row] = self.pending_since_s[row] = request.arrived_at_s
         self.slo_ttft_s[row] = self.objective_s[row] = request.slo.ttft_s
-        self.slo_tbt_s[row] = request.slo.tbt_s
+        self.slo_tpot_s[row] = request.slo.tpot_s
         self.num_prompt_tokens[row], self.num_tokens[row] = request.num_prompt_tokens, request.num_tokens
         self.end_tokens[row] = end_tokens
         self.num_rows += 1
@@ -94,7 +94,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         if any_of(late):
             self.missed_slo[rows] |= late
         self.pending_since_s[rows] = now_s
-        self.objective_s[rows] = self.slo_tbt_s[rows]
+        self.objective_s[rows] = self.slo_tpot_s[rows]
         num_tokens = self.num_tokens[rows]
         num_tokens += 1
         self.num_tokens[rows] = num_tokens

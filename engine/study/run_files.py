@@ -196,9 +196,9 @@ def _at_scales(records: Sequence[RequestRecord]) -> list[float]:
     """The share of requests within both objectives if these were multiplied by each of `SCALES`."""
     each = latencies(records)
     slo_ttft_s = np.array([record.slo.ttft_s for record in records])
-    slo_tbt_s = np.array([record.slo.tbt_s for record in records])
+    slo_tpot_s = np.array([record.slo.tpot_s for record in records])
     finished = np.array([record.outcome is Outcome.FINISHED for record in records])
-    needed = np.fmax(each.ttft_s / slo_ttft_s, each.p99_tbt_s / slo_tbt_s)  # the smallest scale at which both hold
+    needed = np.fmax(each.ttft_s / slo_ttft_s, each.p99_tbt_s / slo_tpot_s)  # the smallest scale at which both hold
     return [float((finished & (needed <= scale)).mean()) for scale in SCALES]
 
 

@@ -28,8 +28,10 @@ class RunOptions(ServingOptions):
     ----------
     model : str
         "smollm2", a Hugging Face directory or a Llama .gguf file.
-    policy, trace, workload, rate, cv, num_requests, slo_ttft, slo_tbt, max_tokens, max_seqs, seed, certificates, select
-        As in `SimulateOptions`, except that a trace has to be a file, and the default number of requests is 100.
+    trace : str or os.PathLike, optional
+        As in `SimulateOptions`, but a file alone.
+    policy, workload, rate, cv, num_requests, slo_ttft, slo_tpot, max_tokens, max_seqs, seed, certificates, select
+        As in `SimulateOptions`, except that the default number of requests is 100.
     max_prompt_tokens, max_output_tokens : int, optional
         Longer prompts and outputs are clipped.
     cache_mem : str, optional
@@ -67,7 +69,7 @@ class RunOptions(ServingOptions):
     cv: float | None = None
     num_requests: int | None = None
     slo_ttft: float = 1.0
-    slo_tbt: float = 1.0
+    slo_tpot: float = 1.0
     max_prompt_tokens: int | None = None
     max_output_tokens: int | None = None
     cache_mem: str | None = None

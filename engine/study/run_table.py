@@ -70,7 +70,7 @@ def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()
     slo = replay.slo
     lines = [
         f"within SLO: share of all requests that finished with a TTFT of up to {slo.ttft_s:g} s, with the P99 of their "
-        f"own TBT up to {slo.tbt_s:g} s, with both. goodput: requests with both. blocks: share of the pool's "
+        f"own TBT up to {slo.tpot_s:g} s, with both. goodput: requests with both. blocks: share of the pool's "
         "block-time in that form. sched.: share of the iterations' time that scheduling takes. certified gap: a share "
         "of the optimum.",
     ]

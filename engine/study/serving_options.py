@@ -17,7 +17,7 @@ class ServingOptions:
     policy: Policies
     rate: str | float | Iterable[str | float] | None
     slo_ttft: float
-    slo_tbt: float
+    slo_tpot: float
     max_tokens: int
     max_seqs: int
 
@@ -41,7 +41,7 @@ class ServingOptions:
     @property
     def slo(self) -> SLO:
         """The objectives of each request."""
-        return SLO(self.slo_ttft, self.slo_tbt)
+        return SLO(self.slo_ttft, self.slo_tpot)
 
     @property
     def rates_per_s(self) -> list[float]:

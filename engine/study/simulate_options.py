@@ -57,7 +57,7 @@ class SimulateOptions(ServingOptions):
         Seconds: serve all requests that arrive earlier, in place of a number.
     warmup : float
         Seconds: requests that arrive earlier are served, but not counted.
-    slo_ttft, slo_tbt : float
+    slo_ttft, slo_tpot : float
         Objectives, in seconds.
     max_tokens, max_seqs : int
         Token budget and most requests of an iteration.
@@ -104,7 +104,7 @@ class SimulateOptions(ServingOptions):
     duration: float | None = None
     warmup: float = 0.0
     slo_ttft: float = 1.0
-    slo_tbt: float = 1.0
+    slo_tpot: float = 1.0
     max_tokens: int = 2048
     max_seqs: int = 256
     num_blocks: int | None = None

@@ -38,7 +38,7 @@ def test_all_policies_get_the_same_requests_at_each_rate() -> None:
         cv=2.0,
         seed=5,
         slo_ttft=1.0,
-        slo_tbt=0.5,
+        slo_tpot=0.5,
         max_prompt_tokens=40,
         max_output_tokens=8,
     )

@@ -20,7 +20,7 @@ TRACE = """arrived_at_s,prompt_tokens,output_tokens
 0.3,70,5
 """
 SIMULATE = ("--rate", "20,60", "--policy", "fcfs,aptserve", "--num-blocks", "14", "--jobs", "1")
-OBJECTIVES = ("--slo-ttft", "0.1", "--slo-tbt", "0.05")
+OBJECTIVES = ("--slo-ttft", "0.1", "--slo-tpot", "0.05")
 GAP = ("--workload", "longbench", "--num-requests", "6,9", "--load", "0.1,0.5", "--instances", "1")
 METHODS = ("--methods", "greedy,core,algorithm1")
 

@@ -32,7 +32,7 @@ class Seen:
     arrived_at_s: float = 0.0
     last_token_at_s: float = float("nan")
     slo_ttft_s: float = 1.0
-    slo_tbt_s: float = 1.0
+    slo_tpot_s: float = 1.0
     missed_slo: bool = False
     swapped: bool = False
     num_preemptions: int = 0
@@ -59,8 +59,8 @@ def _columns(requests: Sequence[Seen], cache: CacheShape) -> dict[str, Any]:
             [r.arrived_at_s if isnan(r.last_token_at_s) else r.last_token_at_s for r in requests]
         ),
         "slo_ttft_s": floats([r.slo_ttft_s for r in requests]),
-        "slo_tbt_s": floats([r.slo_tbt_s for r in requests]),
-        "objective_s": floats([r.slo_ttft_s if isnan(r.last_token_at_s) else r.slo_tbt_s for r in requests]),
+        "slo_tpot_s": floats([r.slo_tpot_s for r in requests]),
+        "objective_s": floats([r.slo_ttft_s if isnan(r.last_token_at_s) else r.slo_tpot_s for r in requests]),
         "missed_slo": np.array([r.missed_slo for r in requests], np.bool_),
         "num_prompt_tokens": ints([r.num_prompt_tokens for r in requests]),
         "num_tokens": ints([r.num_prompt_tokens + r.num_output_tokens for r in requests]),

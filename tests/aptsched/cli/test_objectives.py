@@ -22,7 +22,7 @@ def refuse(name: str) -> float:
     raise AssertionError(f"{name} is no JSON")
 
 
-@pytest.mark.parametrize("option", ["--slo-ttft", "--slo-tbt"])
+@pytest.mark.parametrize("option", ["--slo-ttft", "--slo-tpot"])
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "0", "-1", "1e999", "1e10"])
 def test_no_file_is_left_of_one_that_is_refused(
     option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -37,27 +37,27 @@ def test_no_file_is_left_of_one_that_is_refused(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(ttft_s=st.floats(), tbt_s=st.floats(1e-300, 1e9))
+@given(ttft_s=st.floats(), tpot_s=st.floats(1e-300, 1e9))
 def test_results_of_any_other_can_be_written(
-    ttft_s: float, tbt_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ttft_s: float, tpot_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever the number, as JSON that has no Infinity and no NaN."""
     (tmp_path / "trace.csv").write_text(TRACE)
-    given = ["--trace", str(tmp_path / "trace.csv"), f"--slo-ttft={ttft_s!r}", f"--slo-tbt={tbt_s!r}"]
+    given = ["--trace", str(tmp_path / "trace.csv"), f"--slo-ttft={ttft_s!r}", f"--slo-tpot={tpot_s!r}"]
     code = call(*WORK, *given)
     printed, err = capsys.readouterr()
     if code:
         assert code == 2 and "ttft_s: " in err and not 0 < ttft_s <= 1e9
         return
     document = json.loads(printed, parse_constant=refuse)
-    assert document["replays"][0]["slo"] == {"ttft_s": ttft_s, "tbt_s": tbt_s}
+    assert document["replays"][0]["slo"] == {"ttft_s": ttft_s, "tpot_s": tpot_s}
 
 
 @given(st.floats(), st.floats())
-def test_an_objective_is_finite_and_above_0(ttft_s: float, tbt_s: float) -> None:
+def test_an_objective_is_finite_and_above_0(ttft_s: float, tpot_s: float) -> None:
     """Also where one is made in a program."""
-    if all(math.isfinite(value) and 0 < value <= 1e9 for value in (ttft_s, tbt_s)):
-        assert SLO(ttft_s, tbt_s).ttft_s == ttft_s
+    if all(math.isfinite(value) and 0 < value <= 1e9 for value in (ttft_s, tpot_s)):
+        assert SLO(ttft_s, tpot_s).ttft_s == ttft_s
     else:
-        with pytest.raises(InputError, match=r"^(ttft|tbt)_s: "):
-            SLO(ttft_s, tbt_s)
+        with pytest.raises(InputError, match=r"^(ttft|tpot)_s: "):
+            SLO(ttft_s, tpot_s)

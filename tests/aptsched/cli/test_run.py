@@ -88,7 +88,7 @@ def test_several_rates_say_which_one_each_policy_holds(
         "300,100",
         "--slo-ttft",
         "100",
-        "--slo-tbt",
+        "--slo-tpot",
         "100",
     ]
     assert call(*arguments, "--out", str(tmp_path), "--json") == 0

@@ -49,7 +49,7 @@ class Late:
         (["--workload", "sharegpt", "--num-requests", "0"], ["num_requests", "0"]),
         (["--workload", "sharegpt", "--slo-ttft", "0"], ["ttft", "0"]),
         (["--workload", "sharegpt", "--slo-ttft", "inf"], ["ttft", "inf", "finite"]),
-        (["--workload", "sharegpt", "--slo-tbt", "nan"], ["tbt", "nan"]),
+        (["--workload", "sharegpt", "--slo-tpot", "nan"], ["tpot", "nan"]),
         (["--workload", "sharegpt", "--max-prompt-tokens", "0"], ["max_prompt_tokens", "0"]),
         (["--workload", "sharegpt", "--max-output-tokens", "-1"], ["max_output_tokens", "-1"]),
         (["--workload", "sharegpt", "--max-tokens", "0"], ["max_tokens", "0"]),

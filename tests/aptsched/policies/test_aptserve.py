@@ -45,7 +45,7 @@ def prefill_views(draw: st.DrawFn) -> View:
     view = draw(views())
     view = with_memory(view, view.num_blocks + draw(st.integers(0, 40)))
     pending_since_s = np.where(view.running, view.now_s, view.pending_since_s)
-    objective_s = np.where(view.running, view.slo_tbt_s, view.objective_s)
+    objective_s = np.where(view.running, view.slo_tpot_s, view.objective_s)
     return replace(view, pending_since_s=pending_since_s, objective_s=objective_s, max_seqs=view.max_seqs + 4)
 
 

@@ -78,7 +78,7 @@ def test_times_and_objectives_are_those_of_the_clock() -> None:
         request_of(0, 10, max_tokens=2, ignore_eos=True),
         request_of(1, 20, 0.005, max_tokens=2, ignore_eos=True),
     ]
-    requests[0].slo = SLO(ttft_s=0.02, tbt_s=0.02)
+    requests[0].slo = SLO(ttft_s=0.02, tpot_s=0.02)
     run = make_run(Seeing(), requests)
     run.loop.run(requests)
     assert run.record(0).token_at_s == pytest.approx((0.010, 0.031))
@@ -100,7 +100,7 @@ def test_a_request_that_missed_its_objective_is_marked() -> None:
             return super().decide(view)
 
     request = request_of(0, 10, max_tokens=2, ignore_eos=True)
-    request.slo = SLO(ttft_s=0.009, tbt_s=1.0)
+    request.slo = SLO(ttft_s=0.009, tpot_s=1.0)
     make_run(Seeing(), [request]).loop.run([request])
     assert seen == [[False], [True]]
 
