@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import pairwise
 
-from aptsched.cli import (  # noqa: F401  # they attach their commands, in the order of the help
-    calibrate,
-    gap,
-    generate,
-    listing,
-    run,
-    simulate,
-    solve,
-    streams,
-    verify,
-)
-from aptsched.cli.base import BAD_INPUT, UsageError, app
+from aptsched.cli import streams
+from aptsched.cli.base import BAD_INPUT, COMMANDS, UsageError, app
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -37,9 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(interrupts.exit_code() if code == interrupts.EXIT_CODE else code)
 
 
+def attach(arguments: Sequence[str]) -> None:
+    """Import the module of the command that is asked for, which attaches it; all of them, for help and for errors."""
+    home = COMMANDS.get(arguments[0]) if arguments else None
+    for name in COMMANDS.values() if home is None else (home,):
+        import_module(f"aptsched.cli.{name}")
+
+
 def _code(arguments: list[str]) -> int:
     """Run a command and return its exit code; what ends it early is one line on stderr."""
     try:
+        attach(arguments)
         code: int | None = app(args=arguments, prog_name="aptsched", standalone_mode=False)
         sys.stdout.flush()
         return code or 0

@@ -18,6 +18,17 @@ from aptsched.support import interrupts
 
 NO_ANSWER = 1  # infeasible, answers that contradict each other, or a certificate that does not hold
 BAD_INPUT = 2
+COMMANDS = {
+    "calibrate": "calibrate",
+    "gap": "gap",
+    "generate": "generate",
+    "list": "listing",
+    "run": "run",
+    "simulate": "simulate",
+    "solve": "solve",
+    "snapshot": "solve",
+    "verify": "verify",
+}  # the module in `aptsched/cli` of each command, in the order of the help
 
 if TYPE_CHECKING:
     from click import UsageError as UsageError
@@ -26,7 +37,11 @@ else:
 
 
 class Commands(TyperGroup):
-    """All commands; a Ctrl-C that no command has handled ends in one line."""
+    """The commands that are attached; a Ctrl-C that none of them has handled ends in one line."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the help."""
+        return [name for name in COMMANDS if name in self.commands]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the given command."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
@@ -26,9 +27,30 @@ class PolicyCommand(TyperCommand):
             formatter.write_text(SYNTAX)
 
 
-def answers() -> dict[str, Select]:
-    """The accepted values of the policies' option `select`, by name."""
-    from aptsched.knapsack.greedy import greedy
-    from solvers.core import exact_selection
+class Answers(Mapping[str, "Select"]):
+    """The accepted values of the policies' option `select`, by name; each is imported where it is asked for."""
 
-    return dict(zip(SELECT, (greedy, exact_selection), strict=True))
+    def __getitem__(self, name: str) -> Select:
+        """What selects by that name."""
+        if name == "greedy":
+            from aptsched.knapsack.greedy import greedy
+
+            return greedy
+        if name == "core":
+            from solvers.core import exact_selection
+
+            return exact_selection
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, the default first."""
+        return iter(SELECT)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(SELECT)
+
+
+def answers() -> Mapping[str, Select]:
+    """The accepted values of the policies' option `select`, by name."""
+    return Answers()

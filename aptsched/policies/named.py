@@ -7,6 +7,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+from aptsched import policies
 from aptsched.policies.composition import Select
 from aptsched.policies.oracle import TrueLengths
 from aptsched.scheduling.plan import Policy
@@ -14,28 +15,27 @@ from aptsched.support.errors import InputError
 from aptsched.support.own_code import OWN, made, module_of
 from aptsched.support.shown import shown
 
+CLASSES = {
+    "fcfs": "FCFS",
+    "vllm-v1": "VLLMv1",
+    "sarathi": "Sarathi",
+    "random": "RandomOrder",
+    "sjf": "SJF",
+    "fastserve": "FastServe",
+    "aptserve": "AptServe",
+}  # exports of `aptsched.policies` by the policies' names
 FLAGS = {"on": True, "off": False, "true": True, "false": False}
 
 
 def built_in() -> dict[str, type[Policy]]:
     """The policies that have a name; their dataclass fields are the options."""
-    from aptsched.policies.aptserve import AptServe
-    from aptsched.policies.fastserve import FastServe
-    from aptsched.policies.fcfs import FCFS
-    from aptsched.policies.random_order import RandomOrder
-    from aptsched.policies.sarathi import Sarathi
-    from aptsched.policies.sjf import SJF
-    from aptsched.policies.vllm_v1 import VLLMv1
+    return {name: class_of(name) for name in CLASSES}
 
-    return {
-        "fcfs": FCFS,
-        "vllm-v1": VLLMv1,
-        "sarathi": Sarathi,
-        "random": RandomOrder,
-        "sjf": SJF,
-        "fastserve": FastServe,
-        "aptserve": AptServe,
-    }
+
+def class_of(name: str) -> type[Policy]:
+    """The policy of that name in `CLASSES`; its module is imported here, and with it what it stands on."""
+    found: type[Policy] = getattr(policies, CLASSES[name])
+    return found
 
 
 def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: TrueLengths | None = None) -> Policy:
@@ -61,10 +61,10 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
     if own:
         return _from_file(Path(own["path"]), own["name"])
     name, *options = text.split(":")
-    policies = built_in()
-    if name not in policies:
-        raise InputError(f"policy: {name!r} is not known; {', '.join(policies)} are, and path.py:Name")
-    known = {field.name: field for field in fields(policies[name])}  # type: ignore[arg-type]
+    if name not in CLASSES:
+        raise InputError(f"policy: {name!r} is not known; {', '.join(CLASSES)} are, and path.py:Name")
+    policy = class_of(name)
+    known = {field.name: field for field in fields(policy)}  # type: ignore[arg-type]
     given: dict[str, object] = {}
     if known.pop("oracle", None) is not None:
         if oracle is None:
@@ -79,7 +79,7 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
             be = "is" if len(known) == 1 else "are"
             raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(known) or 'none'} {be} accepted")
         given[key] = _value(name, known[key], value if equals else None, select)
-    return policies[name](**given)
+    return policy(**given)
 
 
 def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str, Select] | None) -> object:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aptsched import cli
-from aptsched.cli.base import app
+from aptsched.cli.base import COMMANDS
 from aptsched.cli.policies import SELECT
 from aptsched.knapsack.greedy import greedy
 from aptsched.policies.catalogue import Entry, catalogue
@@ -21,8 +18,6 @@ from aptsched.policies.named import load_policy
 from aptsched.policies.oracle import TrueLengths
 from aptsched.workload import WORKLOADS
 from solvers.methods import ALIASES, METHODS
-
-COMMANDS = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
@@ -118,15 +113,3 @@ def test_the_list_says_which_gpu_the_fits_are_of(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         cli.main(["simulate", "--gpu", "h100", *few])
     assert "roofline of opt-13b on 1 x h100" in capsys.readouterr().out
-
-
-def test_the_help_imports_nothing_heavy() -> None:
-    """Neither numpy nor rich, nor what typer checks values with."""
-    heavy = ["numpy", "scipy", "ortools", "highspy", "pulp", "matplotlib", "rich", "pydantic", "torch"]
-    code = (
-        "import sys, json, contextlib, io\nfrom aptsched.cli import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main(['--help'])\n"
-        f"print(json.dumps([name for name in {heavy} if name in sys.modules]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []
