@@ -33,5 +33,5 @@ def served(num_workers: int) -> list[RequestRecord]:
 
 for num_workers in (1, 2):
     records = served(num_workers)
-    latency_s = [record.token_at_s[-1] - record.arrived_at_s for record in records if record.token_at_s]
+    latency_s = [record.token_at_s[-1] - record.arrived_at_s for record in records if len(record.token_at_s)]
     print(f"{num_workers} at work: {len(latency_s)} served, complete after {np.median(latency_s):.1f} s in the median")

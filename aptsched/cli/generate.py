@@ -187,7 +187,7 @@ def _document(model: Model, prompts: Sequence[str], completions: Sequence[Comple
                 "finish_reason": completion.finish_reason,
                 "stop_reason": completion.stop_reason,
                 "reason": completion.record.reason,
-                "token_at_s": [at_s - completion.record.arrived_at_s for at_s in completion.record.token_at_s],
+                "token_at_s": (completion.record.token_at_s - completion.record.arrived_at_s).tolist(),
             }
             for prompt, completion in zip(prompts, completions, strict=True)
         ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class Latencies:
 def latencies(records: Sequence[RequestRecord]) -> Latencies:
     """The latencies of each request."""
     num_tokens = np.array([len(record.token_at_s) for record in records], np.int64)
-    at_s = np.fromiter(chain.from_iterable(record.token_at_s for record in records), np.float64, int(num_tokens.sum()))
+    at_s = np.concatenate([np.empty(0), *(record.token_at_s for record in records)])
     arrived_s = np.array([record.arrived_at_s for record in records], np.float64)
     slo_ttft_s = np.array([record.slo.ttft_s for record in records], np.float64)
     slo_tpot_s = np.array([record.slo.tpot_s for record in records], np.float64)

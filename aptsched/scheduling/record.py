@@ -7,6 +7,7 @@ from enum import Enum
 
 from aptsched.scheduling.columns import CountColumns, IdentityColumns
 from aptsched.support import checks
+from aptsched.support.checks import Floats
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class Outcome(Enum):
     UNFINISHED = "unfinished"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
     """How a request was served and ended: all that the metrics need, with its identity and its counts.
 
     Attributes
     ----------
     slo : SLO
-    token_at_s : tuple of float
+    token_at_s : float array, [num_output_tokens]
         When each output token came, in seconds on the same clock as the arrival.
     outcome : Outcome
     reason : str
@@ -49,7 +50,7 @@ class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
     """
 
     slo: SLO
-    token_at_s: tuple[float, ...]
+    token_at_s: Floats
     outcome: Outcome
     reason: str = ""
 
@@ -57,3 +58,12 @@ class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
     def num_output_tokens(self) -> int:
         """Output tokens: the true length if the request is finished."""
         return len(self.token_at_s)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal, each token's time among them."""
+        if not isinstance(other, RequestRecord):
+            return NotImplemented
+        own, its = ({**vars(each), "token_at_s": each.token_at_s.tolist()} for each in (self, other))
+        return own == its
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none

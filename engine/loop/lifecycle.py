@@ -171,7 +171,7 @@ def record_of(request: Request, outcome: Outcome, reason: str, counts: Mapping[s
         arrived_at_s=request.arrived_at_s,
         num_prompt_tokens=request.num_prompt_tokens,
         slo=request.slo,
-        token_at_s=tuple(request.token_at_s),
+        token_at_s=np.array(request.token_at_s),
         outcome=outcome,
         reason=reason,
         **counts,

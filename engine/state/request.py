@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +27,7 @@ class Request:
     prompt_token_ids : int array, [num_prompt_tokens], or None
         None under the computed clock, which has no tokens.
     output_token_ids : list of int
-    token_at_s : list of float
+    token_at_s : array of float
         When each output token came.
     """
 
@@ -37,7 +38,7 @@ class Request:
     slo: SLO = field(default_factory=SLO)
     prompt_token_ids: Ints | None = None
     output_token_ids: list[int] = field(default_factory=list)
-    token_at_s: list[float] = field(default_factory=list)
+    token_at_s: array[float] = field(default_factory=lambda: array("d"))
 
     @property
     def num_tokens(self) -> int:

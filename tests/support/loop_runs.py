@@ -133,7 +133,7 @@ def check_conserved(run: Run) -> None:
     run.pool.check_integrity()
     for request in run.requests:
         record = run.record(request.request_id)
-        assert record.token_at_s == tuple(request.token_at_s)
+        assert record.token_at_s.tolist() == request.token_at_s.tolist()
         assert len(record.token_at_s) == len(request.output_token_ids)
         assert (request.arrived_at_s, *record.token_at_s) == tuple(sorted((request.arrived_at_s, *record.token_at_s)))
         streamed = [(token, now_s) for request_id, token, now_s in run.streamed if request_id == request.request_id]

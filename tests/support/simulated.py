@@ -59,9 +59,9 @@ class Served:
     records: list[RequestRecord] = field(default_factory=list)
     iterations: list[Iteration] = field(default_factory=list)
 
-    def timeline(self) -> list[tuple[int, tuple[float, ...]]]:
+    def timeline(self) -> list[tuple[int, list[float]]]:
         """When each request had its tokens, by number."""
-        return sorted((record.request_id, record.token_at_s) for record in self.records)
+        return sorted((record.request_id, record.token_at_s.tolist()) for record in self.records)
 
     def admitted(self) -> list[int]:
         """Requests in the order in which they first ran."""

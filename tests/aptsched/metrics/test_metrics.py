@@ -21,7 +21,7 @@ COUNTED = {"num_preemptions": 1, "num_promotions": 2, "num_swap_outs": 4, "num_r
 
 def record(arrived_at_s: float, *token_at_s: float, outcome: Outcome = Outcome.FINISHED) -> RequestRecord:
     """A request with objectives of 1 s and 0.5 s."""
-    return RequestRecord(0, arrived_at_s, 10, SLO(1.0, 0.5), token_at_s, outcome, "", **COUNTED)
+    return RequestRecord(0, arrived_at_s, 10, SLO(1.0, 0.5), np.array(token_at_s), outcome, "", **COUNTED)
 
 
 @st.composite
@@ -55,7 +55,7 @@ def test_latencies_of_each_request(made: list[RequestRecord]) -> None:
     """TTFT, own P99 and largest gap, latency and attainment are what a loop over the requests finds."""
     each = latencies(made)
     for i, one in enumerate(made):
-        at, done = one.token_at_s, one.outcome is Outcome.FINISHED
+        at, done = one.token_at_s.tolist(), one.outcome is Outcome.FINISHED
         gaps = [b - a for a, b in pairwise(at)]
         ttft = at[0] - one.arrived_at_s if at else math.nan
         assert each.num_tokens[i] == len(at)

@@ -6,6 +6,7 @@ import math
 import string
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ def records(draw: st.DrawFn) -> list[RequestRecord]:
             arrived_at_s=draw(TIMES),
             num_prompt_tokens=draw(st.integers(1, 10**9)),
             slo=SLO(draw(st.floats(1e-3, 10)), 0.5),
-            token_at_s=tuple(sorted(draw(st.lists(TIMES, max_size=4)))),
+            token_at_s=np.array(sorted(draw(st.lists(TIMES, max_size=4))), np.float64),
             outcome=draw(st.sampled_from(Outcome)),
             reason=draw(TEXTS),
             **{name: draw(st.integers(0, 9)) for name in COUNTS},
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_back(policy: str, rate_per_s: float, given: lis
             assert row[name] == known(getattr(each, name).tolist()[i])
 
 
-RECORD = RequestRecord(0, 1.5, 7, SLO(), (2.0, 2.25), Outcome.FINISHED, "", **dict.fromkeys(COUNTS, 3))
+RECORD = RequestRecord(0, 1.5, 7, SLO(), np.array([2.0, 2.25]), Outcome.FINISHED, "", **dict.fromkeys(COUNTS, 3))
 LINE = as_csv([("fcfs", 2.0, [RECORD])]).splitlines()[1]
 
 

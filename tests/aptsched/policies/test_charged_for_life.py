@@ -29,7 +29,7 @@ no_dearer = st.sampled_from([0.0, -1e-9, -1e-4])  # rho, in seconds a block
 def policy(num_output_tokens: int = 4, forms: str = "hybrid") -> AptServe:
     """A policy that has seen one request finish, with so many tokens."""
     made = AptServe(forms=forms, fallback="none", charge="lifetime")
-    made.on_record(RequestRecord(9, 0.0, 5, SLO(), (0.0,) * num_output_tokens, Outcome.FINISHED, **NO_COUNTS))
+    made.on_record(RequestRecord(9, 0.0, 5, SLO(), np.zeros(num_output_tokens), Outcome.FINISHED, **NO_COUNTS))
     return made
 
 

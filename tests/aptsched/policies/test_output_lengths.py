@@ -14,7 +14,7 @@ from views import Seen, running, view_of
 
 NOBODY = view_of([])
 NO_COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, 0)
-FINISHED = RequestRecord(0, 0.0, 5, SLO(), (1.0,) * 30, Outcome.FINISHED, **NO_COUNTS)
+FINISHED = RequestRecord(0, 0.0, 5, SLO(), np.ones(30), Outcome.FINISHED, **NO_COUNTS)
 
 
 def seen(*records: RequestRecord) -> OutputLengths:
@@ -27,7 +27,7 @@ def seen(*records: RequestRecord) -> OutputLengths:
 
 def test_the_mean_of_those_that_finished() -> None:
     """30 and 10 tokens where nobody is unfinished: 20."""
-    assert seen(FINISHED, replace(FINISHED, token_at_s=(1.0,) * 10)).expected_left(NOBODY) == 20.0
+    assert seen(FINISHED, replace(FINISHED, token_at_s=np.ones(10))).expected_left(NOBODY) == 20.0
 
 
 def test_unfinished_requests_count_by_their_tokens_so_far() -> None:
@@ -38,7 +38,7 @@ def test_unfinished_requests_count_by_their_tokens_so_far() -> None:
 def test_a_request_that_was_broken_off_has_not_come_to_its_end() -> None:
     """30 tokens and an end, 30 of an aborted one, none of a rejected one: 60 for one end."""
     aborted, rejected = replace(FINISHED, outcome=Outcome.ABORTED), replace(FINISHED, outcome=Outcome.REJECTED)
-    assert seen(FINISHED, aborted, replace(rejected, token_at_s=())).expected_left(NOBODY) == 60.0
+    assert seen(FINISHED, aborted, replace(rejected, token_at_s=np.empty(0))).expected_left(NOBODY) == 60.0
 
 
 def test_before_anybody_has_finished() -> None:
@@ -51,7 +51,7 @@ def test_it_finds_the_mean_where_most_are_broken_off() -> None:
     """Of geometric lengths of mean 40, cut off at 25 tokens, it is within 5% of 40; the others' mean is below 14."""
     lengths = np.random.default_rng(0).geometric(1 / 40, 20_000)
     records = [
-        replace(FINISHED, token_at_s=(0.0,) * min(n, 25), outcome=Outcome.FINISHED if n <= 25 else Outcome.ABORTED)
+        replace(FINISHED, token_at_s=np.zeros(min(n, 25)), outcome=Outcome.FINISHED if n <= 25 else Outcome.ABORTED)
         for n in lengths.tolist()
     ]
     assert abs(seen(*records).expected_left(NOBODY) / 40 - 1) < 0.05

@@ -161,7 +161,7 @@ def test_the_oracle_sees_lengths() -> None:
 
 
 def _first_end(served: Served) -> float:
-    return min(record.token_at_s[-1] if record.token_at_s else np.inf for record in served.records)
+    return min(min(record.token_at_s[-1:], default=np.inf) for record in served.records)
 
 
 def _before(served: Served, until: float) -> list[tuple[float, list[int], list[int], list[int]]]:

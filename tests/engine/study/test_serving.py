@@ -262,7 +262,7 @@ def test_tables_have_80_columns_whatever_is_in_them(
 ) -> None:
     """Names of any length and number, counts up to a milliard, times of milliseconds and of years."""
     record = dataclasses.replace(run.records[0], num_preemptions=count, num_swap_outs=count, num_promotions=count)
-    record = dataclasses.replace(record, token_at_s=tuple(at_s + seconds for at_s in record.token_at_s))
+    record = dataclasses.replace(record, token_at_s=record.token_at_s + seconds)
     usage = dataclasses.replace(run.usage, gap_mean=1.0, gap_worst=1.0, scheduling_s=run.usage.busy_s)
     one = dataclasses.replace(run, records=(record,), usage=usage)
     runs = [dataclasses.replace(one, policy=name, rate_per_s=r) for r in (rate, 2 * rate) for name in names]
