@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from aptsched.policies.composition import Select
 
 SELECT = ("greedy", "core")
+NAME_WIDTH = 12  # columns: what is said of a longer name begins below it
 
 
 class PolicyCommand(TyperCommand):
@@ -22,7 +23,7 @@ class PolicyCommand(TyperCommand):
 
         super().format_options(ctx, formatter)
         with formatter.section("Policies"):
-            formatter.write_dl([(entry.name, entry.text) for entry in catalogue(SELECT)])
+            formatter.write_dl([(entry.name, entry.text) for entry in catalogue(SELECT)], col_max=NAME_WIDTH)
             formatter.write_paragraph()
             formatter.write_text(SYNTAX)
 

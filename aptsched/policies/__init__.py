@@ -12,6 +12,7 @@ __all__ = [
     "FCFS",
     "SJF",
     "AptServe",
+    "AptServePrinted",
     "FastServe",
     "RandomOrder",
     "Sarathi",
@@ -28,6 +29,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from aptsched.policies.aptserve import AptServe
+    from aptsched.policies.aptserve_printed import AptServePrinted
     from aptsched.policies.fastserve import FastServe
     from aptsched.policies.fcfs import FCFS
     from aptsched.policies.named import load_policy
@@ -43,6 +45,7 @@ else:
         __name__,
         {
             "aptsched.policies.aptserve": ("AptServe",),
+            "aptsched.policies.aptserve_printed": ("AptServePrinted",),
             "aptsched.policies.fastserve": ("FastServe",),
             "aptsched.policies.fcfs": ("FCFS",),
             "aptsched.policies.named": ("load_policy",),

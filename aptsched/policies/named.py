@@ -23,6 +23,7 @@ CLASSES = {
     "sjf": "SJF",
     "fastserve": "FastServe",
     "aptserve": "AptServe",
+    "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names
 FLAGS = {"on": True, "off": False, "true": True, "false": False}
 
@@ -45,7 +46,8 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
     ----------
     text : str
         `name[:option=value[:option=value ...]]` for a built-in one, as in "aptserve:select=core:forms=kv"; an option
-        that is on or off may go without a value. `path.py:Name` for a class without parameters, or an object, in a file
+        that is on or off may go without a value. A name may have an option in itself, as "aptserve:as=paper", which
+        then stands anywhere among the options. `path.py:Name` for a class without parameters, or an object, in a file
         of one's own: anything with `decide(view) -> Plan`.
     select : mapping of str to callable, optional
         What the option `select` accepts, by name; "greedy" alone by default.
@@ -60,7 +62,7 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
     own = OWN.fullmatch(text)
     if own:
         return _from_file(Path(own["path"]), own["name"])
-    name, *options = text.split(":")
+    name, options = _split(text)
     if name not in CLASSES:
         raise InputError(f"policy: {name!r} is not known; {', '.join(CLASSES)} are, and path.py:Name")
     policy = class_of(name)
@@ -76,10 +78,21 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
         key, equals, value = option.partition("=")
         if key not in known or key in given:
             what = "is given twice" if key in known else "is not known"
-            be = "is" if len(known) == 1 else "are"
-            raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(known) or 'none'} {be} accepted")
+            accepted = [*known, *(other.removeprefix(f"{name}:") for other in CLASSES if other.startswith(f"{name}:"))]
+            be = "is" if len(accepted) == 1 else "are"
+            raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(accepted) or 'none'} {be} accepted")
         given[key] = _value(name, known[key], value if equals else None, select)
     return policy(**given)
+
+
+def _split(text: str) -> tuple[str, list[str]]:
+    """Name and options of a text; an option that belongs to the name of a policy is part of the name."""
+    name, *options = text.split(":")
+    for option in options:
+        if f"{name}:{option}" in CLASSES:
+            options.remove(option)
+            return f"{name}:{option}", options
+    return name, options
 
 
 def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str, Select] | None) -> object:

@@ -31,6 +31,7 @@ MOST_ITERATIONS = 5_000
 POLICIES = (
     *("fcfs", "vllm-v1", "sarathi", "sarathi:chunk_tokens=24", "random", "sjf", "fastserve", "aptserve"),
     *("aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:order=fcfs", "aptserve:fallback=decaying"),
+    *("aptserve:as=paper", "aptserve:as=paper:forms=kv"),
 )
 
 

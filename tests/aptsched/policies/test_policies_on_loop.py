@@ -36,8 +36,15 @@ TEXTS = [
     "aptserve:order=fcfs",
     "aptserve:charge=lifetime",
     "aptserve:charge=lifetime:order=fcfs",
+    "aptserve:as=paper",
+    "aptserve:as=paper:fallback=none",
+    "aptserve:as=paper:forms=kv",
 ]
-TIMES = [IterationTime(), IterationTime(0.01, 1e-4, 1e-6, 1e-3), IterationTime(rho_s_per_block=1.0)]
+TIMES = [
+    IterationTime(),
+    IterationTime(0.01, 1e-4, 1e-6).with_rebuilding(1e-3),
+    IterationTime().with_rebuilding(1.0),
+]
 
 
 def requests_of(rng: np.random.Generator, num_requests: int, longest: int) -> list[Request]:

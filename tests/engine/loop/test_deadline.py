@@ -23,7 +23,17 @@ from loop_runs import EOS, SEEDS, check_conserved, make_requests, make_run, requ
 from views import Seen, view_of
 
 TIMES = IterationTime(fixed_s=0.5, per_token_s=0.125, per_context_token_s=0.015625, rho_s_per_block=0.25)
-POLICIES = ("fcfs", "vllm-v1", "sarathi", "fastserve", "random", "aptserve", "aptserve:forms=kv", "aptserve:order=fcfs")
+POLICIES = (
+    "fcfs",
+    "vllm-v1",
+    "sarathi",
+    "fastserve",
+    "random",
+    "aptserve",
+    "aptserve:forms=kv",
+    "aptserve:order=fcfs",
+    "aptserve:as=paper",
+)
 VIEW = view_of(
     [
         Seen(40, num_output_tokens=1, num_cached=40),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched.policies.aptserve import AptServe
+from aptsched.policies.aptserve_printed import AptServePrinted
 from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import Policy
@@ -140,7 +141,7 @@ def test_random_plans_with_keys_give_the_tokens_of_transformers(
 
 
 @pytest.mark.parametrize("hidden_attention", HIDDEN_ATTENTION)
-@pytest.mark.parametrize("policy", [FCFS(), AptServe(), AptServe(forms="hidden")])
+@pytest.mark.parametrize("policy", [FCFS(), AptServe(), AptServe(forms="hidden"), AptServePrinted()])
 @pytest.mark.parametrize("name", MODELS)
 def test_policies_give_the_tokens_of_transformers(
     pairs: dict[str, tuple[Model, Any]], name: str, policy: Policy, hidden_attention: str
