@@ -80,8 +80,8 @@ def _fits() -> str:
 
     fitted = ", ".join(f"{name} on {num_gpus}" for name, num_gpus in DISTSERVE)
     return (
-        f"Published fits, by DistServe, were measured on {MEASURED_ON}: {fitted}. They are taken as they are for "
-        "a100-40gb; every other model or GPU is by roofline."
+        f"Published fits, by DistServe, were measured on {MEASURED_ON}: {fitted}. On "
+        "a100-40gb reads of memory take longer by the ratio of bandwidths; every other model or GPU is by roofline."
     )
 
 

@@ -105,8 +105,8 @@ def simulate(
 
     \b
     Costs:
-      fits      DistServe's of OPT-13B and OPT-66B, measured on A100-80GB, and
-                taken as they are for A100-40GB; OPT-30B by roofline
+      fits      DistServe's of OPT-13B and OPT-66B, measured on A100-80GB, with
+                slower reads on A100-40GB; OPT-30B by roofline
       roofline  from the model's shape and the GPU's data sheet
       FILE      what `aptsched calibrate` measured of this model on your machine
 

@@ -10,7 +10,7 @@ import numpy as np
 from aptsched.policies.composition import next_blocks
 from aptsched.scheduling.forms import KV, CacheForm, CacheShape, sums_by_form
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import largest_of, sum_of
+from aptsched.support.arrays import count_of, largest_of, sum_of
 from aptsched.support.checks import Bools, Ints
 
 FORM_SETS: Mapping[str, tuple[CacheForm, ...]] = MappingProxyType(
@@ -94,4 +94,4 @@ def decode_s(view: View, rows: Ints, own: Ints, fed: Ints) -> float:
     kv_blocks = None
     if not in_kv_alone(own):
         kv_blocks = sums_by_form(own, view.cache.blocks(view.num_tokens[rows], KV))
-    return view.times.predict(sum_of(fed), sum_of(view.num_cached[rows]), kv_blocks)
+    return view.times.predict(sum_of(fed), sum_of(view.num_cached[rows]), kv_blocks, count_of(fed == 1))

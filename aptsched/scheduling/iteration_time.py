@@ -9,7 +9,9 @@ from functools import cached_property
 from aptsched.scheduling.forms import FORM_ENTRIES, Charge
 from aptsched.support import checks
 
-ADDED_BY_FORM = ("rho_s_per_block", "dequantise_s_per_block")  # beyond the time of KV form, so they may be below 0
+# Beyond the time of KV form, or of a token of a prompt, so they may be below 0.
+ADDED = ("rho_s_per_block", "dequantise_s_per_block", "per_decode_s")
+OPTIONAL = ("dequantise_s_per_block", "per_decode_s")  # left out of files where they are 0
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class IterationTime:
         The same for a request whose K and V are dequantised; below 0 where reading fewer bytes saves more than that.
     rebuild_s_per_block : float
         Time that converting a request from hidden to KV form takes, once, for each block m.
+    per_decode_s : float
+        What a decode, a request that feeds one token after cached ones, takes beyond `per_token_s`. Below 0 where a
+        prompt's tokens wait for multiplication, and those of a decode for memory that is read anyway.
     """
 
     fixed_s: float = 0.0
@@ -40,10 +45,11 @@ class IterationTime:
     rho_s_per_block: float = 0.0
     dequantise_s_per_block: float = 0.0
     rebuild_s_per_block: float = 0.0
+    per_decode_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            (checks.added_seconds if name in ADDED_BY_FORM else checks.seconds)(name, value)
+            (checks.added_seconds if name in ADDED else checks.seconds)(name, value)
 
     def with_rebuilding(self, rho_s_per_block: float) -> IterationTime:
         """The same times with this rho: K and V of a hidden request are rebuilt in each iteration, and in conversions.
@@ -63,7 +69,11 @@ class IterationTime:
         return (0.0, *(of.get(entry.charge, 0.0) for entry in FORM_ENTRIES))
 
     def predict(
-        self, num_tokens: int, num_context_tokens: int = 0, kv_blocks_by_form: Sequence[int] | None = None
+        self,
+        num_tokens: int,
+        num_context_tokens: int = 0,
+        kv_blocks_by_form: Sequence[int] | None = None,
+        num_decodes: int = 0,
     ) -> float:
         """Predict the seconds of an iteration, at least 0.
 
@@ -73,13 +83,15 @@ class IterationTime:
             Tokens fed, and cached tokens that are read; a token counts the same in every form.
         kv_blocks_by_form : sequence of int, [f], optional
             Blocks m of the requests in each form.
+        num_decodes : int
+            Of the tokens fed those that are decodes.
         """
         seconds = self.fixed_s + self.per_token_s * num_tokens + self.per_context_token_s * num_context_tokens
-        if kv_blocks_by_form is None:
-            return seconds
-        added_s = sum(each_s * m for each_s, m in zip(self.added_s_per_block, kv_blocks_by_form, strict=True))
-        return max(0.0, seconds + added_s)
+        seconds += self.per_decode_s * num_decodes
+        if kv_blocks_by_form is not None:
+            seconds += sum(each_s * m for each_s, m in zip(self.added_s_per_block, kv_blocks_by_form, strict=True))
+        return max(0.0, seconds)
 
     def as_fields(self) -> dict[str, float]:
-        """The fields as in files, where the time of lossy forms is left out if it is 0."""
-        return {name: value for name, value in asdict(self).items() if value or name != "dequantise_s_per_block"}
+        """The fields as in files, where those that are `OPTIONAL` are left out if they are 0."""
+        return {name: value for name, value in asdict(self).items() if value or name not in OPTIONAL}

@@ -48,8 +48,9 @@ def notes(measured: Calibration, absorb_up_to: int) -> list[str]:
     """
     times = measured.times
     lines = [
-        f"An iteration takes {table.duration(times.fixed_s)}, and {table.short_duration(times.per_token_s)} a token "
-        f"fed, {table.short_duration(times.per_context_token_s)} a token cached.",
+        f"An iteration takes {table.duration(times.fixed_s)}, and {table.short_duration(times.per_token_s)} a token of "
+        f"a prompt, {table.short_duration(times.per_token_s + times.per_decode_s)} a decode, "
+        f"{table.short_duration(times.per_context_token_s)} a token cached.",
     ]
     if measured.swap_s_per_block:
         lines.append(f"A block swapped to the host or back takes {table.short_duration(measured.swap_s_per_block)}.")
@@ -77,12 +78,13 @@ def _how_read(measured: int, by_shape: int) -> str:
 
 
 def _row(point: Point, measured: Calibration) -> list[str]:
-    fitted_s = measured.times.predict(point.num_tokens, point.num_context_tokens, point.kv_blocks_by_form)
-    blocks = sum(point.kv_blocks_by_form)
+    by_form = point.kv_blocks_by_form
+    fitted_s = measured.times.predict(point.num_tokens, point.num_context_tokens, by_form, point.num_decodes)
+    blocks = sum(by_form)
     kind = "prefill" if not point.num_context_tokens else "decode"
     added = ["-", "-"]
     if blocks:
-        form = point.kv_blocks_by_form.index(blocks)
+        form = by_form.index(blocks)
         kind = f"decode, {entry_of(form).label}"
         fitted_added_s = measured.times.added_s_per_block[form] * blocks
         added = [table.duration(point.extra_s), table.duration(fitted_added_s)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aptsched.scheduling.forms import FORM_ENTRIES, CacheForm, shown_forms
-from aptsched.scheduling.iteration_time import ADDED_BY_FORM, IterationTime
+from aptsched.scheduling.iteration_time import ADDED, OPTIONAL, IterationTime
 from aptsched.support import fields, files
 from aptsched.support.checks import MAX_COUNT, MAX_DURATION_S
 from aptsched.support.errors import InputError
@@ -81,8 +81,8 @@ def _read(document: dict[str, Any]) -> Calibration:
 def _times(given: object) -> IterationTime:
     """Times as in a file; where K and V were rebuilt in each iteration, doing it once was not stored: it takes rho."""
     needed = (name for name in IterationTime().as_fields() if name != "rebuild_s_per_block")
-    found = fields.named("times", given, needed, ("dequantise_s_per_block", "rebuild_s_per_block"))
-    least = dict.fromkeys(ADDED_BY_FORM, -MAX_DURATION_S)
+    found = fields.named("times", given, needed, (*OPTIONAL, "rebuild_s_per_block"))
+    least = dict.fromkeys(ADDED, -MAX_DURATION_S)
     seconds = {
         name: fields.number(f"times: {name}", value, least.get(name, 0), MAX_DURATION_S)
         for name, value in found.items()

@@ -6,6 +6,7 @@ import math
 
 from aptsched.scheduling.forms import KV, CacheShape, sums_by_form
 from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.arrays import above_0, count_of
 from engine.state.batch import Batch, Executor, Step
 
 OFF = 0.5  # relative deviation from the calibration from which on a run has a notice of it
@@ -43,7 +44,8 @@ class Pace:
 
     def _predict(self, batch: Batch) -> float:
         kv_blocks = sums_by_form(batch.form, self._cache.blocks(batch.start + batch.num_tokens, KV))
-        return self._times.predict(int(batch.num_tokens.sum()), int(batch.start.sum()), kv_blocks)
+        decodes = count_of(batch.feeds_one & above_0(batch.start))
+        return self._times.predict(int(batch.num_tokens.sum()), int(batch.start.sum()), kv_blocks, decodes)
 
 
 def is_off(ratio: float) -> bool:

@@ -36,6 +36,11 @@ class Point:
     seconds: float
     extra_s: float = 0.0
 
+    @property
+    def num_decodes(self) -> int:
+        """Requests that feed one token after cached ones; the others are prefills."""
+        return self.num_tokens if self.num_context_tokens else 0
+
     def num_blocks_with(self, charge: Charge) -> int:
         """Blocks m of the requests whose form has that charge."""
         return sum(self.kv_blocks_by_form[entry.form] for entry in FORM_ENTRIES if entry.charge is charge)
@@ -44,15 +49,18 @@ class Point:
 def fit(points: Sequence[Point]) -> tuple[IterationTime, float | None]:
     """The times that fit the points best, and R^2 of rho's line through the origin.
 
-    Only what a form adds may be below 0; what a conversion takes is in no point, and stays 0.
+    Only what a form adds, and a decode beyond a token of a prompt, may be below 0; what a conversion takes is in no
+    point, and stays 0.
     """
     plain = [point for point in points if point.kv_blocks_by_form == PLAIN]
-    rows = np.array([[1.0, point.num_tokens, point.num_context_tokens] for point in plain])
+    rows = np.array([[1.0, p.num_tokens - p.num_decodes, p.num_context_tokens, p.num_decodes] for p in plain])
     seconds = np.array([point.seconds for point in plain])
-    fixed_s, per_token_s, per_context_s = nonnegative(rows / seconds[:, None], np.ones(len(seconds)))
+    fixed_s, per_token_s, per_context_s, decode_s = nonnegative(rows / seconds[:, None], np.ones(len(seconds)))
     rho, r_squared = _added(points, Charge.ABSORB)
     dequantise_s, _ = _added(points, Charge.DEQUANTISE)
-    return IterationTime(fixed_s, per_token_s, per_context_s, rho, dequantise_s), r_squared
+    more_s = decode_s - per_token_s if rows[:, 3].any() else 0.0
+    times = IterationTime(fixed_s, per_token_s, per_context_s, rho, dequantise_s, per_decode_s=more_s)
+    return times, r_squared
 
 
 def _added(points: Sequence[Point], charge: Charge) -> tuple[float, float | None]:

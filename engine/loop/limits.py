@@ -46,15 +46,15 @@ class Limits:
     def within_deadline(self, view: View) -> View:
         """The view with the token budget cut to what is predicted to take `max_iteration_s`, if that is given.
 
-        The caches of all running requests are assumed to be read; the rest of the time goes to tokens. The budget has
-        at least one token for each running request and one more, so that no decode waits, and a prompt fed in chunks
+        All running requests are assumed to decode; the rest of the time goes to tokens of prompts. The budget has at
+        least one token for each running request and one more, so that no decode waits, and a prompt fed in chunks
         always makes progress.
         """
         if self.max_iteration_s is None or not view.times.per_token_s:
             return view
         rows = view.running.nonzero()[0]
         kv_blocks = sums_by_form(view.form[rows], view.cache.blocks(view.num_tokens[rows], KV))
-        read_s = view.times.predict(0, sum_of(view.num_cached[rows]), kv_blocks)
+        read_s = view.times.predict(0, sum_of(view.num_cached[rows]), kv_blocks, len(rows))
         affordable = (self.max_iteration_s - read_s) / view.times.per_token_s
         budget = max(int(min(affordable, view.max_tokens)), len(rows) + 1)
         return replace(view, max_tokens=min(budget, view.max_tokens))

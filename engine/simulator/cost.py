@@ -18,13 +18,14 @@ from engine.calibration.points import nonnegative
 from engine.models.config import ModelConfig
 from engine.models.known_models import known_name
 from engine.simulator.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
-from engine.simulator.gpus import GPU, NUMBER_BYTES
+from engine.simulator.gpus import GPU, GPUS, NUMBER_BYTES
 from engine.simulator.hidden_cost import AbsorbedCost, absorbed_cost, gather_s, rebuild_s_per_token
 from engine.simulator.roofline import Efficiency, roofline, swap_s_per_block
 from engine.simulator.work import Amount, CostModel, Work, choose, larger
 
 TYPICAL_PREFILL = 1024  # tokens of the prefill from which the believed time of a token is taken
 TYPICAL_CONTEXT = 4096
+TYPICAL_BATCH = 64  # requests of the decode from which the believed time of another one is taken
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,9 @@ class Cost:
 def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
     """The cost by published fits: DistServe's of OPT on A100; OPT-30B, which they lack, by the roofline.
 
-    The fits were measured on A100-80GB and are used unchanged for A100-40GB too, whose memory is slower by a quarter.
-    Rebuilding and swapping are not in the fits: they are computed.
+    The fits were measured on A100-80GB. On A100-40GB, with the same cores and a slower memory, a decode's reads of
+    weights and cache take longer by the ratio of the bandwidths. Rebuilding and swapping are not in the fits: they are
+    computed.
 
     A model is recognised by its sizes, not by its name.
 
@@ -132,7 +134,8 @@ def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
         return by_roofline(config, gpu, num_gpus)
     source = f"fits of DistServe (OSDI 2024) of {name} on {num_gpus} x {MEASURED_ON}"
     if gpu.name != MEASURED_ON:
-        source += f", taken as they are for {gpu.name}"
+        slower = GPUS[MEASURED_ON].bandwidth_bytes_per_s / gpu.bandwidth_bytes_per_s
+        fit, source = fit.slower_memory(slower), f"{source}, reads of memory {slower:.2f} times as long on {gpu.name}"
     return _with_computed(fit, config, gpu, num_gpus, f"{source}; rebuilding and swapping by roofline of {gpu.name}")
 
 
@@ -256,20 +259,32 @@ def find_cost(
 
 
 def believed(cost: Cost, rho_s_per_block: float | None = None) -> IterationTime:
-    """The cost as policies may believe it: one linear function, fitted to a single decode and a typical prefill.
+    """The cost as policies may believe it: one linear function, fitted to typical iterations.
+
+    These are decodes of one request and of `TYPICAL_BATCH`, without context and with it, and a prefill of
+    `TYPICAL_PREFILL` tokens. A decode's token has its own price: it waits for memory, where a prompt's is multiplied.
 
     Parameters
     ----------
     rho_s_per_block : float, optional
         Believed in place of the true times that hidden states take.
     """
-    fixed_s = float(cost.seconds(Work(decode_seqs=1)))
+    lone_s, many_s = (float(cost.seconds(Work(decode_seqs=size))) for size in (1, TYPICAL_BATCH))
+    decode_s = max(0.0, many_s - lone_s) / (TYPICAL_BATCH - 1)
+    fixed_s = max(0.0, lone_s - decode_s)
     prefill_s = float(cost.seconds(Work(prefill_tokens=TYPICAL_PREFILL, prefill_squares=TYPICAL_PREFILL**2)))
-    context_s = float(cost.seconds(Work(decode_seqs=1, context_tokens=TYPICAL_CONTEXT))) - fixed_s
+    per_token_s = max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL
+    context_s = float(cost.seconds(Work(decode_seqs=1, context_tokens=TYPICAL_CONTEXT))) - lone_s
     rebuild_s = BLOCK_SIZE * cost.rebuild_s_per_token
-    rho = rebuild_s if cost.absorbed is None else BLOCK_SIZE * _absorbed_more_s(cost)
-    per_token_s, per_context_s = max(0.0, prefill_s - fixed_s) / TYPICAL_PREFILL, context_s / TYPICAL_CONTEXT
-    times = IterationTime(fixed_s, per_token_s, per_context_s, rho, BLOCK_SIZE * cost.dequantise_s_per_token, rebuild_s)
+    times = IterationTime(
+        fixed_s,
+        per_token_s,
+        context_s / TYPICAL_CONTEXT,
+        rho_s_per_block=rebuild_s if cost.absorbed is None else BLOCK_SIZE * _absorbed_more_s(cost),
+        dequantise_s_per_block=BLOCK_SIZE * cost.dequantise_s_per_token,
+        rebuild_s_per_block=rebuild_s,
+        per_decode_s=decode_s - per_token_s,
+    )
     return times if rho_s_per_block is None else times.with_rebuilding(rho_s_per_block)
 
 

@@ -23,6 +23,12 @@ def test_a_form_that_reads_less_shortens_an_iteration() -> None:
     assert times.added_s_per_block[CacheForm.HIDDEN] == -1 / 16
 
 
+def test_a_decode_has_its_own_price() -> None:
+    """Three tokens fed, of which two are decodes, each a quarter of a second cheaper than a prompt's."""
+    times = IterationTime(fixed_s=1.0, per_token_s=0.5, per_decode_s=-0.25)
+    assert times.predict(3, num_decodes=2) == 1 + 3 / 2 - 2 / 4
+
+
 @given(
     rho=st.floats(-1e9, 1e9),
     dequantise=st.floats(-1e9, 1e9),
@@ -46,8 +52,8 @@ def test_rebuilding_takes_rho_in_each_iteration_and_once() -> None:
 @pytest.mark.parametrize("name", list(vars(IterationTime())))
 @pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf, -2e9])
 def test_a_time_that_is_none_is_named(name: str, wrong: float) -> None:
-    """Only what a form adds may be below 0, and nothing may be endless."""
-    if wrong == -1.0 and name in ("rho_s_per_block", "dequantise_s_per_block"):
+    """Only what a form or a decode adds may be below 0, and nothing may be endless."""
+    if wrong == -1.0 and name in ("rho_s_per_block", "dequantise_s_per_block", "per_decode_s"):
         assert vars(IterationTime(**{name: wrong}))[name] == wrong
         return
     with pytest.raises(InputError, match=f"{name}: .*a finite number of seconds"):

@@ -61,7 +61,10 @@ WORKS = st.builds(
         (Work(prefill_tokens=1000, prefill_squares=5 * 10**5), 18.10 + 101.91 + 3.56),
         (Work(decode_seqs=50, context_tokens=20_000), 19.93 + 12.54 + 1.925),
         (Work(decode_seqs=94, context_tokens=0), 19.93 + 0.0385 * 94),
-        (Work(decode_seqs=95, context_tokens=10_000), 7.17 + 5.80 + 0.1583 * 95),
+        (Work(decode_seqs=95, context_tokens=10_000), 19.93 + 6.27 + 0.0385 * 95),
+        (Work(decode_seqs=200, context_tokens=10_000), 7.17 + 5.80 + 0.1583 * 200),
+        (Work(prefill_tokens=163, prefill_squares=163**2, decode_seqs=36, context_tokens=10_800), 34.900501),
+        (Work(prefill_tokens=163, decode_seqs=36, context_tokens=36_000), 19.93 + 22.572 + 0.0385 * 36),
         (Work(), 0.0),
     ],
 )
@@ -226,7 +229,7 @@ def test_believed_times_are_those_of_typical_iterations() -> None:
     """A lone decode without context, and a prefill of 1,024 tokens, as they take."""
     cost = by_fits(OPT, A100)
     times = believed(cost)
-    assert times.predict(0) == pytest.approx(float(cost.seconds(Work(decode_seqs=1))))
+    assert times.predict(1, num_decodes=1) == pytest.approx(float(cost.seconds(Work(decode_seqs=1))))
     assert times.predict(1024) == pytest.approx(float(cost.seconds(Work(prefill_tokens=1024, prefill_squares=1024**2))))
 
 
