@@ -40,11 +40,11 @@ class FittedCost:
 
     Notes
     -----
-    The fits are of iterations that do either prefill or decode. A mixed iteration is one pass: it reads the weights and
-    the cache once, as a decode does, and takes the longer of that and of multiplying all tokens, at the prefill's slope,
-    beside reading the cache; then the prefill's attention; and at least what the prefill takes alone. So measurements of
-    matrices go: on A100, those of Llama-2-7B take 8.3 ms for 1 token, 11 for 128, 31 for 512 and 122 for 2,048 (Vidur's
-    published profile), the longer of both, and not their sum.
+    The fits are of iterations that do either prefill or decode. A mixed iteration is one pass. It reads the weights and
+    the cache once, as a decode does, and takes the longer of that and of multiplying all tokens, at the prefill's
+    slope, beside reading the cache. Then comes the prefill's attention; and all take at least what the prefill takes
+    alone. So matrices were measured: on A100, those of Llama-2-7B take 8.3 ms for 1 token, 11 for 128, 31 for 512 and
+    122 for 2,048 (the profile published with Vidur), near the longer of both and not their sum.
     """
 
     prefill: Line

@@ -17,8 +17,9 @@ from engine.loop.limits import Limits
 from engine.models.config import ModelConfig
 from engine.models.hidden_attention import absorb_limit
 from engine.models.plain_sizes import plain_sizes
+from engine.simulator.believed import believed
 from engine.simulator.computed_executor import ComputedExecutor
-from engine.simulator.cost import Cost, believed, find_cost
+from engine.simulator.cost import Cost, find_cost
 from engine.simulator.gpu_memory import check_num_gpus, num_blocks
 from engine.simulator.gpus import GPU, NUMBER_BYTES
 from engine.simulator.work import Work

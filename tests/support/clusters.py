@@ -17,8 +17,8 @@ from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.worker import Worker
+from engine.simulator.believed import believed
 from engine.simulator.computed_executor import ComputedExecutor
-from engine.simulator.cost import believed
 from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.study.replay import Replay

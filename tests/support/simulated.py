@@ -20,8 +20,9 @@ from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
 from engine.loop.worker import Worker
+from engine.simulator.believed import believed
 from engine.simulator.computed_executor import ComputedExecutor
-from engine.simulator.cost import Cost, believed
+from engine.simulator.cost import Cost
 from engine.simulator.fits import DISTSERVE
 from engine.state.pool import BlockPool
 from engine.study.replay import Replay

@@ -23,7 +23,8 @@ from engine.calibration.foreign import check_run, check_simulation
 from engine.calibration.measure import Calibration
 from engine.calibration.points import Point
 from engine.models.model_names import is_named_as, same_device, same_model
-from engine.simulator.cost import believed, by_profile
+from engine.simulator.believed import believed
+from engine.simulator.cost import by_profile
 from engine.study.simulate import simulate
 
 POINTS = (

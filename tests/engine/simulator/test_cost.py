@@ -17,8 +17,9 @@ from caches import by_form, cache_of
 from engine.calibration.measure import Calibration
 from engine.calibration.points import Point
 from engine.models.known_models import MODELS
+from engine.simulator.believed import believed
 from engine.simulator.computed_executor import ComputedExecutor
-from engine.simulator.cost import Cost, believed, by_fits, by_profile, by_roofline, find_cost
+from engine.simulator.cost import Cost, by_fits, by_profile, by_roofline, find_cost
 from engine.simulator.fits import DISTSERVE
 from engine.simulator.gpus import GPUS
 from engine.simulator.hidden_cost import rebuilt_amounts

@@ -14,7 +14,8 @@ from aptsched import InputError
 from aptsched.scheduling.forms import CacheForm, CacheShape
 from engine.models.config import ModelConfig
 from engine.models.known_models import MODELS
-from engine.simulator.cost import Cost, believed, by_fits, by_roofline
+from engine.simulator.believed import believed
+from engine.simulator.cost import Cost, by_fits, by_roofline
 from engine.simulator.gpus import GPU, GPUS
 from engine.simulator.hidden_cost import (
     AbsorbedCost,

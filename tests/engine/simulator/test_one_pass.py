@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.models.known_models import MODELS
-from engine.simulator.cost import Cost, believed, by_fits, by_roofline
+from engine.simulator.believed import believed
+from engine.simulator.cost import Cost, by_fits, by_roofline
 from engine.simulator.fits import DISTSERVE
 from engine.simulator.gpus import GPUS
 from engine.simulator.work import Work
@@ -71,7 +73,7 @@ def test_decodes_of_any_size_are_no_faster_than_smaller_ones(cost: Cost) -> None
 
 @pytest.mark.parametrize("make", [by_fits, by_roofline])
 @given(prefill=PREFILLS, decodes=DECODES)
-def test_twice_as_many_gpus_are_no_slower(make: type[Cost], prefill: Work, decodes: Work) -> None:
+def test_twice_as_many_gpus_are_no_slower(make: Callable[..., Cost], prefill: Work, decodes: Work) -> None:
     """OPT-13B on 2, OPT-66B on 4: there the link costs less than what it shares out."""
     work = together(prefill, decodes)
     for name, num_gpus in (("opt-13b", 1), ("opt-66b", 2)):
