@@ -25,6 +25,7 @@ __all__ = [
     "load_policy",
     "shared",
     "survivors",
+    "without_cache",
 ]
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from aptsched.policies.fcfs import FCFS
     from aptsched.policies.named import load_policy
     from aptsched.policies.oracle import TrueLengths
-    from aptsched.policies.queue import entries, growth, leading, shared, survivors
+    from aptsched.policies.queue import entries, growth, leading, shared, survivors, without_cache
     from aptsched.policies.random_order import RandomOrder
     from aptsched.policies.reordered import decide_in_order
     from aptsched.policies.sarathi import Sarathi
@@ -50,7 +51,7 @@ else:
             "aptsched.policies.fcfs": ("FCFS",),
             "aptsched.policies.named": ("load_policy",),
             "aptsched.policies.oracle": ("TrueLengths",),
-            "aptsched.policies.queue": ("entries", "growth", "leading", "shared", "survivors"),
+            "aptsched.policies.queue": ("entries", "growth", "leading", "shared", "survivors", "without_cache"),
             "aptsched.policies.random_order": ("RandomOrder",),
             "aptsched.policies.reordered": ("decide_in_order",),
             "aptsched.policies.sarathi": ("Sarathi",),
