@@ -118,13 +118,15 @@ def with_drawn_arrivals(
 ) -> Iterator[tuple[float, Trace]]:
     """So many requests with the lengths of a file, at each rate; rows and arrivals are drawn by the seed.
 
-    If all rows are needed they are taken in order; fewer are drawn without replacement, more with it.
+    If all rows are needed they are taken in order. Else they are drawn in random order, all of them before any comes
+    again; those of a smaller number are the first of a larger one.
     """
     cv = DEFAULT_CV if source.cv is None else source.cv
     said, total = f"{LENGTHS_ALONE} by the seed (coefficient of variation {cv:g})", len(lengths)
     if num_requests != total:
         rng = np.random.default_rng([source.seed, ROWS])
-        lengths = lengths.rows(rng.choice(total, num_requests, replace=num_requests > total))
+        orders = [rng.permutation(total) for _ in range(-(-num_requests // total))]
+        lengths = lengths.rows(np.concatenate(orders)[:num_requests])
         said += f", and so are the rows, of {total}" + (", some of them several times" if num_requests > total else "")
     for rate in checked_rates(rates_per_s) or [DEFAULT_RATE_PER_S]:
         arrived = gamma_arrivals(num_requests, rate, cv, np.random.default_rng(source.seed))

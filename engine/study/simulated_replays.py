@@ -27,6 +27,7 @@ from engine.study.arrival_source import (
 from engine.study.replay import Replay, replay
 
 DEFAULT_REQUESTS = 1000  # of a workload; of a trace all are served
+FEWEST_DRAWN = 2**16  # requests of a workload for a duration, of which those that arrive in time are served
 AtRates = list[tuple[float, Trace]]
 
 
@@ -81,12 +82,18 @@ def _long_enough(
     rates_per_s: Sequence[float],
     duration_s: float,
 ) -> AtRates:
-    """Traces at each rate with so many requests that the last arrives after the duration."""
+    """Traces at each rate with so many requests that the last arrives after the duration.
+
+    Of a workload as many are drawn whatever the rate, up to a number that few rates exceed: so the requests of a rate
+    do not depend on which others are served, and those of a lower rate are the first of a higher one.
+    """
     known = WORKLOADS.get(source.workload or "")
     highest = max(rates_per_s, default=known.rate_per_s if known else DEFAULT_RATE_PER_S)
     if not highest * duration_s < MAX_REQUESTS:
         raise InputError(f"duration: {duration_s} is not accepted; up to {MAX_REQUESTS} requests are")
     count = math.ceil(highest * duration_s) + 100
+    if source.workload is not None:
+        count = max(FEWEST_DRAWN, 1 << (count - 1).bit_length())
     found = list(draw(count))
     while min(trace.last_arrival_s for _, trace in found) < duration_s:
         count *= 2

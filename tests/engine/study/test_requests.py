@@ -80,6 +80,19 @@ def test_a_file_of_lengths_lasts_any_duration(folder: Path) -> None:
     assert slow.notices == fast.notices and "of 3, some of them several times" in slow.notices[0]
 
 
+@pytest.mark.parametrize("rows", [None, 30])
+def test_the_requests_of_a_lower_rate_are_the_first_of_a_higher_one(folder: Path, rows: int | None) -> None:
+    """For a duration, of a workload and of a file with lengths; and they do not depend on which rates are served."""
+    given: dict[str, Any] = {"workload": "sharegpt"} if rows is None else {"trace": lengths_of(folder, rows)}
+    slow, fast = simulated_replays(ArrivalSource(**given), [2.0, 8.0], SLO(), 60.0)
+    (alone,) = simulated_replays(ArrivalSource(**given), [2.0], SLO(), 60.0)
+    assert len(slow) == len(alone) < len(fast)
+    for name in ("num_prompt_tokens", "num_output_tokens", "arrived_at_s"):
+        assert getattr(slow, name).tolist() == getattr(alone, name).tolist()
+    assert slow.num_prompt_tokens.tolist() == fast.num_prompt_tokens[: len(slow)].tolist()
+    np.testing.assert_allclose(slow.arrived_at_s, 4 * fast.arrived_at_s[: len(slow)], atol=3e-6)
+
+
 def test_the_first_requests_of_a_trace_with_arrivals_are_enough(folder: Path) -> None:
     """The rows after them are not read, whatever they are; without a number all are."""
     trace = timed(folder, 20, "not,a,row\n" * 1000)
