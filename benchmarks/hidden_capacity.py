@@ -37,7 +37,7 @@ from aptsched.workload.synthetic import WORKLOADS
 from benchmarks.tables import Row, show
 from engine.loop.limits import Limits
 from engine.models.find_config import find_config
-from engine.simulator.gpus import find_gpu
+from engine.simulator.gpu_file import find_gpu
 from engine.study.arrival_source import ArrivalSource, traces
 from engine.study.named_policies import named_policies
 from engine.study.replay import Replay, replay

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from engine.session.session import Session
     from engine.simulator.computed_executor import ComputedExecutor
     from engine.simulator.cost import find_cost
-    from engine.simulator.gpus import find_gpu
+    from engine.simulator.gpu_file import find_gpu
     from engine.state.batch import Executor
     from engine.state.pool import BlockPool
     from engine.state.request import Request
@@ -79,7 +79,7 @@ else:
             "engine.session.session": ("Session",),
             "engine.simulator.computed_executor": ("ComputedExecutor",),
             "engine.simulator.cost": ("find_cost",),
-            "engine.simulator.gpus": ("find_gpu",),
+            "engine.simulator.gpu_file": ("find_gpu",),
             "engine.state.batch": ("Executor",),
             "engine.state.pool": ("BlockPool",),
             "engine.state.request": ("Request",),

@@ -29,7 +29,7 @@ def listing() -> None:
     parts: tuple[tuple[tuple[str, ...], Rows, str], ...] = (
         (("policy", "rule"), _policies(), SYNTAX),
         (("model", "weights", "context", "hidden/KV"), _models(), ANY_MODEL),
-        (("GPU", "TFLOP/s", "GB/s", "GiB", "PCIe GB/s"), _gpus(), _fits()),
+        (("GPU", "TFLOP/s", "in fp8", "GB/s", "GiB", "PCIe GB/s", "link GB/s"), _gpus(), _fits()),
         (("workload", "requests"), _workloads(), ""),
         (("method", "guarantee"), _methods(), ""),
     )
@@ -47,12 +47,11 @@ def _policies() -> Rows:
 
 def _models() -> Rows:
     from engine.models.known_models import MODELS
-    from engine.simulator.gpus import NUMBER_BYTES
 
     return (
         (
             name,
-            f"{config.weight_bytes(NUMBER_BYTES) / 1e9:.1f} GB",
+            f"{config.weight_bytes(2) / 1e9:.1f} GB",
             str(config.max_positions),
             f"{float(config.cache_ratio):g}",
         )
@@ -67,9 +66,11 @@ def _gpus() -> Rows:
         (
             name,
             f"{gpu.flops_per_s / 1e12:g}",
+            f"{gpu.fp8_flops_per_s / 1e12:g}" if gpu.fp8_flops_per_s else "-",
             f"{gpu.bandwidth_bytes_per_s / 1e9:g}",
             f"{gpu.memory_bytes / GIB:.1f}",
             f"{gpu.pcie_bytes_per_s / 1e9:g}",
+            f"{gpu.link_bytes_per_s / 1e9:g}",
         )
         for name, gpu in GPUS.items()
     )

@@ -21,8 +21,12 @@ from aptsched.cli.study_options import (
 Model = Annotated[
     str, typer.Option(metavar="M", help="As `aptsched list` shows, a config.json, or a directory with one.")
 ]
-Gpu = Annotated[str, typer.Option(metavar="G", help="As `aptsched list` shows, or a .toml file.")]
+Gpu = Annotated[str, typer.Option(metavar="G", help="As `aptsched list` shows, or a .toml file: see below.")]
 NumGpus = Annotated[int, typer.Option(metavar="N", help="GPUs, tensor parallel.")]
+WeightBytes = Annotated[
+    float, typer.Option(metavar="B", help="Bytes of each number of the weights: 4, 2, 1 (fp8), 0.5 (int4).")
+]
+KvBytes = Annotated[float, typer.Option(metavar="B", help="The same of K and V.")]
 Rates = Annotated[
     list[str] | None,
     typer.Option(metavar="R ...", help="Arrivals a second; the gaps of a trace are drawn out (default: its own)."),
@@ -63,6 +67,8 @@ def simulate(
     model: Model = "opt-13b",
     gpu: Gpu = "a100-40gb",
     tp: NumGpus = 1,
+    weight_bytes: WeightBytes = 2,
+    kv_bytes: KvBytes = 2,
     policy: Policies = ["fcfs,aptserve"],  # noqa: B006  # typer reads it
     trace: TraceFile = None,
     workload: Workload = None,
@@ -102,6 +108,7 @@ def simulate(
       aptsched simulate --model Qwen3-8B/config.json --gpu h100 --trace a.csv
       aptsched simulate --policy fastserve,sarathi:chunk_tokens=256 --trace a.csv
       aptsched simulate --gpu mine.toml --cost roofline --workload longbench
+      aptsched simulate --gpu h100 --weight-bytes 1 --kv-bytes 1 --trace a.csv
 
     \b
     Costs:
@@ -109,6 +116,13 @@ def simulate(
                 slower reads on A100-40GB; OPT-30B by roofline
       roofline  from the model's shape and the GPU's data sheet
       FILE      what `aptsched calibrate` measured of this model on your machine
+
+    \b
+    GPU files have a `base`, one of those listed, and what differs from it:
+      base = "h100"
+      price_per_hour = 2.5
+      [efficiency]     # shares of peaks: compute, bandwidth, attention,
+      compute = 0.7    # absorbed, pcie, link; all_reduce_s, hidden_reads
 
     Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Ctrl-C and SIGTERM keep what is
     done: tables and files are written, and the exit code is 130 or 143. A policy that fails leaves the runs of the

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from aptsched.scheduling.token_sizes import TokenSizes, hidden_ratio, keys_ratio
+from aptsched.scheduling.token_sizes import TWO_BYTES, TokenSizes, hidden_ratio, keys_ratio
 from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import InputError
 
@@ -45,7 +45,7 @@ class Charge(StrEnum):
     DEQUANTISE = "dequantise"  # its K and V are multiplied by their scales
 
 
-Ratio = Callable[[TokenSizes, int], Fraction | None]
+Ratio = Callable[[TokenSizes, Fraction], Fraction | None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class FormEntry:
     label : str
         Name in messages and tables.
     ratio : callable
-        From a model's sizes and the bytes of one of its numbers to a token's bytes in this form over those of K and V;
+        From a model's sizes and the bytes of a number of K and V to a token's bytes in this form over those of K and V;
         None for a model that cannot have this form.
     is_lossy : bool
         Whether values are rounded: such a form is only offered to policies that ask for it.
@@ -97,7 +97,7 @@ FORM_ENTRIES = (
         CacheForm.HIDDEN,
         "hidden",
         "hidden",
-        lambda sizes, number_bytes: hidden_ratio(sizes.hidden_size, sizes.num_kv_heads, sizes.head_dim),
+        lambda sizes, number_bytes: hidden_ratio(sizes.hidden_size, sizes.num_kv_heads, sizes.head_dim, number_bytes),
         charge=Charge.ABSORB,
         becomes={CacheForm.KV: Charge.REBUILD},
     ),
@@ -139,15 +139,15 @@ def sums_by_form(form: Ints, amounts: Ints) -> tuple[int, ...]:
     return tuple(map(int, np.bincount(form, amounts, NUM_FORMS).tolist()))
 
 
-def _ratios(sizes: TokenSizes, number_bytes: int, is_lossy: bool) -> dict[CacheForm, Fraction]:
+def _ratios(sizes: TokenSizes, number_bytes: Fraction, is_lossy: bool) -> dict[CacheForm, Fraction]:
     """The ratio of each form beside KV that is lossy, or is not, and that a model of these sizes can have."""
     found = {e.form: e.ratio(sizes, number_bytes) for e in FORM_ENTRIES if e.is_lossy == is_lossy and e.form != KV}
     return {form: ratio for form, ratio in found.items() if ratio is not None}
 
 
-def lossy_ratios(sizes: TokenSizes, number_bytes: int) -> dict[CacheForm, Fraction]:
-    """The ratio of each lossy form that a model of these sizes can have; its numbers have so many bytes."""
-    return _ratios(sizes, number_bytes, is_lossy=True)
+def lossy_ratios(sizes: TokenSizes, number_bytes: int | Fraction) -> dict[CacheForm, Fraction]:
+    """The ratio of each lossy form that a model of these sizes can have; numbers of K and V have so many bytes."""
+    return _ratios(sizes, Fraction(number_bytes), is_lossy=True)
 
 
 def blocks_for(num_tokens: Count, per_block: int) -> Count:
@@ -208,9 +208,9 @@ class CacheShape:
             raise InputError(f"block_size: {self.block_size} is not accepted; at least 1 token is")
 
     @classmethod
-    def of(cls, sizes: TokenSizes) -> CacheShape:
-        """The cache shape of a model, without lossy forms."""
-        return cls(_ratios(sizes, 1, is_lossy=False))
+    def of(cls, sizes: TokenSizes, number_bytes: Fraction = TWO_BYTES) -> CacheShape:
+        """The cache shape of a model, without lossy forms, where numbers of K and V have so many bytes."""
+        return cls(_ratios(sizes, number_bytes, is_lossy=False))
 
     def with_forms(self, ratios: Mapping[CacheForm, Fraction]) -> CacheShape:
         """The same shape with these forms in use too."""

@@ -25,9 +25,15 @@ class TokenSizes(Protocol):
         ...
 
 
-def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int) -> Fraction:
-    """bytes(hidden) / bytes(KV) of a token: hidden_size / (2 num_kv_heads head_dim)."""
-    return Fraction(hidden_size, 2 * num_kv_heads * head_dim)
+TWO_BYTES = Fraction(2)  # of each number, as in most caches
+
+
+def hidden_ratio(hidden_size: int, num_kv_heads: int, head_dim: int, number_bytes: Fraction = TWO_BYTES) -> Fraction:
+    """bytes(hidden) / bytes(KV) of a token: hidden_size / (2 num_kv_heads head_dim), where numbers have equal bytes.
+
+    Numbers of K and V have `number_bytes`, those of hidden states no fewer than two.
+    """
+    return Fraction(hidden_size, 2 * num_kv_heads * head_dim) * max(number_bytes, TWO_BYTES) / number_bytes
 
 
 def num_kept(hidden_size: int) -> int:
@@ -35,7 +41,7 @@ def num_kept(hidden_size: int) -> int:
     return -(-hidden_size // 8)
 
 
-def keys_ratio(sizes: TokenSizes, number_bytes: int) -> Fraction | None:
+def keys_ratio(sizes: TokenSizes, number_bytes: Fraction) -> Fraction | None:
     """bytes(keys) / bytes(KV) of a token; None where K has not as many values as a hidden state, as with GQA."""
     if sizes.num_kv_heads * sizes.head_dim != sizes.hidden_size:
         return None

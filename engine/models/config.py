@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from aptsched.scheduling.forms import CacheShape
-from aptsched.scheduling.token_sizes import hidden_ratio
+from aptsched.scheduling.token_sizes import TWO_BYTES, hidden_ratio
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.models.architecture import EXECUTABLE, OPT, Architecture
@@ -184,13 +185,13 @@ class ModelConfig:
             return 2 * self.architecture.norm_vectors * self.head_dim
         return (self.num_heads + self.num_kv_heads) * self.head_dim if self.architecture.qk_norm == "all heads" else 0
 
-    def weight_bytes(self, number_bytes: int) -> int:
-        """Bytes of all weights, each number of so many bytes."""
-        return number_bytes * self.num_params
+    def weight_bytes(self, number_bytes: float) -> int:
+        """Bytes of all weights, each number of so many bytes; those of half a byte rounded up."""
+        return math.ceil(number_bytes * self.num_params)
 
-    def kv_bytes(self, number_bytes: int) -> int:
-        """Bytes of K and V of a token in all layers, each number of so many bytes."""
-        return number_bytes * self.num_layers * self.kv_size
+    def kv_bytes(self, number_bytes: float) -> int:
+        """Bytes of K and V of a token in all layers, each number of so many bytes: whole also where these are half."""
+        return int(number_bytes * self.num_layers * self.kv_size)
 
     @property
     def cache_ratio(self) -> Fraction:
@@ -212,6 +213,6 @@ class ModelConfig:
             return self.max_positions
         return min(self.hidden_size * self.kv_size // (2 * absorbed_more), self.max_positions)
 
-    def cache(self) -> CacheShape:
-        """The `CacheShape` of the model, without lossy forms."""
-        return CacheShape.of(self)
+    def cache(self, kv_bytes: Fraction = TWO_BYTES) -> CacheShape:
+        """The `CacheShape` of the model, without lossy forms, where numbers of K and V have so many bytes."""
+        return CacheShape.of(self, kv_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from aptsched.scheduling.forms import BLOCK_SIZE, FORM_ENTRIES, CacheForm, CacheShape, Charge, lossy_ratios
 from aptsched.support import checks
@@ -17,9 +18,10 @@ from engine.calibration.points import nonnegative
 from engine.models.config import ModelConfig
 from engine.models.known_models import known_name
 from engine.simulator.fits import DISTSERVE, MEASURED_ON, FittedCost, Line
-from engine.simulator.gpus import GPU, GPUS, NUMBER_BYTES
+from engine.simulator.gpus import GPU, GPUS
 from engine.simulator.hidden_cost import AbsorbedCost, absorbed_cost, gather_s, rebuild_s_per_token
-from engine.simulator.roofline import Efficiency, roofline, swap_s_per_block
+from engine.simulator.precision import BITS_16, Precision
+from engine.simulator.roofline import roofline, swap_s_per_block
 from engine.simulator.work import Amount, CostModel, Work, choose, larger
 
 
@@ -134,29 +136,25 @@ def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
     return _with_computed(fit, config, gpu, num_gpus, f"{source}; rebuilding and swapping by roofline of {gpu.name}")
 
 
-def by_roofline(
-    config: ModelConfig,
-    gpu: GPU,
-    num_gpus: int = 1,
-    efficiency: Efficiency | None = None,
-) -> Cost:
+def by_roofline(config: ModelConfig, gpu: GPU, num_gpus: int = 1, precision: Precision = BITS_16) -> Cost:
     """The cost by the roofline of the model on that GPU."""
-    passes = roofline(config, gpu, num_gpus, efficiency)
     source = f"roofline of {config.name} on {num_gpus} x {gpu.name}"
-    return _with_computed(passes, config, gpu, num_gpus, source, efficiency)
+    if precision != BITS_16:
+        source += f", weights of {precision.weight_bytes:g} and K and V of {precision.kv_bytes:g} bytes a number"
+    return _with_computed(roofline(config, gpu, num_gpus, precision), config, gpu, num_gpus, source, precision)
 
 
 def _with_computed(
-    passes: CostModel, config: ModelConfig, gpu: GPU, num_gpus: int, source: str, efficiency: Efficiency | None = None
+    passes: CostModel, config: ModelConfig, gpu: GPU, num_gpus: int, source: str, precision: Precision = BITS_16
 ) -> Cost:
     """The cost of these passes, with what is computed beside them."""
     return Cost(
         passes,
-        rebuild_s_per_token(config, gpu, num_gpus, efficiency),
-        swap_s_per_block(config, gpu, num_gpus, efficiency),
+        rebuild_s_per_token(config, gpu, num_gpus, precision),
+        swap_s_per_block(config, gpu, num_gpus, precision),
         source,
-        absorbed=absorbed_cost(config, gpu, num_gpus, efficiency),
-        gather_s=gather_s(config, num_gpus, efficiency),
+        absorbed=absorbed_cost(config, gpu, num_gpus, precision),
+        gather_s=gather_s(config, gpu, num_gpus),
     )
 
 
@@ -224,6 +222,7 @@ def find_cost(
     gpu: GPU,
     num_gpus: int = 1,
     *,
+    precision: Precision = BITS_16,
     foreign: bool = False,
 ) -> Cost:
     """The cost by name: "fits", "roofline" or a calibration file; None is fits where there are any, else roofline.
@@ -231,20 +230,23 @@ def find_cost(
     Raises
     ------
     InputError
-        As in `by_fits`; or the file is no calibration, or is one of another model and `foreign` is not set.
+        As in `by_fits`; fits are asked for with other than 16 bits; or the file is no calibration, or is one of another
+        model and `foreign` is not set.
     """
     if kind is None:
         published = gpu.name.startswith("a100-") and (known_name(config), num_gpus) in DISTSERVE
-        kind = "fits" if published else "roofline"
+        kind = "fits" if published and precision == BITS_16 else "roofline"
     if kind == "fits":
+        if precision != BITS_16:
+            raise InputError("cost: fits are published for weights, K and V of 2 bytes; --cost roofline takes any")
         return by_fits(config, gpu, num_gpus)
     if kind == "roofline":
-        return by_roofline(config, gpu, num_gpus)
+        return by_roofline(config, gpu, num_gpus, precision)
     if not os.path.lexists(kind):
         accepted = "fits, roofline or a file of `aptsched calibrate` are accepted"
         raise InputError(f"cost: {shown(kind, WORD_CHARS)} is not known; {accepted}")
     measured = load(kind)
-    held = config.cache().with_forms(lossy_ratios(config, NUMBER_BYTES))
+    held = config.cache(Fraction(precision.kv_bytes)).with_forms(lossy_ratios(config, Fraction(precision.kv_bytes)))
     said = check_simulation(measured, config.name, gpu.name, num_gpus, foreign=foreign)
     if not measured.absorb_up_to and any(point.num_blocks_with(Charge.ABSORB) for point in measured.points):
         said.append(

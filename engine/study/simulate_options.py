@@ -17,7 +17,8 @@ from aptsched.workload.trace import Trace
 from engine.calibration.foreign import check_given
 from engine.models.find_config import find_config
 from engine.models.hidden_attention import check_hidden_attention
-from engine.simulator.gpus import find_gpu
+from engine.simulator.gpu_file import find_gpu
+from engine.simulator.precision import Precision
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import Policies, by_name
 from engine.study.serving_options import ServingOptions
@@ -40,6 +41,8 @@ class SimulateOptions(ServingOptions):
         As `aptsched list` shows; a model also as a config.json or a directory with one, a GPU as a .toml file.
     tp : int
         Number of GPUs, tensor parallel.
+    weight_bytes, kv_bytes : float
+        Bytes of each number of the weights, and of K and V: 4, 2, 1 (fp8) or 0.5 (int4).
     policy : text, class or object, several of them, or a mapping to them from names
         Text as `--policy` takes it; a class is made for each run, of an object each run gets a copy:
         `"fcfs,aptserve:forms=kv"`, `[FCFS(), Mine]`, `{"mine": Mine(0.5)}`.
@@ -95,6 +98,8 @@ class SimulateOptions(ServingOptions):
     model: str | os.PathLike[str] = "opt-13b"
     gpu: str | os.PathLike[str] = "a100-40gb"
     tp: int = 1
+    weight_bytes: float = 2
+    kv_bytes: float = 2
     policy: Policies = ("fcfs,aptserve",)
     trace: GivenTrace | None = None
     workload: str | None = None
@@ -138,6 +143,7 @@ class SimulateOptions(ServingOptions):
             find_config(str(self.model)),
             find_gpu(str(self.gpu)),
             self.tp,
+            Precision(self.weight_bytes, self.kv_bytes),
             None if self.cost is None else str(self.cost),
             self.num_blocks,
             self.rho,

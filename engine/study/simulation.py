@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from engine.models.plain_sizes import plain_sizes
 from engine.simulator.believed import believed
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, find_cost
+from engine.simulator.gpu_file import gpu_fields
 from engine.simulator.gpu_memory import check_num_gpus, num_blocks
-from engine.simulator.gpus import GPU, NUMBER_BYTES
+from engine.simulator.gpus import GPU
+from engine.simulator.precision import BITS_16, Precision
 from engine.simulator.work import Work
 from engine.state.blocks import MAX_BLOCKS, check_counts, host_blocks
 from engine.study.replay import Replay
@@ -41,6 +44,8 @@ class Setup:
     gpu : GPU
     num_gpus : int
         GPUs, tensor parallel.
+    precision : Precision
+        Bytes of the numbers of weights and cache.
     cost : str, optional
         As in `find_cost`.
     num_blocks : int, optional
@@ -63,6 +68,7 @@ class Setup:
     config: ModelConfig
     gpu: GPU
     num_gpus: int = 1
+    precision: Precision = BITS_16
     cost: str | None = None
     num_blocks: int | None = None
     rho_s_per_block: float | None = None
@@ -82,16 +88,24 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         The model does not fit, the cost is not known, or a value is out of range.
     """
     check_num_gpus(setup.config, setup.num_gpus)
-    cost = find_cost(setup.cost, setup.config, setup.gpu, setup.num_gpus, foreign=setup.foreign_calibration)
+    cost = find_cost(
+        setup.cost,
+        setup.config,
+        setup.gpu,
+        setup.num_gpus,
+        precision=setup.precision,
+        foreign=setup.foreign_calibration,
+    )
     if absorb_limit(setup.hidden_attention) == 0:
         cost = cost.rebuilding()
     if setup.executed_rho_s_per_block is not None:
         cost = cost.with_rho(setup.executed_rho_s_per_block)
     blocks = setup.num_blocks
     if blocks is None:
-        blocks = min(num_blocks(setup.config, setup.gpu, setup.num_gpus), MAX_BLOCKS)
-    cache, lossy = setup.config.cache(), lossy_ratios(setup.config, NUMBER_BYTES)
-    swap_space, block_bytes = setup.swap_space, setup.config.kv_bytes(NUMBER_BYTES) * cache.block_size
+        blocks = min(num_blocks(setup.config, setup.gpu, setup.num_gpus, setup.precision), MAX_BLOCKS)
+    kv_bytes = Fraction(setup.precision.kv_bytes)
+    cache, lossy = setup.config.cache(kv_bytes), lossy_ratios(setup.config, kv_bytes)
+    swap_space, block_bytes = setup.swap_space, setup.config.kv_bytes(setup.precision.kv_bytes) * cache.block_size
     on_host = min(HOST_POOLS * blocks, MAX_BLOCKS) if swap_space is None else host_blocks(swap_space, block_bytes)
     check_counts(blocks, on_host)
     return Server(
@@ -128,7 +142,8 @@ def simulated_setup(setup: Setup, server: Server) -> dict[str, Any]:
     }
     return {
         "model": plain_sizes(setup.config),
-        "gpu": {**asdict(setup.gpu), "num_gpus": setup.num_gpus},
+        "gpu": {**gpu_fields(setup.gpu), "num_gpus": setup.num_gpus},
+        "precision": asdict(setup.precision),
         "cache": {
             "num_blocks": server.num_blocks,
             "num_host_blocks": server.num_host_blocks,

@@ -44,7 +44,7 @@ class Sizes:
 ANY_SIZES = st.builds(Sizes, st.integers(1, 999), st.integers(1, 9), st.integers(1, 128))
 MHA = st.builds(lambda heads, dim: Sizes(heads * dim, heads, dim), st.integers(1, 9), st.integers(1, 128))
 SIZES = ANY_SIZES | MHA
-NUMBER_BYTES = st.sampled_from([2, 4, 8])
+NUMBER_BYTES = st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(2), Fraction(4), Fraction(8)])
 SHAPES = st.builds(
     lambda sizes, number_bytes, block_size: CacheShape(CacheShape.of(sizes).ratios, block_size).with_forms(
         lossy_ratios(sizes, number_bytes)
@@ -65,17 +65,19 @@ def test_every_form_has_one_entry_in_order_and_a_class_in_the_engine() -> None:
 
 
 @given(SIZES, NUMBER_BYTES)
-def test_ratios_are_bytes_over_those_of_kv(sizes: Sizes, number_bytes: int) -> None:
-    """Hidden states are hidden_size numbers; int8 is a byte for each value and two for the scale of each head.
+def test_ratios_are_bytes_over_those_of_kv(sizes: Sizes, number_bytes: Fraction) -> None:
+    """Hidden states are hidden_size numbers, of at least two bytes.
 
+    int8 is a byte for each value and two for the scale of each head.
     Keys are hidden_size numbers and an eighth more, where K has as many values as a hidden state; nowhere else.
     """
     kv_bytes = 2 * sizes.num_kv_heads * sizes.head_dim * number_bytes
     ratios = {entry.name: entry.ratio(sizes, number_bytes) for entry in FORM_ENTRIES}
     bytes_of = {name: ratio and ratio * kv_bytes for name, ratio in ratios.items()}
     int8 = 2 * sizes.num_kv_heads * (sizes.head_dim + 2)
-    hidden = sizes.hidden_size * number_bytes
-    keys = hidden + math.ceil(sizes.hidden_size / 8) * number_bytes if hidden == kv_bytes / 2 else None
+    hidden = sizes.hidden_size * max(Fraction(2), number_bytes)
+    is_mha = sizes.num_kv_heads * sizes.head_dim == sizes.hidden_size
+    keys = (sizes.hidden_size + math.ceil(sizes.hidden_size / 8)) * number_bytes if is_mha else None
     assert bytes_of == {"kv": kv_bytes, "hidden": hidden, "int8": int8, "keys": keys}
     assert (CacheForm.KEYS in lossy_ratios(sizes, number_bytes)) == (keys is not None)
 

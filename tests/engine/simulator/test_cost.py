@@ -20,16 +20,17 @@ from engine.models.known_models import MODELS
 from engine.simulator.believed import believed
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, by_fits, by_profile, by_roofline, find_cost
+from engine.simulator.efficiency import Efficiency
 from engine.simulator.fits import DISTSERVE
 from engine.simulator.gpus import GPUS
 from engine.simulator.hidden_cost import rebuilt_amounts
-from engine.simulator.roofline import Efficiency, roofline
+from engine.simulator.roofline import roofline
 from engine.simulator.work import Work, work_of
 from engine.state.batch import Batch, Conversion, Copies
 from engine.state.request import Request
 
 OPT, A100 = MODELS["opt-13b"], GPUS["a100-40gb"]
-PEAK = Efficiency(compute=1.0, bandwidth=1.0, attention=1.0)
+AT_PEAK = dataclasses.replace(A100, efficiency=Efficiency(compute=1.0, bandwidth=1.0, attention=1.0))
 COSTS = (by_fits(OPT, A100), by_roofline(OPT, A100), by_roofline(MODELS["opt-30b"], A100, 2))
 COUNTS = st.integers(0, 200)
 
@@ -80,7 +81,7 @@ def test_distserve(work: Work, milliseconds: float) -> None:
 )
 def test_first_principles(name: str, num_gpus: int, stream_ms: float, token_us: float, rebuild_us: float) -> None:
     """Reading the weights, multiplying a token, rebuilding K and V of one, at the peaks of A100-40GB."""
-    found = roofline(MODELS[name], A100, num_gpus, PEAK)
+    found = roofline(MODELS[name], AT_PEAK, num_gpus)
     assert 1e3 * found.weights_s == pytest.approx(stream_ms, rel=0.01)
     assert 1e6 * found.per_token_s == pytest.approx(token_us, rel=0.01)
     rebuild_flops = rebuilt_amounts(MODELS[name]).flops_per_token

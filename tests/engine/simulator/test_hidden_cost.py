@@ -16,6 +16,7 @@ from engine.models.config import ModelConfig
 from engine.models.known_models import MODELS
 from engine.simulator.believed import believed
 from engine.simulator.cost import Cost, by_fits, by_roofline
+from engine.simulator.efficiency import Efficiency
 from engine.simulator.gpus import GPU, GPUS
 from engine.simulator.hidden_cost import (
     AbsorbedCost,
@@ -25,13 +26,13 @@ from engine.simulator.hidden_cost import (
     rebuild_s_per_token,
     rebuilt_amounts,
 )
-from engine.simulator.roofline import Efficiency
 from engine.simulator.work import Work, work_of
 from engine.state.batch import Batch, Conversion
 from engine.state.request import Request
 
 OPT, LLAMA, A100 = MODELS["opt-13b"], MODELS["llama-2-7b"], GPUS["a100-40gb"]
 PEAK = Efficiency(compute=1.0, bandwidth=1.0, attention=1.0, absorbed=1.0, link=1.0)
+AT_PEAK = dataclasses.replace(A100, efficiency=PEAK)
 HIDDEN, KV = CacheForm.HIDDEN, CacheForm.KV
 # 32 heads that share 16 heads of K and V, whose values are twice as many as a hidden state's: ratio 1/2.
 GQA = dataclasses.replace(LLAMA, hidden_size=2048, num_heads=32, num_kv_heads=16, head_dim=128, name="gqa")
@@ -65,20 +66,20 @@ def test_a_model_with_gqa_below_ratio_1() -> None:
 
 def test_seconds_at_the_peaks_of_an_a100() -> None:
     """OPT-13B: 32.768 MFLOP at 312 TFLOP/s with 40 of 64 rows are 0.168 us, 4.19 GB of matrices 2.70 ms."""
-    found = absorbed_cost(OPT, A100, efficiency=PEAK)
+    found = absorbed_cost(OPT, AT_PEAK)
     assert found.s_per_pair == pytest.approx(32.768e6 / 312e12 * 64 / 40)
     assert (found.s_per_token, found.read_share, found.up_to) == (0.0, 1.0, OPT.absorb_up_to)
     assert found.matrices_s == pytest.approx(40 * 2 * 5120**2 * 2 / 1555e9)
     assert found.s_per_new_token == pytest.approx(40 * 4 * 5120**2 / 312e12)
     assert found.link_s == found.link_s_per_pair == found.link_s_per_new_token == 0
-    once = absorbed_cost(OPT, A100, efficiency=dataclasses.replace(PEAK, hidden_reads=1))
+    once = absorbed_cost(OPT, dataclasses.replace(A100, efficiency=dataclasses.replace(PEAK, hidden_reads=1)))
     assert dataclasses.replace(once, read_share=1.0) == found and once.read_share == 0.5
 
 
 def test_more_heads_than_a_tile_has_rows() -> None:
     """OPT-66B has 72: two tiles of 64 rows, of which 72 are used."""
     config = MODELS["opt-66b"]
-    assert absorbed_cost(config, A100, 4, PEAK).s_per_pair == pytest.approx(
+    assert absorbed_cost(config, AT_PEAK, 4).s_per_pair == pytest.approx(
         absorbed_amounts(config).flops_per_pair / (4 * 312e12) * 128 / 72
     )
 
@@ -86,11 +87,11 @@ def test_more_heads_than_a_tile_has_rows() -> None:
 @pytest.mark.parametrize(("num_gpus", "sent"), [(2, 1 / 2), (4, 3 / 4)])
 def test_sums_over_gpus(num_gpus: int, sent: float) -> None:
     """Of OPT-13B, a layer: fp32 scores of 40 heads there and back; 5120 queries of 2 and 5120 outputs of 4 bytes."""
-    found = absorbed_cost(OPT, A100, num_gpus, PEAK)
+    found = absorbed_cost(OPT, AT_PEAK, num_gpus)
     assert found.link_s_per_pair == pytest.approx(40 * 2 * sent * 4 * 40 / 300e9)
     assert found.link_s_per_new_token == pytest.approx(40 * sent * 5120 * 6 / 300e9)
     assert found.link_s == pytest.approx(40 * 2 * 30e-6)
-    alone = absorbed_cost(OPT, A100, efficiency=PEAK)
+    alone = absorbed_cost(OPT, AT_PEAK)
     assert found.s_per_pair == pytest.approx(alone.s_per_pair / num_gpus)
     assert found.read_share == alone.read_share
 
@@ -99,8 +100,8 @@ def test_sums_over_gpus(num_gpus: int, sent: float) -> None:
 def test_rebuilding_gathers_hidden_states(num_gpus: int, sent: float) -> None:
     """Each GPU has the others' parts sent, and rebuilds its own heads."""
     rebuild_s = 4 * 5120**2 * 40 / (312e12 * num_gpus) + sent * 409_600 / 300e9
-    assert rebuild_s_per_token(OPT, A100, num_gpus, PEAK) == pytest.approx(rebuild_s)
-    assert gather_s(OPT, num_gpus) == pytest.approx(40 * 30e-6 if num_gpus > 1 else 0)
+    assert rebuild_s_per_token(OPT, AT_PEAK, num_gpus) == pytest.approx(rebuild_s)
+    assert gather_s(OPT, A100, num_gpus) == pytest.approx(40 * 30e-6 if num_gpus > 1 else 0)
 
 
 def test_partial_scores_of_rebuilt_keys_are_those_of_all_heads() -> None:
@@ -122,7 +123,7 @@ def test_a_hidden_token_read_twice_costs_what_a_kv_token_costs(make: Callable[[M
 def test_read_once_a_hidden_token_costs_less_and_rho_is_below_0() -> None:
     """Half of KV's bytes: a block of 16 saves 16 * 409,600 bytes."""
     once = Efficiency(hidden_reads=1)
-    cost = by_roofline(OPT, A100, efficiency=once)
+    cost = by_roofline(OPT, dataclasses.replace(A100, efficiency=once))
     saved_s = 16 * 409_600 / (1555e9 * once.bandwidth)
     assert believed(cost).rho_s_per_block == pytest.approx(-saved_s)
 

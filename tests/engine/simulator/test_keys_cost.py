@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 
 from aptsched.scheduling.forms import CacheForm
-from aptsched.scheduling.token_sizes import keys_ratio, num_kept
+from aptsched.scheduling.token_sizes import TWO_BYTES, keys_ratio, num_kept
 from caches import cache_of
 from engine.models.config import ModelConfig
 from engine.models.known_models import MODELS
-from engine.simulator.gpus import GPU, GPUS, NUMBER_BYTES
+from engine.simulator.gpus import GPU, GPUS
 from engine.simulator.hidden_cost import TILE_ROWS
-from engine.simulator.roofline import Efficiency
 from engine.simulator.work import work_of
 from engine.state.batch import Batch, Conversion
 from engine.state.request import Request
 
-MHA = [config for config in MODELS.values() if keys_ratio(config, NUMBER_BYTES)]
+MHA = [config for config in MODELS.values() if keys_ratio(config, TWO_BYTES)]
 
 
 def test_keys_are_read_twice_by_their_bytes_and_turned_into_kv_by_projecting() -> None:
@@ -40,8 +39,8 @@ def test_keys_are_read_twice_by_their_bytes_and_turned_into_kv_by_projecting() -
 @pytest.mark.parametrize("config", MHA, ids=lambda config: config.name)
 def test_products_with_keys_take_less_time_than_reading_them_twice(config: ModelConfig, gpu: GPU) -> None:
     """By the shares of the peak that absorbed attention reaches: so a decode has no charge for keys but their bytes."""
-    width, reached = config.hidden_size + num_kept(config.hidden_size), Efficiency()
+    width, reached = config.hidden_size + num_kept(config.hidden_size), gpu.efficiency
     filled = config.num_heads / (TILE_ROWS * -(-config.num_heads // TILE_ROWS))
     flops = 2 * config.num_heads * width + 2 * config.hidden_size
     multiplied_s = flops / (gpu.flops_per_s * reached.absorbed * filled)
-    assert multiplied_s < 2 * NUMBER_BYTES * width / (gpu.bandwidth_bytes_per_s * reached.bandwidth)
+    assert multiplied_s < 2 * 2 * width / (gpu.bandwidth_bytes_per_s * reached.bandwidth)
