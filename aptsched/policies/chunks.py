@@ -6,24 +6,29 @@ import numpy as np
 
 from aptsched.policies.queue import shared
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import above_0, all_of
 from aptsched.support.checks import Ints
+from aptsched.support.constant import constant
 
 
-def chunk_plan(view: View, running: Ints, fed: Ints, preempt: Ints, admitted: Ints, chunks: Ints, reject: Ints) -> Plan:
+def chunk_plan(view: View, running: Ints, fed: Ints, admitted: Ints, chunks: Ints, preempt: Ints, reject: Ints) -> Plan:
     """A plan whose entries are the running requests that are fed, [r], then those admitted, with first chunks, [a]."""
-    going = fed > 0
-    return Plan(
-        request=np.concatenate([running[going], admitted]),
-        num_tokens=np.concatenate([fed[going], chunks]),
-        form=np.concatenate([view.form[running[going]], np.full(len(admitted), KV)]),
-        preempt=preempt,
-        reject=reject,
-    )
+    going = above_0(fed)
+    if not all_of(going):
+        running, fed = running[going], fed[going]
+    form = view.form[running]
+    if len(admitted):
+        running, fed = np.concatenate([running, admitted]), np.concatenate([fed, chunks])
+        form = np.concatenate([form, constant(KV, len(admitted))])
+    return Plan(running, fed, form, preempt=preempt, reject=reject)
 
 
 def first_chunks(view: View, waiting: Ints, budget: int) -> tuple[Ints, Ints]:
     """The waiting rows that get tokens of the budget, in order, and how many; the last one may get a chunk."""
+    if budget <= 0 or not len(waiting):
+        return nothing(), nothing()
     chunks = shared(view.num_tokens[waiting], budget)
-    return waiting[chunks > 0], chunks[chunks > 0]
+    some = above_0(chunks)
+    return (waiting, chunks) if all_of(some) else (waiting[some], chunks[some])

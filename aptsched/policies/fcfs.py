@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.policies.queue import check_watermark, entries, growth, leading, others, shared, survivors, too_large
+from aptsched.policies.queue import (
+    blocks_of,
+    check_watermark,
+    entries,
+    growth,
+    leading,
+    others,
+    shared,
+    survivors,
+    too_large,
+)
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
@@ -46,7 +56,7 @@ class FCFS:
         """The plan of the next iteration."""
         reject = too_large(view)
         running, waiting = others(view, reject)
-        free = view.free_blocks + sum_of(view.num_held[reject])
+        free = view.free_blocks + blocks_of(view, reject)
         begun = running[view.num_remaining[running] > 1]
         if len(begun) or len(waiting):
             rows = self._prefill(view, begun, waiting, len(running), free)
@@ -66,12 +76,13 @@ class FCFS:
 
     def _admitted(self, view: View, waiting: Ints, num_running: int, free: int, max_tokens: int) -> Ints:
         """The waiting requests, in order, that the free blocks and tokens admit."""
-        waiting = waiting[: max(0, view.max_seqs - num_running)]
-        blocks = view.cache.blocks(view.num_tokens[waiting], KV)
-        room = free - int(self.watermark * view.num_blocks)
-        if num_running == 0 and len(blocks):
-            room = max(room, min(free, int(blocks[0])))
+        if not len(waiting):
+            return waiting
+        first = int(view.num_tokens[waiting[0]])
+        first_blocks, room = view.cache.blocks(first, KV), free - int(self.watermark * view.num_blocks)
+        if num_running == 0:
+            room = max(room, min(free, first_blocks))
+        if first_blocks > room or first > max_tokens:
+            return waiting[: int(first_blocks <= room and max_tokens == view.max_tokens)]
         tokens = view.num_tokens[waiting]
-        if len(tokens) and tokens[0] > max_tokens == view.max_tokens:
-            return waiting[: min(1, leading(blocks, room))]
-        return waiting[: min(leading(blocks, room), leading(tokens, max_tokens))]
+        return waiting[: min(leading(view.cache.blocks(tokens, KV), room), leading(tokens, max_tokens))]

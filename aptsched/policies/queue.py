@@ -31,10 +31,23 @@ def too_large(view: View) -> Ints:
 
 
 def others(view: View, rows: Ints) -> tuple[Ints, Ints]:
-    """The running and the waiting rows, in order, without the rows given."""
+    """The running rows, and the waiting ones that the sequence limit lets run beside them, without the rows given.
+
+    Both are in order. Of thousands that wait, no more are looked at than may be among these.
+    """
     running = view.running.nonzero()[0]
-    waiting = nothing() if len(running) == len(view.running) else (~view.running).nonzero()[0]
-    return (running, waiting) if not len(rows) else (np.setdiff1d(running, rows), np.setdiff1d(waiting, rows))
+    num_before = len(running) + len(rows)  # at most so many stand between those asked for
+    if len(rows):
+        running = np.setdiff1d(running, rows)
+    count = max(0, view.max_seqs - len(running))
+    some = view.running[: num_before + count]
+    waiting = nothing() if not count or all_of(some) else np.logical_not(some).nonzero()[0]
+    return running, (np.setdiff1d(waiting, rows) if len(rows) else waiting)[:count]
+
+
+def blocks_of(view: View, rows: Ints) -> int:
+    """Blocks of the pool that the rows hold."""
+    return sum_of(view.num_held[rows]) if len(rows) else 0
 
 
 def leading(amounts: Ints, budget: int) -> int:
@@ -76,19 +89,23 @@ def fed_of(view: View, running: Ints) -> Ints:
     return fed
 
 
-def num_kept(view: View, running: Ints, fed: Ints, free: int) -> int:
-    """How many of the first running requests keep their cache if so many tokens are fed to each, [r]."""
+def kept_along(view: View, running: Ints, fed: Ints, free: int) -> tuple[int, int]:
+    """How many of the first running requests keep their cache if so many tokens are fed to each, [r].
+
+    Also how many of the free blocks are left once all have grown, which is below 0 where not all are kept.
+    """
     more = growth(view, running, fed)
-    if sum_of(more) <= free:
-        return len(running)
+    left = free - sum_of(more)
+    if left >= 0:
+        return len(running), left
     held = view.num_held[running]
-    return leading(held + more, free + sum_of(held))
+    return leading(held + more, free + sum_of(held)), left
 
 
 def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
     """Rows that go on, and rows preempted for them: the latest of the running requests, as few as blocks need."""
     fed = fed_of(view, running)
-    kept = num_kept(view, running, fed, free)
+    kept, _ = kept_along(view, running, fed, free)
     return running[:kept][above_0(fed[:kept])], running[kept:]
 
 

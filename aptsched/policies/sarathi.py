@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
-from aptsched.policies.queue import growth, leading, num_kept, others, shared, too_large
+from aptsched.policies.queue import blocks_of, growth, kept_along, leading, others, shared, too_large
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Ints
@@ -52,14 +52,13 @@ class Sarathi:
         """The plan of the next iteration."""
         reject = too_large(view)
         running, waiting = others(view, reject)
-        free = view.free_blocks + sum_of(view.num_held[reject])
-        fed = self._fed(view, running)
-        kept = num_kept(view, running, fed, free)
-        preempt, running, fed = running[kept:], running[:kept], fed[:kept]
-        waiting = waiting[:0] if len(preempt) else waiting[: max(0, view.max_seqs - len(running))]
+        free, fed = view.free_blocks + blocks_of(view, reject), self._fed(view, running)
+        kept, _ = kept_along(view, running, fed, free)
+        if kept < len(running):
+            return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), running[kept:], reject)
         waiting = waiting[: self._num_admitted(view, running, waiting, free)]
         admitted, chunks = first_chunks(view, waiting, self._budget(view) - sum_of(fed))
-        return chunk_plan(view, running, fed, preempt, admitted, chunks, reject)
+        return chunk_plan(view, running, fed, admitted, chunks, nothing(), reject)
 
     def _budget(self, view: View) -> int:
         return min(self.chunk_tokens, view.max_tokens)
@@ -74,9 +73,10 @@ class Sarathi:
 
     def _num_admitted(self, view: View, running: Ints, waiting: Ints, free: int) -> int:
         """How many of the waiting, in order, have room for their whole prompts."""
+        if not len(waiting):
+            return 0
         blocks = view.cache.blocks(view.num_tokens[waiting], KV)
         room = free - sum_of(growth(view, running, view.num_remaining[running]))
-        if len(running):
-            return leading(blocks, room - int(self.watermark * view.num_blocks))
         spared = room - int(self.watermark * view.num_blocks)
-        return max(leading(blocks, spared), min(1, leading(blocks, room)))
+        count = leading(blocks, spared)
+        return count if len(running) else max(count, min(1, leading(blocks, room)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
-from aptsched.policies.queue import fed_of, growth, leading, num_kept, others, too_large
+from aptsched.policies.queue import blocks_of, fed_of, kept_along, leading, others, too_large
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
 
@@ -34,14 +34,10 @@ class VLLMv1:
         """The plan of the next iteration."""
         reject = too_large(view)
         running, waiting = others(view, reject)
-        free = view.free_blocks + sum_of(view.num_held[reject])
         fed = fed_of(view, running)
-        kept = num_kept(view, running, fed, free)
-        preempt, running, fed = running[kept:], running[:kept], fed[:kept]
-        if len(preempt):
-            waiting = waiting[:0]
-        waiting = waiting[: max(0, view.max_seqs - len(running))]
+        kept, room = kept_along(view, running, fed, view.free_blocks + blocks_of(view, reject))
+        if kept < len(running):
+            return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), running[kept:], reject)
         admitted, chunks = first_chunks(view, waiting, view.max_tokens - sum_of(fed))
-        room = free - sum_of(growth(view, running, fed))
-        count = leading(view.cache.blocks(chunks, KV), room)
-        return chunk_plan(view, running, fed, preempt, admitted[:count], chunks[:count], reject)
+        count = leading(view.cache.blocks(chunks, KV), room) if len(admitted) else 0
+        return chunk_plan(view, running, fed, admitted[:count], chunks[:count], nothing(), reject)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aptsched.scheduling.columns import ObservedColumns, PoolColumns, dtypes, meanings
 from aptsched.scheduling.forms import CacheShape
@@ -11,10 +12,12 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.support.arrays import above_0
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.lazy import lazy
+from aptsched.support.quick_init import of_values
 
 Array = TypeVar("Array", Ints, Floats, Bools)
 
 VIEW_COLUMNS = dtypes(ObservedColumns, PoolColumns)
+UNREAD = "_unread"  # in the `__dict__` of a view: the function from a name to a copy of that column
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,8 +26,9 @@ class View(ObservedColumns, PoolColumns):
 
     Requests are described by columns, read by name: `view.num_tokens` is an array of n numbers, one for each
     unfinished request in order of arrival, and position i is the same request in all of them. Their type is int64,
-    float64 or bool. They are copies and read-only. The list is below, and in the error of a policy that reads
-    anything else; `view.running` and `view.num_remaining` follow from them. A new column is a line in
+    float64 or bool. They are copies and read-only; a worker makes each where it is first read, so that a decision about
+    thousands costs what it looks at. The list is below, and in the error of a policy that reads anything else;
+    `view.running` and `view.num_remaining` follow from them. A new column is a line in
     `aptsched/scheduling/columns.py`.
 
     Attributes
@@ -52,6 +56,20 @@ class View(ObservedColumns, PoolColumns):
     cache: CacheShape
     times: IterationTime
 
+    if not TYPE_CHECKING:  # to type checkers a view has the names above, and no others
+
+        def __getattr__(self, name: str) -> Any:
+            """A column that was not read before."""
+            values = self.__dict__
+            if UNREAD not in values or name not in VIEW_COLUMNS:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            column = values[name] = values[UNREAD](name)
+            return column
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All that it has, to be copied or pickled."""
+        return vars(all_read(self))
+
     @lazy
     def running(self) -> Bools:
         """Requests that hold blocks of the pool, [n]; the others wait, or are swapped out."""
@@ -61,6 +79,23 @@ class View(ObservedColumns, PoolColumns):
     def num_remaining(self) -> Ints:
         """Tokens to be fed before the next token comes, [n]; 1 for a decode."""
         return _read_only(self.num_tokens - self.num_cached)
+
+
+def unread_view(columns: Callable[[str], Ints | Floats | Bools], values: dict[str, Any]) -> View:
+    """A view with these values of its other fields, whose columns are asked for where they are read, by name.
+
+    `columns` gives read-only copies as of now, until `all_read`. The dict becomes the view's own.
+    """
+    values[UNREAD] = columns
+    return of_values(View, values)
+
+
+def all_read(view: View) -> View:
+    """The view itself, all of whose columns are read by now, so that what comes later changes nothing in it."""
+    for name in VIEW_COLUMNS:
+        getattr(view, name)
+    vars(view).pop(UNREAD, None)
+    return view
 
 
 VIEW_NAMES = (

@@ -6,7 +6,6 @@ import numpy as np
 
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.record import Outcome
-from aptsched.scheduling.view import View
 from aptsched.support.interrupts import Hold
 from engine.loop.lifecycle import RequestBook
 from engine.loop.limits import need
@@ -14,16 +13,16 @@ from engine.state.batch import Executor, Step, check_step
 from engine.state.pool import Applied
 
 
-def apply_plan(plan: Plan, view: View, book: RequestBook) -> Applied:
+def apply_plan(plan: Plan, book: RequestBook) -> Applied:
     """Carries out a legal plan in the pool; rejected requests get their record, and keep their rows for now."""
     table, pool = book.table, book.pool
     if len(plan.reject):
         reasons = plan.reject_reasons or [""] * len(plan.reject)
-        numbers = [need(num_tokens, pool) for num_tokens in view.num_tokens[plan.reject].tolist()]
+        numbers = [need(num_tokens, pool) for num_tokens in table.num_tokens[plan.reject].tolist()]
         why = [f"given up by the policy: {own or usual}" for own, usual in zip(reasons, numbers, strict=True)]
         book.end(plan.reject, [(Outcome.REJECTED, reason) for reason in why])
     if len(plan.preempt):
-        table.count_preemptions(plan.preempt, view.num_cached[plan.preempt])
+        table.count_preemptions(plan.preempt, pool.num_cached[table.slot[plan.preempt]])
     applied = pool.apply(plan, table)
     if len(applied.converted):
         table.num_promotions[applied.converted] += 1

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
+from weakref import ref
 
 from aptsched.scheduling.certificate_check import certifies_itself, check_certificate
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Policy, decided, observer_of
+from aptsched.scheduling.plan import Plan, Policy, decided, observer_of
 from aptsched.scheduling.plan_check import check_plan
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.view import all_read
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
 from engine.loop.carry_out import apply_plan, run_batch
@@ -203,22 +205,33 @@ class Worker:
             change()
         self._changes.clear()
 
-    def _decide_and_run(self, now_s: float) -> tuple[Iteration, Applied, Step]:
-        started = perf_counter()
+    def _planned(self, now_s: float) -> Plan:
+        """A legal plan. If somebody keeps the view beyond it, its columns are read to the last before any changes."""
         view = observe(self.table, self.pool, now_s, self.limits.max_tokens, self.limits.max_seqs, self.times)
         view = self.limits.within_deadline(view)
-        with self.hold:
-            plan = decided(self.policy, view)
-        check_plan(plan, view)
-        if not self._certified:
-            check_certificate(plan, view)
-        applied = apply_plan(plan, view, self.book)
+        try:
+            with self.hold:
+                plan = decided(self.policy, view)
+            check_plan(plan, view)
+            if not self._certified:
+                check_certificate(plan, view)
+            return plan
+        finally:
+            kept = ref(view)
+            del view
+            if (of_others := kept()) is not None:
+                all_read(of_others)
+
+    def _decide_and_run(self, now_s: float) -> tuple[Iteration, Applied, Step]:
+        started, num_requests = perf_counter(), self.num_unfinished
+        plan = self._planned(now_s)
+        applied = apply_plan(plan, self.book)
         planned = perf_counter()
         step = run_batch(applied, self.executor, self.book, self.hold)
         if self.scheduling is None:
             scheduling_s, duration_s = planned - started, perf_counter() - started
         else:
-            scheduling_s = self.scheduling.seconds(len(view.request_id))
+            scheduling_s = self.scheduling.seconds(num_requests)
             duration_s = step.duration_s + scheduling_s
         times_s = (now_s, now_s + duration_s, scheduling_s)
         return iteration_of(self._num_iterations, plan, applied, self.pool, self.table, *times_s), applied, step

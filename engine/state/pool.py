@@ -89,6 +89,12 @@ class BlockPool:
         """Most tokens of one request that all blocks can hold, in the lightest form."""
         return self.num_blocks * self.cache.tokens_per_block(self.cache.heaviest_first[-1])
 
+    def column(self, name: str, slot: Ints) -> Ints:
+        """A column that policies see of the cache (`PoolColumns`), for each of these slots, [n]; a copy."""
+        columns = {"num_held": self.device.num_held, "num_swapped": self.host.num_held}
+        of_slots: Ints = columns[name] if name in columns else getattr(self, name)
+        return of_slots[slot]
+
     def apply(self, plan: Plan, table: RequestTable) -> Applied:
         """Carries out a legal plan; changes the pool and the slots of the table.
 

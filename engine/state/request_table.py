@@ -35,11 +35,9 @@ class RequestTable(ObservedColumns, InternalColumns):
 
     def _hold(self, groups: list[npt.NDArray[Any]]) -> None:
         """Stores the columns of each type as one array, [columns, rows], and each column as an attribute."""
-        self._groups, self._seen = groups, []
+        self._groups = groups
         for group, names in zip(groups, TYPES.values(), strict=True):
             self.__dict__.update(zip(names, group, strict=True))
-            if seen := [name for name in names if name in SEEN]:
-                self._seen.append((seen, group[: len(seen)]))
 
     def add(self, request: Request, end_tokens: int, stop_token_ids: frozenset[int]) -> None:
         """Adds a last row for the request."""
@@ -55,15 +53,6 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.num_prompt_tokens[row], self.num_tokens[row] = request.num_prompt_tokens, request.num_tokens
         self.end_tokens[row] = end_tokens
         self.num_rows += 1
-
-    def observed(self) -> dict[str, npt.NDArray[Any]]:
-        """Read-only copies of the columns that policies see, [n] each, by name; one copy is made for each type."""
-        columns: dict[str, npt.NDArray[Any]] = {}
-        for names, group in self._seen:
-            copy = group[:, : self.num_rows].copy()
-            copy.setflags(write=False)
-            columns.update(zip(names, copy))  # noqa: B905
-        return columns
 
     @property
     def num_waiting(self) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aptsched.policies.queue import fed_of, growth, leading, leading_at_least, num_kept, others, shared, too_large
+from aptsched.policies.queue import fed_of, growth, kept_along, leading, leading_at_least, others, shared, too_large
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
@@ -37,13 +37,14 @@ def test_leading_amounts_are_counted_up_to_a_budget(amounts: Ints, budget: int) 
 
 
 @given(views(), st.data())
-def test_who_runs_and_who_waits_are_all_others(view: View, data: st.DataObject) -> None:
-    """Everybody but the rows left out is in one of the two, in order."""
+def test_others_are_who_runs_and_the_first_that_may_run_beside_them(view: View, data: st.DataObject) -> None:
+    """Without the rows left out, in order; so many wait as are left of the sequence limit, and no more."""
     everybody = range(len(view.request_id))
     out = sorted(data.draw(st.sets(st.sampled_from(everybody)))) if everybody else []
     runs, waits = others(view, np.array(out, np.int64))
     assert runs.tolist() == [row for row in everybody if view.num_held[row] > 0 and row not in out]
-    assert waits.tolist() == [row for row in everybody if view.num_held[row] == 0 and row not in out]
+    most = max(0, view.max_seqs - len(runs))
+    assert waits.tolist() == [row for row in everybody if view.num_held[row] == 0 and row not in out][:most]
 
 
 @given(views())
@@ -58,7 +59,8 @@ def test_the_last_make_room(view: View, free: int) -> None:
     """So many of the first that run are kept as fit into their blocks, those of the rest and the free ones."""
     runs = view.running.nonzero()[0]
     fed = fed_of(view, runs)
-    kept, after = num_kept(view, runs, fed, free), view.num_held[runs] + growth(view, runs, fed)
+    (kept, left), after = kept_along(view, runs, fed, free), view.num_held[runs] + growth(view, runs, fed)
     room = free + view.num_held[runs].sum()
     assert after[:kept].sum() <= room
     assert kept == len(runs) or after[: kept + 1].sum() > room
+    assert left == room - after.sum() and (left >= 0) == (kept == len(runs))
