@@ -9,13 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from aptsched.knapsack.algorithm1_fitted import algorithm1_fitted
+from aptsched.policies.composition import compose
 from aptsched.policies.form_choice import on_offer
-from aptsched.policies.queue import fed_to_all, growth, without_cache
+from aptsched.policies.queue import fed_to_all, growth, others, without_cache
 from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, CacheForm
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
+from aptsched.support.arrays import all_of, any_of, smallest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -76,7 +78,7 @@ class AptServePrinted:
         never = np.flatnonzero(view.cache.blocks(view.num_tokens, lightest) > view.num_blocks)
         if len(never):
             view = without_cache(view, never)
-        running, waiting = np.flatnonzero(view.running), np.setdiff1d(np.flatnonzero(~view.running), never)
+        running, waiting = others(view, never)
         plan = self._prefill(view, waiting, running) if longer_pending(view, waiting, running) else None
         if plan is None:
             plan = self._decode(view, waiting, running)
@@ -87,12 +89,17 @@ class AptServePrinted:
         max_seqs = min(view.max_seqs, view.max_tokens) - len(running)
         if not len(waiting) or max_seqs <= 0:
             return None
+        capacity = view.free_blocks
         begun = running[view.num_remaining[running] > 1]
-        capacity = max(0, view.free_blocks - int(growth(view, begun, view.num_remaining[begun]).sum()))
-        fed = np.minimum(view.num_tokens[waiting], view.max_tokens)
+        if len(begun):
+            capacity = max(0, capacity - sum_of(growth(view, begun, view.num_remaining[begun])))
+        num_tokens = view.num_tokens[waiting]
+        if view.cache.blocks(smallest_of(num_tokens), on_offer(view.cache, self.forms)[-1]) > capacity:
+            return None
+        fed = np.minimum(num_tokens, view.max_tokens)
         problem = self._problem(view, waiting, len(waiting) + len(running), fed, capacity, max_seqs)
-        selection = algorithm1_fitted(problem)
-        served = np.flatnonzero(selection.form)
+        selection = compose(problem, algorithm1_fitted)
+        served = selection.form.nonzero()[0]
         if not len(served):
             return None
         entries = (waiting[served], fed[served], selection.form[served])
@@ -104,16 +111,18 @@ class AptServePrinted:
             return Plan()
         fed = fed_to_all(view, running)
         problem = self._problem(view, running, len(waiting) + len(running), fed, view.num_blocks, view.max_seqs)
-        selection = algorithm1_fitted(problem)
-        keeps = selection.form == view.form[running]
+        selection = compose(problem, algorithm1_fitted)
+        own = view.form[running]
+        keeps = selection.form == own
+        if all_of(keeps):
+            return Plan(running, fed, own, problem=problem, selection=selection, candidates=running)
         preempt = running[~keeps]
-        if not keeps.any():
+        if not any_of(keeps):
             plan = self._prefill(without_cache(view, preempt), np.union1d(waiting, running), nothing())
             assert plan is not None, "any request that the pool can hold fits in an empty one"
             return replace(plan, preempt=preempt)
-        served = running[keeps]
         as_chosen = running if np.array_equal(keeps, selection.form > 0) else nothing()  # not where a form changes
-        entries = (served, fed[keeps], view.form[served])
+        entries = (running[keeps], fed[keeps], own[keeps])
         return Plan(*entries, preempt=preempt, problem=problem, selection=selection, candidates=as_chosen)
 
     def _problem(
@@ -122,10 +131,13 @@ class AptServePrinted:
         """Definition 1 over these rows, [r], with what an iteration may hold beside memory."""
         value_s = scheduling_value(view, rows, 0.0, self.fallback)
         num_tokens = view.num_tokens[rows]
-        values, weights = [value_s], [view.cache.blocks(num_tokens, KV)]
+        blocks = view.cache.blocks(num_tokens, KV)
         if CacheForm.HIDDEN in on_offer(view.cache, self.forms):
-            rebuilt_s = num_unfinished * view.times.rebuild_s_per_block * weights[0]
-            values.append(value_s - np.where(weights[0] <= view.num_blocks, rebuilt_s, 0.0))
-            weights.append(view.cache.blocks(num_tokens, CacheForm.HIDDEN))
-        table = (np.stack(values, axis=1), np.stack(weights, axis=1))
-        return BatchProblem.unchecked(*table, capacity, fed, view.max_tokens, max_seqs)
+            rebuilt_s = np.where(
+                blocks <= view.num_blocks, num_unfinished * view.times.rebuild_s_per_block * blocks, 0.0
+            )
+            values = np.array([value_s, value_s - rebuilt_s]).T
+            weights = np.array([blocks, view.cache.blocks(num_tokens, CacheForm.HIDDEN)]).T
+        else:
+            values, weights = value_s[:, None], blocks[:, None]
+        return BatchProblem.unchecked(values, weights, capacity, fed, view.max_tokens, max_seqs)
