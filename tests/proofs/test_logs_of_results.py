@@ -46,6 +46,15 @@ def test_charges_for_life_are_certified(tmp_path: Path, rho: str) -> None:
     assert len(counts) == 2 * len(FORM_SETS) and min(counts) > 0
 
 
+@pytest.mark.parametrize("rho", ["0", "0.00001", "0.001"])
+def test_the_printed_method_is_certified(tmp_path: Path, rho: str) -> None:
+    """Each of its decisions, by the price of the first increment that it left out, whatever rebuilding takes."""
+    policies = "aptserve:as=paper,aptserve:as=paper:forms=kv,aptserve:as=paper:fallback=none"
+    run = results.simulated(tmp_path, "--policy", policies, "--rho", rho, "--executed-rho", rho)
+    assert results.failures(run) == []
+    assert all(row["num_certified"] > 0 for row in results.document(run)["summary"])
+
+
 @pytest.mark.parametrize("of", ["other policy", "other rate", "twice", "not there"])
 def test_each_run_has_one_log(run: Path, of: str) -> None:
     """Of its policy and its rate."""

@@ -76,6 +76,17 @@ def test_hidden_states_are_read_as_asked(
     assert (num_rebuilt > 0) == (way == "rebuilt")
 
 
+def test_the_printed_method_on_a_real_model(
+    quick_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It serves all requests, with hidden states rebuilt as it believes, and its certificates hold."""
+    printed = ["--policy", "aptserve:as=paper", "--hidden-attention", "rebuilt"]
+    assert call(*quick_run, *printed, "--out", str(tmp_path), "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["summary"]
+    assert row["policy"] == "aptserve:as=paper" and row["num_finished"] == 12 and row["num_certified"] > 0
+    assert call("verify", str(tmp_path)) == 0
+
+
 def test_several_rates_say_which_one_each_policy_holds(
     quick_run: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
