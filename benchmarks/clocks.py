@@ -25,7 +25,6 @@ import numpy as np
 import torch
 
 from aptsched.cli.policies import answers
-from aptsched.metrics.service import summarise
 from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
 from benchmarks.tables import Row, show
@@ -83,14 +82,13 @@ def knee(options: argparse.Namespace, policy: NamedPolicy, server: Server) -> fl
     while high / low > 1.02:
         rate = (low * high) ** 0.5
         run = serve(policy, requests(options, rate), server)
-        low, high = (rate, high) if summarise(run.records).attained >= KNEE else (low, rate)
+        low, high = (rate, high) if run.metrics.attained_p99_tbt >= KNEE else (low, rate)
     return low
 
 
 def figures(run: ServedRun) -> tuple[float, float]:
     """Share of requests within both objectives, and seconds from the first arrival to the last token."""
-    metrics = summarise(run.records)
-    return metrics.attained, metrics.span_s
+    return run.metrics.attained_p99_tbt, run.metrics.span_s
 
 
 def compared(policy: str, rate_per_s: float, lives: list[tuple[float, float]], computed: tuple[float, float]) -> Row:

@@ -28,11 +28,11 @@ def gap_line(document: dict[str, Any]) -> str:
 
 
 def run_line(document: dict[str, Any]) -> str:
-    """The share of requests within the objectives for each policy, and whether the machine was too busy for it."""
+    """The share of requests that attain for each policy, and whether the machine was too busy for it."""
     rows = document["summary"]
     shares = ", ".join(f"{row['policy']} {percent(row['attained'])}" for row in rows)
     busy = any(row["pace"] is not None and is_off(row["pace"]) for row in rows)
-    return f"Live, within both objectives: {shares}{' (machine busy, see above)' if busy else ''}."
+    return f"Live, every token by its deadline: {shares}{' (machine busy, see above)' if busy else ''}."
 
 
 def main() -> None:

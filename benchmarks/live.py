@@ -23,7 +23,6 @@ import numpy as np
 import torch
 
 from aptsched.cli.policies import answers
-from aptsched.metrics.service import summarise
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
@@ -72,8 +71,8 @@ def requests(options: argparse.Namespace, rate_per_s: float, vocab_size: int) ->
 
 def row(served: Served, rate_per_s: float, runs: list[ServedRun]) -> Row:
     """Medians over the runs of one policy at one rate, and the least and largest share within the objectives."""
-    metrics = [summarise(run.records) for run in runs]
-    attained = sorted(each.attained for each in metrics)
+    metrics = [run.metrics for run in runs]
+    attained = sorted(each.attained_p99_tbt for each in metrics)
     policy, how = served
     return {
         "policy": policy.name if how == "absorbed" else f"{policy.name}, rebuilt",
@@ -106,7 +105,7 @@ def table_of(name: str, options: argparse.Namespace) -> list[Row]:
             for i, (policy, how) in enumerate(served):
                 run = serve(policy, requests(options, rate, vocab_size), by_how[how])
                 runs.setdefault((i, rate), []).append(run)
-                attained = summarise(run.records).attained
+                attained = run.metrics.attained_p99_tbt
                 print(f"{name}, round {number}: {policy.name}, {how}, {rate:g}/s: {attained:.0%}", file=sys.stderr)
     return [row(served[i], rate, found) for (i, rate), found in sorted(runs.items(), key=lambda each: each[0][::-1])]
 

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from aptsched.cli.policies import answers
-from aptsched.metrics.service import summarise
 from aptsched.policies.oracle import TrueLengths
 from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
@@ -49,7 +48,7 @@ def measured(name: str, replay: Replay, server: Server) -> Row:
     wall, cpu = time.perf_counter(), time.process_time()
     run = serve(policy, replay, server)
     cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
-    metrics, count = summarise(run.records), run.usage.num_iterations
+    metrics, count = run.metrics, run.usage.num_iterations
     return {
         "policy": name,
         "requests": len(replay),

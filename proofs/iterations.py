@@ -24,15 +24,15 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Log:
-    """The figures of a log: the gap of each decision, and the last iteration, -1 if there is none."""
+    """The figures of a log: the gap of each decision, and the number of its iteration."""
 
     gaps: tuple[float, ...]
-    last: int
+    numbers: tuple[int, ...]
 
 
 def figures(file: Path) -> Log:
     """The figures as a log states them, unchecked; raises InputError where a line lacks them."""
-    gaps, last = list[float](), -1
+    gaps, numbers = list[float](), list[int]()
     for number, line in enumerate(reading.lines(file), 1):
         record = parse_json(reading.decoded(line))
         if number == 1:
@@ -41,8 +41,8 @@ def figures(file: Path) -> Log:
         if not is_finite(fields.get("gap")) or type(fields.get("iteration")) is not int:
             raise InputError(f"{file.name}, line {number}: no decision with a gap")
         gaps.append(float(fields["gap"]))
-        last = fields["iteration"]
-    return Log(tuple(gaps), last)
+        numbers.append(fields["iteration"])
+    return Log(tuple(gaps), tuple(numbers))
 
 
 def num_lines(file: Path) -> int:

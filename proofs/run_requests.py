@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.metrics.latencies import Latencies, Measured, held_against
+from aptsched.metrics.latencies import FLAGS, Latencies, Measured, held_against
 from aptsched.metrics.percentile import rank
-from aptsched.metrics.request_rows import FLAGS
 from aptsched.metrics.service import Metrics, of_latencies
 from aptsched.scheduling.columns import COUNTS
-from aptsched.scheduling.record import SLO, Outcome
+from aptsched.scheduling.record import Outcome
 from aptsched.support.checks import Floats
 from aptsched.support.shown import shown
 
 Row = dict[str, Any]
 OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+MEASUREMENTS = tuple(name for name in Measured.__dataclass_fields__ if name not in ("finished", "num_tokens"))
 WITH_REASON = ("rejected", "unfinished")
+OF_TOKENS = ("ttft_s", "last_token_at_s", "max_lateness_s", "fluidity")  # of requests with a token
+OF_GAPS = ("p99_tbt_s", "max_tbt_s")  # of requests with two
 ROUNDING = 1e-9  # relative to the times that were subtracted and added up
 
 
@@ -36,15 +38,20 @@ def row_against(row: Row, before: Row | None) -> Iterator[str]:
     for name, number in {**least, **dict.fromkeys(COUNTS, 0)}.items():
         if row[name] < number:
             yield f"{name}: {row[name]} is not accepted; at least {number} is"
+    seconds = ("slo_ttft_s", "slo_tpot_s", *(("alone_s",) if row["alone_s"] is not None else ()))
+    for name in seconds:
+        if row[name] is None or row[name] <= 0:
+            yield f"{name}: {shown(row[name])} is not accepted; seconds above 0 are"
+            return
     if row["arrived_at_s"] is not None:
         yield from _times_against(row)
 
 
 def _times_against(row: Row) -> Iterator[str]:
     """Yield what is wrong with the times of the tokens: they must be in order, and the gaps must fit between them."""
-    num_gaps, names = row["num_tokens"] - 1, ("ttft_s", "last_token_at_s", "p99_tbt_s", "max_tbt_s")
-    for name in names:
-        if (row[name] is not None) != (num_gaps >= (0 if name in names[:2] else 1)):
+    num_gaps = row["num_tokens"] - 1
+    for name in (*OF_TOKENS, *OF_GAPS):
+        if (row[name] is not None) != (num_gaps >= (0 if name in OF_TOKENS else 1)):
             yield f"{name}: {shown(row[name])} of a request with {row['num_tokens']} tokens"
             return
     if num_gaps < 0:
@@ -54,6 +61,17 @@ def _times_against(row: Row) -> Iterator[str]:
         yield f"ttft_s: {ttft_s!r}, but the last token comes {since_s!r} s after the arrival"
     elif num_gaps:
         yield from _gaps_against(row, num_gaps, since_s - ttft_s)
+    yield from _lateness_against(row, num_gaps, since_s)
+
+
+def _lateness_against(row: Row, num_gaps: int, since_s: float) -> Iterator[str]:
+    """Check the largest lateness against those of the first and the last token, and the fluidity index against it."""
+    late_s, fluidity, first_s = row["max_lateness_s"], row["fluidity"], row["ttft_s"] - row["slo_ttft_s"]
+    last_s = since_s - (row["slo_ttft_s"] + num_gaps * row["slo_tpot_s"])
+    if not max(first_s, last_s) <= late_s <= since_s - row["slo_ttft_s"]:
+        yield f"max_lateness_s: {late_s!r}, but the first token is {first_s!r} s late and the last one {last_s!r} s"
+    if not 0 <= fluidity <= 1 or (fluidity == 1) != (late_s <= 0):
+        yield f"fluidity: {fluidity!r} of a request whose latest token is {late_s!r} s late"
 
 
 def _gaps_against(row: Row, num_gaps: int, between_s: float) -> Iterator[str]:
@@ -66,21 +84,18 @@ def _gaps_against(row: Row, num_gaps: int, between_s: float) -> Iterator[str]:
         yield f"max_tbt_s: {max_s!r}, but {num_gaps} gaps come to {between_s!r} s"
 
 
-def latencies_of(rows: Sequence[Row], slo: SLO) -> Latencies:
+def latencies_of(rows: Sequence[Row]) -> Latencies:
     """The latencies that follow from the rows of a run, each of which can be true."""
-    measured = Measured(
-        arrived_at_s=_column(rows, "arrived_at_s"),
-        finished=np.array([row["outcome"] == "finished" for row in rows], np.bool_),
-        num_tokens=np.array([row["num_tokens"] for row in rows], np.int64),
-        ttft_s=_column(rows, "ttft_s"),
-        last_token_at_s=_column(rows, "last_token_at_s"),
-        p99_tbt_s=_column(rows, "p99_tbt_s"),
-        max_tbt_s=_column(rows, "max_tbt_s"),
-        slo_ttft_s=np.full(len(rows), slo.ttft_s),
-        slo_tpot_s=np.full(len(rows), slo.tpot_s),
-    )
+    measured = {name: _column(rows, name) for name in MEASUREMENTS}
     with np.errstate(over="ignore", invalid="ignore"):
-        return held_against(measured, np.empty(0))
+        return held_against(
+            Measured(
+                finished=np.array([row["outcome"] == "finished" for row in rows], np.bool_),
+                num_tokens=np.array([row["num_tokens"] for row in rows], np.int64),
+                **measured,
+            ),
+            np.empty(0),
+        )
 
 
 def rows_against(rows: Sequence[Row], each: Latencies) -> Iterator[str]:
@@ -95,10 +110,11 @@ def rows_against(rows: Sequence[Row], each: Latencies) -> Iterator[str]:
 
 
 def metrics_of(rows: Sequence[Row], each: Latencies) -> Metrics:
-    """The metrics of a run from its rows, except those of the gaps between all tokens."""
+    """The metrics of a run from its rows, except the percentiles of the gaps between all tokens."""
     counts = {name: sum(row[name] for row in rows) for name in COUNTS}
     outcomes = [OUTCOMES[row["outcome"]] for row in rows]
-    return of_latencies(each, _column(rows, "arrived_at_s"), outcomes, counts)
+    alone_s = _column(rows, "alone_s")
+    return of_latencies(each, outcomes, counts, None if np.isnan(alone_s).any() else alone_s)
 
 
 def _column(rows: Sequence[Row], name: str) -> Floats:

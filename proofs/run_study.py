@@ -1,4 +1,4 @@
-"""Checks results of a serving study, `aptsched.run` version 2: a verdict on each file, request, run, and the whole."""
+"""Checks results of a serving study, `aptsched.run` version 3: a verdict on each file, request, run, and the whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from aptsched.metrics.request_rows import rows
-from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
 from aptsched.support.fields import named
 from aptsched.support.shown import shown
@@ -131,7 +130,7 @@ def _run_against(
     log = None if _none_written(document) else _log_of(document, run, directory)
     cache = document["cache"]
     num_blocks = cache.get("num_blocks") if isinstance(cache, dict) else None
-    yield from run_summary.against(summary, served.runs[run], _slo_of(document, run), log, num_blocks)
+    yield from run_summary.against(summary, served.runs[run], log, num_blocks)
 
 
 def _log_of(document: dict[str, Any], run: Run, directory: Path) -> iterations.Log:
@@ -139,17 +138,7 @@ def _log_of(document: dict[str, Any], run: Run, directory: Path) -> iterations.L
     logs = [entry["file"] for entry in belongings.file_entries(document) if run_of(entry) == run]
     if len(logs) > 1:
         raise InputError(f"files: {', '.join(logs)} are all the log of the run; one is accepted")
-    return iterations.figures(directory / logs[0]) if logs else iterations.Log((), -1)
-
-
-def _slo_of(document: dict[str, Any], run: Run) -> SLO:
-    """The objectives at the rate of a run; raises InputError."""
-    found = [replay.get("slo") for replay in _objects(document["replays"]) if replay.get("rate_per_s") == run[1]]
-    if len(found) != 1 or not isinstance(found[0], dict) or set(found[0]) != set(SLO.__dataclass_fields__):
-        raise InputError(f"replays: {len(found)} are at its rate; one is accepted, with the objectives in slo")
-    if not all(map(is_finite, found[0].values())):
-        raise InputError(f"slo: {shown(found[0])} is not accepted; seconds above 0 are")
-    return SLO(**found[0])
+    return iterations.figures(directory / logs[0]) if logs else iterations.Log((), ())
 
 
 def _none_written(document: dict[str, Any]) -> bool:

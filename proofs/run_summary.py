@@ -20,11 +20,18 @@ from proofs.run_requests import Row, latencies_of, metrics_of, rows_against
 
 RUN = ("policy", "rate_per_s", "complete", "reason")
 INTERRUPTED = "interrupted"
-METRICS = tuple(name for name in Metrics.__dataclass_fields__ if name != "jain")
-COUNTS = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "num_certified")
+METRICS = tuple(Metrics.__dataclass_fields__)
+COUNTS = (
+    "num_warmup_iterations",
+    "num_iterations",
+    "num_prefill_tokens",
+    "num_decode_tokens",
+    "num_swapped_blocks",
+    "num_certified",
+)
 SECONDS = ("busy_s", "scheduling_s")
 OTHERS = ("scheduling_share", "gap_mean", "gap_worst", "num_blocks", "pace")
-AS_SAID = ("tbt", *COUNTS[:-1], *SECONDS, "jain", "pace")  # checked to be within limits, but confirmed by nothing
+AS_SAID = ("tbt", *COUNTS[:-1], *SECONDS, "pace")  # checked to be within limits, but confirmed by nothing
 ROUNDING = 1e-9
 
 
@@ -48,7 +55,7 @@ def as_said(summary: dict[str, Any]) -> list[str]:
     return [name for name in summary if name not in _needed(summary) or name in (*AS_SAID, *block_s)]
 
 
-def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | None, num_blocks: Any) -> Iterator[str]:
+def against(summary: dict[str, Any], rows: Sequence[Row], log: Log | None, num_blocks: Any) -> Iterator[str]:
     """Yield what is wrong with the summary of a run.
 
     Parameters
@@ -56,21 +63,20 @@ def against(summary: dict[str, Any], rows: Sequence[Row], slo: Any, log: Log | N
     summary : dict
     rows : sequence of Row
         The run's requests, each of which can be true.
-    slo : SLO
     log : Log or None
         The log of its decisions; None where none was to be written.
     num_blocks : int
         Blocks of the pool, as in the document.
     """
     named("summary", summary, _needed(summary), tuple(summary))
-    each = latencies_of(rows, slo)
+    each = latencies_of(rows)
     yield from rows_against(rows, each)
     with np.errstate(over="ignore", invalid="ignore"):
         facts = {name: _plain(value) for name, value in asdict(metrics_of(rows, each)).items() if name in METRICS}
     facts |= (
         {"num_blocks": num_blocks, "complete": summary["reason"] != INTERRUPTED}
         | _shares(summary)
-        | ({} if log is None else _gaps(log))
+        | ({} if log is None else _gaps(log, summary["num_warmup_iterations"]))
     )
     for name, fact in facts.items():
         if name not in AS_SAID and not is_equal(summary[name], fact):
@@ -107,9 +113,13 @@ def _shares(summary: dict[str, Any]) -> dict[str, float | None]:
     }
 
 
-def _gaps(log: Log) -> dict[str, float | None]:
-    mean = sum(log.gaps) / len(log.gaps) if log.gaps else None
-    return {"num_certified": len(log.gaps), "gap_mean": mean, "gap_worst": max(log.gaps, default=None)}
+def _gaps(log: Log, num_warmup_iterations: Any) -> dict[str, float | None]:
+    """What the decisions after the warm-up come to."""
+    if not is_whole(num_warmup_iterations):
+        return {}
+    gaps = [gap for number, gap in zip(log.numbers, log.gaps, strict=True) if number >= num_warmup_iterations]
+    mean = sum(gaps) / len(gaps) if gaps else None
+    return {"num_certified": len(gaps), "gap_mean": mean, "gap_worst": max(gaps, default=None)}
 
 
 def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -> Iterator[str]:
@@ -120,9 +130,10 @@ def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -
     if wrong:
         yield f"{wrong[0]}: {shown(summary[wrong[0]])} is not accepted; at least 0 is, of things a whole number"
         return
-    least = summary["num_certified"] if log is None else max(log.last + 1, summary["num_certified"])
+    last = -1 if log is None else max(log.numbers, default=-1)
+    least = max(last + 1 - summary["num_warmup_iterations"], summary["num_certified"])
     if summary["num_iterations"] < least:
-        yield f"num_iterations: {summary['num_iterations']} with {summary['num_certified']} decisions, the last {least}"
+        yield f"num_iterations: {summary['num_iterations']} with {summary['num_certified']} decisions, the last {last}"
     num_fed = summary["num_prefill_tokens"] + summary["num_decode_tokens"]
     if num_fed < (num_tokens := int(each.num_tokens.sum())):
         yield f"num_prefill_tokens, num_decode_tokens: {num_fed} in all, but {num_tokens} tokens came of them"
@@ -147,17 +158,13 @@ def _tbt_against(tbt: Any, each: Latencies) -> Iterator[str]:
 
 
 def _ratios_against(summary: dict[str, Any]) -> Iterator[str]:
-    """Check that Jain's index is from 1 / r to 1, the pace above 0, the worst gap at least the mean, where known."""
-    mean, worst = summary["gap_mean"], summary["gap_worst"]
-    jain, pace = summary.get("jain"), summary["pace"]  # only simulations have Jain's index
+    """Check that the pace is at least 0, and the worst gap at least the mean, where they are known."""
+    mean, worst, pace = summary["gap_mean"], summary["gap_worst"], summary["pace"]
     if summary["num_certified"] == 0:
         holds = mean is worst is None
     else:
         holds = is_finite(mean) and is_finite(worst) and 0 <= mean <= worst * (1 + ROUNDING)
     if not holds:
         yield f"gap_mean, gap_worst: {shown(mean)}, {shown(worst)} of {summary['num_certified']} decisions"
-    least = (1 - ROUNDING) / max(1, summary["num_finished"]) if is_whole(summary["num_finished"]) else 0.0
-    if jain is not None and not (is_finite(jain) and least <= jain <= 1 + ROUNDING):
-        yield f"jain: {shown(jain)} is not accepted; 1 / num_finished to 1 is"
     if pace is not None and not (is_finite(pace) and pace >= 0):
         yield f"pace: {shown(pace)} is not accepted; a number of at least 0 is"

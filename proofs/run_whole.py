@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aptsched.metrics.service import LEVELS, highest_rate
+from aptsched.metrics.request_rows import IDENTITY, OBJECTIVES
+from aptsched.metrics.service import LEVELS
+from aptsched.metrics.stability import highest_rate
 from aptsched.support.fields import named
 from aptsched.support.shown import shown
 from proofs.certificate import is_finite
@@ -25,7 +27,7 @@ REPLAY = (
     "slo",
 )
 REPLAY_AS_SAID = ("num_clipped", "num_output_tokens", "num_beyond_context")  # as they were in the traces
-SHARED = ("request_id", "arrived_at_s", "num_prompt_tokens")  # columns that are the same for every policy
+SHARED = (*IDENTITY, *OBJECTIVES, "alone_s")  # columns that are the same for every policy
 
 
 def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iterator[str]:
@@ -34,6 +36,10 @@ def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iter
     for replay, rate in zip(document["replays"], rates, strict=True):
         of_rate = [rows for (_, at), rows in runs.items() if at == rate]
         yield from _replay_against(replay, of_rate, document["options"])
+    if len(set(rates)) < len(rates) or not {rate for _, rate in runs} <= set(rates):
+        yield f"replays: rates of {shown(rates)} are not accepted; one of each run's is"
+    if _warmup_s(document["options"]) == 0 and any(each["num_warmup_iterations"] for each in document["summary"]):
+        yield "num_warmup_iterations: above 0, but by options.warmup there is no warm-up"
     policies = list(dict.fromkeys(policy for policy, _ in runs))
     planned = _asked(document["options"]) or list(dict.fromkeys([*policies, *_policies(document["failed"])]))
     yield from _failed_against(document["failed"], runs, [(policy, rate) for policy in planned for rate in rates])
@@ -80,8 +86,7 @@ def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any)
     if not all(is_whole(replay[name]) for name in replay if name.startswith("num_")):
         yield f"replays: {shown(replay)} is not accepted; its numbers are whole"
         return
-    given: Any = options.get("warmup") if isinstance(options, dict) else None
-    warmup_s = given if is_finite(given) else 0.0
+    warmup_s = _warmup_s(options)
     for rows in of_rate:
         if [[row[name] for name in SHARED] for row in rows] != [[row[name] for name in SHARED] for row in of_rate[0]]:
             yield "replays: the requests are not the same for every policy"
@@ -98,21 +103,38 @@ def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any)
             yield f"num_prompt_tokens: {replay['num_prompt_tokens']}, but requests.csv has {num_prompt_tokens}"
         if num_tokens > replay["num_output_tokens"]:
             yield f"num_output_tokens: {replay['num_output_tokens']}, but requests.csv has {num_tokens}"
+        if not all(is_equal(replay["slo"], _slo_of(row)) for row in rows):
+            yield f"slo: {shown(replay['slo'])}, but requests.csv has other objectives"
         if not is_equal(replay["last_arrival_s"], rows[-1]["arrived_at_s"]):
             yield f"last_arrival_s: {shown(replay['last_arrival_s'])}, but it is {rows[-1]['arrived_at_s']!r}"
 
 
+def _warmup_s(options: Any) -> float:
+    given: Any = options.get("warmup") if isinstance(options, dict) else None
+    return float(given) if is_finite(given) else 0.0
+
+
+def _slo_of(row: Row) -> dict[str, float]:
+    return {"ttft_s": row["slo_ttft_s"], "tpot_s": row["slo_tpot_s"]}
+
+
 def _holds(policy: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     by_rate = {
-        summary["rate_per_s"]: summary["attained"]
+        summary["rate_per_s"]: summary
         for summary in summaries
         if summary["policy"] == policy and summary["complete"] and summary["rate_per_s"] is not None
     }
     rates = sorted(by_rate)
-    shares = [by_rate[rate] for rate in rates]
-    highest = {f"{level:g}": highest_rate(rates, shares, level) if rates else math.nan for level in LEVELS}
+    shares, stable = ([by_rate[rate][name] for rate in rates] for name in ("attained", "stable"))
+    highest = {f"{level:g}": highest_rate(rates, shares, level, stable) if rates else math.nan for level in LEVELS}
     known = {level: None if math.isnan(rate) else rate for level, rate in highest.items()}
-    return {"policy": policy, "rates_per_s": rates, "attained": shares, "highest_rate_per_s": known}
+    return {
+        "policy": policy,
+        "rates_per_s": rates,
+        "attained": shares,
+        "stable": stable,
+        "highest_rate_per_s": known,
+    }
 
 
 def _rejected(runs: Mapping[Run, Sequence[Row]]) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ def _measured(file: Path, document: dict[str, Any]) -> ResultFile:
 
 
 READERS: dict[str, tuple[int, Reader]] = {
-    "aptsched.run": (2, _run),
+    "aptsched.run": (3, _run),
     "aptsched.gap": (2, _gap),
     certificate_log.SCHEMA: (certificate_log.VERSION, _log),
     instance.SCHEMA: (instance.VERSION, _instance),

@@ -86,10 +86,11 @@ def run(
 ) -> None:
     """Serve the same requests with each policy on a real model.
 
-    Replays arrivals in real time, one policy after the other, and prints what each comes to: TTFT and TBT (median,
-    p90, p99), the share of requests within their objectives, goodput, preemptions, swaps and promotions, memory in each
-    form of cache, the certified gap of each decision, the time that scheduling takes. With several rates it also prints
-    the highest one at which 60% and 90% of the requests are within both objectives.
+    Replays arrivals in real time, one policy after the other, and prints what each comes to: the share of requests
+    with every token by its deadline, TTFT and TBT (median, p90, p99), goodput, other measures of the same requests,
+    preemptions, swaps and promotions, memory in each form of cache, the certified gap of each decision, the time that
+    scheduling takes. With several rates it also prints the highest one at which 60%, 90% and 99% of the requests attain
+    and the run is stable.
 
     \b
     Examples:

@@ -98,7 +98,7 @@ def simulate(
 
     The loop, the block pool and the policies are those of `aptsched run`; an iteration takes what a cost model says, on
     a clock that is computed. Equal seeds give equal results, byte for byte. Prints what `aptsched run` prints, and
-    fairness: latencies end to end, the share of starved requests, Jain's index over the slowdown.
+    fairness: latencies end to end, Jain's index over the slowdown.
 
     \b
     Examples:

@@ -8,75 +8,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aptsched.metrics.deadlines import tokens_of
 from aptsched.metrics.percentile import rank
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.checks import Bools, Floats, Ints
 
+FLAGS = ("attained", "attained_ttft", "attained_p99_tbt", "attained_mean_tbt", "attained_max_tbt", "starved")
 STARVED = 10  # a first token later than so many times its objective
 
 
 @dataclass(frozen=True, eq=False)
-class Latencies:
-    """Latencies of each request, in order of the records; nan where there is nothing to measure.
+class Measured:
+    """Measurements and objectives of each request, [r] each; nan where there is nothing to measure.
 
     Attributes
     ----------
-    ttft_s : float array, [r]
-        From arrival to the first token; nan without a token.
-    tbt_s : float array, [g]
-        All gaps between tokens, one request after the other: `num_tokens - 1` of each that has a token.
-    p99_tbt_s, max_tbt_s : float array, [r]
-        Of the request's own gaps; nan with fewer than two tokens.
-    latency_s : float array, [r]
-        From arrival to the last token, of requests that finished.
-    last_token_at_s : float array, [r]
-        On the clock of the run; nan without a token.
-    num_tokens : int array, [r]
+    arrived_at_s : float array
+    finished : bool array
+    num_tokens : int array
         Output tokens.
-    attained_ttft, attained_tbt, attained_max_tbt : bool array, [r]
-        The request finished, and its first token, the P99 of its gaps, or its largest gap was within the objective. A
-        finished request of one token has no gap that could be late.
-    starved : bool array, [r]
-        The first token came later than 10 times its objective after arrival, or never.
+    ttft_s : float array
+        From arrival to the first token; nan without a token.
+    last_token_at_s : float array
+        On the clock of the run; nan without a token.
+    p99_tbt_s, max_tbt_s : float array
+        Of the request's own gaps between tokens; nan with fewer than two tokens.
+    max_lateness_s, fluidity : float array
+        As `Tokens` has them; nan without a token.
+    slo_ttft_s, slo_tpot_s : float array
     """
-
-    ttft_s: Floats
-    tbt_s: Floats
-    p99_tbt_s: Floats
-    max_tbt_s: Floats
-    latency_s: Floats
-    last_token_at_s: Floats
-    num_tokens: Ints
-    attained_ttft: Bools
-    attained_tbt: Bools
-    attained_max_tbt: Bools
-    starved: Bools
-
-
-def latencies(records: Sequence[RequestRecord]) -> Latencies:
-    """The latencies of each request."""
-    num_tokens = np.array([len(record.token_at_s) for record in records], np.int64)
-    at_s = np.concatenate([np.empty(0), *(record.token_at_s for record in records)])
-    arrived_s = np.array([record.arrived_at_s for record in records], np.float64)
-    slo_ttft_s = np.array([record.slo.ttft_s for record in records], np.float64)
-    slo_tpot_s = np.array([record.slo.tpot_s for record in records], np.float64)
-    finished = np.array([record.outcome is Outcome.FINISHED for record in records], np.bool_)
-    served = num_tokens > 0
-    end = np.cumsum(num_tokens)
-    ttft_s, last_s = np.full(len(records), math.nan), np.full(len(records), math.nan)
-    ttft_s[served] = at_s[(end - num_tokens)[served]] - arrived_s[served]
-    last_s[served] = at_s[end[served] - 1]
-    within = np.ones(max(0, len(at_s) - 1), np.bool_)
-    within[end[served][:-1] - 1] = False  # from the last token of a request to the first one of the next
-    tbt_s = np.diff(at_s)[within]
-    p99_tbt_s, max_tbt_s = _own_gaps(tbt_s, np.maximum(num_tokens - 1, 0))
-    measured = Measured(arrived_s, finished, num_tokens, ttft_s, last_s, p99_tbt_s, max_tbt_s, slo_ttft_s, slo_tpot_s)
-    return held_against(measured, tbt_s)
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Measurements and objectives of each request, [r] each; nan where there is nothing to measure."""
 
     arrived_at_s: Floats
     finished: Bools
@@ -85,24 +45,83 @@ class Measured:
     last_token_at_s: Floats
     p99_tbt_s: Floats
     max_tbt_s: Floats
+    max_lateness_s: Floats
+    fluidity: Floats
     slo_ttft_s: Floats
     slo_tpot_s: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class Latencies(Measured):
+    """Latencies of each request, in order of the records, and what they come to; who did not finish attains nothing.
+
+    Attributes
+    ----------
+    tbt_s : float array, [g]
+        All gaps between tokens, one request after the other: `num_tokens - 1` of each that has a token.
+    latency_s : float array, [r]
+        From arrival to the last token, of requests that finished.
+    attained : bool array, [r]
+        Every token came by its deadline.
+    attained_ttft : bool array, [r]
+        The first token came within its objective.
+    attained_p99_tbt, attained_mean_tbt, attained_max_tbt : bool array, [r]
+        The first token did, and the P99, the mean, the largest of its gaps were within the objective of the TPOT. A
+        request of one token has no gap that could be late.
+    starved : bool array, [r]
+        The first token came later than 10 times its objective after arrival, or never.
+    """
+
+    tbt_s: Floats
+    latency_s: Floats
+    attained: Bools
+    attained_ttft: Bools
+    attained_p99_tbt: Bools
+    attained_mean_tbt: Bools
+    attained_max_tbt: Bools
+    starved: Bools
+
+
+def latencies(records: Sequence[RequestRecord]) -> Latencies:
+    """The latencies of each request."""
+    tokens = tokens_of(records)
+    served = tokens.num_tokens > 0
+    ttft_s, last_s = np.full(len(records), math.nan), np.full(len(records), math.nan)
+    ttft_s[served] = tokens.since_s[tokens.start[served]]
+    last_s[served] = tokens.at_s[(tokens.start + tokens.num_tokens)[served] - 1]
+    tbt_s, max_lateness_s = tokens.tbt_s, tokens.max_lateness_s
+    p99_tbt_s, max_tbt_s = _own_gaps(tbt_s, np.maximum(tokens.num_tokens - 1, 0))
+    measured = Measured(
+        arrived_at_s=np.array([record.arrived_at_s for record in records], np.float64),
+        finished=np.array([record.outcome is Outcome.FINISHED for record in records], np.bool_),
+        num_tokens=tokens.num_tokens,
+        ttft_s=ttft_s,
+        last_token_at_s=last_s,
+        p99_tbt_s=p99_tbt_s,
+        max_tbt_s=max_tbt_s,
+        max_lateness_s=max_lateness_s,
+        fluidity=tokens.fluidity(max_lateness_s),
+        slo_ttft_s=np.array([record.slo.ttft_s for record in records], np.float64),
+        slo_tpot_s=tokens.slo_tpot_s,
+    )
+    return held_against(measured, tbt_s)
+
+
 def held_against(measured: Measured, tbt_s: Floats) -> Latencies:
     """The latencies, and whether they meet the objectives; `tbt_s` has all gaps of all requests, in order."""
-    finished, served, ttft_s = measured.finished, measured.num_tokens > 0, measured.ttft_s
+    ttft_s, num_gaps = measured.ttft_s, measured.num_tokens - 1
+    since_s = measured.last_token_at_s - measured.arrived_at_s
+    in_time = measured.finished & (ttft_s <= measured.slo_ttft_s)
+    mean_tbt_s = (since_s - ttft_s) / np.where(num_gaps > 0, num_gaps, math.nan)
     return Latencies(
-        ttft_s=ttft_s,
+        **vars(measured),
         tbt_s=tbt_s,
-        p99_tbt_s=measured.p99_tbt_s,
-        max_tbt_s=measured.max_tbt_s,
-        latency_s=np.where(finished & served, measured.last_token_at_s - measured.arrived_at_s, math.nan),
-        last_token_at_s=measured.last_token_at_s,
-        num_tokens=measured.num_tokens,
-        attained_ttft=finished & (ttft_s <= measured.slo_ttft_s),
-        attained_tbt=finished & served & ~(measured.p99_tbt_s > measured.slo_tpot_s),
-        attained_max_tbt=finished & served & ~(measured.max_tbt_s > measured.slo_tpot_s),
+        latency_s=np.where(measured.finished, since_s, math.nan),
+        attained=measured.finished & (measured.max_lateness_s <= 0),
+        attained_ttft=in_time,
+        attained_p99_tbt=in_time & ~(measured.p99_tbt_s > measured.slo_tpot_s),
+        attained_mean_tbt=in_time & ~(mean_tbt_s > measured.slo_tpot_s),
+        attained_max_tbt=in_time & ~(measured.max_tbt_s > measured.slo_tpot_s),
         starved=~(ttft_s <= STARVED * measured.slo_ttft_s),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.metrics.latencies import latencies
+from aptsched.metrics.latencies import FLAGS, latencies
 from aptsched.scheduling.columns import COUNTS, IdentityColumns, dtypes
 from aptsched.scheduling.record import RequestRecord
 from aptsched.support.errors import InputError
@@ -21,25 +21,34 @@ from aptsched.support.errors import InputError
 RUN = ("policy", "rate_per_s")
 IDENTITY = dtypes(IdentityColumns)
 PLAIN: dict[type[np.generic], Callable[[Any], Any]] = {np.int64: int, np.float64: float}
-MEASURED = ("ttft_s", "p99_tbt_s", "max_tbt_s", "last_token_at_s", "latency_s", "num_tokens")
-FLAGS = ("attained_ttft", "attained_tbt", "attained_max_tbt", "starved")
-COLUMNS = (*RUN, *IDENTITY, "outcome", *MEASURED, *FLAGS, *COUNTS, "reason")
+OBJECTIVES = ("slo_ttft_s", "slo_tpot_s")
+MEASURED = (
+    *("ttft_s", "p99_tbt_s", "max_tbt_s", "max_lateness_s", "fluidity"),
+    *("last_token_at_s", "latency_s", "num_tokens"),
+)
+COLUMNS = (*RUN, *IDENTITY, *OBJECTIVES, "alone_s", "outcome", *MEASURED, *FLAGS, *COUNTS, "reason")
 HEADER = ",".join(COLUMNS) + "\n"
 WHOLE = tuple(name for name, dtype in IDENTITY.items() if dtype is np.int64)
 QUOTE = '"'
 DIGITS = 15  # the most that a whole number has
 
 
-def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord]]]) -> str:
-    """The rows of runs, each a policy, a rate and its records; a cell is empty where there is no value."""
+def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord], Sequence[float] | None]]) -> str:
+    """The rows of runs, each a policy, a rate, its records and how long each of these would take alone, if known.
+
+    A cell is empty where there is no value.
+    """
     lines = [HEADER]
-    for policy, rate_per_s, records in runs:
+    for policy, rate_per_s, records, alone_s in runs:
         each = latencies(records)
         columns = [getattr(each, name).tolist() for name in (*MEASURED, *FLAGS)]
-        for record, *values in zip(records, *columns, strict=True):
+        alone = [math.nan] * len(records) if alone_s is None else alone_s
+        for record, of_alone, *values in zip(records, alone, *columns, strict=True):
             identity = (PLAIN[dtype](getattr(record, name)) for name, dtype in IDENTITY.items())
+            objectives = (float(record.slo.ttft_s), float(record.slo.tpot_s), float(of_alone))
             counts = (getattr(record, name) for name in COUNTS)
-            cells = (policy, float(rate_per_s), *identity, record.outcome.value, *values, *counts, record.reason)
+            run = (policy, float(rate_per_s))
+            cells = (*run, *identity, *objectives, record.outcome.value, *values, *counts, record.reason)
             lines.append(",".join(_quoted(_cell(cell)) for cell in cells) + "\n")
     return "".join(lines)
 

@@ -45,7 +45,7 @@ def attainment(lines: Sequence[AttainmentLine], xlabel: str, levels: Sequence[fl
             marker="osv^D"[i % 5],
             markersize=4,
         )
-    axes.set(xlabel=xlabel, ylabel="share of requests within both objectives", ylim=(-0.03, 1.03))
+    axes.set(xlabel=xlabel, ylabel="share of requests that attain", ylim=(-0.03, 1.03))
     if logarithmic:
         axes.set_xscale("log")
     axes.legend(fontsize=8)

@@ -36,6 +36,11 @@ class DecisionLog:
         self._file, self._header = ExitStack(), certificate_log.as_line(certificate_log.HEADER)
         self._write = None if path is None else self._file.enter_context(files.growing(path))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no decision had a certificate, or none could be written."""
+        return bool(self._header)
+
     def __enter__(self) -> DecisionLog:
         return self
 

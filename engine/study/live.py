@@ -74,7 +74,15 @@ def serve_live(
         model, num_blocks, options.limits, times, num_host_blocks, calibrated, policies, up_to
     )
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
-    replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
+    replays = [
+        dataclasses.replace(
+            each,
+            vocab_size=vocab_size,
+            max_context=max_context,
+            alone_s=real_model.alone_s(each, times) if calibrated else None,
+        )
+        for each in replays
+    ]
     notices = [*foreign, *_rebuilt(options, measured), *unused_forms(policies, server), *model.notices]
     notices += context_notices(replays, max_context)
     study = ServingStudy(

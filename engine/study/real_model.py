@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from aptsched.scheduling.forms import CacheForm, lossy_ratios
 from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.checks import Floats
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.calibration import measure, switch
@@ -132,6 +134,16 @@ def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> 
         if isinstance(run, FailedRun):
             failed[policy.name] = run.reason
     return failed
+
+
+def alone_s(replay: Replay, times: IterationTime) -> Floats | None:
+    """Seconds that each request would take alone, [r]: a prefill, then decodes; None where times are of nothing."""
+    prompts, more = replay.num_prompt_tokens, replay.num_output_tokens - 1
+    prefill_s = times.fixed_s + times.per_token_s * prompts
+    context = prompts + np.maximum(more - 1, 0) / 2  # the mean of the decodes
+    decode_s = times.fixed_s + times.per_token_s + times.per_decode_s + times.per_context_token_s * context
+    seconds: Floats = prefill_s + more * decode_s
+    return seconds if (seconds > 0).all() else None
 
 
 def live_setup(model: Model, server: Server, measured: Calibration | None) -> dict[str, Any]:

@@ -38,6 +38,10 @@ class Replay:
         Arrivals a second; nan where there is no such rate.
     notices : tuple of str
         A line for each thing that is not served as the trace has it; the notices of the trace are among them.
+    warmup_s : float
+        Requests that arrive earlier, and iterations that begin earlier, are not counted.
+    alone_s : float array, [r], optional
+        How long each request would take with no other beside it, where that is known.
     """
 
     arrived_at_s: Floats
@@ -50,6 +54,8 @@ class Replay:
     num_clipped: int = 0
     rate_per_s: float = float("nan")
     notices: tuple[str, ...] = ()
+    warmup_s: float = 0.0
+    alone_s: Floats | None = None
 
     def __len__(self) -> int:
         """Number of requests, r."""

@@ -6,16 +6,17 @@ The schemas are described in docs/formats.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aptsched.metrics.latencies import latencies
+from aptsched.metrics.deadlines import tokens_of
 from aptsched.metrics.request_rows import as_csv
-from aptsched.metrics.service import LEVELS, highest_rate, summarise
+from aptsched.metrics.service import LEVELS
+from aptsched.metrics.stability import highest_rate
 from aptsched.problem import certificate_log
 from aptsched.report import serving_plots
 from aptsched.report.document import as_json, known, machine, named_file, sealed, versions
@@ -27,11 +28,21 @@ from engine.study import run_table
 from engine.study.replay import Replay
 from engine.study.serving import FailedRun, ServedRun
 
-SCHEMA, VERSION = "aptsched.run", 2
+SCHEMA, VERSION = "aptsched.run", 3
 FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
 PACKAGES = ("aptsched", "numpy", "torch")
 SCALES = np.geomspace(0.1, 10, 41)  # factors for both objectives
-SPENT = ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "num_swapped_blocks", "busy_s", "scheduling_s")
+SPENT = (
+    *(
+        "num_warmup_iterations",
+        "num_iterations",
+        "num_prefill_tokens",
+        "num_decode_tokens",
+        "num_swapped_blocks",
+        "busy_s",
+        "scheduling_s",
+    ),
+)
 CERTIFIED = ("num_certified", "gap_mean", "gap_worst")
 
 
@@ -110,7 +121,7 @@ def write(
     InputError
         A file cannot be written.
     """
-    rows = as_csv((run.policy, run.rate_per_s, run.records) for run in runs)
+    rows = as_csv(csv_runs(runs))
     files.write(directory / "requests.csv", rows)
     files.write(directory / "attainment.png", _attainment(runs))
     last = runs[-1].rate_per_s
@@ -127,6 +138,12 @@ def write(
     return written
 
 
+def csv_runs(runs: Sequence[ServedRun]) -> Iterator[tuple[str, float, Sequence[RequestRecord], list[float] | None]]:
+    """The runs as `as_csv` takes them."""
+    for run in runs:
+        yield run.policy, run.rate_per_s, run.records, None if run.alone_s is None else run.alone_s.tolist()
+
+
 def _replay(replay: Replay) -> dict[str, Any]:
     return {
         "rate_per_s": known(replay.rate_per_s),
@@ -140,7 +157,7 @@ def _replay(replay: Replay) -> dict[str, Any]:
 
 
 def _summary(run: ServedRun) -> dict[str, Any]:
-    metrics = {name: _plain(value) for name, value in asdict(summarise(run.records)).items() if name != "jain"}
+    metrics = {name: _plain(value) for name, value in asdict(run.metrics).items()}
     usage = run.usage
     block_s = {f"{form.name}_block_s": usage.block_s_by_form[form.form] for form in usage.forms}
     shares = {f"{form.name}_share": known(usage.share_of(form.form)) for form in usage.forms}
@@ -159,9 +176,14 @@ def _plain(value: Any) -> Any:
 
 def _holds(policy: str, runs: Sequence[ServedRun]) -> dict[str, Any]:
     """The highest rate at which a policy holds each level; None where it fails at the lowest rate."""
-    rates, shares = run_table.attained(runs, policy)
-    held = {f"{level:g}": known(highest_rate(rates, shares, level)) if rates else None for level in LEVELS}
-    return {"policy": policy, "rates_per_s": rates, "attained": shares, "highest_rate_per_s": held}
+    held = run_table.held_of(runs, policy)
+    highest = {
+        f"{level:g}": known(highest_rate(held.rates_per_s, held.attained, level, held.stable))
+        if held.rates_per_s
+        else None
+        for level in LEVELS
+    }
+    return {"policy": policy, **asdict(held), "highest_rate_per_s": highest}
 
 
 def _rejected(runs: Sequence[ServedRun]) -> list[dict[str, Any]]:
@@ -184,21 +206,18 @@ def _timeline(run: ServedRun) -> dict[str, Any]:
 
 def _attainment(runs: Sequence[ServedRun]) -> bytes:
     """The plot of attainment, PNG: over the rates if there are several, else over the scale of both objectives."""
-    by_policy = {name: run_table.attained(runs, name) for name in run_table.names(runs)}
-    if max(len(rates) for rates, _ in by_policy.values()) > 1:
-        lines = [AttainmentLine(name, rates, shares) for name, (rates, shares) in by_policy.items()]
+    by_policy = {name: run_table.held_of(runs, name) for name in run_table.names(runs)}
+    if max(len(held.rates_per_s) for held in by_policy.values()) > 1:
+        lines = [AttainmentLine(name, held.rates_per_s, held.attained) for name, held in by_policy.items()]
         return serving_plots.attainment(lines, "requests a second", LEVELS, logarithmic=False)
     lines = [AttainmentLine(run.policy, SCALES.tolist(), _at_scales(run.records)) for run in runs]
     return serving_plots.attainment(lines, "objectives, times those given", LEVELS, logarithmic=True)
 
 
 def _at_scales(records: Sequence[RequestRecord]) -> list[float]:
-    """The share of requests within both objectives if these were multiplied by each of `SCALES`."""
-    each = latencies(records)
-    slo_ttft_s = np.array([record.slo.ttft_s for record in records])
-    slo_tpot_s = np.array([record.slo.tpot_s for record in records])
+    """The share of requests that would attain if both objectives were multiplied by each of `SCALES`."""
+    needed = tokens_of(records).needed_scale
     finished = np.array([record.outcome is Outcome.FINISHED for record in records])
-    needed = np.fmax(each.ttft_s / slo_ttft_s, each.p99_tbt_s / slo_tpot_s)  # the smallest scale at which both hold
     return [float((finished & (needed <= scale)).mean()) for scale in SCALES]
 
 

@@ -1,12 +1,14 @@
-"""The tables of the serving study: latencies and attainment, use of the engine, and the highest rates that hold."""
+"""The tables of the serving study: attainment and latencies, use of the engine, and the highest rates that hold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from aptsched.metrics.service import LEVELS, Metrics, highest_rate, summarise
+from aptsched.metrics.service import LEVELS, Metrics
+from aptsched.metrics.stability import highest_rate
 from aptsched.report import table
 from aptsched.report.table import Column, Section
 from aptsched.scheduling.forms import FormEntry, shown_forms
@@ -17,10 +19,20 @@ from engine.study.serving import FailedRun, ServedRun
 
 LATENCY = (
     Column("policy", left=True),
+    Column("attained", min_width=8),
+    Column("stable", min_width=6),
     *(Column(name, "TTFT", min_width=6) for name in ("median", "p90", "p99")),
     *(Column(name, "TBT", min_width=6) for name in ("median", "p90", "p99")),
-    *(Column(name, "within SLO", min_width=4) for name in ("TTFT", "TBT", "both")),
     Column("goodput", min_width=7),
+)
+MEASURES = (
+    Column("policy", left=True),
+    Column("TTFT"),
+    *(Column(name, "and own TBT") for name in ("P99", "mean", "max")),
+    Column("fluidity"),
+    *(Column(name, "stalled") for name in (">2s", ">10s")),
+    Column("max TBT"),
+    *(Column(name) for name in ("starved", "rejected")),
 )
 RATES = (
     Column("policy", left=True),
@@ -28,9 +40,23 @@ RATES = (
 )
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a policy attained at each rate, rising, and whether it was stable there."""
+
+    rates_per_s: list[float]
+    attained: list[float]
+    stable: list[bool | None]
+
+
 def latency_sections(runs: Sequence[ServedRun]) -> list[Section]:
-    """TTFT, TBT, attainment and goodput of each policy, a section for each rate."""
-    return _sections(runs, _latency_row)
+    """Attainment, TTFT, TBT and goodput of each policy, a section for each rate."""
+    return sections(runs, _latency_row)
+
+
+def measure_sections(runs: Sequence[ServedRun]) -> list[Section]:
+    """The rows of `MEASURES`: what others hold requests against, and what no share shows."""
+    return sections(runs, _measure_row)
 
 
 def engine_columns(runs: Sequence[ServedRun]) -> tuple[Column, ...]:
@@ -38,7 +64,7 @@ def engine_columns(runs: Sequence[ServedRun]) -> tuple[Column, ...]:
     return (
         Column("policy", left=True),
         Column("tok/s"),
-        *(Column(name, "requests") for name in ("preempt", "swap", "promote", "reject")),
+        *(Column(name, "requests") for name in ("preempt", "swap", "promote")),
         *(Column(form.label, "blocks", min_width=4) for form in _forms(runs)),
         *(Column(name, "certified gap", min_width=6) for name in ("mean", "worst")),
         Column("sched.", min_width=6),
@@ -47,7 +73,7 @@ def engine_columns(runs: Sequence[ServedRun]) -> tuple[Column, ...]:
 
 def engine_sections(runs: Sequence[ServedRun]) -> list[Section]:
     """The rows of `engine_columns`."""
-    return _sections(runs, partial(_engine_row, forms=_forms(runs)))
+    return sections(runs, partial(_engine_row, forms=_forms(runs)))
 
 
 def _forms(runs: Sequence[ServedRun]) -> list[FormEntry]:
@@ -58,22 +84,27 @@ def _forms(runs: Sequence[ServedRun]) -> list[FormEntry]:
 def rate_sections(runs: Sequence[ServedRun]) -> list[Section]:
     """The highest rate at which each policy holds each level, where there are several rates; else nothing."""
     rows = [
-        [name, *(_rate(*held, level) for level in LEVELS)]
-        for name, held in ((policy, attained(runs, policy)) for policy in names(runs))
-        if len(held[0]) > 1
+        [name, *(_rate(held, level) for level in LEVELS)]
+        for name, held in ((policy, held_of(runs, policy)) for policy in names(runs))
+        if len(held.rates_per_s) > 1
     ]
-    return [Section("both objectives, by straight lines between the rates", rows)] if rows else []
+    return [Section("attained and stable, by straight lines between the rates", rows)] if rows else []
 
 
 def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()) -> list[str]:
     """Lines below the tables that explain them; `notices` are those of the document."""
     slo = replay.slo
     lines = [
-        f"within SLO: share of all requests that finished with a TTFT of up to {slo.ttft_s:g} s, with the P99 of their "
-        f"own TBT up to {slo.tpot_s:g} s, with both. goodput: requests with both. blocks: share of the pool's "
-        "block-time in that form. sched.: share of the iterations' time that scheduling takes. certified gap: a share "
-        "of the optimum.",
+        "attained: share of all requests that finished with every token by its deadline, the first one within "
+        f"{slo.ttft_s:g} s, each further one {slo.tpot_s:g} s later. stable: 99% of the admitted requests end within "
+        "60 s + 3 times their time alone. Of the same requests, beside it: TTFT within its objective, and also the "
+        f"P99, mean or largest of the own TBT within {slo.tpot_s:g} s; Etalon's fluidity index; a gap over 2 or 10 s. "
+        "starved: share whose first token came after 10 times its objective, or never. goodput: requests that attain. "
+        "blocks: share of the pool's block-time in that form. sched.: share of the iterations' time that scheduling "
+        "takes. certified gap: a share of the optimum.",
     ]
+    if any(run.alone_s is None for run in runs):
+        lines.append("Whether runs are stable is not known without a calibration of this model on this device.")
     lines += notices
     return lines + _rejections(runs)
 
@@ -127,31 +158,39 @@ def names(runs: Sequence[ServedRun]) -> list[str]:
     return list(dict.fromkeys(run.policy for run in runs))
 
 
-def attained(runs: Sequence[ServedRun], policy: str) -> tuple[list[float], list[float]]:
-    """The rates at which the policy served all requests, rising, and the share within both objectives at each."""
-    by_rate = {
-        run.rate_per_s: summarise(run.records).attained
-        for run in runs
-        if run.policy == policy and run.complete and not math.isnan(run.rate_per_s)
-    }
-    rates = sorted(by_rate)
-    return rates, [by_rate[rate] for rate in rates]
+def held_of(runs: Sequence[ServedRun], policy: str) -> Held:
+    """What a policy attained at the rates at which it served all requests."""
+    of_policy = [run for run in runs if run.policy == policy and run.complete and not math.isnan(run.rate_per_s)]
+    by_rate = {run.rate_per_s: run.metrics for run in sorted(of_policy, key=lambda run: run.rate_per_s)}
+    return Held(list(by_rate), [each.attained for each in by_rate.values()], [each.stable for each in by_rate.values()])
 
 
-def _sections(runs: Sequence[ServedRun], row: Callable[[ServedRun, Metrics], list[str]]) -> list[Section]:
+def sections(runs: Sequence[ServedRun], row: Callable[[ServedRun, Metrics], list[str]]) -> list[Section]:
+    """The rows of runs, by rate, each behind its policy's name."""
     groups: dict[str, list[list[str]]] = {}
     for run in runs:
         count = len(run.records)
         title = f"{count} request{'s' if count > 1 else ''}{_at(run)}"
-        groups.setdefault(title, []).append([run.policy, *row(run, summarise(run.records))])
+        groups.setdefault(title, []).append([run.policy, *row(run, run.metrics)])
     return [Section(title, rows) for title, rows in groups.items()]
 
 
 def _latency_row(run: ServedRun, metrics: Metrics) -> list[str]:
     seconds = [value for part in (metrics.ttft, metrics.tbt) for value in (part.median_s, part.p90_s, part.p99_s)]
-    shares = [metrics.attained_ttft, metrics.attained_tbt, metrics.attained]
+    stable = {True: "yes", False: "no", None: "-"}[metrics.stable]
     goodput = _number(metrics.goodput_per_s, "/s")
-    return [*(_known(table.duration, s) for s in seconds), *(_known(table.percent, s) for s in shares), goodput]
+    return [known(table.percent, metrics.attained), stable, *(known(table.duration, s) for s in seconds), goodput]
+
+
+def _measure_row(run: ServedRun, metrics: Metrics) -> list[str]:
+    shares = (metrics.attained_ttft, metrics.attained_p99_tbt, metrics.attained_mean_tbt, metrics.attained_max_tbt)
+    return [
+        *(known(table.percent, share) for share in shares),
+        known(lambda fluidity: f"{fluidity:.3f}", metrics.fluidity),
+        *(known(table.percent, share) for share in (metrics.stalled_over_2_s, metrics.stalled_over_10_s)),
+        known(table.duration, metrics.max_tbt_s),
+        *(known(table.percent, share) for share in (metrics.starved, metrics.rejected)),
+    ]
 
 
 def _engine_row(run: ServedRun, metrics: Metrics, forms: Sequence[FormEntry]) -> list[str]:
@@ -161,19 +200,20 @@ def _engine_row(run: ServedRun, metrics: Metrics, forms: Sequence[FormEntry]) ->
         table.count(metrics.num_preemptions),
         table.count(metrics.num_swap_outs),
         table.count(metrics.num_promotions),
-        table.count(metrics.num_rejected),
-        *(_known(table.percent, usage.share_of(entry.form)) for entry in forms),
+        *(known(table.percent, usage.share_of(entry.form)) for entry in forms),
         table.gap(usage.gap_mean),
         table.gap(usage.gap_worst),
         "-" if math.isnan(usage.scheduling_share) else f"{usage.scheduling_share:.2%}",
     ]
 
 
-def _rate(rates: Sequence[float], shares: Sequence[float], level: float) -> str:
-    rate = highest_rate(rates, shares, level)
+def _rate(held: Held, level: float) -> str:
+    rate = highest_rate(held.rates_per_s, held.attained, level, held.stable)
     if math.isnan(rate):
-        return f"below {rates[0]:.3g}/s"
-    return f"{rate:.3g}/s" if min(shares) < level else f"{rate:.3g}/s or more"
+        return f"below {held.rates_per_s[0]:.3g}/s"
+    if min(held.attained) < level:
+        return f"{rate:.3g}/s"
+    return f"{rate:.3g}/s" if False in held.stable else f"{rate:.3g}/s or more"
 
 
 def _number(value: float, unit: str = "") -> str:
@@ -182,5 +222,6 @@ def _number(value: float, unit: str = "") -> str:
     return (f"{value:.0e}" if 0 < value < 0.001 else f"{value:.3g}" if value < 100 else table.count(value)) + unit
 
 
-def _known(write: Callable[[float], str], value: float) -> str:
+def known(write: Callable[[float], str], value: float) -> str:
+    """A figure as it is written, or a dash where there is none."""
     return "-" if math.isnan(value) else write(value)

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+from aptsched.metrics.service import Metrics, summarise
 from aptsched.scheduling.forms import CacheForm, CacheShape, unused_form
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
@@ -17,7 +18,9 @@ from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.wanted_forms import lossy_wanted, wanted_forms
 from aptsched.support import interrupts
+from aptsched.support.checks import Floats
 from aptsched.support.errors import InputError
+from aptsched.support.lazy import lazy
 from engine.calibration.pace import Pace
 from engine.loop.accounted import INTERRUPTED
 from engine.loop.clock import SchedulingTime
@@ -97,8 +100,9 @@ class ServedRun:
     rate_per_s : float
         Rate of the replay.
     records : tuple of RequestRecord
-        One for each request, in order of arrival.
+        One for each request that counts, in order of arrival: those of the warm-up do not.
     usage : Usage
+        Of the iterations that began after the warm-up.
     complete : bool
         False if Ctrl-C ended the run, so that requests are unfinished.
     reason : str
@@ -109,6 +113,8 @@ class ServedRun:
         The log of its decisions; None where none was written.
     unwritten : str
         Why the log could not be written to its end; empty otherwise.
+    alone_s : float array, [r], optional
+        How long each of the requests would take alone, where that is known.
     """
 
     policy: str
@@ -120,6 +126,12 @@ class ServedRun:
     pace: float = math.nan
     certificates: Path | None = None
     unwritten: str = ""
+    alone_s: Floats | None = None
+
+    @lazy
+    def metrics(self) -> Metrics:
+        """The metrics of its requests."""
+        return summarise(self.records, self.alone_s)
 
 
 @dataclass(frozen=True)
@@ -167,7 +179,7 @@ def serve(
     InputError
         A plan that is not legal, or a log that cannot be opened. There is no log then.
     """
-    meter, records, num_unfinished = UsageMeter(server.num_blocks), list[RequestRecord](), 0
+    meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), list[RequestRecord](), 0
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
     with DecisionLog(certificates) as log:
 
@@ -202,11 +214,19 @@ def serve(
             complete, reason = False, INTERRUPTED
         except PlanError as error:
             raise InputError(f"policy {policy.name}: {error}{getattr(made, 'place', '')}") from error
-    ordered = tuple(sorted(records, key=lambda record: record.request_id))
+    counted, alone_s = _counted(records, replay)
     ratio = math.nan if pace is None else pace.ratio
-    usage = meter.usage()
-    written = None if certificates is None or log.fault or not usage.num_certified else Path(certificates)
-    return ServedRun(policy.name, replay.rate_per_s, ordered, usage, complete, reason, ratio, written, log.fault)
+    written = None if certificates is None or log.fault or log.is_empty else Path(certificates)
+    usage, fault = meter.usage(), log.fault
+    return ServedRun(policy.name, replay.rate_per_s, counted, usage, complete, reason, ratio, written, fault, alone_s)
+
+
+def _counted(records: list[RequestRecord], replay: Replay) -> tuple[tuple[RequestRecord, ...], Floats | None]:
+    """The records of requests that arrived after the warm-up, in order, and how long each would take alone."""
+    after = [record for record in records if record.arrived_at_s >= replay.warmup_s]
+    after.sort(key=lambda record: record.request_id)
+    alone_s = None if replay.alone_s is None else replay.alone_s[[record.request_id for record in after]]
+    return tuple(after), alone_s
 
 
 def attempt(
@@ -231,7 +251,7 @@ def attempt(
                 run = FailedRun(policy.name, replay.rate_per_s, str(error))
     except KeyboardInterrupt:
         stopped = True
-    begun = not isinstance(run, ServedRun) or run.complete or run.usage.num_iterations > 0
+    begun = not isinstance(run, ServedRun) or run.complete or run.usage.is_begun
     return run if begun else None, stopped
 
 

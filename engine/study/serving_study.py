@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from aptsched.metrics import request_rows
-from aptsched.metrics.service import Metrics
 from aptsched.report import table
-from aptsched.report.document import known, prepare, sealed
+from aptsched.report.document import prepare, sealed
 from aptsched.report.frames import chosen_frame
 from aptsched.support import files
 from aptsched.support.errors import InputError
@@ -88,8 +87,6 @@ class ServingStudy:
         document = run_files.document(
             self.runs, self.replays, self.options, self.setup, self.complete, self.notices, self.failed
         )
-        for summary, of_run in zip(document["summary"], self._fairness, strict=False):
-            summary["jain"] = known(of_run.jain)
         for each, replay in zip(document["replays"], self.replays if self.cost else (), strict=False):
             each["num_beyond_context"] = beyond_context(replay, self.server.limits.max_context)
         return sealed(document)
@@ -127,7 +124,7 @@ class ServingStudy:
         InputError
             There is no such table, or pandas is not installed.
         """
-        text = request_rows.as_csv((run.policy, run.rate_per_s, run.records) for run in self.runs)
+        text = request_rows.as_csv(run_files.csv_runs(self.runs))
         rows = [row for _, row in request_rows.rows(text) if isinstance(row, dict)]
         return chosen_frame({"requests": rows, "summary": self.document["summary"]}, table)
 
@@ -137,8 +134,9 @@ class ServingStudy:
             return
         tables = [
             (run_table.LATENCY, run_table.latency_sections(self.runs)),
+            (run_table.MEASURES, run_table.measure_sections(self.runs)),
             (run_table.engine_columns(self.runs), run_table.engine_sections(self.runs)),
-            (fairness.COLUMNS, fairness.sections(self.runs, self._fairness) if self.cost else []),
+            (fairness.COLUMNS, fairness.fairness_sections(self.runs) if self.cost else []),
             (run_table.RATES, run_table.rate_sections(self.runs)),
         ]
         shown = [(columns, sections) for columns, sections in tables if sections]
@@ -151,11 +149,6 @@ class ServingStudy:
         self.show(text)
         early = "" if self.error is None else f" It ended early: {self.error!r}"
         return f"{text.getvalue()}{self.num_done} of {self.num_planned} runs are complete.{early}"
-
-    @lazy
-    def _fairness(self) -> list[Metrics]:
-        """The metrics of each run with Jain's index; empty unless the clock is computed."""
-        return [] if self.cost is None else [fairness.fairness(run, self.replays, self.cost) for run in self.runs]
 
     def _notes(self) -> list[str]:
         notes = run_table.notes(self.runs, self.replays[0], self.document["notices"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import tempfile
@@ -15,7 +16,8 @@ from aptsched.report.document import prepare
 from aptsched.scheduling.forms import unseen_needs
 from aptsched.support.errors import InputError, described
 from aptsched.support.keywords import called_with
-from engine.study import fairness, run_files, simulation
+from engine.simulator.cost import Cost
+from engine.study import run_files, simulation
 from engine.study.named_policies import named_policies
 from engine.study.parallel import Task, serve_tasks
 from engine.study.replay import Replay, context_notices
@@ -61,10 +63,10 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     """
     setup = options.setup
     server = simulation.simulated_server(setup, options.limits)
-    replays = _replays(options)
+    cost = simulation.cost_of(server)
+    replays = _replays(options, cost)
     runs_to_come = list(_policies_on(options, replays))
     policies = list({policy.name: policy for policy, _ in runs_to_come}.values())
-    cost = simulation.cost_of(server)
     server = with_wanted(server, policies)
     jobs = options.jobs or os.cpu_count() or 1
     if jobs > 1 and len(runs_to_come) > 1:
@@ -82,7 +84,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     served = serve_tasks(tasks, jobs, lambda num_ended: options.progress(num_ended, total))
     runs, failed, error = collected(served)
     return ServingStudy(
-        runs=tuple(fairness.after(run, options.warmup) for run in runs),
+        runs=tuple(runs),
         failed=tuple(failed),
         replays=tuple(replays),
         server=server,
@@ -117,13 +119,15 @@ def _directory(options: SimulateOptions, out: str | None) -> tuple[Path | None, 
     return Path(folder.name), folder
 
 
-def _replays(options: SimulateOptions) -> list[Replay]:
-    """The requests at each rate."""
+def _replays(options: SimulateOptions, cost: Cost) -> list[Replay]:
+    """The requests at each rate, with their warm-up and how long each would take alone."""
     replays = simulated_replays(options.source, options.rates_per_s, options.slo, options.duration)
     last_s = min(replay.last_arrival_s for replay in replays)
     if not 0 <= options.warmup <= last_s:
         raise InputError(f"warmup: {options.warmup} is not accepted; 0 to the last arrival, at {last_s:g} s, is")
-    return replays
+    return [
+        dataclasses.replace(each, warmup_s=options.warmup, alone_s=simulation.alone_s(each, cost)) for each in replays
+    ]
 
 
 def _policies_on(options: SimulateOptions, replays: list[Replay]) -> Iterator[tuple[NamedPolicy, Replay]]:

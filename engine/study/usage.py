@@ -12,12 +12,14 @@ from engine.study.timeline import Timeline, TimelinePoint
 
 @dataclass(frozen=True)
 class Usage:
-    """Sums over the iterations of a run.
+    """Sums over the iterations of a run that began after the warm-up.
 
     Attributes
     ----------
     num_blocks : int
         Blocks of the pool.
+    num_warmup_iterations : int
+        Those before, which are not in the sums.
     num_iterations, num_prefill_tokens, num_decode_tokens : int
         A token fed again after a preemption counts again.
     num_swapped_blocks : int
@@ -33,9 +35,11 @@ class Usage:
     gap_mean, gap_worst : float or None
         Mean and largest certified gap of these iterations; None where there are none.
     timeline : tuple of TimelinePoint
+        Of the whole run, its warm-up too.
     """
 
     num_blocks: int
+    num_warmup_iterations: int
     num_iterations: int
     num_prefill_tokens: int
     num_decode_tokens: int
@@ -47,6 +51,11 @@ class Usage:
     gap_mean: float | None
     gap_worst: float | None
     timeline: tuple[TimelinePoint, ...]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there was any iteration."""
+        return self.num_warmup_iterations + self.num_iterations > 0
 
     @property
     def scheduling_share(self) -> float:
@@ -64,10 +73,18 @@ class Usage:
 
 
 class UsageMeter:
-    """Adds up iterations, in memory that does not grow with their number."""
+    """Adds up iterations, in memory that does not grow with their number.
 
-    def __init__(self, num_blocks: int) -> None:
-        self._num_blocks = num_blocks
+    Parameters
+    ----------
+    num_blocks : int
+        Blocks of the pool.
+    warmup_s : float
+        Iterations that begin earlier are not in the sums.
+    """
+
+    def __init__(self, num_blocks: int, warmup_s: float = 0.0) -> None:
+        self._num_blocks, self._warmup_s, self._num_warmup_iterations = num_blocks, warmup_s, 0
         self._num_iterations = self._num_prefill_tokens = self._num_decode_tokens = self._num_certified = 0
         self._num_swapped_blocks = 0
         self._busy_s = self._scheduling_s = self._gaps = 0.0
@@ -78,6 +95,10 @@ class UsageMeter:
     def add(self, iteration: Iteration) -> None:
         """Add an iteration."""
         it, gap, duration_s = iteration, iteration.gap, iteration.duration_s
+        self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting)
+        if it.start_s < self._warmup_s:
+            self._num_warmup_iterations += 1
+            return
         self._num_iterations += 1
         self._num_prefill_tokens += it.num_prefill_tokens
         self._num_decode_tokens += it.num_decode_tokens
@@ -87,7 +108,6 @@ class UsageMeter:
         for form, num_blocks in enumerate(it.num_blocks_by_form):
             if num_blocks:
                 self._block_s_by_form[form] += duration_s * num_blocks
-        self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting)
         if gap is not None:
             self._num_certified += 1
             self._gaps += gap
@@ -98,6 +118,7 @@ class UsageMeter:
         certified = self._num_certified > 0
         return Usage(
             num_blocks=self._num_blocks,
+            num_warmup_iterations=self._num_warmup_iterations,
             num_iterations=self._num_iterations,
             num_prefill_tokens=self._num_prefill_tokens,
             num_decode_tokens=self._num_decode_tokens,

@@ -46,7 +46,7 @@ def test_three_lines_say_what_was_seen(
     greedy = json.loads((directory / "gap" / "results.json").read_text())["summary"][-3]
     assert f"greedy {greedy['optimum_gap_mean']:.2%} off" in first and "CP-SAT" in first
     summary = json.loads((directory / "run" / "results.json").read_text())["summary"]
-    assert second.startswith(f"Live, within both objectives: fcfs {percent(summary[0]['attained'])}, aptserve ")
+    assert second.startswith(f"Live, every token by its deadline: fcfs {percent(summary[0]['attained'])}, aptserve ")
     assert max(map(len, (first, second, third))) <= 80
     assert all((directory.parent / name.strip(",;")).is_file() for name in third.split()[1:3])
 

@@ -94,7 +94,7 @@ def test_an_earlier_version_is_said(beside: Path) -> None:
     """It cannot be checked any more."""
     (beside / "results.json").write_bytes(BROKEN["earlier version"])
     assert verdict(beside)[1] == [
-        "version: 1 was written by an earlier version, which this one cannot check; 2 is accepted"
+        "version: 1 was written by an earlier version, which this one cannot check; 3 is accepted"
     ]
 
 

@@ -30,11 +30,11 @@ def test_a_table_and_files_of_what_each_policy_comes_to(
     assert call(*quick_run, "--out", str(tmp_path / "out")) == 0
     out, err = capsys.readouterr()
     rows = [line.split()[0] for line in out.splitlines() if line.startswith(("fcfs ", "aptserve "))]
-    assert rows == ["fcfs", "aptserve"] * 2 and max(map(len, out.splitlines())) <= 80
+    assert rows == ["fcfs", "aptserve"] * 3 and max(map(len, out.splitlines())) <= 80
     assert re.search(r"Of 12 requests 1\d were clipped", out) and "fcfs: 12 requests, which arrive over" in err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["certificates-aptserve.jsonl", *FILES])
     document = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert (document["schema"], document["version"], document["complete"]) == ("aptsched.run", 2, True)
+    assert (document["schema"], document["version"], document["complete"]) == ("aptsched.run", 3, True)
     assert [row["num_finished"] for row in document["summary"]] == [12, 12]
     assert document["times"]["rho_s_per_block"] == 1e-5 and document["cache"]["hidden_ratio"] == "1/2"
     with (tmp_path / "out" / "requests.csv").open() as file:
@@ -108,7 +108,7 @@ def test_several_rates_say_which_one_each_policy_holds(
     assert (tmp_path / "results.json").read_text() == out
     assert [row["rate_per_s"] for row in document["summary"]] == [100, 200, 300]
     (holds,) = document["holds"]
-    assert holds["highest_rate_per_s"] == {"0.6": 300, "0.9": 300} and holds["attained"] == [1, 1, 1]
+    assert holds["highest_rate_per_s"] == {"0.6": 300, "0.9": 300, "0.99": 300} and holds["attained"] == [1, 1, 1]
     logs = sorted(path.name for path in tmp_path.glob("*.jsonl"))
     assert logs == [f"certificates-aptserve-select-core-rate{rate}.jsonl" for rate in (100, 200, 300)]
 

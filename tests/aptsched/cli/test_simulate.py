@@ -71,7 +71,7 @@ def test_certificates_are_plain_compressed_or_none(capsys: pytest.CaptureFixture
 
 
 def test_warm_up_is_served_and_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    """Later requests have the same latencies with a warm-up as without, and only they are counted."""
+    """Later requests and iterations are the same with a warm-up as without, and only they are counted."""
     documents = []
     for more in ((), ("--warmup", "1")):
         code, out, _ = run(capsys, *SMALL, "--policy", "fcfs", "--json", *more)
@@ -79,7 +79,8 @@ def test_warm_up_is_served_and_not_counted(capsys: pytest.CaptureFixture[str]) -
         documents.append(json.loads(out))
     whole, later = (document["summary"][0] for document in documents)
     assert 0 < later["num_requests"] < whole["num_requests"]
-    assert later["num_iterations"] == whole["num_iterations"]
+    assert later["num_warmup_iterations"] + later["num_iterations"] == whole["num_iterations"]
+    assert 0 < later["busy_s"] < whole["busy_s"] and later["kv_block_s"] < whole["kv_block_s"]
 
 
 def test_what_is_beyond_the_context_is_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aptsched.metrics.latencies import latencies
-from aptsched.metrics.request_rows import COLUMNS, FLAGS, HEADER, MEASURED, as_csv, rows
+from aptsched.metrics.latencies import FLAGS, latencies
+from aptsched.metrics.request_rows import COLUMNS, HEADER, MEASURED, as_csv, rows
 from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from aptsched.support.errors import InputError
@@ -46,11 +46,14 @@ def known(value: Any) -> Any:
 @given(TEXTS, st.floats(1e-3, 1e3) | st.just(math.nan), records())
 def test_what_is_written_is_read_back(policy: str, rate_per_s: float, given: list[RequestRecord]) -> None:
     """Every value of every column, whatever characters names and reasons have."""
-    found = [row for _, row in rows(as_csv([(policy, rate_per_s, given)]))]
+    alone_s = [1.5 + i for i in range(len(given))] if given and given[0].num_prompt_tokens % 2 else None
+    found = [row for _, row in rows(as_csv([(policy, rate_per_s, given, alone_s)]))]
     each = latencies(given)
     for i, (row, record) in enumerate(zip(found, given, strict=True)):
         assert isinstance(row, dict) and tuple(row) == COLUMNS
         assert (row["policy"], row["rate_per_s"], row["outcome"]) == (policy, known(rate_per_s), record.outcome.value)
+        assert (row["slo_ttft_s"], row["slo_tpot_s"]) == (record.slo.ttft_s, record.slo.tpot_s)
+        assert row["alone_s"] == (None if alone_s is None else alone_s[i])
         for name in ("request_id", "arrived_at_s", "num_prompt_tokens", "reason", *COUNTS):
             assert row[name] == getattr(record, name)
         for name in (*MEASURED, *FLAGS):
@@ -58,7 +61,7 @@ def test_what_is_written_is_read_back(policy: str, rate_per_s: float, given: lis
 
 
 RECORD = RequestRecord(0, 1.5, 7, SLO(), np.array([2.0, 2.25]), Outcome.FINISHED, "", **dict.fromkeys(COUNTS, 3))
-LINE = as_csv([("fcfs", 2.0, [RECORD])]).splitlines()[1]
+LINE = as_csv([("fcfs", 2.0, [RECORD], None)]).splitlines()[1]
 
 
 @pytest.mark.parametrize("name", COLUMNS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,11 @@ from aptsched.scheduling.record import SLO, Outcome
 from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
 from aptsched.workload.trace import Trace
-from caches import by_form
-from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.study import run_table
 from engine.study.arrival_source import ArrivalSource, traces
 from engine.study.replay import Replay, replay
 from engine.study.serving import NamedPolicy, ServedRun, Server, serve, serve_all
-from engine.study.usage import UsageMeter
 from hash_executor import VOCABULARY, HashExecutor
 from loop_runs import NO_SCHEDULING_TIME
 from proofs import sources, verification
@@ -38,7 +34,6 @@ from proofs import sources, verification
 NUM_BLOCKS = 24
 TRACE = Trace(np.arange(30) * 0.01, [20 + 7 * i % 90 for i in range(30)], [1 + 5 * i % 40 for i in range(30)])
 POLICIES = [NamedPolicy("fcfs", FCFS), NamedPolicy("aptserve", AptServe)]
-ITERATION = Iteration(0, 0.0, 1.0, 0.1, 8, 2, 3, by_form(kv=4, hidden=2), 1, 0, 0, 0, 0, 0, 0, None, None)
 
 
 def server() -> Server:
@@ -137,20 +132,6 @@ def test_a_trace_keeps_its_gaps_but_for_a_factor(tmp_path: Path) -> None:
         next(traces(dataclasses.replace(source, num_requests=5)))
     with pytest.raises(InputError, match="cv: the trace has arrivals"):
         next(traces(dataclasses.replace(source, cv=2.0)))
-
-
-def test_usage_by_hand() -> None:
-    """Two iterations, of 1 s with 4 + 2 of 10 blocks and of 3 s with 8 + 0: 28 and 2 of 40 block-seconds."""
-    meter = UsageMeter(10)
-    assert math.isnan(meter.usage().share_of(CacheForm.KV)) and meter.usage().gap_mean is None
-    meter.add(ITERATION)
-    meter.add(dataclasses.replace(ITERATION, start_s=1.0, end_s=4.0, num_blocks_by_form=by_form(kv=8)))
-    usage = meter.usage()
-    assert [usage.share_of(form) for form in (CacheForm.KV, CacheForm.HIDDEN)] == [0.7, 0.05]
-    assert usage.scheduling_share == 0.05
-    assert (usage.num_iterations, usage.num_prefill_tokens, usage.num_decode_tokens) == (2, 16, 4)
-    points = [(p.start_s, p.end_s, p.num_blocks_by_form[CacheForm.KV]) for p in usage.timeline]
-    assert points == [(0.0, 1.0, 4.0), (1.0, 4.0, 8.0)]
 
 
 def test_every_decision_is_in_the_log_and_holds(tmp_path: Path) -> None:
@@ -279,6 +260,19 @@ def test_the_rate_that_holds_is_said_also_beyond_the_rates_tried(run: ServedRun)
         records = tuple(dataclasses.replace(record, slo=slo) for record in run.records)
         return run_table.rate_sections([dataclasses.replace(run, records=records, rate_per_s=r) for r in rates_per_s])
 
-    assert rows(SLO(1e6, 1e6), [1.0, 2.0])[0].rows == [["aptserve", "2/s or more", "2/s or more"]]
-    assert rows(SLO(1e-6, 1e-6), [1.0, 2.0])[0].rows == [["aptserve", "below 1/s", "below 1/s"]]
+    assert rows(SLO(1e6, 1e6), [1.0, 2.0])[0].rows == [["aptserve", *["2/s or more"] * 3]]
+    assert rows(SLO(1e-6, 1e-6), [1.0, 2.0])[0].rows == [["aptserve", *["below 1/s"] * 3]]
     assert rows(SLO(), [1.0]) == []
+
+
+def test_no_rate_holds_of_a_run_that_is_not_stable(run: ServedRun) -> None:
+    """Though every request attains: it ends later than 60 s + 3 times its time alone after it arrived."""
+    records = tuple(dataclasses.replace(record, slo=SLO(1e6, 1e6), arrived_at_s=-100.0) for record in run.records)
+    runs = [
+        dataclasses.replace(run, records=each, rate_per_s=rate_per_s, alone_s=np.full(len(each), 1.0))
+        for rate_per_s, each in ((1.0, run.records), (2.0, records))
+    ]
+    assert [each.metrics.stable for each in runs] == [True, False] and runs[1].metrics.attained == 1
+    attained = run_table.held_of(runs, "aptserve").attained[0]
+    levels = ["1/s" if attained >= level else "below 1/s" for level in (0.6, 0.9, 0.99)]
+    assert run_table.rate_sections(runs)[0].rows == [["aptserve", *levels]]
