@@ -10,7 +10,8 @@ from aptsched.cli.policies import SELECT
 
 Rows = Iterable[tuple[str, ...]]
 ANY_MODEL = (
-    "Any other dense decoder-only model is simulated from its config.json: --model FILE, or the directory of the file."
+    "Any other decoder-only model, dense or with experts, is simulated from its config.json: --model FILE, or the "
+    "directory of the file."
 )
 
 

@@ -66,7 +66,7 @@ def hardware() -> Fields:
         "tensor_core_efficiency": gpu.efficiency.compute,
         "kernel_launch_overhead_ms": 1e3 * ITERATION_S,
         "model_name": MODEL,
-        "parameter_count_billions": (config.num_layers * config.layer_matrices + config.embedding) / 1e9,
+        "parameter_count_billions": (config.active_matrices + config.embedding) / 1e9,
         "num_layers": config.num_layers,
         "hidden_size": config.hidden_size,
         "num_heads": config.num_heads,

@@ -11,6 +11,7 @@ from aptsched.scheduling.token_sizes import TWO_BYTES, hidden_ratio
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.models.architecture import EXECUTABLE, OPT, Architecture
+from engine.models.experts import Experts
 from engine.models.rope_scaling import RopeScaling
 from engine.models.size_checks import MAX_SIZE, check_number, check_size
 
@@ -32,7 +33,7 @@ SIZES = (
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and kinds of a dense decoder-only model, which the engine runs if it is an OPT or a Llama.
+    """Sizes and kinds of a decoder-only model, which the engine runs if it is an OPT or a Llama.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ class ModelConfig:
         Whether the output matrix has a bias. The engine runs no such model.
     tied : bool
         Whether the output matrix is the embedding.
+    experts : Experts or None
+        Of a mixture of experts, whose dense layers have an MLP of intermediate_size. The engine runs no such model.
     bos_token_id : int or None
     eos_token_ids : tuple of int
         Tokens that end a text.
@@ -92,6 +95,7 @@ class ModelConfig:
     mlp_bias: bool = False
     head_bias: bool = False
     tied: bool = False
+    experts: Experts | None = None
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
     name: str = ""
@@ -105,6 +109,11 @@ class ModelConfig:
         if self.num_heads % self.num_kv_heads:
             raise InputError(
                 f"num_kv_heads: {self.num_kv_heads} is not accepted; a divisor of the {self.num_heads} heads is"
+            )
+        if self.experts is not None and not 0 <= self.experts.num_dense_layers < self.num_layers:
+            raise InputError(
+                f"num_dense_layers: {self.experts.num_dense_layers} is not accepted; fewer than the {self.num_layers} "
+                "layers are"
             )
         if self.num_heads * self.head_dim > MAX_SIZE:
             raise InputError(
@@ -142,10 +151,38 @@ class ModelConfig:
         return 2 * self.num_kv_heads * self.head_dim
 
     @property
-    def layer_matrices(self) -> int:
-        """Weights in the matrices of one layer."""
+    def common_matrices(self) -> int:
+        """Weights in the matrices of all layers that every token is multiplied with: all but routed experts."""
         attention = self.hidden_size * (2 * self.num_heads * self.head_dim + self.kv_size)
-        return attention + (3 if self.architecture.is_gated else 2) * self.hidden_size * self.intermediate_size
+        if self.experts is None:
+            return self.num_layers * (attention + self._mlp(self.intermediate_size))
+        mixed, dense = self._num_mixed_layers, self.experts.num_dense_layers
+        router = self.hidden_size * (self.experts.num_experts + self.experts.has_shared_gate)
+        each = router + self._mlp(self.experts.shared_size)
+        return self.num_layers * attention + dense * self._mlp(self.intermediate_size) + mixed * each
+
+    @property
+    def expert_matrices(self) -> int:
+        """Weights of the routed experts of all layers."""
+        if self.experts is None:
+            return 0
+        return self._num_mixed_layers * self.experts.num_experts * self._mlp(self.experts.intermediate_size)
+
+    @property
+    def active_matrices(self) -> int:
+        """Weights in the matrices of all layers that a token is multiplied with."""
+        if self.experts is None:
+            return self.common_matrices
+        return self.common_matrices + self.expert_matrices * self.experts.num_active // self.experts.num_experts
+
+    def _mlp(self, intermediate_size: int) -> int:
+        """Weights in the matrices of an MLP."""
+        return (3 if self.architecture.is_gated else 2) * self.hidden_size * intermediate_size
+
+    @property
+    def _num_mixed_layers(self) -> int:
+        """Layers with experts."""
+        return 0 if self.experts is None else self.num_layers - self.experts.num_dense_layers
 
     @property
     def embedding(self) -> int:
@@ -163,10 +200,14 @@ class ModelConfig:
         """All weights."""
         parts = self.architecture
         norms = parts.norm_vectors * self.hidden_size
-        layer = self.layer_matrices + self._layer_biases + parts.num_layer_norms * norms + self._qk_norms
+        layer = self._layer_biases + parts.num_layer_norms * norms + self._qk_norms
         tables = self.embedding * (1 if self.tied else 2) + self.num_position_rows * self.hidden_size
         head = self.vocab_size if self.head_bias else 0
-        return self.num_layers * layer + tables + parts.num_outer_norms * norms + head
+        routers = (
+            self.experts.num_experts * self._num_mixed_layers if self.experts and self.experts.has_router_bias else 0
+        )
+        vectors = self.num_layers * layer + parts.num_outer_norms * norms + head + routers
+        return self.common_matrices + self.expert_matrices + tables + vectors
 
     @property
     def _layer_biases(self) -> int:
@@ -177,6 +218,12 @@ class ModelConfig:
             + (self.hidden_size if self.attention_bias else 0)
             + (inner + self.hidden_size if self.mlp_bias else 0)
         )
+
+    @property
+    def _router_biases(self) -> int:
+        if self.experts is None or not self.experts.has_router_bias:
+            return 0
+        return self._num_mixed_layers * self.experts.num_experts
 
     @property
     def _qk_norms(self) -> int:

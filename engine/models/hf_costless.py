@@ -69,10 +69,25 @@ OF_TASKS = {
     "unk_token_id",
     "use_bidirectional_attention",
 }
-COSTLESS = (OF_ROPE | OF_SCALES | OF_DROPOUT | OF_TASKS | HARMLESS | GENERATION.keys() | IN_GENERATION_CONFIG) | {
+OF_ROUTING = {
+    "input_jitter_noise",
+    "moe_norm_min",
+    "n_group",
+    "norm_topk_prob",
+    "num_nextn_predict_layers",  # drafts of later tokens, which are not made here
+    "output_router_logits",
+    "routed_scaling_factor",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
+    "topk_group",
+}
+COSTLESS = (
+    OF_ROPE | OF_ROUTING | OF_SCALES | OF_DROPOUT | OF_TASKS | HARMLESS | GENERATION.keys() | IN_GENERATION_CONFIG
+) | {
     "architectures",
     "model_type",
 }
+COSTLESS |= HARMLESS | GENERATION.keys() | IN_GENERATION_CONFIG
 
 
 def unused_fields(config: Mapping[str, Any], used: Set[str]) -> tuple[str, ...]:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from aptsched.support.errors import InputError
 from engine.models.architecture import LLAMA, OPT, Architecture
+from engine.models.experts import Experts
+from engine.models.hf_experts import EXPERT_FIELDS, experts_of
 from engine.models.size_checks import check_size
 
 Json = Mapping[str, Any]
@@ -35,6 +39,8 @@ class Family:
         From a config.json to the fields of the architecture that it changes.
     varied_by : tuple of str
         The fields of the config.json that `vary` reads.
+    experts : function or None
+        From a config.json and the number of layers to the experts of a family that is a mixture of experts.
     """
 
     architecture: Architecture
@@ -46,12 +52,14 @@ class Family:
     ffn_multiple: int | None = None
     vary: Callable[[Json], Mapping[str, Any]] | None = None
     varied_by: tuple[str, ...] = ()
+    experts: Callable[[Json, int], Experts | None] | None = None
 
     @property
     def fields(self) -> frozenset[str]:
         """Fields that are used beside the sizes."""
         flags = (self.qkv_bias, self.out_bias, self.mlp_bias, self.head_bias)
-        return frozenset({*self.varied_by, *(flag for flag in flags if isinstance(flag, str))})
+        of_experts = EXPERT_FIELDS if self.experts else ()
+        return frozenset({*self.varied_by, *(flag for flag in flags if isinstance(flag, str)), *of_experts})
 
 
 def _gpt(name: str, positions: str, **more: Any) -> Family:
@@ -71,6 +79,16 @@ def _falcon_norms(config: Json) -> Mapping[str, Any]:
 def _stablelm_norms(config: Json) -> Mapping[str, Any]:
     of_heads = {"qk_norm": "all heads"} if config.get("qk_layernorm") else {}
     return {"num_layer_norms": 1 if config.get("use_parallel_residual") else 2, **of_heads}
+
+
+def _ernie_experts(config: Json, num_layers: int) -> Experts | None:
+    if config.get("use_bias"):
+        raise InputError("use_bias: True is not accepted: biases of experts are not counted; false is")
+    return experts_of(config, num_layers, has_router_bias=True)
+
+
+def _head_norms(config: Json) -> Mapping[str, Any]:
+    return {"qk_norm": "head"} if config.get("use_qk_norm") else {}
 
 
 TIED = {"tie_word_embeddings": True}
@@ -160,6 +178,31 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 vary=_falcon_norms,
                 varied_by=("new_decoder_architecture", "parallel_attn", "num_ln_in_parallel_attn"),
             ),
+            Family(Architecture("mixtral"), False, False, False, experts=experts_of),
+            Family(
+                Architecture("qwen2_moe"),
+                *("qkv_bias", False, False),
+                defaults={"qkv_bias": True, "use_sliding_window": False},
+                experts=partial(experts_of, has_shared_gate=True),
+            ),
+            Family(
+                Architecture("qwen3_moe", qk_norm="head"),
+                mlp_bias=False,
+                defaults={"use_sliding_window": False},
+                experts=experts_of,
+            ),
+            Family(Architecture("olmoe", qk_norm="all heads"), mlp_bias=False, experts=experts_of),
+            Family(Architecture("granitemoe"), mlp_bias=False, experts=experts_of),
+            Family(Architecture("granitemoeshared"), mlp_bias=False, experts=experts_of),
+            Family(
+                Architecture("glm4_moe"),
+                *("attention_bias", False, False),
+                vary=_head_norms,
+                varied_by=("use_qk_norm",),
+                experts=experts_of,
+            ),
+            Family(Architecture("ernie4_5_moe"), "use_bias", "use_bias", False, defaults=TIED, experts=_ernie_experts),
+            Family(Architecture("phimoe", norm="layer"), mlp_bias=False, head_bias="lm_head_bias", experts=experts_of),
             _gpt("gpt2", "learned", defaults=TIED),
             _gpt("gpt_bigcode", "learned", defaults={"multi_query": True, **TIED}),
             Family(

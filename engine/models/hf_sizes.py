@@ -1,4 +1,4 @@
-"""Reads the sizes of any dense decoder-only model from its config.json, to compute its memory and time."""
+"""Reads the sizes of any decoder-only model, dense or with experts, from its config.json: for its memory and time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sizes_from_hf(config: Json, name: str = "") -> ModelConfig:
     """
     family, notices = _family(config)
     content = {**{key: value for key, value in family.defaults.items() if key not in config}, **config}
-    check_countable(content)
+    check_countable(content, with_experts=family.experts is not None)
     sizes = _sizes(content, family)
     check_windows(content, sizes["max_positions"])
     parts = family.architecture
@@ -74,6 +74,7 @@ def sizes_from_hf(config: Json, name: str = "") -> ModelConfig:
             mlp_bias=_flag(content, family.mlp_bias),
             head_bias=_flag(content, family.head_bias),
             tied=_flag(content, "tie_word_embeddings"),
+            experts=None if family.experts is None else family.experts(content, sizes["num_layers"]),
             name=name,
             notices=(*notices, *unused_fields(config, USED | family.fields)),
         )

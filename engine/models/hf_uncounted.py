@@ -7,6 +7,7 @@ from typing import Any
 
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
+from engine.models.hf_experts import NUM_EXPERTS
 from engine.models.hf_fields import is_neutral
 
 Json = Mapping[str, Any]
@@ -14,8 +15,8 @@ Json = Mapping[str, Any]
 # Reasons why models are not counted; for each the fields that tell such models, with the values that others have.
 UNCOUNTED: Mapping[str, Mapping[str, tuple[object, ...]]] = {
     "multi-head latent attention is not counted": {"kv_lora_rank": ()},
-    "mixtures of experts are not counted yet": {
-        **dict.fromkeys(("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"), (0, 1)),
+    "mixtures of experts of this model_type are not counted": {
+        **dict.fromkeys(NUM_EXPERTS, (0, 1)),
         "ffn_config": (),
     },
     "models with an encoder are not counted": {
@@ -52,8 +53,10 @@ LOOKED_AT = {field for fields in UNCOUNTED.values() for field in fields} | {
 UNCOUNTED_TYPES: Mapping[str, str] = {"qwen": "its intermediate_size is twice that of a matrix"}
 
 
-def check_countable(config: Json) -> None:
+def check_countable(config: Json, *, with_experts: bool = False) -> None:
     """Check that the model has nothing that would be counted wrongly; windows are checked by `check_windows`.
+
+    Experts are accepted of families that are known with them.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def check_countable(config: Json) -> None:
         raise InputError(f"model_type: {shown(model_type)} is not accepted: {UNCOUNTED_TYPES[model_type]}")
     for reason, fields in UNCOUNTED.items():
         for field, accepted in fields.items():
-            if not is_neutral(config.get(field), accepted):
+            if not (is_neutral(config.get(field), accepted) or (with_experts and field in NUM_EXPERTS)):
                 options = " or ".join(map(shown, accepted)) or "null"
                 raise InputError(f"{field}: {shown(config[field])} is not accepted: {reason}; {options} is accepted")
     _check_architectures(config)

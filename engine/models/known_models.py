@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from engine.models.architecture import LLAMA, OPT
 from engine.models.config import ModelConfig
+from engine.models.experts import Experts
 from engine.models.hf_families import FAMILIES
 from engine.models.plain_sizes import plain_sizes
 
@@ -48,6 +49,16 @@ MODELS: Mapping[str, ModelConfig] = MappingProxyType(
             ModelConfig(
                 QWEN2, 152064, 5120, 48, 40, 8, 128, 13824, 32768,
                 activation="silu", norm_eps=1e-6, rope_theta=1e6, qkv_bias=True, name="qwen2.5-14b",
+            ),
+            # Jiang et al., arXiv 2401.04088.
+            ModelConfig(
+                FAMILIES["mixtral"].architecture, 32000, 4096, 32, 32, 8, 128, 14336, 32768,
+                activation="silu", norm_eps=1e-5, rope_theta=1e6, experts=Experts(8, 2, 14336), name="mixtral-8x7b",
+            ),
+            # Qwen3 technical report, arXiv 2505.09388, and the configuration published with the weights.
+            ModelConfig(
+                FAMILIES["qwen3_moe"].architecture, 151936, 2048, 48, 32, 4, 128, 6144, 40960,
+                activation="silu", norm_eps=1e-6, rope_theta=1e6, experts=Experts(128, 8, 768), name="qwen3-30b-a3b",
             ),
             # The configuration published with the weights.
             ModelConfig(

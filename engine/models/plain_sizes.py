@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from engine.models.config import ModelConfig
 
 
@@ -21,6 +23,11 @@ def plain_sizes(config: ModelConfig) -> dict[str, str | int | bool]:
         "tied": config.tied,
         "num_position_rows": config.num_position_rows,
         "biases": _biases(config),
+        **(
+            {}
+            if config.experts is None
+            else {f"experts_{name}": value for name, value in asdict(config.experts).items()}
+        ),
     }
 
 

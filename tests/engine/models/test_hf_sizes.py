@@ -32,6 +32,7 @@ OWN: dict[str, dict[str, Any]] = {
     "bloom": {"seq_length": 2048},  # ALiBi: no limit of its own
     "gpt_bigcode": {"n_head": 4},
     "helium": {"head_dim": 16},  # hidden_size / heads, or transformers cannot run it
+    "ernie4_5_moe": {"moe_layer_end_index": 2},
 }
 # Fields that change what there is, by family.
 VARIED: dict[str, list[dict[str, Any]]] = {
@@ -50,6 +51,15 @@ VARIED: dict[str, list[dict[str, Any]]] = {
     "phi": [{"qk_layernorm": True}],
     "starcoder2": [{"use_bias": False}, {"tie_word_embeddings": False}],
     "gpt_neox": [{"attention_bias": False}, {"use_parallel_residual": False}],
+    "mixtral": [{"num_local_experts": 4, "num_experts_per_tok": 1}, {"tie_word_embeddings": True}],
+    "qwen2_moe": [{"qkv_bias": False}, {"mlp_only_layers": [1]}, {"decoder_sparse_step": 2}, {"num_experts": 0}],
+    "qwen3_moe": [{"attention_bias": True}, {"mlp_only_layers": [0, 2]}, {"decoder_sparse_step": 3}],
+    "olmoe": [{"attention_bias": True}],
+    "granitemoe": [{"attention_bias": True}],
+    "granitemoeshared": [{"shared_intermediate_size": 48}],
+    "glm4_moe": [{"use_qk_norm": True}, {"attention_bias": True}, {"first_k_dense_replace": 2, "n_shared_experts": 2}],
+    "ernie4_5_moe": [{"moe_layer_start_index": 0}, {"moe_layer_end_index": 1}, {"moe_layer_interval": 2}],
+    "phimoe": [{"attention_bias": True}, {"lm_head_bias": True}],
     "gpt2": [{"n_inner": None}, {"n_positions": 32}],
     "gptj": [{"n_inner": None}],
     "gpt_bigcode": [{"multi_query": False}, {"n_inner": None}],

@@ -40,9 +40,9 @@ def test_each_field_is_refused_with_its_reason(reason: str, field: str) -> None:
     ("model_type", "message"),
     [
         ("deepseek_v3", "kv_lora_rank: 512 .* multi-head latent attention"),
-        ("mixtral", "num_local_experts: 8 .* mixtures of experts are not counted yet"),
-        ("qwen3_moe", "num_local_experts: 128 .* mixtures of experts"),
-        ("olmoe", "num_experts: 64 .* mixtures of experts"),
+        ("deepseek_v2", "kv_lora_rank: 512 .* multi-head latent attention"),
+        ("gpt_oss", "num_local_experts: 128 .* mixtures of experts of this model_type"),
+        ("dbrx", "ffn_config: .* mixtures of experts of this model_type"),
         ("bert", "type_vocab_size: 2 .* encoder"),
         ("bart", "is_encoder_decoder: True .* encoder"),
         ("t5", "is_encoder_decoder: True .* encoder"),

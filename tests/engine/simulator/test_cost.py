@@ -31,7 +31,8 @@ from engine.state.request import Request
 
 OPT, A100 = MODELS["opt-13b"], GPUS["a100-40gb"]
 AT_PEAK = dataclasses.replace(A100, efficiency=Efficiency(compute=1.0, bandwidth=1.0, attention=1.0))
-COSTS = (by_fits(OPT, A100), by_roofline(OPT, A100), by_roofline(MODELS["opt-30b"], A100, 2))
+MIXED = by_roofline(MODELS["qwen3-30b-a3b"], GPUS["h100"])  # a mixture of experts
+COSTS = (by_fits(OPT, A100), by_roofline(OPT, A100), by_roofline(MODELS["opt-30b"], A100, 2), MIXED)
 COUNTS = st.integers(0, 200)
 
 

@@ -42,7 +42,7 @@ def test_the_peak_goes_by_the_type_of_the_weights(gpu: str, weight_bytes: float,
     precision = Precision(weight_bytes, 2)
     assert precision.flops_per_s(GPUS[gpu]) == flops_per_s
     found = roofline(LLAMA, GPUS[gpu], 1, precision)
-    flops = 2 * LLAMA.num_layers * LLAMA.layer_matrices
+    flops = 2 * LLAMA.active_matrices
     assert found.per_token_s == pytest.approx(flops / (0.79 * flops_per_s))
     assert found.per_square_s == roofline(LLAMA, GPUS[gpu]).per_square_s
 
