@@ -14,25 +14,25 @@ from aptsched.support.json_text import parse_json
 from aptsched.support.shown import shown
 from proofs import reading
 from proofs.certificate import check, is_finite
-from proofs.records import Claim, Verdict, is_equal, is_optimal, multipliers_of, problem_of
+from proofs.records import Claim, Verdict, is_equal, is_optimal, is_whole, multipliers_of, problem_of
 
 FIELDS = (
     *("iteration", "problem", "sha256", "form", "multipliers"),
     *("objective_s", "bound_s", "num_blocks", "num_tokens", "gap"),
 )
+OPTIONAL = ("num_iterations", "entries")
 
 
 @dataclass(frozen=True)
 class Log:
-    """The figures of a log: the gap of each decision, and the number of its iteration."""
+    """The figures of a log: of each decision its first iteration, how many it was for, and its gap."""
 
-    gaps: tuple[float, ...]
-    numbers: tuple[int, ...]
+    decisions: tuple[tuple[int, int, float], ...] = ()
 
 
 def figures(file: Path) -> Log:
     """The figures as a log states them, unchecked; raises InputError where a line lacks them."""
-    gaps, numbers = list[float](), list[int]()
+    decisions = list[tuple[int, int, float]]()
     for number, line in enumerate(reading.lines(file), 1):
         record = parse_json(reading.decoded(line))
         if number == 1:
@@ -40,9 +40,11 @@ def figures(file: Path) -> Log:
         fields: dict[str, Any] = record if isinstance(record, dict) else {}
         if not is_finite(fields.get("gap")) or type(fields.get("iteration")) is not int:
             raise InputError(f"{file.name}, line {number}: no decision with a gap")
-        gaps.append(float(fields["gap"]))
-        numbers.append(fields["iteration"])
-    return Log(tuple(gaps), tuple(numbers))
+        count = fields.get("num_iterations", 1)
+        if not is_whole(count):
+            raise InputError(f"{file.name}, line {number}: no number of iterations")
+        decisions.append((fields["iteration"], count, float(fields["gap"])))
+    return Log(tuple(decisions))
 
 
 def num_lines(file: Path) -> int:
@@ -72,7 +74,7 @@ def verdicts(file: Path) -> Iterator[Verdict]:
                 continue
             yield verdict(record, iteration)
             if isinstance(record, dict) and type(record.get("iteration")) is int:
-                iteration = max(iteration, record["iteration"])
+                iteration = max(iteration, _last_of(record))
     except InputError as error:
         yield Verdict(f"after line {max(number, 0)}", (f"file: {error}",))
 
@@ -80,7 +82,7 @@ def verdicts(file: Path) -> Iterator[Verdict]:
 def verdict(record: Any, after: int) -> Verdict:
     """The verdict on one record, whose iteration must be above the one before."""
     try:
-        named("record", record, FIELDS, ("entries",))
+        named("record", record, FIELDS, OPTIONAL)
         problem = problem_of(record["problem"])
     except InputError as error:
         return Verdict(f"after iteration {after}", (str(error),))
@@ -90,8 +92,24 @@ def verdict(record: Any, after: int) -> Verdict:
     reasons = [*certificate.reasons, *_entries_against(record)]
     if type(record["iteration"]) is not int or record["iteration"] <= after:
         reasons.append(f"iteration: {shown(record['iteration'])} is not accepted; a whole number above {after} is")
+    reasons += _several_against(record)
     name = f"iteration {shown(record['iteration'])}"
     return Verdict(name, tuple(reasons), gap=record["gap"], optimal=is_optimal(problem, certificate))
+
+
+def _last_of(record: dict[str, Any]) -> int:
+    """The last iteration of a decision."""
+    first, count = record["iteration"], record.get("num_iterations", 1)
+    return int(first) + (count - 1 if is_whole(count) and count else 0)
+
+
+def _several_against(record: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the number of iterations: only a decision without a gap may stand for several."""
+    count = record.get("num_iterations", 1)
+    if not is_whole(count) or not count:
+        yield f"num_iterations: {shown(count)} is not accepted; a whole number of at least 1 is"
+    elif count > 1 and is_finite(record["gap"]) and record["gap"] > certificate_log.EXACT:
+        yield f"num_iterations: {count} with a gap of {record['gap']} is not accepted; 1 is"
 
 
 def _entries_against(record: dict[str, Any]) -> Iterator[str]:

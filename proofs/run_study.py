@@ -138,7 +138,7 @@ def _log_of(document: dict[str, Any], run: Run, directory: Path) -> iterations.L
     logs = [entry["file"] for entry in belongings.file_entries(document) if run_of(entry) == run]
     if len(logs) > 1:
         raise InputError(f"files: {', '.join(logs)} are all the log of the run; one is accepted")
-    return iterations.figures(directory / logs[0]) if logs else iterations.Log((), ())
+    return iterations.figures(directory / logs[0]) if logs else iterations.Log()
 
 
 def _none_written(document: dict[str, Any]) -> bool:

@@ -114,12 +114,14 @@ def _shares(summary: dict[str, Any]) -> dict[str, float | None]:
 
 
 def _gaps(log: Log, num_warmup_iterations: Any) -> dict[str, float | None]:
-    """What the decisions after the warm-up come to."""
+    """What the decisions of iterations after the warm-up come to."""
     if not is_whole(num_warmup_iterations):
         return {}
-    gaps = [gap for number, gap in zip(log.numbers, log.gaps, strict=True) if number >= num_warmup_iterations]
-    mean = sum(gaps) / len(gaps) if gaps else None
-    return {"num_certified": len(gaps), "gap_mean": mean, "gap_worst": max(gaps, default=None)}
+    after = [(n - min(max(num_warmup_iterations - first, 0), n), gap) for first, n, gap in log.decisions]
+    num_certified = sum(n for n, _ in after)
+    mean = sum(n * gap for n, gap in after) / num_certified if num_certified else None
+    worst = max((gap for n, gap in after if n), default=None)
+    return {"num_certified": num_certified, "gap_mean": mean, "gap_worst": worst}
 
 
 def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -> Iterator[str]:
@@ -130,7 +132,7 @@ def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -
     if wrong:
         yield f"{wrong[0]}: {shown(summary[wrong[0]])} is not accepted; at least 0 is, of things a whole number"
         return
-    last = -1 if log is None else max(log.numbers, default=-1)
+    last = -1 if log is None else max((first + max(n, 1) - 1 for first, n, _ in log.decisions), default=-1)
     least = max(last + 1 - summary["num_warmup_iterations"], summary["num_certified"])
     if summary["num_iterations"] < least:
         yield f"num_iterations: {summary['num_iterations']} with {summary['num_certified']} decisions, the last {last}"

@@ -12,13 +12,9 @@ from aptsched.knapsack.greedy import greedy
 from aptsched.knapsack.warm_up import warm_up
 from aptsched.policies.composition import Select, all_served, compose, next_blocks
 from aptsched.policies.form_charges import CHARGES
-from aptsched.policies.form_choice import (
-    FORM_SETS,
-    decode_s,
-    on_offer,
-    own_blocks,
-)
+from aptsched.policies.form_choice import FORM_SETS, decode_s, on_offer, own_blocks
 from aptsched.policies.form_values import FormValues
+from aptsched.policies.lasting import lasting_decode
 from aptsched.policies.queue import (
     check_watermark,
     entries,
@@ -170,7 +166,13 @@ class AptServe:
     def _compose(self, view: View, running: Ints, waiting: Ints) -> Plan:
         """A prefill if it is one's turn and it admits any request, else a decode."""
         plan = self._prefill(view, waiting, running) if len(waiting) else None
-        return self._decode(view, running) if plan is None else plan
+        if plan is not None:
+            return plan
+        plan = self._decode(view, running)
+        promotes = self.promote and KV in self._form_values.offered(view)
+        lightest = on_offer(view.cache, self.forms)[-1]
+        holds = lasting_decode(plan, view, running, waiting, lightest, self.watermark, promotes)
+        return replace(plan, holds=holds) if holds else plan
 
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
         """The plan that admits waiting requests; None where it would admit none, or a decode goes first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.policies.queue import shared
+from aptsched.policies.queue import decode_holds, shared
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
@@ -22,7 +22,8 @@ def chunk_plan(view: View, running: Ints, fed: Ints, admitted: Ints, chunks: Int
     if len(admitted):
         running, fed = np.concatenate([running, admitted]), np.concatenate([fed, chunks])
         form = np.concatenate([form, constant(KV, len(admitted))])
-    return Plan(running, fed, form, preempt=preempt, reject=reject)
+    holds = decode_holds(view, running, admitted, preempt, reject)
+    return Plan(running, fed, form, preempt=preempt, reject=reject, holds=holds)
 
 
 def first_chunks(view: View, waiting: Ints, budget: int) -> tuple[Ints, Ints]:

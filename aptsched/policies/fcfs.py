@@ -9,6 +9,7 @@ import numpy as np
 from aptsched.policies.queue import (
     blocks_of,
     check_watermark,
+    decode_holds,
     entries,
     growth,
     leading,
@@ -63,7 +64,8 @@ class FCFS:
             if len(rows):
                 return Plan(*entries(view, rows), reject=reject)
         going, preempt = survivors(view, running, free)
-        return Plan(*entries(view, going), preempt=preempt, reject=reject)
+        holds = decode_holds(view, running, preempt, reject)
+        return Plan(*entries(view, going), preempt=preempt, reject=reject, holds=holds)
 
     def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
         """Rows of prompts that were begun and of those admitted beside them; none if the begun ones do not fit."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import nothing
+from aptsched.scheduling.plan import ALWAYS, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import above_0, all_of, largest_of, sum_of
 from aptsched.support.checks import Ints, as_float
@@ -107,6 +107,17 @@ def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
     fed = fed_of(view, running)
     kept, _ = kept_along(view, running, fed, free)
     return running[:kept][above_0(fed[:kept])], running[kept:]
+
+
+def decode_holds(view: View, running: Ints, *changed: Ints) -> int:
+    """`Plan.holds` of a plan that only feeds running requests, where no other rows are `changed` by it.
+
+    A decode lasts as long as nothing happens: each request still needs its next token alone, and who waits and was not
+    admitted is not admitted later, for the budgets are the same, and free blocks only become fewer.
+    """
+    if any(map(len, changed)) or not len(running) or largest_of(view.num_remaining[running]) > 1:
+        return 0
+    return ALWAYS
 
 
 def entries(view: View, rows: Ints) -> tuple[Ints, Ints, Ints]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from typing import Any
 
 from aptsched.problem.batch_problem import BatchProblem
@@ -19,6 +20,7 @@ from aptsched.support.shown import shown
 SCHEMA = "aptsched.certificates"
 VERSION = 1
 HEADER = {"schema": SCHEMA, "version": VERSION}
+EXACT = sys.float_info.epsilon  # the largest gap that is none but for rounding: only such a decision is for several
 SUFFIXES = {"plain": ".jsonl", "gzip": ".jsonl.gz", "none": None}
 BUILT_IN = re.compile(r"(?=.{1,100}$)[a-z0-9-]+(:[a-z_]+(=[A-Za-z0-9.]+)?)*")  # names that differ as names of files too
 
@@ -52,7 +54,7 @@ def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain")
     return f"certificates-{name}{rate}{suffix}"
 
 
-def as_record(iteration: int, problem: BatchProblem, selection: Selection) -> dict[str, Any]:
+def as_record(iteration: int, problem: BatchProblem, selection: Selection, num_iterations: int = 1) -> dict[str, Any]:
     """One decision as plain values.
 
     Parameters
@@ -61,9 +63,12 @@ def as_record(iteration: int, problem: BatchProblem, selection: Selection) -> di
         Its number, above that of the record before.
     problem : BatchProblem
     selection : Selection
+    num_iterations : int
+        Iterations in a row, from that one on, in which its plan was carried out; left out where it is 1.
     """
     return {
         "iteration": iteration,
+        **({} if num_iterations == 1 else {"num_iterations": num_iterations}),
         "problem": content(problem),
         "sha256": digest(problem),
         "form": selection.form.tolist(),

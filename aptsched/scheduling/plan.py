@@ -17,6 +17,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.quick_init import quick_init
 
 _NOTHING = np.empty(0, np.int64)
+ALWAYS = 2**62  # iterations: a plan that holds as long as nothing happens
 ViewRows = Ints  # positions of requests in the view; the fields of a plan that have this type are `ROWS`
 
 
@@ -69,6 +70,11 @@ class Plan:
         The decision as a batch-composition problem, its forms in the order of `CacheForm`, and its certified answer.
     candidates : int array
         Row of each request of the problem, [n]: the selection serves candidates[i] in form selection.form[i].
+    holds : int
+        For how many further iterations the policy would return this same plan, apart from its problem and selection, if
+        nothing happens in them but that each entry gets the token after its newest one, the blocks for it are there,
+        and time goes by; `ALWAYS` for as long as that is so. A simulation may take such iterations at once, without
+        asking. 0 is always right.
     """
 
     request: ViewRows = field(default_factory=nothing)
@@ -84,6 +90,7 @@ class Plan:
     problem: BatchProblem | None = None
     selection: Selection | None = None
     candidates: ViewRows = field(default_factory=nothing)
+    holds: int = 0
 
 
 ROWS = tuple(each.name for each in fields(Plan) if each.type == "ViewRows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from aptsched.scheduling.forms import NONE, NUM_FORMS, entry_of
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import all_of, count_of, equal, largest_of, smallest_of, sum_of
-from aptsched.support.checks import Bools, Ints
+from aptsched.support.checks import Bools, Ints, is_count
 from aptsched.support.errors import MOST_SHOWN, InputError
 from aptsched.support.shown import shown
 
@@ -31,7 +32,8 @@ def check_plan(plan: Plan, view: View) -> None:
     PlanError
         A row does not exist or is named twice; a request is both rejected and served, or runs without its blocks in
         the pool; a form or a number of tokens is not allowed for it; there are more tokens or sequences than an
-        iteration may have; the number of reasons is not that of rejections.
+        iteration may have; the number of reasons is not that of rejections; it holds for a number of iterations that
+        is not whole, or below 0.
     """
     if not isinstance(plan, Plan):
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
@@ -54,6 +56,8 @@ def check_plan(plan: Plan, view: View) -> None:
     _check_entries(plan, view, form, num_remaining)
     if plan.reject_reasons is not NO_REASONS:
         _check_reasons(plan)
+    if not is_count(plan.holds, 0, math.inf):
+        raise PlanError(f"holds: {shown(plan.holds)} is not accepted; a whole number of iterations from 0 on is")
 
 
 def _check_rows(name: str, rows: Ints, view: View) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,9 @@ from engine.state.pool import Applied, BlockPool
 from engine.state.request import Request
 
 MAX_LATE = 1000  # most requests that callbacks may add while a run is being closed
+
+
+Skip = Callable[["Worker", Plan, float, float], float]  # see `Worker`
 
 
 class Worker:
@@ -56,6 +60,9 @@ class Worker:
         Called with each `Iteration`, after the records of the requests that it ended.
     on_token : callable, optional
         Called with each request, its new token and the time in seconds, before the record if the token ends it.
+    skip : Skip, optional
+        Called with the worker, a plan that holds, the time, and that of the next arrival: it may carry the plan out in
+        iterations that end before, and returns the end of the last, when the next one begins.
 
     Attributes
     ----------
@@ -63,6 +70,8 @@ class Worker:
         Lets Ctrl-C in while the policy decides and while the executor runs.
     is_busy : bool
         Whether an iteration is under way.
+    num_iterations : int
+        Iterations so far.
     closing : str or None
         The reason, while a run is being closed: requests added then are unfinished at once.
 
@@ -84,16 +93,17 @@ class Worker:
         eos_token_ids: Iterable[int] = (),
         on_iteration: Callable[[Iteration], object] | None = None,
         on_token: Callable[[Request, int, float], object] | None = None,
+        skip: Skip | None = None,
     ) -> None:
         self.policy, self.pool, self.executor, self.scheduling = policy, pool, executor, scheduling
         self.limits, self.times = limits or Limits(), times or IterationTime()
-        self.on_iteration, self.on_token = on_iteration, on_token
+        self.on_iteration, self.on_token, self.skip = on_iteration, on_token, skip
         self.book = RequestBook(pool, self.limits, eos_token_ids, on_record, observer_of(policy))
         self.table = self.book.table
         self.hold = interrupts.Hold()
         self.closing: str | None = None
         self._certified = certifies_itself(policy)
-        self._num_iterations = self._num_late = 0
+        self.num_iterations = self._num_late = 0
         self.is_busy = False
         self._begun: tuple[Iteration, Applied, Step] | None = None
         self._changes: list[Callable[[], None]] = []  # to be made when the iteration has ended
@@ -161,15 +171,16 @@ class Worker:
         self.begin(now_s)
         return self.finish()
 
-    def begin(self, now_s: float) -> float:
+    def begin(self, now_s: float, until_s: float = -math.inf) -> float:
         """Decides and runs an iteration that begins now. Returns until when the worker is busy, in seconds.
 
-        Requests may be added meanwhile; aborts take effect at the end. Errors as in `step`.
+        If no request arrives before `until_s`, iterations in which the plan holds may be skipped first. Requests may be
+        added meanwhile; aborts take effect at the end. Errors as in `step`.
         """
         assert not self.is_busy, "an iteration is finished before the next one begins"
         self.is_busy = True
         try:
-            self._begun = self._decide_and_run(now_s)
+            self._begun = self._decide_and_run(now_s, until_s)
         except BaseException:
             self._settle()
             self.book.hand_over()
@@ -185,7 +196,7 @@ class Worker:
         finally:
             self._settle()
             self.book.hand_over()
-        self._num_iterations += 1
+        self.num_iterations += 1
         if self.on_iteration is not None:
             self.on_iteration(iteration)
         return iteration
@@ -222,9 +233,11 @@ class Worker:
             if (of_others := kept()) is not None:
                 all_read(of_others)
 
-    def _decide_and_run(self, now_s: float) -> tuple[Iteration, Applied, Step]:
+    def _decide_and_run(self, now_s: float, until_s: float) -> tuple[Iteration, Applied, Step]:
         started, num_requests = perf_counter(), self.num_unfinished
         plan = self._planned(now_s)
+        if plan.holds and until_s > now_s and self.skip is not None:
+            now_s = self.skip(self, plan, now_s, until_s)
         applied = apply_plan(plan, self.book)
         planned = perf_counter()
         step = run_batch(applied, self.executor, self.book, self.hold)
@@ -234,7 +247,7 @@ class Worker:
             scheduling_s = self.scheduling.seconds(num_requests)
             duration_s = step.duration_s + scheduling_s
         times_s = (now_s, now_s + duration_s, scheduling_s)
-        return iteration_of(self._num_iterations, plan, applied, self.pool, self.table, *times_s), applied, step
+        return iteration_of(self.num_iterations, plan, applied, self.pool, self.table, *times_s), applied, step
 
     def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> Iteration:
         """Adds the tokens to their requests, and ends those that are over. Returns the completed record."""

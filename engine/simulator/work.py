@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from aptsched.scheduling.forms import FORM_ENTRIES, KV, CacheForm, CacheShape, Charge, entry_of, sums_by_form
+from aptsched.scheduling.forms import (
+    FORM_ENTRIES,
+    KV,
+    NUM_FORMS,
+    CacheForm,
+    CacheShape,
+    Charge,
+    entry_of,
+    sums_by_form,
+)
 from aptsched.support.arrays import above_0, any_of, count_of, sum_of
+from aptsched.support.checks import Ints
 from engine.state.batch import Batch
 
 Amount = float | npt.NDArray[Any]
@@ -109,14 +120,43 @@ def work_of(batch: Batch, cache: CacheShape, absorb_up_to: int = 0) -> Work:
     )
 
 
+def work_of_decodes(start: Ints, form: Ints, count: int, cache: CacheShape, absorb_up_to: int = 0) -> Work:
+    """The work of so many iterations in a row, [count], each of which feeds one token to the same requests, [b].
+
+    It is that of `work_of`, computed by the same operations.
+
+    Parameters
+    ----------
+    start, form : int array, [b]
+        Tokens of each request that are cached before the first iteration, at least 1, and their form.
+    """
+    later, charged = np.arange(count), NOTHING_CHARGED
+    if any_of(form != KV):
+        number = np.bincount(form, minlength=NUM_FORMS).tolist()
+        cached = [sum_ + later * n if n else 0 for sum_, n in zip(sums_by_form(form, start), number, strict=True)]
+        by_form = zip(IS_ABSORBED.tolist(), cached, number, strict=True)
+        absorbed = [(tokens, n) for is_absorbed, tokens, n in by_form if is_absorbed and n and absorb_up_to]
+        tokens, new = (sum(amounts) for amounts in zip(*absorbed, strict=True)) if absorbed else (0, 0)
+        charged = _by_entries(cached, dict.fromkeys(Charge, 0), Absorbed(tokens, tokens, new), cache)
+    return Work(
+        context_tokens=sum_of(start) + later * len(start) + charged.read_tokens,
+        decode_seqs=len(start),
+        absorbed_tokens=charged.absorbed_tokens,
+        absorbed_pairs=charged.absorbed_pairs,
+        absorbing_tokens=charged.absorbing_tokens,
+        rebuilt_tokens=charged.rebuilt_tokens,
+        dequantised_tokens=charged.dequantised_tokens,
+    )
+
+
 @dataclass(frozen=True)
 class Absorbed:
     """Absorbed attention of an iteration: as in `Work`, and what of `Work.prefill_squares` it takes the place of."""
 
-    absorbed_tokens: int = 0
-    absorbed_pairs: int = 0
-    absorbing_tokens: int = 0
-    absorbed_squares: int = 0
+    absorbed_tokens: Amount = 0
+    absorbed_pairs: Amount = 0
+    absorbing_tokens: Amount = 0
+    absorbed_squares: Amount = 0
 
 
 @dataclass(frozen=True)
@@ -125,15 +165,15 @@ class Charged(Absorbed):
 
     Attributes
     ----------
-    read_tokens : float
+    read_tokens : amount
         Tokens read in addition to all tokens cached before, counted as K and V: below 0 where fewer bytes are read, or
         hidden states in place of K and V.
-    rebuilt_tokens, dequantised_tokens : int
+    rebuilt_tokens, dequantised_tokens : amount
     """
 
-    read_tokens: float = 0
-    rebuilt_tokens: int = 0
-    dequantised_tokens: int = 0
+    read_tokens: Amount = 0
+    rebuilt_tokens: Amount = 0
+    dequantised_tokens: Amount = 0
 
 
 NOTHING_CHARGED = Charged()
@@ -141,15 +181,23 @@ IS_ABSORBED = np.array([False, *(entry.charge is Charge.ABSORB for entry in FORM
 
 
 def _charged(batch: Batch, cache: CacheShape, absorb_up_to: int) -> Charged:
-    """The added work of a batch, by the entry of each form in `FORM_ENTRIES`."""
-    cached, tokens = sums_by_form(batch.form, batch.start), dict.fromkeys(Charge, 0)
+    """The added work of a batch."""
+    converted = dict.fromkeys(Charge, 0)
+    for made in batch.conversions:
+        converted[entry_of(made.source).becomes[CacheForm(made.target)]] += made.num_cached
+    absorbed = _absorbed(batch, absorb_up_to) if absorb_up_to and any_of(IS_ABSORBED[batch.form]) else Absorbed()
+    return _by_entries(sums_by_form(batch.form, batch.start), converted, absorbed, cache)
+
+
+def _by_entries(
+    cached: Sequence[Amount], converted: Mapping[Charge, Amount], absorbed: Absorbed, cache: CacheShape
+) -> Charged:
+    """The added work of tokens cached in each form, [f], and of converted ones, by the entries of `FORM_ENTRIES`."""
+    tokens = dict(converted)
     for entry in FORM_ENTRIES:
         tokens[entry.charge] += cached[entry.form]
-    for made in batch.conversions:
-        tokens[entry_of(made.source).becomes[CacheForm(made.target)]] += made.num_cached
     by_bytes = [entry.form for entry in FORM_ENTRIES if entry.own_reads]
     saved = sum((1 - cache.read_share[form]) * cached[form] for form in by_bytes)
-    absorbed = _absorbed(batch, absorb_up_to) if tokens[Charge.ABSORB] and absorb_up_to else Absorbed()
     return Charged(
         **vars(absorbed),
         read_tokens=tokens[Charge.READ] - saved - absorbed.absorbed_tokens,

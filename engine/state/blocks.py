@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from aptsched.support.arrays import largest_of, sum_of
-from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.checks import Bools, Ints, is_count
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -25,22 +24,6 @@ def check_counts(num_blocks: int, num_host_blocks: int) -> None:
     for name, least, count in (("num_blocks", 1, num_blocks), ("num_host_blocks", 0, num_host_blocks)):
         if not is_count(count, least, MAX_BLOCKS):
             raise InputError(f"{name}: {shown(count)} is not accepted; {least} to {MAX_BLOCKS} blocks are")
-
-
-def host_blocks(swap_space: str, block_bytes: int) -> int:
-    """Whole blocks of a swap space; 0 is none.
-
-    Raises
-    ------
-    InputError
-        It is no number of bytes, is above 0 but less than a block, or is more than `MAX_BLOCKS` blocks.
-    """
-    num_bytes = parse_bytes("swap_space", swap_space)
-    most = MAX_BLOCKS * block_bytes
-    if 0 < num_bytes < block_bytes or num_bytes > most:
-        accepted = f"a block takes {block_bytes} bytes, that to {most} is, or 0"
-        raise InputError(f"swap_space: {shown(swap_space)} is not accepted; {accepted}")
-    return num_bytes // block_bytes
 
 
 class Blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -10,6 +11,9 @@ from aptsched.problem import certificate_log
 from aptsched.support import files
 from aptsched.support.errors import InputError
 from engine.loop.iteration import Iteration
+from engine.simulator.stretch import Stretch
+
+OnDecision = Callable[[int, float, int], object]
 
 
 class DecisionLog:
@@ -19,6 +23,8 @@ class DecisionLog:
     ----------
     path : path, optional
         Without a path nothing is written.
+    on_decision : callable, optional
+        Called with each certified decision: the number of its first iteration, its gap, and how many it was for.
 
     Attributes
     ----------
@@ -31,8 +37,11 @@ class DecisionLog:
         The path cannot be written to from the beginning.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        self.fault = ""
+    def __init__(
+        self, path: str | os.PathLike[str] | None, on_decision: OnDecision = lambda number, gap, num_iterations: None
+    ) -> None:
+        self.fault, self._on_decision = "", on_decision
+        self._stretch: tuple[Iteration, int] | None = None  # not yet written: its first iteration, and how many
         self._file, self._header = ExitStack(), certificate_log.as_line(certificate_log.HEADER)
         self._write = None if path is None else self._file.enter_context(files.growing(path))
 
@@ -45,10 +54,34 @@ class DecisionLog:
         return self
 
     def __call__(self, iteration: Iteration) -> None:
-        """Write the decision of an iteration."""
-        if self._write is None or iteration.problem is None or iteration.selection is None:
+        """Write the decision of an iteration; one more of a stretch counts with that."""
+        first, count = self._stretch or (iteration, 0)
+        if first.problem is iteration.problem:
+            self._stretch = None
+            self._write_down(first, count + 1)
+        else:
+            self._end_stretch()
+            self._write_down(iteration, 1)
+
+    def add_stretch(self, stretch: Stretch) -> None:
+        """Keep the decision of a stretch until the iteration after it, which may count with it."""
+        self._end_stretch()
+        self._stretch = (stretch.first, len(stretch))
+
+    def _end_stretch(self) -> None:
+        """Write the decision of a stretch that no iteration counts with any more."""
+        if self._stretch is not None:
+            (first, count), self._stretch = self._stretch, None
+            self._write_down(first, count)
+
+    def _write_down(self, first: Iteration, num_iterations: int) -> None:
+        """Write the decision of so many iterations in a row, if it has a certificate."""
+        if first.problem is None or first.selection is None:
             return
-        record = certificate_log.as_record(iteration.number, iteration.problem, iteration.selection)
+        self._on_decision(first.number, first.selection.gap, num_iterations)
+        if self._write is None:
+            return
+        record = certificate_log.as_record(first.number, first.problem, first.selection, num_iterations)
         try:
             self._write(self._header + certificate_log.as_line(record))
             self._header = ""
@@ -60,6 +93,8 @@ class DecisionLog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Give the file its name; after an error there is no file."""
+        if kind is None:
+            self._end_stretch()
         try:
             self._file.__exit__(kind, error, traceback)
         except InputError as unwritten:

@@ -18,13 +18,14 @@ from engine.models.model import Model, load_model
 from engine.models.model_names import model_name
 from engine.runner import cache_memory
 from engine.runner.cache_storage import block_bytes
-from engine.state.blocks import host_blocks
 from engine.study import real_model, run_files
 from engine.study.arrival_source import traces
+from engine.study.offered_forms import unused_forms
 from engine.study.replay import Replay, context_notices, replay
 from engine.study.run_options import RunOptions
-from engine.study.serving import FailedRun, NamedPolicy, Watch, serve_all, unused_forms
+from engine.study.serving import FailedRun, NamedPolicy, Watch, serve_all
 from engine.study.serving_study import ServingStudy, collected
+from engine.study.swap_space import host_blocks
 
 Calibrate = Callable[[Model, str], Calibration]
 Watching = Callable[[int], AbstractContextManager[Watch]]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 from aptsched.metrics.service import Metrics, summarise
-from aptsched.scheduling.forms import CacheForm, CacheShape, unused_form
+from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
-from aptsched.scheduling.wanted_forms import lossy_wanted, wanted_forms
+from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support import interrupts
 from aptsched.support.checks import Floats
 from aptsched.support.errors import InputError
@@ -27,7 +27,8 @@ from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
-from engine.loop.worker import Worker
+from engine.loop.worker import Skip, Worker
+from engine.simulator.stretch import Stretch
 from engine.state.batch import Executor
 from engine.state.pool import BlockPool
 from engine.study.decision_log import DecisionLog
@@ -65,6 +66,9 @@ class Server:
     lossy_ratios : mapping of CacheForm to Fraction
         Lossy forms that the executor can hold. They are not in `cache`: a policy is offered those in its
         `wanted_forms`.
+    skipping : callable, optional
+        Makes what takes the iterations of plans that hold at once, from who is told of such stretches; without it all
+        iterations are taken one by one, with the same results.
     """
 
     executor: Executor
@@ -76,18 +80,7 @@ class Server:
     num_host_blocks: int = 0
     calibrated: bool = False
     lossy_ratios: Mapping[CacheForm, Fraction] = field(default_factory=dict)
-
-
-def with_wanted(server: Server, policies: Iterable[NamedPolicy]) -> Server:
-    """The server with only those lossy forms that any of the policies wants.
-
-    Raises
-    ------
-    InputError
-        One of them wants a lossy form that the server's executor cannot hold.
-    """
-    lossy = [lossy_wanted(policy.make(), server.lossy_ratios) for policy in policies]
-    return replace(server, lossy_ratios={form: ratio for ratios in lossy for form, ratio in ratios.items()})
+    skipping: Callable[[Callable[[Stretch], object]], Skip] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +174,15 @@ def serve(
     """
     meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), list[RequestRecord](), 0
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
-    with DecisionLog(certificates) as log:
+    with DecisionLog(certificates, meter.add_decision) as log:
 
         def on_iteration(iteration: Iteration) -> None:
             meter.add(iteration)
             log(iteration)
+
+        def on_stretch(stretch: Stretch) -> None:
+            meter.add_stretch(stretch)
+            log.add_stretch(stretch)
 
         def on_record(record: RequestRecord) -> None:
             nonlocal num_unfinished
@@ -196,17 +193,7 @@ def serve(
 
         watch(policy.name, replay, 0)
         made = policy.make()
-        cache = server.cache.with_forms(lossy_wanted(made, server.lossy_ratios))
-        worker = Worker(
-            made,
-            BlockPool(server.num_blocks, cache, server.num_host_blocks),
-            pace or server.executor,
-            on_record,
-            scheduling=server.scheduling,
-            limits=server.limits,
-            times=server.times,
-            on_iteration=on_iteration,
-        )
+        worker = _worker(server, made, pace or server.executor, on_record, on_iteration, on_stretch)
         complete = True
         try:
             reason = Loop(worker).run(replay.requests())
@@ -227,6 +214,29 @@ def _counted(records: list[RequestRecord], replay: Replay) -> tuple[tuple[Reques
     after.sort(key=lambda record: record.request_id)
     alone_s = None if replay.alone_s is None else replay.alone_s[[record.request_id for record in after]]
     return tuple(after), alone_s
+
+
+def _worker(
+    server: Server,
+    policy: Policy,
+    executor: Executor,
+    on_record: Callable[[RequestRecord], object],
+    on_iteration: Callable[[Iteration], object],
+    on_stretch: Callable[[Stretch], object],
+) -> Worker:
+    """A worker of the server with a pool of its own, and who is told of what it does."""
+    cache = server.cache.with_forms(lossy_wanted(policy, server.lossy_ratios))
+    return Worker(
+        policy,
+        BlockPool(server.num_blocks, cache, server.num_host_blocks),
+        executor,
+        on_record,
+        scheduling=server.scheduling,
+        limits=server.limits,
+        times=server.times,
+        on_iteration=on_iteration,
+        skip=None if server.skipping is None else server.skipping(on_stretch),
+    )
 
 
 def attempt(
@@ -270,10 +280,3 @@ def serve_all(
                 yield run
             if stopped:
                 return
-
-
-def unused_forms(policies: Iterable[NamedPolicy], server: Server) -> list[str]:
-    """A notice for each form that a policy wants but that takes no less than KV, and so is never used."""
-    wanted = {form for policy in policies for form in wanted_forms(policy.make())}
-    ratios = server.cache.with_forms(server.lossy_ratios).ratios
-    return [line for form, ratio in ratios.items() if form in wanted for line in unused_form(form, ratio)]

@@ -19,9 +19,10 @@ from aptsched.support.keywords import called_with
 from engine.simulator.cost import Cost
 from engine.study import run_files, simulation
 from engine.study.named_policies import named_policies
+from engine.study.offered_forms import unused_forms, with_wanted
 from engine.study.parallel import Task, serve_tasks
 from engine.study.replay import Replay, context_notices
-from engine.study.serving import NamedPolicy, unused_forms, with_wanted
+from engine.study.serving import NamedPolicy
 from engine.study.serving_study import ServingStudy, collected
 from engine.study.simulate_options import SimulateOptions
 from engine.study.simulated_replays import simulated_replays

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,12 @@ from engine.simulator.gpu_file import gpu_fields
 from engine.simulator.gpu_memory import check_num_gpus, num_blocks
 from engine.simulator.gpus import GPU
 from engine.simulator.precision import BITS_16, Precision
+from engine.simulator.skipping import Skipping
 from engine.simulator.work import Work
-from engine.state.blocks import MAX_BLOCKS, check_counts, host_blocks
+from engine.state.blocks import MAX_BLOCKS, check_counts
 from engine.study.replay import Replay
 from engine.study.serving import NamedPolicy, Server
+from engine.study.swap_space import host_blocks
 
 RARE = ("dequantise_s_per_token", "absorbed", "gather_s")  # fields of a cost that results have where they are not 0
 HOST_POOLS = 4  # default host memory, in pools: 48 GB beside OPT-13B on A100-40GB
@@ -108,14 +111,16 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
     swap_space, block_bytes = setup.swap_space, setup.config.kv_bytes(setup.precision.kv_bytes) * cache.block_size
     on_host = min(HOST_POOLS * blocks, MAX_BLOCKS) if swap_space is None else host_blocks(swap_space, block_bytes)
     check_counts(blocks, on_host)
+    executor = ComputedExecutor(cost, cache.with_forms(lossy))
     return Server(
-        executor=ComputedExecutor(cost, cache.with_forms(lossy)),
+        executor=executor,
         cache=cache,
         num_blocks=blocks,
         scheduling=setup.scheduling,
         limits=dataclasses.replace(limits, max_context=setup.config.max_positions),
         times=believed(cost, setup.rho_s_per_block),
         num_host_blocks=on_host,
+        skipping=partial(Skipping, executor),
         lossy_ratios=lossy,
     )
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from aptsched.support.checks import Floats
+
 MAX_POINTS = 512  # an even number, as they are joined in pairs
 
 
@@ -28,6 +32,13 @@ class TimelinePoint:
     num_waiting: float
 
 
+def added_in_order(sums: list[float], amounts: Floats) -> list[float]:
+    """Sums, [m], with further amounts of each, [m, k], added from the first to the last, as one by one."""
+    first = np.array(sums)[:, None]
+    added: list[float] = np.concatenate([first, amounts], axis=1).cumsum(axis=1)[:, -1].tolist()
+    return added
+
+
 class Timeline:
     """Points over equally many iterations each; when there are too many points, neighbours are joined."""
 
@@ -37,12 +48,7 @@ class Timeline:
 
     def add(self, start_s: float, duration_s: float, num_blocks_by_form: Sequence[int], num_waiting: int) -> None:
         """Add an iteration."""
-        if self._in_last == self._stride:
-            if len(self._spans) == MAX_POINTS:
-                self._join()
-            self._spans.append([start_s, start_s, 0.0, 0.0, *[0.0] * len(num_blocks_by_form)])
-            self._in_last = 0
-        span = self._spans[-1]
+        span = self._last(start_s, len(num_blocks_by_form))
         span[1] = start_s + duration_s
         span[2] += duration_s
         span[3] += duration_s * num_waiting
@@ -50,6 +56,26 @@ class Timeline:
             if num_blocks:
                 span[place] += duration_s * num_blocks
         self._in_last += 1
+
+    def add_many(self, start_s: Floats, duration_s: Floats, num_waiting: int, block_s: Floats) -> None:
+        """Add iterations in a row, [k], to the same sums as one by one; `block_s`, [f, k], are blocks times seconds."""
+        amounts, at = np.vstack([duration_s, duration_s * num_waiting, block_s]), 0
+        while at < len(start_s):
+            span = self._last(start_s[at].item(), len(block_s))
+            count = min(len(start_s) - at, self._stride - self._in_last)
+            span[1] = (start_s[at + count - 1] + duration_s[at + count - 1]).item()
+            span[2:] = added_in_order(span[2:], amounts[:, at : at + count])
+            self._in_last += count
+            at += count
+
+    def _last(self, start_s: float, num_forms: int) -> list[float]:
+        """The point that the next iteration, which begins then, counts for."""
+        if self._in_last == self._stride:
+            if len(self._spans) == MAX_POINTS:
+                self._join()
+            self._spans.append([start_s, start_s, 0.0, 0.0, *[0.0] * num_forms])
+            self._in_last = 0
+        return self._spans[-1]
 
     def points(self) -> tuple[TimelinePoint, ...]:
         """The points in order; iterations that took no time have none."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_forms
 from engine.loop.iteration import Iteration
-from engine.study.timeline import Timeline, TimelinePoint
+from engine.simulator.stretch import Stretch
+from engine.study.timeline import Timeline, TimelinePoint, added_in_order
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class UsageMeter:
 
     def add(self, iteration: Iteration) -> None:
         """Add an iteration."""
-        it, gap, duration_s = iteration, iteration.gap, iteration.duration_s
+        it, duration_s = iteration, iteration.duration_s
         self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting)
         if it.start_s < self._warmup_s:
             self._num_warmup_iterations += 1
@@ -108,9 +111,29 @@ class UsageMeter:
         for form, num_blocks in enumerate(it.num_blocks_by_form):
             if num_blocks:
                 self._block_s_by_form[form] += duration_s * num_blocks
-        if gap is not None:
-            self._num_certified += 1
-            self._gaps += gap
+
+    def add_stretch(self, stretch: Stretch) -> None:
+        """Add the iterations of a stretch, to the same sums as one by one."""
+        first, count = stretch.first, len(stretch)
+        start_s = np.concatenate([[first.start_s], stretch.end_s[:-1]])
+        duration_s = stretch.end_s - start_s
+        block_s = duration_s * stretch.num_blocks_by_form.T
+        self._timeline.add_many(start_s, duration_s, first.num_waiting, block_s)
+        num_before = int(start_s.searchsorted(self._warmup_s))
+        self._num_warmup_iterations += num_before
+        self._num_iterations += count - num_before
+        self._num_decode_tokens += (count - num_before) * first.num_decode_tokens
+        amounts = np.vstack([duration_s, np.full(count, first.scheduling_s), block_s])[:, num_before:]
+        self._busy_s, self._scheduling_s, *self._block_s_by_form = added_in_order(
+            [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts
+        )
+
+    def add_decision(self, number: int, gap: float, num_iterations: int) -> None:
+        """Add the certified gap of a decision, once the iterations that it was for, from that number on, are added."""
+        counted = num_iterations - min(max(self._num_warmup_iterations - number, 0), num_iterations)
+        if counted:
+            self._num_certified += counted
+            self._gaps += gap * counted
             self._gap_worst = max(self._gap_worst, gap)
 
     def usage(self) -> Usage:

@@ -30,7 +30,7 @@ ALONE = {  # rooms that look into fewer than all before them
     "engine.loop": {"state"},
     "engine.cluster": {"state", "loop"},
     "engine.calibration": {"state", "models"},
-    "engine.simulator": {"state", "models", "calibration"},
+    "engine.simulator": {"state", "loop", "models", "calibration"},
 }
 HEAVY = {"torch", "ortools", "pulp", "scipy", "highspy", "matplotlib", "pandas"}
 

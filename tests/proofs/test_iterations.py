@@ -16,7 +16,7 @@ from aptsched.problem.certificate_log import HEADER, as_line, as_record
 from brute_force import enumerate_all, exact_objective
 from mutations import of_fields
 from proofs import search, verification
-from proofs.iterations import FIELDS, verdict
+from proofs.iterations import FIELDS, Log, figures, verdict, verdicts
 from strategies import sweep_problem
 
 PROBLEM = BatchProblem.hybrid([9.0, 7.3, 4.0], [6, 5, 3], 9, 0.25, "3/4", [5, 4, 3], 9, 2, [False, True, False])
@@ -111,3 +111,25 @@ def test_an_iteration_given_twice_is_found(tmp_path: Path) -> None:
     path = write(tmp_path / "run.jsonl", *(as_line(record(i)) for i in (0, 1, 1, 2)))
     (source,), _ = search.find_results(path)
     assert [found.holds for found in source.verdicts] == [True, True, False, True]
+
+
+ALL_SERVED = BatchProblem.hybrid([9.0, 7.5, 4.0], [6, 5, 3], 14, 0.25)  # in KV form: the gap is 0
+
+
+def test_a_decision_of_several_iterations_has_no_gap() -> None:
+    """Of none, or of several with a gap that would not be the same in each, it is refused."""
+    several = {**record(3, ALL_SERVED), "num_iterations": 4}
+    assert several["gap"] == 0 and verdict(several, 2).holds
+    assert record(3)["gap"] > 0 and not verdict({**record(3), "num_iterations": 4}, 2).holds
+    for count in (0, -1, 1.0, True, None, "2"):
+        (reason,) = verdict({**several, "num_iterations": count}, 2).reasons
+        assert reason.startswith("num_iterations: ")
+
+
+def test_iterations_rise_above_all_those_of_the_decision_before(tmp_path: Path) -> None:
+    """After 3 to 6 comes 7; and the figures of the log have the number."""
+    several = {**record(3, ALL_SERVED), "num_iterations": 4}
+    for following, holds in ((6, False), (7, True)):
+        path = write(tmp_path / "run.jsonl", as_line(several), as_line(record(following)))
+        assert [each.holds for each in verdicts(path)] == [True, holds]
+    assert figures(path) == Log(((3, 4, 0.0), (7, 1, record(7)["gap"])))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -24,7 +25,10 @@ from engine.simulator.believed import believed
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost
 from engine.simulator.fits import DISTSERVE
+from engine.simulator.skipping import Skipping
+from engine.simulator.stretch import Stretch
 from engine.state.pool import BlockPool
+from engine.state.request import Request
 from engine.study.replay import Replay
 
 COST = Cost(DISTSERVE["opt-13b", 1], 17e-6, 5e-4, "for tests")
@@ -82,34 +86,49 @@ def replay_of(
     return Replay(arrived, prompts, outputs, slo or SLO())
 
 
-def simulate(
-    name: str,
+def simulate(name: str, replay: Replay, num_blocks: int = 40, limits: Limits | None = None, **options: Any) -> Served:
+    """Serve a replay with a policy by its name, as `serve`."""
+    oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
+    return serve(load_policy(name, oracle=oracle), replay, num_blocks, limits, **options)
+
+
+def serve(
+    policy: Policy,
     replay: Replay,
     num_blocks: int = 40,
     limits: Limits | None = None,
     ratio: Fraction = Fraction(1, 2),
     scheduling: SchedulingTime | None = None,
     num_host_blocks: int = 0,
+    cost: Cost = COST,
+    skips: bool = False,
+    on_token: Callable[[Request, int, float], object] | None = None,
 ) -> Served:
-    """Serve a replay; blocks are checked after every iteration."""
-    oracle = TrueLengths(np.arange(len(replay)), replay.num_output_tokens)
+    """Serve a replay; blocks are checked after every iteration, or after the last of those that are skipped."""
     pool = BlockPool(num_blocks, cache_of(ratio), num_host_blocks)
-    served = Served(Seen(load_policy(name, oracle=oracle)), pool)
+    served = Served(Seen(policy), pool)
 
     def on_iteration(iteration: Iteration) -> None:
         served.pool.check_integrity()
-        assert iteration.number < MOST_ITERATIONS, f"{name} gets nowhere"
+        assert iteration.number < MOST_ITERATIONS, f"{policy} gets nowhere"
         served.iterations.append(iteration)
 
+    def on_stretch(stretch: Stretch) -> None:
+        served.pool.check_integrity()
+        served.iterations.extend(stretch.iterations())
+
+    executor = ComputedExecutor(cost, pool.cache)
     worker = Worker(
         served.seen,
         served.pool,
-        ComputedExecutor(COST, pool.cache),
+        executor,
         served.records.append,
         scheduling=scheduling or SchedulingTime(),
         limits=limits,
-        times=believed(COST),
+        times=believed(cost),
         on_iteration=on_iteration,
+        on_token=on_token,
+        skip=Skipping(executor, on_stretch) if skips else None,
     )
     Loop(worker).run(replay.requests())
     return served

@@ -21,7 +21,8 @@ from engine.models.known_models import MODELS
 from engine.models.model import load_model
 from engine.session.engine import Engine
 from engine.simulator.gpus import GPUS
-from engine.study.serving import NamedPolicy, unused_forms, with_wanted
+from engine.study.offered_forms import unused_forms, with_wanted
+from engine.study.serving import NamedPolicy
 from engine.study.simulation import Setup, simulated_server
 from tiny_model import LLAMA, save_model
 

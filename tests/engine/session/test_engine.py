@@ -23,8 +23,8 @@ from engine.models.model import Model
 from engine.models.random_weights import random_weights
 from engine.runner.cache_memory import num_blocks
 from engine.session.engine import Engine
-from engine.state.blocks import host_blocks
 from engine.state.sampling_params import SamplingParams
+from engine.study.swap_space import host_blocks
 from live import together
 
 CONFIG = ModelConfig(

@@ -1,0 +1,166 @@
+"""Iterations in which a plan holds: taken at once they are those that are taken one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aptsched.policies.fcfs import FCFS
+from aptsched.problem.certificate_log import EXACT
+from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.plan import ALWAYS, Plan, Policy
+from aptsched.scheduling.plan_check import PlanError
+from aptsched.scheduling.record import SLO
+from aptsched.scheduling.view import View
+from caches import cache_of
+from engine.loop.clock import SchedulingTime
+from engine.loop.iteration import Iteration
+from engine.loop.limits import Limits
+from engine.models.known_models import MODELS
+from engine.simulator.computed_executor import ComputedExecutor
+from engine.simulator.cost import Cost, by_roofline
+from engine.simulator.gpus import GPUS
+from engine.state.batch import Batch
+from engine.state.request import Request
+from engine.study.replay import Replay
+from simulated import COST, Served, replay_of, serve, simulate
+
+NAMES = (
+    *(
+        "fcfs",
+        "fcfs:watermark=0.2",
+        "vllm-v1",
+        "sarathi",
+        "sarathi:chunk_tokens=24",
+        "random:seed=1",
+        "sjf",
+        "fastserve",
+    ),
+    *("aptserve", "aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:promote=false", "aptserve:order=fcfs"),
+    *(
+        "aptserve:fallback=none",
+        "aptserve:charge=lifetime",
+        "aptserve:charge=lifetime:promote=false",
+        "aptserve:as=paper",
+    ),
+)
+ABSORBED, REBUILT = (by_roofline(MODELS[name], GPUS["a100-80gb"]) for name in ("opt-13b", "llama-2-7b"))
+ALL_FORMS = cache_of(int8=Fraction(9, 16), keys=Fraction(2, 3))
+COSTS = (COST, ABSORBED, REBUILT.rebuilding())
+LENGTHS = st.tuples(st.sampled_from([1, 15, 16, 17, 31, 32, 33, 60]), st.sampled_from([1, 2, 16, 17, 40]))
+
+
+def plain(iteration: Iteration) -> dict[str, Any]:
+    """All that an iteration says; of its decision, whether there is a certificate, and the gap if there is one."""
+    gap = None if iteration.gap is None else iteration.gap * (iteration.gap > EXACT)
+    said = {**vars(iteration), "gap": gap, "certified": iteration.problem is not None}
+    return {name: value for name, value in said.items() if name not in ("problem", "selection")}
+
+
+def same(skipped: Served, single: Served) -> None:
+    """Records and iterations of both are equal, to the last bit."""
+    assert skipped.records == single.records
+    assert [plain(each) for each in skipped.iterations] == [plain(each) for each in single.iterations]
+    assert len(skipped.seen.plans) <= len(single.seen.plans)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[str, Replay, dict[str, Any]]:
+    """A policy, requests in bursts, some arriving just when an iteration ends, and a machine."""
+    options: dict[str, Any] = {
+        "num_blocks": draw(st.sampled_from([6, 10, 20, 200])),
+        "limits": Limits(draw(st.sampled_from([24, 256])), draw(st.sampled_from([2, 8])), 90),
+        "ratio": draw(st.sampled_from([Fraction(1, 2), Fraction(3, 5), Fraction(1)])),
+        "scheduling": draw(st.sampled_from([SchedulingTime(), SchedulingTime(0.0, 0.0)])),
+        "num_host_blocks": draw(st.sampled_from([0, 30])),
+        "cost": draw(st.sampled_from(COSTS)),
+    }
+    name, lengths = draw(st.sampled_from(NAMES)), draw(st.lists(LENGTHS, min_size=1, max_size=7))
+    slo_s = draw(st.sampled_from([0.03, 1.0]))
+    slo = SLO(slo_s, slo_s)
+    ends = [each.end_s for each in simulate(name, replay_of(lengths, slo=slo), **options).iterations]
+    times = st.sampled_from([0.0, *ends]) | st.floats(0, 2 * max(ends))
+    arrived = sorted(draw(st.lists(times, min_size=len(lengths), max_size=len(lengths))))
+    return name, replay_of(lengths, arrived, slo), options
+
+
+@settings(max_examples=150)
+@given(runs())
+def test_skipped_iterations_are_those_taken_one_by_one(run: tuple[str, Replay, dict[str, Any]]) -> None:
+    """Records, iterations, blocks by form, missed objectives and gaps, whatever policy, machine, bursts and lengths."""
+    name, replay, options = run
+    same(simulate(name, replay, skips=True, **options), simulate(name, replay, **options))
+
+
+@pytest.mark.parametrize("name", ["fcfs", "vllm-v1", "sarathi", "sjf", "random"])
+def test_a_lone_request_is_decided_on_a_few_times(name: str) -> None:
+    """Its prompt, and its decodes once."""
+    served = simulate(name, replay_of([(20, 300)]), 200, skips=True)
+    assert len(served.seen.plans) == 2 and len(served.iterations) == 300
+
+
+def test_decodes_of_who_runs_are_skipped_while_the_first_that_waits_finds_no_room() -> None:
+    """Of a pool of 6 blocks the first request takes 3 to 6, so that the second, of 4, waits for its end."""
+    served = simulate("fcfs", replay_of([(40, 50), (60, 1)]), 6, skips=True)
+    assert len(served.seen.plans) == 3 and len(served.iterations) == 51
+
+
+@dataclass
+class Claims:
+    """FCFS that says of every plan that it holds for so many iterations."""
+
+    holds: Any
+
+    def decide(self, view: View) -> Plan:
+        """The plan, with the claim."""
+        plan = FCFS().decide(view)
+        return Plan(plan.request, plan.num_tokens, plan.form, plan.preempt, reject=plan.reject, holds=self.holds)
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=6), st.sampled_from([1, 3, ALWAYS]), st.sampled_from([6, 12, 40]))
+def test_what_holds_in_name_alone_corrupts_nothing(lengths: list[tuple[int, int]], holds: int, num_blocks: int) -> None:
+    """Every request has one record, and no block is lost, also where the claim is wrong."""
+    arrived = [0.05 * i for i in range(len(lengths))]
+    served = serve(Claims(holds), replay_of(lengths, arrived), num_blocks, skips=True)
+    assert sorted(record.request_id for record in served.records) == list(range(len(lengths)))
+    assert served.pool.free_blocks == num_blocks
+
+
+@pytest.mark.parametrize("holds", [-1, 1.0, None, "1", True, np.array([1])])
+def test_a_plan_holds_for_a_whole_number_of_iterations(holds: Any) -> None:
+    """Anything else is refused by name, on a loop that skips nothing too."""
+    with pytest.raises(PlanError, match=r"^holds: .* is not accepted; a whole number of iterations from 0 on is"):
+        serve(Claims(holds), replay_of([(5, 3)]))
+
+
+def test_a_plan_holds_for_as_many_iterations_as_it_says() -> None:
+    """Then the policy is asked again: 60 decodes, of which each plan holds for two more, take 20 decisions."""
+    policy: Policy = Claims(2)
+    served = serve(policy, replay_of([(5, 61)]), skips=True)
+    assert len(served.seen.plans) == 1 + 20
+
+
+def test_whoever_is_told_of_each_token_gets_each_in_its_own_iteration() -> None:
+    """With `on_token`, nothing is skipped."""
+    served = simulate("fcfs", replay_of([(5, 30)]), skips=True, on_token=lambda request, token_id, now_s: None)
+    assert len(served.seen.plans) == 30
+
+
+@given(data=st.data(), cost=st.sampled_from(COSTS))
+def test_times_of_decodes_are_those_of_their_batches(data: st.DataObject, cost: Cost) -> None:
+    """In any forms, lossy ones too, whether hidden states are absorbed or rebuilt, to the last bit."""
+    number = data.draw(st.integers(1, 100))
+    start = np.array(data.draw(st.lists(st.integers(1, 5000), min_size=number, max_size=number)))
+    form = np.array(data.draw(st.lists(st.sampled_from([*CacheForm][1:]), min_size=number, max_size=number)), np.int64)
+    executor = ComputedExecutor(cost, ALL_FORMS)
+    found = executor.decodes_s(start, form, 20)
+    for i, seconds in enumerate(found.tolist()):
+        ones, samples = np.ones(number, np.int64), np.ones(number, np.bool_)
+        batch = Batch([Request(0, 0.0, 1)] * number, start + i, ones, form, np.empty((number, 0), np.int64), samples)
+        assert executor.run(batch).duration_s == seconds
