@@ -14,6 +14,7 @@ from aptsched.support.checks import Bools, Ints
 from engine.state.request import Request
 
 FIRST_ROWS = 64  # doubled whenever they run out
+MANY = 1000  # rows that are moved in the time in which all columns are stored anew by name
 SEEN = dtypes(ObservedColumns)
 COLUMNS = SEEN | dtypes(InternalColumns)  # by name; those that policies see come first
 TYPES = {dtype: [name for name, its in COLUMNS.items() if its is dtype] for dtype in COLUMNS.values()}
@@ -33,17 +34,18 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.num_rows = 0
         self._hold([np.zeros((len(names), FIRST_ROWS), dtype) for dtype, names in TYPES.items()])
 
-    def _hold(self, groups: list[npt.NDArray[Any]]) -> None:
-        """Stores the columns of each type as one array, [columns, rows], and each column as an attribute."""
-        self._groups = groups
+    def _hold(self, groups: list[npt.NDArray[Any]], first: int = 0) -> None:
+        """Stores the columns of each type as one array, [columns, rows], and each column from `first` on by name."""
+        self._groups, self._first = groups, first
         for group, names in zip(groups, TYPES.values(), strict=True):
-            self.__dict__.update(zip(names, group, strict=True))
+            self.__dict__.update(zip(names, group[:, first:], strict=True))
 
     def add(self, request: Request, end_tokens: int, stop_token_ids: frozenset[int]) -> None:
         """Adds a last row for the request."""
         row = self.num_rows
         if row == len(self.request):
-            self._hold([np.concatenate([group, np.zeros_like(group)], axis=1) for group in self._groups])
+            held = [group[:, self._first :] for group in self._groups]
+            self._hold([np.concatenate([group, np.zeros_like(group)], axis=1) for group in held])
         self.request[row] = request
         self.stop_token_ids[row] = stop_token_ids
         self.request_id[row] = request.request_id
@@ -60,17 +62,22 @@ class RequestTable(ObservedColumns, InternalColumns):
         return self.num_rows - int(np.count_nonzero(self.slot[: self.num_rows]))
 
     def remove(self, rows: Ints) -> None:
-        """Takes rows out; later ones move up."""
+        """Takes rows out: those behind them move up or, where these are many more, those before them down."""
         if not len(rows):
             return
-        n = self.num_rows
-        self.num_rows = n - len(rows)
-        starts = np.sort(rows).tolist()  # the rows behind each removed one move up
-        for moved, (start, stop) in enumerate(pairwise([*starts, n])):
-            for group in self._groups:
-                group[:, start - moved : stop - moved - 1] = group[:, start + 1 : stop]
+        n, count, starts = self.num_rows, len(rows), np.sort(rows).tolist()
+        down = n - starts[-1] > starts[-1] + MANY
+        ends = [*reversed(starts), -1] if down else [*starts, n]
+        by = enumerate(map(sorted, pairwise(ends)), start=1)
+        moves = [(start + 1, stop, moved if down else -moved) for moved, (start, stop) in by]
         for group in self._groups:
-            group[:, self.num_rows : n] = 0  # new rows begin as 0; and no ended request is kept alive
+            held = group[:, self._first :]
+            for start, stop, moved in moves:
+                held[:, start + moved : stop + moved] = held[:, start:stop]
+            held[:, slice(0, count) if down else slice(n - count, n)] = 0  # as new rows begin; and none is kept alive
+        self.num_rows = n - count
+        if down:
+            self._hold(self._groups, self._first + count)
 
     def row_of(self, request_id: int) -> int | None:
         """The row of a request; None where it is not among the unfinished."""

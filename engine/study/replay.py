@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -70,13 +71,19 @@ class Replay:
         """The requests in order of arrival, each made when it is asked for."""
         columns = (self.arrived_at_s.tolist(), self.num_prompt_tokens.tolist(), self.num_output_tokens.tolist())
         for i, (arrived_at_s, num_prompt_tokens, num_output_tokens) in enumerate(zip(*columns, strict=True)):
-            params = SamplingParams(max_tokens=num_output_tokens, ignore_eos=True)
+            params = _up_to(num_output_tokens)
             yield Request(i, arrived_at_s, num_prompt_tokens, params, self.slo, self._prompt(i, num_prompt_tokens))
 
     def _prompt(self, i: int, num_tokens: int) -> Ints | None:
         if self.vocab_size is None or (self.max_context is not None and num_tokens > self.max_context):
             return None
         return np.random.default_rng([self.seed, i]).integers(self.vocab_size, size=num_tokens)
+
+
+@cache
+def _up_to(max_tokens: int) -> SamplingParams:
+    """So many tokens, whatever they are: parameters are checked as they are made, and many requests share them."""
+    return SamplingParams(max_tokens=max_tokens, ignore_eos=True)
 
 
 def replay(

@@ -69,6 +69,23 @@ def test_all_columns_of_a_table_move_together(requests: list[Request], removed: 
         assert not any(column[table.num_rows :].tolist())
 
 
+def test_a_table_of_thousands_keeps_its_order_as_the_first_go_and_new_ones_come() -> None:
+    """As some of the first end and others arrive behind the queue, each row keeps all its columns."""
+    table, kept, rng = RequestTable(), [], np.random.default_rng(5)
+    for request_id in range(6000):
+        table.add(Request(request_id, request_id / 8, request_id + 1), request_id + 2, frozenset({request_id}))
+        kept.append(request_id)
+        if len(kept) > 2500:
+            rows = rng.choice(40 if request_id % 7 else len(kept), 2, replace=False)
+            table.remove(rows)
+            kept = np.delete(kept, rows).tolist()
+    assert table.request_id[: table.num_rows].tolist() == kept
+    assert table.arrived_at_s[: table.num_rows].tolist() == [request_id / 8 for request_id in kept]
+    assert [request.request_id for request in table.request[: table.num_rows]] == kept
+    assert table.stop_token_ids[: table.num_rows].tolist() == [frozenset({request_id}) for request_id in kept]
+    assert not table.num_tokens[table.num_rows :].any() and not table.request[table.num_rows :].any()
+
+
 def test_a_record_has_what_the_list_says_is_recorded() -> None:
     """Which request it is and its counts, of the same names; the rest is the record's own."""
     own = {"slo", "token_at_s", "outcome", "reason"}
