@@ -11,7 +11,7 @@ import numpy as np
 from aptsched.knapsack.algorithm1_fitted import algorithm1_fitted
 from aptsched.policies.composition import compose
 from aptsched.policies.form_choice import on_offer
-from aptsched.policies.queue import fed_to_all, growth, others, without_cache
+from aptsched.policies.queue import fed_to_all, growth, without_cache
 from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, CacheForm
@@ -78,7 +78,9 @@ class AptServePrinted:
         never = np.flatnonzero(view.cache.blocks(view.num_tokens, lightest) > view.num_blocks)
         if len(never):
             view = without_cache(view, never)
-        running, waiting = others(view, never)
+        running, waiting = np.flatnonzero(view.running), np.flatnonzero(~view.running)
+        if len(never):
+            waiting = np.setdiff1d(waiting, never)
         plan = self._prefill(view, waiting, running) if longer_pending(view, waiting, running) else None
         if plan is None:
             plan = self._decode(view, waiting, running)

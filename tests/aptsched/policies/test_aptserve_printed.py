@@ -172,6 +172,12 @@ def test_who_missed_its_objective_yields() -> None:
     assert AptServePrinted(forms="kv", fallback="none").decide(view).preempt.tolist() == [1]
 
 
+def test_all_that_wait_are_candidates() -> None:
+    """However many are in front: of three, two of them late, the last is admitted where one sequence is left."""
+    requests = [running(16), Seen(30, arrived_at_s=5.0), Seen(30, arrived_at_s=6.0), Seen(30, arrived_at_s=9.5)]
+    assert AptServePrinted().decide(view_of(requests, max_seqs=2)).request.tolist() == [3]
+
+
 def test_a_prompt_beyond_the_token_budget_is_fed_in_chunks() -> None:
     """A chunk of all 60 tokens, then the other 40; one within the budget is prefilled whole or waits."""
     policy = AptServePrinted(fallback="none")
