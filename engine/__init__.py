@@ -14,6 +14,8 @@ from aptsched.support.exports import TYPE_CHECKING, lazily
 
 __all__ = [
     "BlockPool",
+    "CapacityOptions",
+    "CapacityStudy",
     "Cluster",
     "Completion",
     "ComputedExecutor",
@@ -33,6 +35,7 @@ __all__ = [
     "ShortestQueue",
     "SimulateOptions",
     "Worker",
+    "capacity",
     "find_config",
     "find_cost",
     "find_gpu",
@@ -41,6 +44,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from engine.capacities.capacity import capacity
+    from engine.capacities.capacity_study import CapacityStudy
+    from engine.capacities.options import CapacityOptions
     from engine.cluster.cluster import Cluster
     from engine.cluster.router import LeastLoaded, RoundRobin, Router, ShortestQueue
     from engine.loop.clock import SchedulingTime
@@ -66,6 +72,9 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "engine.capacities.capacity": ("capacity",),
+            "engine.capacities.capacity_study": ("CapacityStudy",),
+            "engine.capacities.options": ("CapacityOptions",),
             "engine.cluster.cluster": ("Cluster",),
             "engine.cluster.router": ("LeastLoaded", "RoundRobin", "Router", "ShortestQueue"),
             "engine.loop.clock": ("SchedulingTime",),

@@ -20,6 +20,7 @@ NO_ANSWER = 1  # infeasible, answers that contradict each other, or a certificat
 BAD_INPUT = 2
 COMMANDS = {
     "calibrate": "calibrate",
+    "capacity": "capacity",
     "gap": "gap",
     "generate": "generate",
     "list": "listing",

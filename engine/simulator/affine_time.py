@@ -66,7 +66,8 @@ def _below(passes: CostModel, multiplied: float) -> AffineTime:
     read = 1 - multiplied
     if isinstance(passes, Roofline):
         token_s = multiplied * passes.per_token_s + passes.reduce_per_token_s
-        fixed_s = read * passes.weights_s + passes.reduce_s
+        read_s = passes.weights_s + passes.experts_s * (1 - passes.missed_share)  # of one token, the least
+        fixed_s = read * read_s + passes.reduce_s
         return AffineTime(fixed_s, token_s, passes.per_square_s, passes.per_context_token_s, token_s)
     assert isinstance(passes, FittedCost)
     token_s, decode = multiplied * passes.prefill.first_s, passes.decode

@@ -1,4 +1,4 @@
-"""Runs of the serving study on several CPU cores: each run is served whole in one process."""
+"""The tasks of a study on several CPU cores: each is done whole in one process."""
 
 from __future__ import annotations
 
@@ -9,13 +9,33 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from aptsched.support import beside, interrupts
 from engine.study.crew import JobProcess
 from engine.study.replay import Replay
 from engine.study.serving import FailedRun, NamedPolicy, ServedRun, Server, attempt
 
+Result = TypeVar("Result")
+Made = TypeVar("Made", covariant=True)
 POLL_S = 0.2  # between two checks of the progress of all
+
+
+class StudyTask(Protocol[Made]):
+    """A task for a process; it can be pickled, like its result."""
+
+    @property
+    def size(self) -> int:
+        """What `attempt` counts up to."""
+        ...
+
+    def attempt(self, progress: Callable[[int], None]) -> tuple[Made | None, bool]:
+        """The result in this process, if there is one, and whether Ctrl-C was pressed."""
+        ...
+
+    def failed(self, reason: str) -> Made:
+        """The result for when the task's process has ended."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +46,11 @@ class Task:
     replay: Replay
     server: Server
     certificates: str | os.PathLike[str] | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of its requests."""
+        return len(self.replay)
 
     def attempt(self, progress: Callable[[int], None]) -> tuple[ServedRun | FailedRun | None, bool]:
         """Serve the run in this process; `progress` is told how many of its requests have ended."""
@@ -42,22 +67,20 @@ class Task:
         return FailedRun(self.policy.name, self.replay.rate_per_s, f"policy {self.policy.name}: {reason}")
 
 
-def serve_tasks(
-    tasks: Sequence[Task], num_jobs: int, progress: Callable[[int], None]
-) -> Iterator[ServedRun | FailedRun]:
-    """The runs in the order of the tasks, whatever the number of processes; after Ctrl-C those that were begun.
+def results_of(tasks: Sequence[StudyTask[Result]], num_jobs: int, progress: Callable[[int], None]) -> Iterator[Result]:
+    """The results in the order of the tasks, whatever the number of processes; after Ctrl-C those that were begun.
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : sequence of StudyTask
     num_jobs : int
-        Most processes; with 1 all runs are served in this process.
+        Most processes; with 1 all tasks are done in this process.
     progress : callable
-        Told now and then how many requests of all tasks have ended.
+        Told now and then how much of all tasks is done, by their own count.
 
     Notes
     -----
-    A process that ends does not harm other runs: its own run has failed, and another process takes its place. All
+    A process that ends does not harm other tasks: its own has failed, and another process takes its place. All
     processes end with this one, however that ends.
     """
     if num_jobs == 1 or len(tasks) == 1:
@@ -71,35 +94,35 @@ def serve_tasks(
         raise crew.error
 
 
-def _here(tasks: Sequence[Task], progress: Callable[[int], None]) -> Iterator[ServedRun | FailedRun]:
+def _here(tasks: Sequence[StudyTask[Result]], progress: Callable[[int], None]) -> Iterator[Result]:
     before = 0
     for task in tasks:
 
         def watch(num_ended: int, before: int = before) -> None:
             progress(before + num_ended)
 
-        run, stopped = task.attempt(watch)
-        if run is not None:
-            yield run
+        result, stopped = task.attempt(watch)
+        if result is not None:
+            yield result
         if stopped:
             return
-        before += len(task.replay)
+        before += task.size
 
 
-class _Crew:
-    """Processes that serve tasks, each one after the other."""
+class _Crew(Generic[Result]):
+    """Processes that do tasks, each one after the other."""
 
-    def __init__(self, tasks: Sequence[Task], num_processes: int, progress: Callable[[int], None]) -> None:
+    def __init__(self, tasks: Sequence[StudyTask[Result]], num_processes: int, progress: Callable[[int], None]) -> None:
         self._tasks, self._num_processes, self._progress = tasks, num_processes, progress
         self._left = deque(range(len(tasks)))
         self._busy: dict[JobProcess, int] = {}  # to the number of its task
         self._idle: list[JobProcess] = []
         self._num_ended = [0] * len(tasks)
-        self.results: dict[int, ServedRun | FailedRun] = {}
+        self.results: dict[int, Result] = {}
         self.error: Exception | None = None  # of our own code, not of a policy
 
     def serve(self) -> None:
-        """Serve all tasks; after Ctrl-C only those under way, which are told to end soon.
+        """Do all tasks; after Ctrl-C only those under way, which are told to end soon.
 
         A second Ctrl-C ends it at once.
         """
@@ -155,4 +178,4 @@ class _Crew:
             self.error = self.error or said
         elif said[0] is not None:
             self.results[number] = said[0]
-            self._num_ended[number] = len(self._tasks[number].replay)
+            self._num_ended[number] = self._tasks[number].size

@@ -20,7 +20,7 @@ from engine.simulator.cost import Cost
 from engine.study import run_files, simulation
 from engine.study.named_policies import named_policies
 from engine.study.offered_forms import unused_forms, with_wanted
-from engine.study.parallel import Task, serve_tasks
+from engine.study.parallel import Task, results_of
 from engine.study.replay import Replay, context_notices
 from engine.study.serving import NamedPolicy
 from engine.study.serving_study import ServingStudy, collected
@@ -71,7 +71,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     server = with_wanted(server, policies)
     jobs = options.jobs or os.cpu_count() or 1
     if jobs > 1 and len(runs_to_come) > 1:
-        _check_can_be_sent(policies, jobs)
+        check_can_be_sent(policies, jobs)
     directory, folder = _directory(options, out)  # once nothing that was asked for can be refused any more
     tasks = [
         Task(policy, replay, server, _log_of(options, directory, policy, replay, replays))
@@ -82,8 +82,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     notices += simulation.unmeasured_forms(policies, server)
     notices += context_notices(replays, server.limits.max_context)
     total = sum(len(task.replay) for task in tasks)
-    served = serve_tasks(tasks, jobs, lambda num_ended: options.progress(num_ended, total))
-    runs, failed, error = collected(served)
+    runs, failed, error = collected(results_of(tasks, jobs, lambda num_ended: options.progress(num_ended, total)))
     return ServingStudy(
         runs=tuple(runs),
         failed=tuple(failed),
@@ -100,7 +99,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     )
 
 
-def _check_can_be_sent(policies: Sequence[NamedPolicy], jobs: int) -> None:
+def check_can_be_sent(policies: Sequence[NamedPolicy], jobs: int) -> None:
     """Raises InputError unless the policies can be pickled, as other processes need them."""
     for policy in policies:
         try:

@@ -15,7 +15,18 @@ ROOT = Path(aptsched.__file__).parents[1]  # of the checkout, or where the wheel
 ROOMS = {
     "aptsched": ("support", "problem", "knapsack", "scheduling", "policies", "workload", "metrics", "report"),
     "solvers": ("core", "program", "study"),
-    "engine": ("state", "loop", "cluster", "models", "runner", "session", "calibration", "simulator", "study"),
+    "engine": (
+        "state",
+        "loop",
+        "cluster",
+        "models",
+        "runner",
+        "session",
+        "calibration",
+        "simulator",
+        "study",
+        "capacities",
+    ),
     "proofs": (),
 }
 OTHERS = {"aptsched": (), "solvers": ("aptsched",), "engine": ("aptsched",), "proofs": ("aptsched", "solvers")}

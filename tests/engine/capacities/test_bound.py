@@ -17,6 +17,7 @@ from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from caches import cache_of
+from engine.capacities.bound import Pool, bound_per_s, most_attained
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
@@ -30,7 +31,6 @@ from engine.simulator.gpus import GPUS
 from engine.simulator.roofline import Roofline
 from engine.simulator.work import Work
 from engine.state.pool import BlockPool
-from engine.study.capacity_bound import Pool, bound_per_s, most_attained
 from engine.study.replay import Replay
 from random_policy import RandomPolicy
 from simulated import POLICIES, replay_of, replays
@@ -41,6 +41,7 @@ COSTS = [
     *(cost(MODELS["opt-13b"], GPUS["a100-40gb"]) for cost in (by_fits, by_roofline)),
     by_roofline(MODELS["llama-2-7b"], GPUS["h100"]).rebuilding(),
     by_fits(MODELS["opt-66b"], GPUS["a100-80gb"], 4),
+    by_roofline(MODELS["mixtral-8x7b"], GPUS["h100"], 2),
 ]
 AMOUNTS = st.tuples(st.integers(0, 300), st.integers(1, 400), st.integers(0, 3), st.integers(0, 400))
 

@@ -19,6 +19,7 @@ NUM_MOMENTS = 24  # at which what is due by then is counted
 ROUNDING = 1e-9  # by which times may be off: what falls due so little later is due, and there is so much more time
 WITHIN = 1.002  # between rates that are told apart
 BEST = 3  # ways to count that are tried at each rate, of those that bound a run without end lowest
+HIGHEST_PER_S = 1e5  # beyond which no bound is sought: so few requests all fit, even if all come at once
 P99_GAPS = 100  # from so many gaps on their P99 says nothing of the largest one
 
 
@@ -119,6 +120,8 @@ def bound_per_s(
 ) -> float:
     """The rate beyond which no run can attain the level, within 0.2%, for the requests of a seed at each rate.
 
+    It is infinite where so few requests are counted that all can attain even if they come at once.
+
     Parameters
     ----------
     replay_at : callable
@@ -139,6 +142,8 @@ def bound_per_s(
         high, low = low, low / 1.5
     while high <= low or can(high):
         low, high = max(low, high), max(low, high) * 1.5
+        if high > HIGHEST_PER_S:
+            return math.inf
     while high > low * WITHIN:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if can(middle) else (low, middle)
@@ -155,3 +160,8 @@ def _without_end(replay: Replay, level: float, by_p99: bool, way: LeastTime) -> 
 def _due_last(num_output_tokens: Ints, by_p99: bool) -> Ints:
     """How many tokens of each request have a deadline."""
     return np.where(num_output_tokens > P99_GAPS, 1, num_output_tokens) if by_p99 else num_output_tokens
+
+
+def rate_without_end(replay: Replay, level: float, pool: Pool) -> float:
+    """The rate that no policy passes by the deadlines of tokens, were requests such as these to arrive without end."""
+    return min(_without_end(replay, level, False, way) for way in pool.least_times())

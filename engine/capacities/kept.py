@@ -1,0 +1,101 @@
+"""Probes that are kept in a directory, so that a search that was ended goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from aptsched.support import files
+from aptsched.support.own_code import OWN
+from engine.capacities.case import Case, Probed
+from engine.study.arrival_source import ArrivalSource
+
+FOLDER = "probes"  # of a directory of results
+PACKAGES = ("aptsched", "engine", "solvers")  # whose code decides what a run comes to
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A folder with a file for each probe, by the digest of all that decides it.
+
+    Attributes
+    ----------
+    folder : Path
+    decides : mapping
+        What is the same for all probes of the study: model, GPUs, cost, limits, code.
+    """
+
+    folder: Path
+    decides: Mapping[str, Any]
+
+    def get(self, case: Case, rate_per_s: float) -> Probed | None:
+        """The probe, if it is there; a file that is not as this writes it is none."""
+        try:
+            return Probed(**json.loads(self._path(case, rate_per_s).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def put(self, case: Case, probe: Probed) -> None:
+        """Keep a probe: its file is whole, or not there."""
+        files.write(self._path(case, probe.rate_per_s), json.dumps(asdict(probe)))
+
+    def _path(self, case: Case, rate_per_s: float) -> Path:
+        arrivals = case.arrivals
+        of_case = {
+            "policy": case.policy,
+            "code": own_code(case),
+            "setting": asdict(arrivals.setting),
+            "slo": asdict(arrivals.objectives.slo),
+            "source": described(arrivals.source),
+            "rate_per_s": rate_per_s,
+        }
+        text = json.dumps({**self.decides, **of_case}, sort_keys=True)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def described(source: ArrivalSource) -> dict[str, Any]:
+    """What a source is, with a digest of its requests where these are given."""
+    trace = source.trace
+    digest = None
+    if isinstance(trace, str):
+        digest = files.sha256(trace)
+    elif trace is not None:
+        columns = (trace.arrived_at_s, trace.prompt_tokens, trace.output_tokens)
+        digest = hashlib.sha256(b"".join(column.tobytes() for column in columns if column is not None)).hexdigest()
+    return {
+        "workload": source.workload,
+        "trace": digest,
+        "num_requests": source.num_requests,
+        "cv": source.cv,
+        "seed": source.seed,
+    }
+
+
+def can_be_kept(case: Case) -> bool:
+    """Whether a text says all of the policy; an object of one's own has no digest."""
+    return isinstance(case.given, str)
+
+
+def own_code(case: Case) -> str | None:
+    """The digest of the file of a policy of the user's own; what that imports is not in it."""
+    assert isinstance(case.given, str)
+    found = OWN.fullmatch(case.given)
+    return None if found is None else files.sha256(found["path"])
+
+
+@cache
+def code_digest() -> str:
+    """The digest of all code that decides what a run comes to."""
+    sources = [
+        (str(path.relative_to(root)), path.read_bytes())
+        for package in PACKAGES
+        for root in [Path(str(resources.files(package)))]
+        for path in sorted(root.rglob("*.py"))
+    ]
+    return hashlib.sha256(repr(sources).encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""The search of a case as a job for a process: probes until every level's rate is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aptsched.metrics.rate_search import crossing_rate, next_rate
+from engine.capacities.case import Case, Probed, probed
+from engine.capacities.kept import Kept
+from engine.study.serving import FailedRun, ServedRun, Server, attempt
+from engine.study.simulation import cost_of
+
+USUAL_PROBES = 7  # of a search for one level
+MORE_PROBES = 3  # for each further level
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """All probes of a case."""
+
+    case: Case
+    probes: tuple[Probed, ...]
+
+    def rate_per_s(self, level: float) -> float:
+        """The rate at which the case ceases to hold the level; nan where none was found that holds it."""
+        return crossing_rate(self.probes, level)
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The search of a case; it can be pickled, like what it returns.
+
+    Attributes
+    ----------
+    case : Case
+    server : Server
+    levels : sequence of float
+        Sought one after the other; each begins from the probes of those before it.
+    first_per_s : float
+        Where it begins.
+    kept : Kept, optional
+        Where probes are kept, and looked for.
+    """
+
+    case: Case
+    server: Server
+    levels: Sequence[float]
+    first_per_s: float
+    kept: Kept | None = None
+
+    @property
+    def size(self) -> int:
+        """How many probes it will take, about."""
+        return USUAL_PROBES + MORE_PROBES * (len(self.levels) - 1)
+
+    def attempt(self, progress: Callable[[int], None]) -> tuple[Searched | FailedRun | None, bool]:
+        """The probes, or why a run failed; and whether Ctrl-C ended it, which leaves none."""
+        probes: list[Probed] = []
+        for level in self.levels:
+            while (rate := next_rate(probes, level, self.first_per_s)) is not None:
+                found, stopped = self._probe(rate)
+                if stopped or not isinstance(found, Probed):
+                    return (None if isinstance(found, Probed) else found), stopped
+                probes.append(found)
+                progress(min(len(probes), self.size))
+        return Searched(self.case, tuple(sorted(probes, key=lambda probe: probe.rate_per_s))), False
+
+    def failed(self, reason: str) -> FailedRun:
+        """The failed search, for when its process has ended."""
+        return FailedRun(self.case.policy, float("nan"), f"policy {self.case.policy}: {reason}")
+
+    def _probe(self, rate_per_s: float) -> tuple[Probed | FailedRun | None, bool]:
+        """A probe that was kept, or that of a run; and whether Ctrl-C was pressed."""
+        known = None if self.kept is None else self.kept.get(self.case, rate_per_s)
+        if known is not None:
+            return known, False
+        replay = self.case.arrivals.at(rate_per_s, cost_of(self.server))
+        run, stopped = attempt(self.case.made_for(replay), replay, self.server)
+        if not isinstance(run, ServedRun) or not run.complete:
+            return (run if isinstance(run, FailedRun) else None), stopped
+        found = probed(run, self.case.arrivals.setting)
+        if self.kept is not None:
+            self.kept.put(self.case, found)
+        return found, stopped

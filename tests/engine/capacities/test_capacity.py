@@ -1,0 +1,176 @@
+"""The search for the highest rates that hold, on a small pool: its runs are those of simulate, and its bytes equal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aptsched.report.document import as_json
+from engine import CapacityOptions, capacity, simulate
+from engine.capacities.capacity import search_capacity
+from engine.capacities.capacity_study import CapacityStudy
+
+LENGTHS = [(10 + 7 * i % 50, 5 + 3 * i % 17) for i in range(40)]
+SMALL: dict[str, Any] = {
+    "trace": LENGTHS,
+    "policy": "fcfs,aptserve",
+    "num_blocks": 12,
+    "duration": 12,
+    "warmup": 2,
+    "num_requests": 15,
+    "seeds": 2,
+    "level": 0.9,
+    "objectives": "0.5/0.2",
+}
+
+
+@pytest.fixture(scope="module")
+def study() -> CapacityStudy:
+    return capacity(**SMALL)
+
+
+def test_every_policy_has_a_rate_in_every_setting(study: CapacityStudy) -> None:
+    """Within its interval, and, stretched by no more than what two probed rates are apart, within the bound."""
+    assert [(each.policy, each.setting) for each in study.capacities] == [
+        (policy, setting) for setting in ("sustained", "paper") for policy in ("fcfs", "aptserve")
+    ]
+    for each in study.capacities:
+        assert each.low < each.rate_per_s < each.high
+        assert each.rate_per_s <= 1.03 * each.bound_per_s
+        assert each.stable
+
+
+def test_no_run_attains_a_level_beyond_its_bound(study: CapacityStudy) -> None:
+    """Not one of all probes, seed by seed."""
+    for group in study.groups:
+        for (policy, number), searched in group.searched.items():
+            bound = group.bounds[policy, 0.9, number]
+            assert all(probe.rate_per_s <= bound for probe in searched.probes if (probe.attained or 0) >= 0.9)
+
+
+@pytest.mark.parametrize(
+    ("setting", "share", "given"),
+    [
+        ("sustained", "attained", {"duration": 12, "warmup": 2}),
+        ("paper", "attained_p99_tbt", {"num_requests": 15}),
+    ],
+)
+def test_a_probe_is_a_run_of_simulate(study: CapacityStudy, setting: str, share: str, given: dict[str, Any]) -> None:
+    """At every third rate that was probed, of each policy and seed: its shares and latencies are equal to the bit."""
+    rows = [row for row in study.document["probes"] if row["setting"] == setting][::3]
+    assert rows
+    for row in rows:
+        of_run = simulate(
+            trace=LENGTHS,
+            policy=row["policy"],
+            num_blocks=12,
+            rate=row["rate_per_s"],
+            seed=row["seed"],
+            slo_ttft=0.5,
+            slo_tpot=0.2,
+            certificates="none",
+            **given,
+        )
+        (summary,) = of_run.document["summary"]
+        assert row["attained"] == summary[share]
+        assert row["was_stable"] == summary["stable"]
+        assert row["p99_latency_s"] == summary["latency"]["p99_s"]
+        assert row["tokens_per_s"] == summary["tokens_per_s"]
+
+
+def test_ratios_are_those_of_paired_seeds(study: CapacityStudy) -> None:
+    """The geometric mean of the seeds' ratios is the ratio of the means, and all are over the first policy."""
+    rates = {(each.policy, each.setting): each.rate_per_s for each in study.capacities}
+    assert [each.setting for each in study.comparisons] == ["sustained", "paper"]
+    for each in study.comparisons:
+        assert (each.policy, each.over) == ("aptserve", "fcfs")
+        assert each.ratio == pytest.approx(rates["aptserve", each.setting] / rates["fcfs", each.setting])
+        assert each.low < each.ratio < each.high
+
+
+def ended_after(num_runs: int) -> Callable[[int, int], None]:
+    """A progress that presses Ctrl-C once so many runs are done."""
+
+    def told(num_done: int, total: int) -> None:
+        if num_done >= num_runs:
+            raise KeyboardInterrupt
+
+    return told
+
+
+def test_a_search_that_was_ended_goes_on_to_the_same_bytes(study: CapacityStudy, tmp_path: Path) -> None:
+    """Twice, and on two processes in the end; runs that were kept are not made again."""
+    for num_runs in (5, 13):
+        ended = search_capacity(CapacityOptions(**SMALL, progress=ended_after(num_runs)), str(tmp_path))
+        assert not ended.complete
+    kept = set((tmp_path / "probes").iterdir())
+    assert len(kept) >= 12
+    found = search_capacity(CapacityOptions(**SMALL, jobs=2), str(tmp_path))
+    assert found.complete
+    assert as_json(found.document) == as_json(study.document)
+    assert kept < set((tmp_path / "probes").iterdir())
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "probes").iterdir()}
+    assert as_json(search_capacity(CapacityOptions(**SMALL), str(tmp_path)).document) == as_json(study.document)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "probes").iterdir()}
+
+
+def test_another_setup_does_not_take_what_was_kept(tmp_path: Path) -> None:
+    """Of a study with another pool, or other objectives, nothing is looked up."""
+    few = SMALL | {"setting": "paper", "policy": "fcfs", "seeds": 1}
+    search_capacity(CapacityOptions(**few), str(tmp_path))
+    for other in ({"num_blocks": 13}, {"objectives": "0.5/0.1"}, {"seed": 1}, {"num_requests": 16}):
+        before = set((tmp_path / "probes").iterdir())
+        changed = search_capacity(CapacityOptions(**few | other), str(tmp_path))
+        num_probes = len(changed.document["probes"])
+        assert len(set((tmp_path / "probes").iterdir()) - before) == num_probes
+
+
+def test_a_file_of_a_kept_run_that_is_damaged_is_made_again(study: CapacityStudy, tmp_path: Path) -> None:
+    """And the result is the same."""
+    few = SMALL | {"setting": "paper", "policy": "fcfs", "seeds": 1}
+    first = search_capacity(CapacityOptions(**few), str(tmp_path))
+    for path in (tmp_path / "probes").iterdir():
+        path.write_text("{", encoding="utf-8")
+    again = search_capacity(CapacityOptions(**few), str(tmp_path))
+    assert again.document == first.document
+
+
+def test_files_of_a_study(study: CapacityStudy, tmp_path: Path) -> None:
+    """capacity.json is the document, and there is a plot."""
+    written = study.write(tmp_path)
+    assert json.loads((tmp_path / "capacity.json").read_text(encoding="utf-8")) == written == study.document
+    assert (tmp_path / "capacity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_of_a_study(study: CapacityStudy) -> None:
+    """At most 80 columns; each policy has its rate and the bound, and is said to be stable."""
+    lines = repr(study).splitlines()
+    assert max(map(len, lines)) <= 80
+    rates = {f"{each.rate_per_s:.3g}" for each in study.capacities}
+    assert all(any(rate in line for line in lines) for rate in rates)
+    assert study.to_pandas("probes").shape[0] == len(study.document["probes"])
+
+
+@pytest.mark.slow
+def test_seeds_are_added_until_intervals_are_narrow() -> None:
+    """Without a number of seeds; with a wide half width the first five are enough."""
+    few = SMALL | {"setting": "sustained", "policy": "fcfs", "seeds": None}
+    wide = capacity(**few, half_width=0.9)
+    assert [len(each.rates_per_s) for each in wide.capacities] == [5]
+    (narrow,) = capacity(**few, half_width=0.08).capacities
+    assert 5 < len(narrow.rates_per_s) <= 20
+    assert narrow.rates_per_s[:5] == wide.capacities[0].rates_per_s
+
+
+def test_a_policy_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    """Its reason is kept, and it holds nothing."""
+    own = tmp_path / "own.py"
+    own.write_text("class Fails:\n    def decide(self, view):\n        raise ValueError('no')\n", encoding="utf-8")
+    found = capacity(**SMALL | {"policy": f"fcfs,{own}:Fails", "setting": "paper", "seeds": 1})
+    assert [each.policy for each in found.capacities] == ["fcfs"]
+    assert [run.policy for run in found.failed] == [f"{own}:Fails"]
+    assert "ValueError" in found.failed[0].reason
