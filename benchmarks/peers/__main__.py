@@ -5,7 +5,7 @@
 Nothing is installed: each peer is run by the interpreter that its option names, and one that is not found is a line.
 docs/peers.md says how to get each, what is compared and what differs. All sides take turns on the same work, several
 times over, and the fastest counts. Ratios are our time over theirs: below 1 we are faster. Prints tables, writes
-peers.json, and never fails on a figure. Ctrl-C keeps what is done.
+peers.json, and never fails on a figure. Ctrl-C and SIGTERM keep what is done.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,15 +54,16 @@ class Extent:
 
     requests: tuple[int, ...]
     instances: int
+    batches: tuple[int, ...]
     dtypes: tuple[str, ...]
     rounds: int
 
 
-SHORT = Extent((1000,), 3, ("fp32",), 2)
-FULL = Extent((1000, 10_000), 20, ("fp32", "bf16"), 5)
+SHORT = Extent((1000,), 2, (1, 8), ("fp32",), 2)
+FULL = Extent((1000, 10_000), 20, (1, 8, 32), ("fp32", "bf16"), 5)
 TITLES = {
-    "simulators": "CPU time beyond a run of one request: Llama-2-7B on A100-80GB, ShareGPT",
-    "exact": "exact methods, n = 1,600: time of core over that of each, and what each calls optimal",
+    "simulators": "simulators: CPU time beyond a run of one request",
+    "exact": "exact methods, n = 1,600: time of core over theirs",
     "engines": "SmolLM2-135M, 128 tokens in, 64 out: our time over theirs",
 }
 
@@ -73,7 +76,7 @@ def comparison(part: str, options: argparse.Namespace, extent: Extent, folder: P
         return Simulators(pythons, extent.requests, extent.rounds, folder, timeout_s, seed)
     if part == "exact":
         return Exact(pythons, extent.instances, extent.rounds, folder, options.time_limit, seed)
-    return Engines(pythons, extent.dtypes, (1, 8, 32), extent.rounds, options.threads, folder, timeout_s, seed)
+    return Engines(pythons, extent.dtypes, extent.batches, extent.rounds, options.threads, folder, timeout_s, seed)
 
 
 def measured(part: str, found: Comparison) -> tuple[Row, bool]:
@@ -116,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
         )
     found.add_argument("--rounds", type=int, help="over everything; the fastest counts (default: 2, or 5)")
     found.add_argument("--threads", type=int, default=2, help="of each engine")
-    found.add_argument("--time-limit", type=float, default=20.0, metavar="S", help="of one exact answer")
+    found.add_argument("--time-limit", type=float, default=5.0, metavar="S", help="of one exact answer")
     found.add_argument("--timeout", type=float, default=600.0, metavar="S", help="after which a peer is given up")
     found.add_argument("--seed", type=int, default=0)
     found.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for peers.json")
@@ -127,15 +130,20 @@ def _field(name: str) -> str:
     return name.partition(".")[0].replace("-", "_")
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Runs the benchmark."""
+    signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: no peer outlives it
     options = parser().parse_args()
     for name in ("rounds", "threads", "time_limit", "timeout"):
         if (value := getattr(options, name)) is not None and not value > 0:
             parser().error(f"--{name.replace('_', '-')}: {value} is not accepted; above 0 is")
     extent = FULL if options.full else SHORT
     if options.rounds:
-        extent = Extent(extent.requests, extent.instances, extent.dtypes, options.rounds)
+        extent = replace(extent, rounds=options.rounds)
     machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
     document: dict[str, Any] = {**machine, "options": {name: str(value) for name, value in vars(options).items()}}
     options.out.mkdir(parents=True, exist_ok=True)

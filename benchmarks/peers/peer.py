@@ -47,7 +47,9 @@ class Adapter:
 
 
 class Peer:
-    """A running adapter. What goes wrong with it is a line, not an exception: from then on it has no answers.
+    """A running adapter, stopped while it is not asked, so that it takes nothing from the others.
+
+    What goes wrong with it is a line, not an exception: from then on it has no answers.
 
     Attributes
     ----------
@@ -92,6 +94,7 @@ class Peer:
         if self.fault is not None or self._process is None:
             return None
         assert self._process.stdin is not None
+        self._signal(signal.SIGCONT)
         try:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
@@ -104,9 +107,15 @@ class Peer:
         elif not line:
             self._end(f"failed: {self._last_words()}")
         else:
+            self._signal(signal.SIGSTOP)
             answer: Fields = json.loads(line)
             return answer
         return None
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
     def _line(self) -> bytes | None:
         """The next line of its stdout: empty at the end, None if it does not come in time."""
@@ -135,19 +144,21 @@ class Peer:
 
     def close(self) -> None:
         """Ends the process, and those that it started."""
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return
-        self._said.close()
+        assert process.stdin is not None and process.stdout is not None
         with contextlib.suppress(OSError):
-            process.stdin.close()  # type: ignore[union-attr]
+            process.stdin.close()
         if self.fault is None:
+            self._signal(signal.SIGCONT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         process.wait()
-        process.stdout.close()  # type: ignore[union-attr]
+        process.stdout.close()
+        self._said.close()
+        self._process = None
 
     def __enter__(self) -> Peer:
         """Itself."""
