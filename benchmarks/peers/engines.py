@@ -7,6 +7,7 @@ their turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -72,17 +73,13 @@ class Engines:
         """All engines in turn on each batch, one dtype after the other."""
         write_directory(self.folder)
         for dtype in self.dtypes:
-            peers = []
-            try:
-                for name in MODULES:
-                    peers.append(Peer(self._adapter(name, dtype), self.timeout_s))
+            with ExitStack() as running:
+                adapters = [self._adapter(name, dtype) for name in MODULES]
+                peers = [running.enter_context(Peer(adapter, self.timeout_s)) for adapter in adapters]
                 for number in range(self.rounds + 1):
                     for size in self.batches:
                         for peer in peers:
                             self._ask(peer, dtype, size, is_warm_up=number == 0)
-            finally:
-                for peer in peers:
-                    peer.close()
 
     def _adapter(self, name: str, dtype: str) -> Adapter:
         job = {

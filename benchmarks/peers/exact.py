@@ -8,6 +8,7 @@ so little memory that all three have a price.
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,16 +108,13 @@ class Exact:
 
     def measure(self) -> None:
         """All methods in turn on each instance, each in a process of its own."""
-        peers = [Peer(adapter, self.time_limit_s + 60) for adapter in self.adapters()]
-        try:
+        with ExitStack() as running:
+            peers = [running.enter_context(Peer(each, self.time_limit_s + 60)) for each in self.adapters()]
             for _ in range(self.rounds):
                 for family, problems in self.problems.items():
                     for at in range(len(problems)):
                         for peer in peers:
                             self._ask(peer, family, at)
-        finally:
-            for peer in peers:
-                peer.close()
 
     def _ask(self, peer: Peer, family: str, at: int) -> None:
         name = peer.adapter.name

@@ -71,7 +71,11 @@ class Peer:
         except OSError as error:
             self.fault = f"{adapter.python} cannot be run ({error.strerror}); {HELP}"
             return
-        first = self.ask(adapter.job)
+        try:
+            first = self.ask(adapter.job)
+        except BaseException:  # Ctrl-C while it starts
+            self._end("stopped")
+            raise
         if first and "missing" in first:
             self._end(f"not found; {HELP}")
         elif first:
