@@ -17,7 +17,7 @@ SEVERAL = {
     "capacity": ("--policy", "--level", "--slo", "--setting"),
     "gap": ("--num-requests", "--load", "--methods"),
     "run": ("--policy", "--rate"),
-    "simulate": ("--policy", "--rate"),
+    "simulate": ("--policy", "--rate", "--cost"),
 }  # options that take several values
 NUMBERS = {"integer": "a whole number", "float": "a number", "number": "a number"}  # the parser's words, and ours
 

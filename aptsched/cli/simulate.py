@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aptsched.cli.base import app, typer
+from aptsched.cli.costs import by_cost, one_by_one
 from aptsched.cli.instance_options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload
 from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
 from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.simulator_options import (
-    CostOf,
+    Costs,
     Duration,
     ExecutedRho,
     Gpu,
@@ -56,7 +59,7 @@ def simulate(
     max_seqs: MaxSeqs = 256,
     num_blocks: NumBlocks = None,
     swap_space: SwapSpace = None,
-    cost: CostOf = None,
+    cost: Costs = None,
     foreign_calibration: ForeignCalibration = False,
     hidden_attention: HiddenAttention = "absorbed",
     rho: Rho = None,
@@ -82,6 +85,7 @@ def simulate(
       aptsched simulate --policy fastserve,sarathi:chunk_tokens=256 --trace a.csv
       aptsched simulate --gpu mine.toml --cost roofline --workload longbench
       aptsched simulate --gpu h100 --weight-bytes 1 --kv-bytes 1 --trace a.csv
+      aptsched simulate --workload sharegpt --rate 2 --cost fits,roofline
 
     \b
     Costs:
@@ -89,6 +93,8 @@ def simulate(
                 slower reads on A100-40GB; OPT-30B by roofline
       roofline  from the model's shape and the GPU's data sheet
       FILE      what `aptsched calibrate` measured of this model on your machine
+    Of several, `--cost fits,roofline`, each has tables and, in DIR, a folder of
+    its own with the files that it has alone.
 
     \b
     GPU files have a `base`, one of those listed, and what differs from it:
@@ -104,9 +110,18 @@ def simulate(
     from aptsched.report.progress import counted
     from engine.study.simulate import serve_simulated
     from engine.study.simulate_options import SimulateOptions
+    from engine.study.simulation import simulated_server
 
-    kind = kind_of_certificates(certificates, out)
-    with counted("requests ended") as progress:
-        options = options_of(context, SimulateOptions, certificates=kind, select=answers(), progress=progress)
-        study = serve_simulated(options, out)
-    raise typer.Exit(ended(study, out is not None, as_json))
+    costs, kind = by_cost(cost, out, as_json), kind_of_certificates(certificates, out)
+
+    def options(cost: str | None, **more: Any) -> SimulateOptions:
+        return options_of(context, SimulateOptions, cost=cost, certificates=kind, select=answers(), **more)
+
+    def serve(cost: str | None, directory: str | None) -> int:
+        with counted("requests ended") as progress:
+            study = serve_simulated(options(cost, progress=progress), directory)
+        return ended(study, directory is not None, as_json)
+
+    for each in [options(cost) for cost, _ in costs[1:]]:
+        simulated_server(each.setup, each.limits)  # so that an unknown cost is refused before any study
+    raise typer.Exit(one_by_one(costs, serve))

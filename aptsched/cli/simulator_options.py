@@ -40,6 +40,10 @@ SwapSpace = Annotated[
     ),
 ]
 CostOf = Annotated[str | None, typer.Option(metavar="C", help="As listed above (default: fits, if there are any).")]
+Costs = Annotated[
+    list[str] | None,
+    typer.Option(metavar="C ...", help="As listed above, one study each (default: fits, if there are any)."),
+]
 Rho = Annotated[
     float | None, typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, as policies believe.")
 ]

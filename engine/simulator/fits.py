@@ -56,6 +56,8 @@ class FittedCost:
         """Seconds of each iteration."""
         cache_s = self.decode.first_s * work.context_tokens
         decode_s = choose(work.decode_seqs > 0, self._decode_s(work), 0.0)
+        if isinstance(work.prefill_tokens, int) and not work.prefill_tokens:
+            return decode_s
         read_s = larger(decode_s, self.weights_s + cache_s)
         multiplied_s = self.prefill.first_s * (work.prefill_tokens + work.decode_seqs) + cache_s
         squares_s = self.prefill.second_s * work.prefill_squares
