@@ -34,7 +34,7 @@ from engine.calibration.points import fit
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
 from engine.models.model import load_model
-from engine.runner import cache_memory
+from engine.session import cache_memory
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import by_profile
 from engine.study import real_model

@@ -73,8 +73,9 @@ class Plan:
     holds : int
         For how many further iterations the policy would return this same plan, apart from its problem and selection, if
         nothing happens in them but that each entry gets the token after its newest one, the blocks for it are there,
-        and time goes by; `ALWAYS` for as long as that is so. A simulation may take such iterations at once, without
-        asking. 0 is always right.
+        and time goes by; `ALWAYS` for as long as that is so. If that is said where all unfinished requests are entries,
+        and there is no problem, the plan holds also for those that are left when others end. A simulation may take such
+        iterations at once, without asking. 0 is always right.
     """
 
     request: ViewRows = field(default_factory=nothing)

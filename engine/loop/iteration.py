@@ -85,12 +85,10 @@ def iteration_of(
     applied: Applied,
     pool: BlockPool,
     table: RequestTable,
-    start_s: float,
-    end_s: float,
-    scheduling_s: float,
+    times_s: tuple[float, float, float],
 ) -> Iteration:
-    """The record of an iteration, before finished requests leave; in real time its scheduling is still going on."""
-    batch = applied.batch
+    """The record of an iteration, before finished requests leave; `times_s` are its start, end, and scheduling."""
+    batch, (start_s, end_s, scheduling_s) = applied.batch, times_s
     in_output = batch.start >= table.num_prompt_tokens[applied.row]
     num_decodes = count_of(batch.samples & in_output & batch.feeds_one)
     num_fed = len(applied.row) if all_of(batch.feeds_one) else sum_of(batch.num_tokens)

@@ -104,6 +104,11 @@ class RequestBook:
         self.remove_ended()
         return requests, token_ids
 
+    def end_over(self, rows: Ints) -> None:
+        """Ends those of the rows that have all their tokens; they keep their rows for now."""
+        ended = rows[self.table.num_tokens[rows] >= self.table.end_tokens[rows]]
+        self.end(ended, map(self._end_of, ended.tolist()))
+
     def _end_of(self, row: int) -> End:
         """The outcome and the reason of a request that is over."""
         request = self.table.request[row]

@@ -16,6 +16,7 @@ from aptsched.scheduling.plan_check import check_plan
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import all_read
 from aptsched.support import interrupts
+from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.loop.carry_out import apply_plan, run_batch
 from engine.loop.clock import SchedulingTime
@@ -30,7 +31,8 @@ from engine.state.request import Request
 MAX_LATE = 1000  # most requests that callbacks may add while a run is being closed
 
 
-Skip = Callable[["Worker", Plan, float, float], float]  # see `Worker`
+Skip = Callable[["Worker", float, float], tuple[Iteration, Ints] | Plan]  # see `Worker`
+Begun = tuple[Iteration, tuple[Applied, Step] | Ints]  # rows where iterations were skipped
 
 
 class Worker:
@@ -61,8 +63,8 @@ class Worker:
     on_token : callable, optional
         Called with each request, its new token and the time in seconds, before the record if the token ends it.
     skip : Skip, optional
-        Called with the worker, a plan that holds, the time, and that of the next arrival: it may carry the plan out in
-        iterations that end before, and returns the end of the last, when the next one begins.
+        Called with the worker, the time, and that of the next arrival in place of `planned`: returns a plan, or the
+        last of the iterations in which it has carried one out, and the rows of its entries.
 
     Attributes
     ----------
@@ -105,7 +107,7 @@ class Worker:
         self._certified = certifies_itself(policy)
         self.num_iterations = self._num_late = 0
         self.is_busy = False
-        self._begun: tuple[Iteration, Applied, Step] | None = None
+        self._begun: Begun | None = None
         self._changes: list[Callable[[], None]] = []  # to be made when the iteration has ended
 
     @property
@@ -174,8 +176,8 @@ class Worker:
     def begin(self, now_s: float, until_s: float = -math.inf) -> float:
         """Decides and runs an iteration that begins now. Returns until when the worker is busy, in seconds.
 
-        If no request arrives before `until_s`, iterations in which the plan holds may be skipped first. Requests may be
-        added meanwhile; aborts take effect at the end. Errors as in `step`.
+        If no request arrives before `until_s`, it may stand for many in which the plan holds. Requests may be added
+        meanwhile; aborts take effect at the end. Errors as in `step`.
         """
         assert not self.is_busy, "an iteration is finished before the next one begins"
         self.is_busy = True
@@ -190,14 +192,17 @@ class Worker:
     def finish(self) -> Iteration:
         """Gives out the tokens of the begun iteration, and the records of the requests that they end."""
         assert self._begun is not None, "an iteration is begun before it is finished"
-        begun, self._begun = self._begun, None
+        (iteration, ran), self._begun = self._begun, None
         try:
-            iteration = self._give_tokens(*begun)
+            if isinstance(ran, tuple):
+                iteration = self._give_tokens(iteration, *ran)
+            else:
+                self.book.end_over(ran)
         finally:
             self._settle()
             self.book.hand_over()
         self.num_iterations += 1
-        if self.on_iteration is not None:
+        if self.on_iteration is not None and isinstance(ran, tuple):
             self.on_iteration(iteration)
         return iteration
 
@@ -216,7 +221,7 @@ class Worker:
             change()
         self._changes.clear()
 
-    def _planned(self, now_s: float) -> Plan:
+    def planned(self, now_s: float) -> Plan:
         """A legal plan. If somebody keeps the view beyond it, its columns are read to the last before any changes."""
         view = observe(self.table, self.pool, now_s, self.limits.max_tokens, self.limits.max_seqs, self.times)
         view = self.limits.within_deadline(view)
@@ -233,11 +238,11 @@ class Worker:
             if (of_others := kept()) is not None:
                 all_read(of_others)
 
-    def _decide_and_run(self, now_s: float, until_s: float) -> tuple[Iteration, Applied, Step]:
+    def _decide_and_run(self, now_s: float, until_s: float) -> Begun:
         started, num_requests = perf_counter(), self.num_unfinished
-        plan = self._planned(now_s)
-        if plan.holds and until_s > now_s and self.skip is not None:
-            now_s = self.skip(self, plan, now_s, until_s)
+        plan = self.planned(now_s) if self.skip is None else self.skip(self, now_s, until_s)
+        if isinstance(plan, tuple):
+            return plan
         applied = apply_plan(plan, self.book)
         planned = perf_counter()
         step = run_batch(applied, self.executor, self.book, self.hold)
@@ -247,7 +252,7 @@ class Worker:
             scheduling_s = self.scheduling.seconds(num_requests)
             duration_s = step.duration_s + scheduling_s
         times_s = (now_s, now_s + duration_s, scheduling_s)
-        return iteration_of(self.num_iterations, plan, applied, self.pool, self.table, *times_s), applied, step
+        return iteration_of(self.num_iterations, plan, applied, self.pool, self.table, times_s), (applied, step)
 
     def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> Iteration:
         """Adds the tokens to their requests, and ends those that are over. Returns the completed record."""

@@ -13,8 +13,8 @@ from aptsched.support.errors import InputError
 from engine.loop.limits import Limits
 from engine.models.hidden_attention import absorb_limit
 from engine.models.model import Model
-from engine.runner.cache_memory import num_blocks as blocks_of
 from engine.runner.torch_executor import TorchExecutor
+from engine.session.cache_memory import num_blocks as blocks_of
 from engine.session.completion import Completion
 from engine.session.generation import count_tokens
 from engine.session.session import Session

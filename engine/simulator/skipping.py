@@ -8,7 +8,7 @@ import numpy as np
 
 from aptsched.problem.certificate_log import EXACT
 from aptsched.scheduling.forms import KV, NUM_FORMS
-from aptsched.scheduling.plan import ROWS, Plan
+from aptsched.scheduling.plan import ALWAYS, ROWS, Plan
 from aptsched.support.arrays import all_of, largest_of, smallest_of
 from aptsched.support.checks import Ints
 from engine.loop.iteration import Iteration
@@ -22,11 +22,12 @@ CHANGES = tuple(name for name in ROWS if name not in ("request", "candidates"))
 
 
 class Skipping:
-    """Takes the iterations of a plan that holds at once, up to the last one in which nothing happens.
+    """Takes the iterations of a plan that holds at once, up to the first in which anything else happens.
 
-    Nothing happens in an iteration of a plan with entries alone, each of which is a decode, if there are blocks for all
-    of them, none of them ends, and no request arrives until its end. What is true of the requests, the pool and the
-    clock afterwards is the same, to the last bit, as if the iterations had been taken one by one.
+    A plan with entries alone, each of which is a decode, is taken in many iterations up to the first that ends one of
+    them, or that ends when a request has arrived, or after which there are no blocks for all of them. What is true of
+    the requests, the pool and the clock afterwards is the same, to the last bit, as if the iterations had been taken
+    one by one.
 
     Parameters
     ----------
@@ -34,38 +35,58 @@ class Skipping:
         The executor of the worker.
     on_stretch : callable
         Called with each `Stretch`, in place of `Worker.on_iteration` with its iterations.
+
+    Notes
+    -----
+    Each worker has one of its own.
     """
 
     def __init__(self, executor: ComputedExecutor, on_stretch: Callable[[Stretch], object]) -> None:
         self.executor, self.on_stretch = executor, on_stretch
+        self._goes_on = False  # whether the last plan holds for those that are left of its entries, if nobody has come
 
-    def __call__(self, worker: Worker, plan: Plan, now_s: float, until_s: float) -> float:
-        """Takes iterations of the plan that end before `until_s`. Returns the end of the last, or the time now."""
-        rows, table, pool = plan.request, worker.table, worker.pool
-        if worker.on_token is not None or worker.limits.max_iteration_s is not None or not _decodes_alone(plan, worker):
-            return now_s
-        left = smallest_of(table.end_tokens[rows] - table.num_tokens[rows])  # the iteration that ends the first of them
-        most = min(plan.holds, left - 1, MAX_STRETCH)
-        if most < 1:
-            return now_s
-        slot = table.slot[rows]
-        held = _blocks_held(pool, slot, most + 1)
-        most = min(most, int(held.sum(axis=1).searchsorted(pool.num_blocks, side="right")) - 1)  # the next one fits too
-        if most < 1:
-            return now_s
-        seconds = np.empty(most + 1)
-        seconds[0], scheduling_s = now_s, _scheduling_s(worker)
-        seconds[1:] = self.executor.decodes_s(pool.num_cached[slot], pool.form[slot], most)
-        seconds[1:] += scheduling_s
-        end_s = seconds.cumsum()[1:]  # added up in order
-        count = int(end_s.searchsorted(until_s))
-        if count < 1:
-            return now_s
-        first = _first(worker, plan, (now_s, float(end_s[0]), scheduling_s), held[0])
-        stretch = Stretch(first, end_s[:count], held[:count])
-        _carry_out(worker, rows, slot, stretch)
+    def __call__(self, worker: Worker, now_s: float, until_s: float) -> tuple[Iteration, Ints] | Plan:
+        """Takes iterations of a plan up to the first that ends at `until_s` or later: returns the last, and its rows.
+
+        Otherwise returns the plan, which is then carried out in one iteration as others are.
+        """
+        goes_on, self._goes_on = self._goes_on and worker.table.num_waiting == 0 and until_s > now_s, False
+        if goes_on:
+            plan = Plan(np.arange(worker.num_unfinished), holds=ALWAYS)
+        else:
+            plan = worker.planned(now_s)
+            if until_s <= now_s or not plan.holds or not _decodes_alone(plan, worker):
+                return plan
+        stretch = self._stretch(worker, plan, now_s, until_s)
+        if stretch is None:
+            return worker.planned(now_s) if goes_on else plan
+        self._goes_on = plan.holds == ALWAYS and plan.problem is None and _are_all(plan.request, worker)
+        _carry_out(worker, plan.request, stretch)
         self.on_stretch(stretch)
-        return float(end_s[count - 1])
+        return stretch.last, plan.request
+
+    def _stretch(self, worker: Worker, plan: Plan, now_s: float, until_s: float) -> Stretch | None:
+        """The iterations in which the plan can be carried out in a row; None if there are no blocks for one."""
+        table, pool, rows = worker.table, worker.pool, plan.request
+        left = smallest_of(table.end_tokens[rows] - table.num_tokens[rows])  # iterations until one of them ends
+        slot = table.slot[rows]
+        held = _blocks_held(pool, slot, min(plan.holds + 1, left, MAX_STRETCH))
+        most = int(held.sum(axis=1).searchsorted(pool.num_blocks, side="right"))
+        if most < 1:
+            return None
+        times_s, scheduling_s = np.empty(most + 1), _scheduling_s(worker)
+        times_s[0] = now_s
+        times_s[1:] = self.executor.decodes_s(pool.num_cached[slot], pool.form[slot], most)
+        times_s[1:] += scheduling_s
+        times_s = times_s.cumsum()  # added up in order
+        count = min(most, int(times_s.searchsorted(until_s)))
+        first = _first(worker, plan, (now_s, float(times_s[1]), scheduling_s), held[0])
+        return Stretch(first, times_s[1 : count + 1], held[:count])
+
+
+def _are_all(rows: Ints, worker: Worker) -> bool:
+    """Whether the rows are those of all unfinished requests, in order."""
+    return len(rows) == worker.num_unfinished and all_of(rows[1:] > rows[:-1])
 
 
 def _scheduling_s(worker: Worker) -> float:
@@ -74,9 +95,14 @@ def _scheduling_s(worker: Worker) -> float:
 
 
 def _decodes_alone(plan: Plan, worker: Worker) -> bool:
-    """Whether the plan has entries alone, each of which runs already and feeds its newest output."""
+    """Whether the plan has entries alone, each of which runs already and feeds its newest output.
+
+    And nobody is told of each token, and no iteration is cut by its predicted time.
+    """
     rows, table, pool = plan.request, worker.table, worker.pool
     if not len(rows) or any(len(getattr(plan, name)) for name in CHANGES):
+        return False
+    if worker.on_token is not None or worker.limits.max_iteration_s is not None:
         return False
     if plan.selection is not None and plan.selection.gap > EXACT:
         return False  # each iteration would have another gap
@@ -125,9 +151,10 @@ def _first(worker: Worker, plan: Plan, times_s: tuple[float, float, float], held
     )
 
 
-def _carry_out(worker: Worker, rows: Ints, slot: Ints, stretch: Stretch) -> None:
-    """Gives every request, of these rows and slots, the blocks and tokens of all iterations."""
+def _carry_out(worker: Worker, rows: Ints, stretch: Stretch) -> None:
+    """Gives every request, of these rows, the blocks and tokens of all iterations."""
     table, pool, count, end_s = worker.table, worker.pool, len(stretch), stretch.end_s
+    slot = table.slot[rows]
     pool.num_cached[slot] += count
     after = pool.cache.blocks_by_form(pool.num_cached[slot], pool.form[slot])
     pool.device.give(slot, after - pool.device.num_held[slot])
@@ -140,4 +167,4 @@ def _carry_out(worker: Worker, rows: Ints, slot: Ints, stretch: Stretch) -> None
     for request in table.request[rows].tolist():
         request.output_token_ids.extend(token_ids)
         request.token_at_s.frombytes(times)
-    worker.num_iterations += count
+    worker.num_iterations += count - 1  # the last one is counted when it is over

@@ -16,8 +16,8 @@ from engine.calibration.measure import Calibration
 from engine.models.hidden_attention import REBUILT, absorb_limit
 from engine.models.model import Model, load_model
 from engine.models.model_names import model_name
-from engine.runner import cache_memory
 from engine.runner.cache_storage import block_bytes
+from engine.session import cache_memory
 from engine.study import real_model, run_files
 from engine.study.arrival_source import traces
 from engine.study.offered_forms import unused_forms

@@ -21,7 +21,7 @@ from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.model import Model
 from engine.models.random_weights import random_weights
-from engine.runner.cache_memory import num_blocks
+from engine.session.cache_memory import num_blocks
 from engine.session.engine import Engine
 from engine.state.sampling_params import SamplingParams
 from engine.study.swap_space import host_blocks
