@@ -231,4 +231,4 @@ class _Searches:
             "code": code_digest(),
             "versions": versions(("numpy", "numba")),
         }
-        return Kept(files.make_directory(self.directory / FOLDER), decides)
+        return Kept(files.make_directory(self.directory / FOLDER), decides, min(self.options.levels))

@@ -29,10 +29,13 @@ class Kept:
     folder : Path
     decides : mapping
         What is the same for all probes of the study: model, GPUs, cost, limits, code.
+    lowest_level : float
+        Runs that are far below it are given up.
     """
 
     folder: Path
     decides: Mapping[str, Any]
+    lowest_level: float
 
     def get(self, case: Case, rate_per_s: float) -> Probed | None:
         """The probe, if it is there; a file that is not as this writes it is none."""
@@ -54,6 +57,7 @@ class Kept:
             "slo": asdict(arrivals.objectives.slo),
             "source": described(arrivals.source),
             "rate_per_s": rate_per_s,
+            "level": self.lowest_level,
         }
         text = json.dumps({**self.decides, **of_case}, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"

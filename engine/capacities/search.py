@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from aptsched.metrics.rate_search import crossing_rate, next_rate
 from engine.capacities.case import Case, Probed, probed
+from engine.capacities.give_up import GiveUp
 from engine.capacities.kept import Kept
-from engine.study.serving import FailedRun, ServedRun, Server, attempt
+from engine.study.serving import ENOUGH, FailedRun, ServedRun, Server, attempt
 from engine.study.simulation import cost_of
 
 USUAL_PROBES = 7  # of a search for one level
@@ -76,10 +77,12 @@ class Search:
         if known is not None:
             return known, False
         replay = self.case.arrivals.at(rate_per_s, cost_of(self.server))
-        run, stopped = attempt(self.case.made_for(replay), replay, self.server)
+        policy, setting = self.case.made_for(replay), self.case.arrivals.setting
+        give_up = GiveUp(replay, setting, min(self.levels))
+        run, stopped = attempt(policy, replay, self.server, is_enough=give_up)
         if not isinstance(run, ServedRun) or not run.complete:
             return (run if isinstance(run, FailedRun) else None), stopped
-        found = probed(run, self.case.arrivals.setting)
+        found = Probed(rate_per_s=rate_per_s, attained=None) if run.reason == ENOUGH else probed(run, setting)
         if self.kept is not None:
             self.kept.put(self.case, found)
         return found, stopped

@@ -35,6 +35,8 @@ from engine.study.decision_log import DecisionLog
 from engine.study.replay import Replay
 from engine.study.usage import Usage, UsageMeter
 
+ENOUGH = "ended early, as what it is about was known"  # the reason of requests that are unfinished then
+
 
 @dataclass(frozen=True)
 class NamedPolicy:
@@ -136,6 +138,10 @@ class FailedRun:
     reason: str
 
 
+class EnoughError(Exception):
+    """Raised within a run that may end, as what it is about is known."""
+
+
 class Watch(Protocol):
     """A function that is told how far a run is."""
 
@@ -150,6 +156,7 @@ def serve(
     server: Server,
     certificates: str | os.PathLike[str] | None = None,
     watch: Watch = lambda policy, replay, num_ended: None,
+    is_enough: Callable[[RequestRecord], bool] = lambda record: False,
 ) -> ServedRun:
     """Serve the requests of a replay with one policy.
 
@@ -161,6 +168,8 @@ def serve(
     certificates : path, optional
         Path of the log of decisions that have a certificate, written during the run; no file if none has one.
     watch : Watch, optional
+    is_enough : callable, optional
+        Told of each request that has ended, and says whether the run may end here: the others are unfinished then.
 
     Returns
     -------
@@ -190,6 +199,8 @@ def serve(
             num_unfinished += record.outcome is Outcome.UNFINISHED
             if not num_unfinished:
                 watch(policy.name, replay, len(records))
+                if is_enough(record):
+                    raise EnoughError
 
         watch(policy.name, replay, 0)
         made = policy.make()
@@ -199,6 +210,8 @@ def serve(
             reason = Loop(worker).run(replay.requests())
         except KeyboardInterrupt:
             complete, reason = False, INTERRUPTED
+        except EnoughError:
+            reason = ENOUGH
         except PlanError as error:
             raise InputError(f"policy {policy.name}: {error}{getattr(made, 'place', '')}") from error
     counted, alone_s = _counted(records, replay)
@@ -245,6 +258,7 @@ def attempt(
     server: Server,
     certificates: str | os.PathLike[str] | None = None,
     watch: Watch = lambda policy, replay, num_ended: None,
+    is_enough: Callable[[RequestRecord], bool] = lambda record: False,
 ) -> tuple[ServedRun | FailedRun | None, bool]:
     """The result of `serve`, or why it failed; and whether Ctrl-C was pressed, even if the run was over by then.
 
@@ -255,7 +269,7 @@ def attempt(
     try:
         with interrupts.held():
             try:
-                run = serve(policy, replay, server, certificates, watch)
+                run = serve(policy, replay, server, certificates, watch, is_enough)
                 stopped = not run.complete
             except InputError as error:
                 run = FailedRun(policy.name, replay.rate_per_s, str(error))

@@ -61,7 +61,7 @@ def test_no_run_attains_a_level_beyond_its_bound(study: CapacityStudy) -> None:
 )
 def test_a_probe_is_a_run_of_simulate(study: CapacityStudy, setting: str, share: str, given: dict[str, Any]) -> None:
     """At every third rate that was probed, of each policy and seed: its shares and latencies are equal to the bit."""
-    rows = [row for row in study.document["probes"] if row["setting"] == setting][::3]
+    rows = [row for row in study.document["probes"] if row["setting"] == setting and row["attained"] is not None][::3]
     assert rows
     for row in rows:
         of_run = simulate(
@@ -80,6 +80,17 @@ def test_a_probe_is_a_run_of_simulate(study: CapacityStudy, setting: str, share:
         assert row["was_stable"] == summary["stable"]
         assert row["p99_latency_s"] == summary["latency"]["p99_s"]
         assert row["tokens_per_s"] == summary["tokens_per_s"]
+
+
+def test_a_run_that_was_given_up_is_far_below_the_level() -> None:
+    """A search that begins far too high gives runs up: served to their end they attain less by a tenth or more."""
+    found = capacity(**SMALL | {"rate": 100, "setting": "sustained", "seeds": 1})
+    rows = [row for row in found.document["probes"] if row["attained"] is None]
+    assert {row["policy"] for row in rows} == {"fcfs", "aptserve"}
+    for row in rows:
+        case = {"policy": row["policy"], "seed": row["seed"], "rate": row["rate_per_s"], "certificates": "none"}
+        whole = simulate(trace=LENGTHS, num_blocks=12, duration=12, warmup=2, slo_ttft=0.5, slo_tpot=0.2, **case)
+        assert whole.document["summary"][0]["attained"] <= 0.8
 
 
 def test_ratios_are_those_of_paired_seeds(study: CapacityStudy) -> None:
