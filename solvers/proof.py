@@ -9,15 +9,17 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import by_form, chosen_values, sums
 from aptsched.problem.selection import Selection
-from aptsched.support.checks import Floats, Ints
+from aptsched.support.checks import Floats
 from aptsched.support.compiled import compiled
 
 ROUNDED = 1 + 2.0**-40  # more than any sum here can be rounded down by
 
 
-def chosen_s(problem: BatchProblem, form: Ints) -> float:
-    """The sum of the absolute values of forms, [n], rounded up, in seconds; tolerances are relative to it."""
-    return ROUNDED * float(np.abs(chosen_values(problem, form)).sum())
+def chosen_s(problem: BatchProblem, selection: Selection) -> float:
+    """The sum of the absolute values chosen, rounded up, in seconds; tolerances are relative to it."""
+    if problem.required is None:  # nobody is served at a loss
+        return ROUNDED * selection.objective_s
+    return ROUNDED * float(np.abs(chosen_values(problem, selection.form)).sum())
 
 
 def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, tolerance: float) -> float:

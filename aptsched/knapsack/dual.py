@@ -1,212 +1,151 @@
-"""The Lagrangian dual of the LP relaxation, piecewise linear, and the walk along its edges to the minimum."""
+"""The LP under several limits: the minimum of its Lagrangian dual, piecewise linear, by a walk along its edges."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from operator import mul
+from typing import NamedTuple
 
 import numpy as np
 
-from aptsched.knapsack.kinks import Kinks, beyond, crossing, joined, next_kinks
-from aptsched.knapsack.options import Options
+from aptsched.knapsack.residual import Residual
 from aptsched.support.checks import Floats, Ints
+from aptsched.support.compiled import compiled, row_by_row
 
 TILTS = (0.0, 1e-9, 1e-7)  # by which gains are perturbed, should ties keep the walk from its end
 TOLERANCE = 1e-11  # of a fraction, or of a limit
 MAX_STEPS = 200  # more than ten times what any instance has needed
-FLAT = 1e-12  # of the largest slope or component: less is rounding
-Row = list[float]  # of D numbers: for so few, lists are faster than arrays
+FLAT = 1e-12  # of what slopes are made of: less is rounding
+Row = list[float]  # of 3 numbers, for blocks, tokens and sequences
+Takes = tuple[Ints, Ints, Ints]  # what options take of each, [k + 1, n + 3]
 Price = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class FixedPrice:
-    """A row of the basis: this resource keeps its multiplier, which is 0 except at the start of a walk."""
-
-    resource: int
-
-
-@dataclass(frozen=True)
-class Tie:
-    """A row of the basis: two options of a request are equally good, so that the LP may mix them."""
+class Tie(NamedTuple):
+    """Two options of a request, this one and the one it has, are equally good, so that the LP may mix them."""
 
     request: int
     option: int
 
 
-@dataclass(eq=False)
-class Vertex:
-    """A position of the walk: D multipliers, and as many rows that fix them.
+def minimum(residual: Residual) -> tuple[Ints, Price]:
+    """An optimal basic solution of the LP relaxation, rounded down, and its multipliers.
+
+    Returns
+    -------
+    option : int array, [n]
+        At most D requests are fractional; they have the lightest of the options mixed. Feasible.
+    price : tuple of float
+        Multipliers of blocks (per unit), tokens and sequences, in seconds.
+    """
+    for tilt in TILTS:
+        walk = Walk(residual, 1.0 + tilt * np.linspace(0.0, 1.0, len(residual.tokens)) ** 2)
+        if walk.reaches_the_minimum():
+            break
+    per_unit, per_token, per_seq = (max(price, 0.0) for price in walk.price)
+    return walk.rounded_down(), (per_unit, per_token, per_seq)
+
+
+class Walk:
+    """The walk to the minimum of D over all prices.
+
+        D(price) = price . limits + sum_i max_f (gain[f, i] - price . take[f, i]), f = 0 being the base
+
+    It is convex and piecewise linear; its minimum is the optimum of the LP relaxation. What a limit leaves free is a
+    request, too, the last three: its option gains nothing and takes more than the limit, and the fraction of it is the
+    slack. So the LP takes exactly the limits, and D is least where no price is below 0. At a vertex three ties fix the
+    prices, and complementary slackness gives the fractions of the tied options. Where one of these is negative, letting
+    go of its tie and moving along the edge that the others leave lowers D. The minimum on an edge is found at once,
+    across all kinks on the way: along it the problem is a knapsack, and its split is the next vertex. (The dual simplex
+    method, with bound flipping and a basis of three rows.)
 
     Attributes
     ----------
-    price : list of float, [D]
-        Multipliers, in seconds per unit.
-    at : int array, [n]
-        A best option of each request (0 = the base); the request's ties compare other options with it.
-    rows : list of FixedPrice or Tie, [D]
-    matrix, level : list, [D, D] and [D]
-        matrix @ price = level. The row of a fixed price is a unit vector, its level the multiplier; the row of a tie
-        has what its option takes more, and its level what that gains more.
-    columns : list, [D, D]
-        The columns of the matrix's inverse.
+    at : int array, [n + 3]
+        A best option of each request; the request's ties compare other options with it.
+    ties : list of Tie, [3]
+    price : list of float, [3]
     """
 
-    price: Row
-    at: Ints
-    rows: list[FixedPrice | Tie]
-    matrix: list[Row]
-    level: Row
-    columns: list[Row]
+    def __init__(self, residual: Residual, factor: Floats) -> None:
+        k, n = residual.gain.shape
+        gain, take = np.zeros((k + 1, n + 3)), np.zeros((3, k + 1, n + 3), np.int64)
+        gain[1:, :n], gain[2:, n:] = np.where(residual.gain > 0, residual.gain * factor, -np.inf), -np.inf
+        take[0, 1:, :n], take[1, 1:, :n], take[2, 1:, :n] = residual.options[1:]
+        wanted = take.max(axis=1).sum(axis=1).tolist()
+        self.limits = [int(min(limits)) for limits in zip(residual.limits, wanted, strict=True)]
+        take[range(3), 1, range(n, n + 3)] = np.array(self.limits) + 1
+        self.gain, self.take, self.each = row_by_row(gain), row_by_row(take), np.arange(n + 3)
+        self.at = gain.argmax(axis=0)
+        self.ties, self.price = [Tie(n + resource, 1) for resource in range(3)], [0.0, 0.0, 0.0]
 
-    @property
-    def tied(self) -> list[int]:
-        """The requests that may be fractional."""
-        return [row.request for row in self.rows if isinstance(row, Tie)]
-
-    def need(self, q: int, amount: float) -> float:
-        """By how much a row's amount violates its condition: >= 0, or = 0 where it fixes a price above 0."""
-        return abs(amount) if self.level[q] > 0 and isinstance(self.rows[q], FixedPrice) else -amount
-
-
-def minimum(options: Options, price: Floats | None = None) -> tuple[Ints, Row, list[int]]:
-    """An optimal basic solution of the LP with these options, rounded down, [n], by a walk from the multipliers given.
-
-    Returned with it are its multipliers, [D], and the requests, at most D, that may be fractional.
-    """
-    start: Row = [0.0] * len(options.limits) if price is None else price.tolist()
-    for tilt in TILTS:
-        if tilt:
-            factor = 1.0 + tilt * np.linspace(0.0, 1.0, options.gain.shape[1]) ** 2
-            options = replace(options, gain=options.gain * factor)
-        dual = Dual(options)
-        vertex = dual.start(start)
-        if dual.to_minimum(vertex):
-            return dual.rounded_down(vertex), vertex.price, vertex.tied
-    return np.zeros_like(vertex.at), vertex.price, []
-
-
-def priced(options: Options, multipliers: Row) -> Price:
-    """The multipliers of blocks, tokens and sequences, given those of the resources that the options have."""
-    of = dict(zip(options.resources.tolist(), multipliers, strict=True))
-    return of.get(0, 0.0), of.get(1, 0.0), of.get(2, 0.0)
-
-
-class Dual:
-    """D(price) = price . limits + sum_i max_f (gain[f, i] - price . take[f, i]), f = 0 being the base.
-
-    Convex and piecewise linear; its minimum is the optimum of the LP relaxation. At a vertex, D ties or multipliers
-    held fix the prices, and complementary slackness gives the amounts in which tied options are mixed and the slacks.
-    Where one of these is negative, letting go of its row and moving along the edge that the other rows leave lowers
-    the bound. The minimum on an edge is found at once, across all kinks on the way: along it the problem is a knapsack,
-    and its split is the next vertex. (The dual simplex method, with bound flipping and a basis of D rows.)
-    """
-
-    def __init__(self, options: Options) -> None:
-        self.options, self.gain = options, options.gain
-        self.limits: Row = options.limits.tolist()
-        self.largest: Row = options.take.max(axis=(1, 2), initial=1.0).tolist()
-
-    def start(self, price: Row) -> Vertex:
-        """The vertex where these multipliers are all fixed, and every request has its best option at them."""
-        size, reduced = len(price), self.gain - self.options.cost(np.array(price))
-        at = np.zeros(self.gain.shape[1], np.int64)
-        for option in range(1, len(reduced)):
-            np.putmask(at, reduced[option] > np.maximum.reduce(reduced[:option]), option)
-        units = [[float(row == column) for column in range(size)] for row in range(size)]
-        return Vertex(price, at, [FixedPrice(resource) for resource in range(size)], units, [*price], inverse(units))
-
-    def to_minimum(self, vertex: Vertex) -> bool:
-        """Walks to the minimum; False where ties keep the walk from it."""
+    def reaches_the_minimum(self) -> bool:
+        """Walks; False where ties keep the walk from its end."""
         try:
-            return any(not self.step(vertex) for _ in range(MAX_STEPS))
-        except ZeroDivisionError:  # ties that do not determine the multipliers
+            return any(not self.step() for _ in range(MAX_STEPS))
+        except ZeroDivisionError:  # ties that do not determine the prices
             return False
 
-    def step(self, vertex: Vertex) -> bool:
-        """Moves along the steepest edge; False where the vertex is the minimum."""
-        used: Row = self.options.used(vertex.at).tolist()
-        left = [limit - some for limit, some in zip(self.limits, used, strict=True)]
-        while True:
-            amount = [product_sum(left, column) for column in vertex.columns]
-            above = _mixed_beyond(vertex, amount)
-            if above is None:
-                break
-            left = [some - more for some, more in zip(left, vertex.matrix[above], strict=True)]
-            self._rebase(vertex, above)
-        steepest, leaving = 0.0, -1
-        for q, row in enumerate(vertex.rows):
-            tolerance = TOLERANCE * (1 + self.limits[row.resource] if isinstance(row, FixedPrice) else 1)
-            need = vertex.need(q, amount[q])
-            if need > tolerance:
-                width = sum((limit + 1) * abs(rate) for limit, rate in zip(self.limits, vertex.columns[q], strict=True))
-                if need > steepest * width:
-                    steepest, leaving = need / width, q
+    def step(self) -> bool:
+        """Moves along the steepest edge; False where there is none, at the minimum."""
+        edges = inverse([self.more(tie) for tie in self.ties])
+        left: list[int] = (self.limits - self.take[:, self.at, self.each].sum(axis=1)).tolist()
+        fractions = [product_sum(left, edge) for edge in edges]
+        for request, _ in self.ties:
+            same = [q for q, tie in enumerate(self.ties) if tie.request == request]
+            if sum(fractions[q] for q in same) > 1 + TOLERANCE:  # the option it has is the negative one
+                q = max(same, key=lambda q: fractions[q])
+                before, self.at[request] = int(self.at[request]), self.ties[q].option
+                self.ties[q] = Tie(request, before)
+                return self.step()
+        widths = [sum((limit + 1) * abs(rate) for limit, rate in zip(self.limits, edge, strict=True)) for edge in edges]
+        _, leaving = max(
+            ((-f / width, q) for q, (f, width) in enumerate(zip(fractions, widths, strict=True)) if f < -TOLERANCE),
+            default=(0.0, -1),
+        )
         if leaving < 0:
             return False
-        edge = vertex.columns[leaving]
-        self._move(vertex, leaving, edge if amount[leaving] < 0 else [-rate for rate in edge], abs(amount[leaving]))
+        self.ties[leaving] = self.end_of(edges[leaving], -fractions[leaving], leaving)
+        gains = [
+            float(self.gain[tie.option, tie.request] - self.gain[self.at[tie.request], tie.request])
+            for tie in self.ties
+        ]
+        columns = inverse([self.more(tie) for tie in self.ties])
+        self.price = [product_sum(row, gains) for row in zip(*columns, strict=True)]
         return True
 
-    def rounded_down(self, vertex: Vertex) -> Ints:
-        """The options of a vertex, [n], fractional requests in the lightest of theirs."""
-        option = vertex.at.copy()
-        for row in vertex.rows:
-            if isinstance(row, Tie):
-                i, now = row.request, int(option[row.request])
-                if max(self.options.more(row.option, now, i)) <= 0:
-                    option[i] = row.option
+    def more(self, tie: Tie) -> list[int]:
+        """What a tied option takes more than the one that its request has, [3]."""
+        more: list[int] = (
+            self.take[:, tie.option, tie.request] - self.take[:, self.at[tie.request], tie.request]
+        ).tolist()
+        return more
+
+    def end_of(self, edge: Row, need: float, leaving: int) -> Tie:
+        """Passes the kinks on an edge along which D falls by `need`, up to its minimum; the tie there."""
+        held = np.array([-1 if q == leaving else tie.request for q, tie in enumerate(self.ties)])
+        real, whole = np.empty((2, self.gain.size)), np.empty((2, self.gain.size), np.int64)
+        m, end, *barrier = kinks(
+            self.gain, (*self.take,), np.array(self.price), np.array(edge), self.at, held, real, whole
+        )
+        (distance, drop), (request, option) = real[:, :m], whole[:, :m]
+        before = (distance < end).nonzero()[0]
+        order = before[distance[before].argsort(kind="stable")]
+        passed = int(drop[order].cumsum().searchsorted(need))
+        self.at[request[order[:passed]]] = option[order[:passed]]  # of several of a request the last one counts
+        if passed < len(order):
+            return Tie(int(request[order[passed]]), int(option[order[passed]]))
+        assert end < math.inf, "an edge without an end would make the bound unbounded"
+        return Tie(*barrier)
+
+    def rounded_down(self) -> Ints:
+        """The options of the requests, [n], fractional ones in the lightest of theirs."""
+        for tie in self.ties:
+            if max(self.more(tie)) <= 0:
+                self.at[tie.request] = tie.option
+        option: Ints = self.at[:-3]
         return option
-
-    def _rebase(self, vertex: Vertex, leader: int) -> None:
-        """Makes the option of row `leader` the one that its request's ties are compared with."""
-        tie = vertex.rows[leader]
-        assert isinstance(tie, Tie)
-        before, vertex.at[tie.request] = int(vertex.at[tie.request]), tie.option
-        for q, row in enumerate(vertex.rows):
-            if isinstance(row, Tie) and row.request == tie.request:
-                self._enter(vertex, q, Tie(tie.request, before if q == leader else row.option))
-        vertex.columns = inverse(vertex.matrix)
-
-    def _enter(self, vertex: Vertex, q: int, row: FixedPrice | Tie) -> None:
-        """Puts a row into the basis."""
-        vertex.rows[q] = row
-        if isinstance(row, FixedPrice):
-            vertex.matrix[q] = [float(resource == row.resource) for resource in range(len(self.limits))]
-            vertex.level[q] = 0.0
-            return
-        i, now = row.request, int(vertex.at[row.request])
-        vertex.matrix[q] = self.options.more(row.option, now, i)
-        vertex.level[q] = float(self.gain[row.option, i] - self.gain[now, i])
-
-    def _move(self, vertex: Vertex, leaving: int, direction: Row, need: float) -> None:
-        """Moves to the minimum on the edge; `need` is how fast the bound falls at its start."""
-        cost, slope = self.options.cost(np.array([vertex.price, direction]))  # [k + 1, n] each
-        reduced = self.gain - cost
-        sizes = [abs(rate) * most for rate, most in zip(direction, self.largest, strict=True)]
-        flat = FLAT * max(sizes)
-        kinks = next_kinks(reduced, slope, vertex.at, self.options.first, flat)
-        staying = [row for q, row in enumerate(vertex.rows) if q != leaving]
-        lowered = {r: -rate for r, rate in enumerate(direction) if rate < 0 and sizes[r] > flat}
-        end, entering = _end_of_edge(vertex, staying, lowered, kinks)
-        passed, first = crossing(kinks, need, end)
-        seen = passed if first is None else np.concatenate([passed, [first]])
-        while len(slope) > 2 and len(seen):
-            last = end if first is None else float(kinks.distance[first])
-            more = beyond(reduced, slope, kinks, seen, flat, last)
-            if more is None:
-                break
-            kinks = joined(kinks.at((kinks.distance <= last).nonzero()[0]), more)
-            passed, first = crossing(kinks, need, end)
-            seen = np.arange(len(kinks.request) - len(more.request), len(kinks.request))
-        if first is not None:
-            entering = Tie(int(kinks.request[first]), int(kinks.option[first]))
-        vertex.at[kinks.request[passed]] = kinks.option[passed]  # of several kinks of a request the last one counts
-        assert entering is not None, "an edge without an end would make the bound unbounded"
-        self._enter(vertex, leaving, entering)
-        vertex.columns = inverse(vertex.matrix)
-        vertex.price = [max(product_sum(row, vertex.level), 0.0) for row in zip(*vertex.columns, strict=True)]
 
 
 def product_sum(some: Iterable[float], others: Iterable[float]) -> float:
@@ -214,48 +153,49 @@ def product_sum(some: Iterable[float], others: Iterable[float]) -> float:
     return sum(map(mul, some, others), 0.0)
 
 
-def inverse(matrix: list[Row]) -> list[Row]:
-    """The columns of the inverse of at most 3 rows of whole numbers, each entry correctly rounded; by cofactors."""
-    size = len(matrix)
-    rows = [[*map(int, row), *(0,) * (3 - size)] for row in matrix]
-    rows += [[int(row == column) for column in range(3)] for row in range(size, 3)]
-    (a, b, c), (d, e, f), (g, h, i) = rows
+def inverse(matrix: list[list[int]]) -> list[Row]:
+    """The columns of the inverse of 3 rows of whole numbers, each entry correctly rounded; by cofactors."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix
     cofactors = (
         (e * i - f * h, f * g - d * i, d * h - e * g),
         (c * h - b * i, a * i - c * g, b * g - a * h),
         (b * f - c * e, c * d - a * f, a * e - b * d),
     )
     determinant = a * cofactors[0][0] + b * cofactors[0][1] + c * cofactors[0][2]
-    return [[entry / determinant for entry in row[:size]] for row in cofactors[:size]]
+    return [[entry / determinant for entry in row] for row in cofactors]
 
 
-def _mixed_beyond(vertex: Vertex, amount: Row) -> int | None:
-    """The row with the largest amount of a request whose amounts exceed 1 in all."""
-    ties = [(q, row.request) for q, row in enumerate(vertex.rows) if isinstance(row, Tie)]
-    for _, request in ties:
-        same = [q for q, other in ties if other == request]
-        if sum(amount[q] for q in same) > 1 + TOLERANCE:
-            return max(same, key=lambda q: amount[q])
-    return None
+@compiled
+def kinks(
+    gain: Floats, take: Takes, price: Floats, edge: Floats, at: Ints, held: Ints, real: Floats, whole: Ints
+) -> tuple[int, float, int, int]:
+    """The kinks along an edge from a price: where a request's best option changes to one whose cost rises less.
 
-
-def _end_of_edge(
-    vertex: Vertex, staying: list[FixedPrice | Tie], lowered: dict[int, float], kinks: Kinks
-) -> tuple[float, FixedPrice | Tie | None]:
-    """How far the edge goes, and the row that ends it: a multiplier reaches 0, or a tied request a third option.
-
-    `lowered` has the resources whose multipliers fall, and how fast. The kinks of tied requests are taken out of
-    `kinks`, for they cannot be passed.
+    Written of each, [2, m]: its distance and by how much D falls less steeply from there on; which request changes, and
+    to which option. Returned are how many there are, and distance, request and option of the first kink of requests
+    that are held, [3]: it cannot be passed, for they have ties that stay.
     """
-    end: float = np.inf
-    entering: FixedPrice | Tie | None = None
-    held = {row.resource for row in staying if isinstance(row, FixedPrice)}
-    for resource, rate in lowered.items():
-        if resource not in held and vertex.price[resource] < rate * end:
-            end, entering = vertex.price[resource] / rate, FixedPrice(resource)
-    for row in staying:
-        if isinstance(row, Tie):
-            if kinks.distance[row.request] < end:
-                end, entering = float(kinks.distance[row.request]), Tie(row.request, int(kinks.option[row.request]))
-            kinks.distance[row.request] = np.inf
-    return end, entering
+    (blocks, tokens, seqs), m, end, held_request, held_option = take, 0, math.inf, -1, -1
+    for i in range(len(at)):
+        now, to, reached = at[i], 0, 0.0
+        while to >= 0:
+            nearest, to, drop = math.inf, -1, 0.0
+            for f in range(len(gain)):
+                more, tokens_more, seqs_more = (
+                    blocks[now][i] - blocks[f][i],
+                    tokens[now][i] - tokens[f][i],
+                    seqs[now][i] - seqs[f][i],
+                )
+                falls = edge[0] * more + edge[1] * tokens_more + edge[2] * seqs_more
+                less = gain[now][i] - gain[f][i] - (price[0] * more + price[1] * tokens_more + price[2] * seqs_more)
+                flat = FLAT * (abs(edge[0] * more) + abs(edge[1] * tokens_more) + abs(edge[2] * seqs_more))
+                if falls > flat and less < nearest * falls:
+                    nearest, to, drop = less / falls, f, falls
+            now, reached = to, max(reached, nearest)
+            if to >= 0 and (i == held[0] or i == held[1] or i == held[2]):
+                end, held_request, held_option = (reached, i, to) if reached < end else (end, held_request, held_option)
+                to = -1
+            elif to >= 0:
+                real[0][m], real[1][m], whole[0][m], whole[1][m] = reached, drop, i, to
+                m += 1
+    return m, end, held_request, held_option

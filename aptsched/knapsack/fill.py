@@ -6,55 +6,40 @@ import math
 
 import numpy as np
 
-from aptsched.knapsack.residual import Residual
-from aptsched.problem.selection import served_positions
+from aptsched.knapsack.residual import Options, Residual
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
 
 
 def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
     """The units of blocks, tokens and sequences that options, [n], leave free; negative where they do not fit."""
-    at = served_positions(option, len(residual.gain))
-    served = at % len(option)
-    blocks, tokens, seqs = residual.limits
-    used = (residual.blocks.take(at), residual.tokens.take(served), residual.seqs.take(served))
-    return blocks - int(used[0].sum()), tokens - int(used[1].sum()), seqs - int(used[2].sum())
+    at = option.nonzero()[0]
+    used = residual.blocks[option[at] - 1, at], residual.tokens[at], residual.seqs[at]
+    blocks, tokens, seqs = (limit - int(use.sum()) for limit, use in zip(residual.limits, used, strict=True))
+    return blocks, tokens, seqs
 
 
 def fill(
     residual: Residual, option: Ints, room: tuple[float, float, float], price: tuple[float, float, float]
 ) -> tuple[Ints, bool]:
-    """Improves a selection by moving single requests to better options that fit, until none does.
+    """Improves a feasible selection, [n], by moving single requests to better options that fit, until none does.
 
-    Parameters
-    ----------
-    residual : Residual
-    option : int array, [n]
-        A feasible selection; it is not changed.
-    room : tuple of float
-        What the selection leaves free.
-    price : tuple of float
-        What a unit of each resource is worth, in seconds: moves are made in the order of their gain for that price.
-
-    Returns
-    -------
-    option, tied : int array [n], bool
-        Feasible, of at least the same value. A round makes the moves, in order, up to the first that does not fit.
-        And whether moves that are equally good were put in order by the requests' positions.
+    `room` is what it leaves free; moves are made in the order of their gain for the `price` of what they take, in
+    seconds a unit. A round makes moves, in order, up to the first that does not fit. Returned are the options, and
+    whether moves that are equally good were put in order by the requests' positions.
     """
     if room[0] <= 0 and min(room[1:]) == math.inf:
         return option, False
     option = option.copy()
-    uses = (residual.gain, residual.blocks, residual.tokens, residual.seqs)
-    return option, move(*uses, np.array(price), option, np.array(room))
+    return option, move(residual.options, np.array(price), option, np.array(room))
 
 
 @compiled
-def move(gain: Floats, blocks: Ints, tokens: Ints, seqs: Ints, price: Floats, option: Ints, room: Floats) -> bool:
+def move(options: Options, price: Floats, option: Ints, room: Floats) -> bool:
     """Makes moves, written to `option`, [n], and `room`, [3], as long as there are any; whether there were ties."""
-    tied = False
+    (gain, blocks, tokens, seqs), tied = options, False
     while room[0] > 0 or room[1] < math.inf or room[2] < math.inf:
-        worth, to = _best_moves(gain, blocks, tokens, seqs, price, option, room)
+        worth, to = _best_moves(options, price, option, room)
         movers = [i for row in range(len(gain)) for i in range(len(option)) if to[i] == row]
         if len(movers) == 0:
             break
@@ -73,11 +58,9 @@ def move(gain: Floats, blocks: Ints, tokens: Ints, seqs: Ints, price: Floats, op
 
 
 @compiled
-def _best_moves(
-    gain: Floats, blocks: Ints, tokens: Ints, seqs: Ints, price: Floats, option: Ints, room: Floats
-) -> tuple[list[float], list[int]]:
+def _best_moves(options: Options, price: Floats, option: Ints, room: Floats) -> tuple[list[float], list[int]]:
     """The best move of each request that fits for itself: its gain for its price, and to which row, -1 for none."""
-    worth, to = [0.0] * len(option), [-1] * len(option)
+    (gain, blocks, tokens, seqs), worth, to = options, [0.0] * len(option), [-1] * len(option)
     for i in range(len(option)):
         now, paid, at_gain, at_blocks = option[i] - 1, 0.0, 0.0, 0
         if now >= 0:
@@ -87,12 +70,10 @@ def _best_moves(
         else:
             continue
         for row in range(len(gain)):
-            extra = blocks[row][i] - at_blocks
-            if extra <= room[0]:
-                more = gain[row][i] - at_gain
-                if more > 0:
-                    cost = price[0] * extra + paid
-                    each = more / cost if cost > 0 else math.inf
-                    if each > worth[i] or to[i] < 0:
-                        worth[i], to[i] = each, row
+            extra, more = blocks[row][i] - at_blocks, gain[row][i] - at_gain
+            if extra <= room[0] and more > 0:
+                cost = price[0] * extra + paid
+                each = more / cost if cost > 0 else math.inf
+                if each > worth[i] or to[i] < 0:
+                    worth[i], to[i] = each, row
     return worth, to

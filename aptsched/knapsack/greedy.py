@@ -55,29 +55,25 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
     return certify(problem, residual.forms(option), multipliers(problem, residual, relaxation))
 
 
-def rounded(problem: BatchProblem, fill: bool) -> tuple[Residual, Relaxation, Ints]:
+def rounded(problem: BatchProblem, fill: bool, ordered: bool = False) -> tuple[Residual, Relaxation, Ints]:
     """What is left to decide, its relaxation, and the greedy's options, [n].
 
     Requests are put into the order that depends on their data alone where ties ask for one.
     """
-    residual = reduce(problem, ordered=False)
+    residual = reduce(problem, ordered=ordered)
     relaxation = relax(residual, refill=fill)
     option, tied = better(residual, relaxation, fill)
-    if not residual.ordered and (tied or relaxation.tied):
-        residual = reduce(problem)
-        relaxation = relax(residual, refill=fill)
-        option, _ = better(residual, relaxation, fill)
+    if residual.order is None and (tied or relaxation.tied):
+        return rounded(problem, fill, ordered=True)
     return residual, relaxation, option
 
 
 def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxation) -> Multipliers:
     """The multipliers that prove the best bound: the relaxation's, if it has all options of the bound."""
     if problem.required is None and problem.max_seqs != 0:
-        return relaxation.multipliers(residual.unit, residual.unit_s)
+        return relaxation.multipliers(residual)
     wider = reduce(problem, beside=False)
-    if wider.unit_s == residual.unit_s and np.array_equal(wider.gain, residual.gain):
-        return relaxation.multipliers(residual.unit, residual.unit_s)
-    return relax(wider).multipliers(wider.unit, wider.unit_s)
+    return relax(wider).multipliers(wider)
 
 
 def better(residual: Residual, relaxation: Relaxation, fill: bool) -> tuple[Ints, bool]:
@@ -85,38 +81,29 @@ def better(residual: Residual, relaxation: Relaxation, fill: bool) -> tuple[Ints
 
     And whether moves that are equally good were put in order by the requests' positions.
     """
-    option, price, tied = relaxation.option, relaxation.price, False
-    if fill and (len(residual.gain) > 1 or min(relaxation.room[1:]) < math.inf):  # else all that fits is taken
-        option, tied = fill_up(residual, option, relaxation.room, price)
-    alone = better_alone(residual, relaxation, option)
-    if alone is None or not fill:
-        return option if alone is None else alone, tied
-    blocks, tokens, seqs = room_left(residual, alone)
+    option, room, price, tied = relaxation.option, relaxation.room, relaxation.price, False
+    if fill and (len(residual.gain) > 1 or min(room[1:]) < math.inf):  # else all that fits is taken
+        option, tied = fill_up(residual, option, room, price)
+    if relaxation.single is None:
+        return option, tied
+    request, form = relaxation.single
+    if not is_below(residual.gain, option, float(residual.gain[form - 1, request])):
+        return option, tied
+    option = np.zeros_like(option)
+    option[request] = form
+    if not fill:
+        return option, tied
+    blocks, tokens, seqs = room_left(residual, option)
     room = (blocks + HALF, tokens, seqs)  # above 0, so that weightless options are found where memory is full
-    option, tied_too = fill_up(residual, alone, room, price)
+    option, tied_too = fill_up(residual, option, room, price)
     return option, tied or tied_too
 
 
-def better_alone(residual: Residual, relaxation: Relaxation, option: Ints) -> Ints | None:
-    """The single request of the relaxation as a selection, if that is worth more than `option`."""
-    if relaxation.single is None:
-        return None
-    request, form = relaxation.single
-    gain = float(residual.gain[form - 1, request])
-    if any_gains(residual.gain, option, gain):
-        return None
-    served = np.flatnonzero(option)
-    if gain <= math.fsum(residual.gain[option[served] - 1, served].tolist()):
-        return None
-    alone = np.zeros_like(option)
-    alone[request] = form
-    return alone
-
-
 @compiled
-def any_gains(gain: Floats, option: Ints, amount: float) -> bool:
-    """Whether the option of some request, [n], alone gains so much."""
-    i = 0
-    while i < len(option) and (option[i] == 0 or gain[option[i] - 1][i] < amount):
+def is_below(gain: Floats, option: Ints, amount: float) -> bool:
+    """Whether the options of all requests, [n], together gain less than an amount."""
+    total, i = 0.0, 0
+    while i < len(option) and total < amount:
+        total += gain[option[i] - 1][i] if option[i] > 0 else 0.0
         i += 1
-    return i < len(option)
+    return total < amount

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
 import numpy as np
 
 from aptsched.support.checks import Floats, Ints
@@ -13,69 +10,42 @@ from aptsched.support.compiled import compiled
 WEIGHTLESS = 2.0**-60  # stands for no blocks in a slope, which puts the increment first
 
 
-class Increments(NamedTuple):
-    """Steps along the upper hulls, step by step and in each step request by request, [k * n].
-
-    Attributes
-    ----------
-    slope : float array
-        Gain per unit of weight, in seconds; not above that of the request's step before; 0 where there is no step.
-    weight : int array
-        Weight that the step adds; undefined where there is no step.
-    option : int array
-        The option (row + 1) that the step leads to; undefined where there is no step.
-    """
-
-    slope: Floats
-    weight: Ints
-    option: Ints
+Steps = tuple[Floats, Ints, Ints]  # slope, weight and option, [k * n], step by step and in each request by request
 
 
-def increments(gain: Floats, weight: Ints) -> Increments:
-    """Upper hulls of k options for each of n requests, from the origin up to the most valuable option.
+def increments(gain: Floats, weight: Ints) -> Steps:
+    """Upper hulls of options, [k, n], from the origin to the most valuable; gains of 0 or less are not on offer.
 
-    Parameters
-    ----------
-    gain : float array, [k, n]
-        0 or less where an option is not offered.
-    weight : int array, [k, n]
-        At least 0.
+    Returned are the slope of each step, in seconds per unit of weight, not above that of the request's step before, 0
+    where there is none; the weight that the step adds; and the option (row + 1) that it leads to.
 
-    Notes
-    -----
     Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no request's second step
     sorts before its first, as Apt-Serve's halves can.
     """
-    steps = Increments(np.zeros(gain.size), np.empty(gain.size, np.int64), np.empty(gain.size, np.int64))
-    wrap(gain, weight, *steps)
+    k, n = gain.shape
+    steps = (np.zeros(k * n), np.empty(k * n, np.int64), np.empty(k * n, np.int64))
+    wrap(gain, weight, np.zeros((2, n)), *steps)
     return steps
 
 
 @compiled
-def wrap(gain: Floats, weight: Ints, slope: Floats, added: Ints, option: Ints) -> None:
-    """Gift wrapping, O(k^2 n): from a request's last option, the option of steepest slope is next."""
-    k, n = len(gain), len(gain[0])
-    rows = range(k)
-    for i in range(n):
-        last, at_gain, at_weight = math.inf, 0.0, 0
-        for position in range(i, k * n, n):
-            best, steepest, best_more, best_extra = -1, 0.0, 0.0, 0
-            for row in rows:
-                more = gain[row][i] - at_gain
-                if more > 0:
-                    extra = weight[row][i] - at_weight
-                    if extra > 0:
-                        steep = more / extra
-                    elif position < n:
-                        steep = more / WEIGHTLESS
-                    else:
-                        continue
-                    if steep > steepest:
-                        best, steepest, best_more, best_extra = row, steep, more, extra
-            if best < 0:
-                break
-            if steepest < last:
-                last = steepest
-            slope[position], added[position], option[position] = last, best_extra, best + 1
-            at_gain += best_more
-            at_weight += best_extra
+def wrap(gain: Floats, weight: Ints, reached: Floats, slope: Floats, added: Ints, option: Ints) -> None:
+    """Gift wrapping, O(k^2 n): from the option reached, its gain and weight, the one of steepest slope is next."""
+    n = len(gain[0])
+    for step in range(len(gain)):
+        first = step * n
+        for row in range(len(gain)):
+            for i in range(n):
+                more, extra = gain[row][i] - reached[0][i], weight[row][i] - reached[1][i]
+                offered = more > 0 and (extra > 0 or step == 0)
+                steep = more / (extra if extra > 0 else WEIGHTLESS) if offered else 0.0
+                is_best = steep > slope[first + i]
+                option[first + i] = row + 1 if is_best else option[first + i]
+                slope[first + i] = steep if is_best else slope[first + i]
+        for i in range(n):
+            if slope[first + i] > 0:
+                row = option[first + i] - 1
+                added[first + i] = weight[row][i] - int(reached[1][i])
+                reached[0][i], reached[1][i] = gain[row][i], weight[row][i]
+                if step > 0:
+                    slope[first + i] = min(slope[first + i], slope[first + i - n])

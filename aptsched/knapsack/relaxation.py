@@ -7,16 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aptsched.knapsack.dual import minimum
 from aptsched.knapsack.fill import room_left
 from aptsched.knapsack.hull import increments
 from aptsched.knapsack.prefix import take
 from aptsched.knapsack.residual import Residual
-from aptsched.knapsack.slack_memory import most_valuable
-from aptsched.knapsack.walk import walk
 from aptsched.problem.selection import Multipliers
 from aptsched.support.checks import Ints
 
-FEW = 256  # up to so many requests a split is cheap beside the walk that it may spare
+MOST = 2**62  # more than any sum of blocks
 
 
 class Relaxation(NamedTuple):
@@ -42,73 +41,50 @@ class Relaxation(NamedTuple):
     room: tuple[float, float, float]
     tied: bool = False
 
-    def multipliers(self, unit: int, unit_s: float) -> Multipliers:
-        """The multipliers of the problem, in seconds, where a unit is so many blocks and `unit_s` so many seconds."""
-        return Multipliers(self.price[0] / unit * unit_s, self.price[1] * unit_s, self.price[2] * unit_s)
+    def multipliers(self, residual: Residual) -> Multipliers:
+        """The multipliers of the problem, in seconds."""
+        per_unit, per_token, per_seq = (price * residual.unit_s for price in self.price)
+        return Multipliers(per_unit / residual.unit, per_token, per_seq)
 
 
 def relax(residual: Residual, refill: bool = False) -> Relaxation:
-    """Solve the relaxation, by the split of the increments where that suffices, else by the walk on the dual's edges.
+    """Solve the relaxation, by the split of the increments where that suffices, else on the Lagrangian dual.
 
     If tokens and sequences suffice for all that the split serves, fractional requests counted as whole, the optimum
     with memory alone is the optimum under all limits. With `refill` and a split, increments that still fit are taken
     after the LP's.
     """
+    alone = knapsack(residual, refill)
     if min(residual.limits[1:]) == math.inf:
-        return knapsack(residual, refill)
-    if memory_may_decide(residual):
-        found = within_all(residual, knapsack(residual, refill))
-        if found is None and refill:  # the refill may have broken a limit that the LP's own increments keep
-            found = within_all(residual, knapsack(residual))
-        if found is not None:
-            return found
-    option, price = walk(residual)
-    best, n = int(residual.gain.argmax()), residual.num_requests
-    return Relaxation(option, (best % n, best // n + 1), price, room_left(residual, option))
-
-
-def memory_may_decide(residual: Residual) -> bool:
-    """Whether to try memory alone first: there are few requests, or blocks are the scarcest resource."""
-    if residual.num_requests <= FEW:
-        return True
-    asked = (residual.blocks[0], residual.tokens, residual.seqs)
-    short = [int(np.add.reduce(use)) / (1 + limit) for use, limit in zip(asked, residual.limits, strict=True)]
-    return short[0] >= max(short[1:])
+        return alone
+    found = within_all(residual, alone)
+    if found is None and refill:  # the refill may have broken a limit that the LP's own increments keep
+        found = within_all(residual, knapsack(residual))
+    if found is not None:
+        return found
+    option, price = minimum(residual)
+    row, request = divmod(int(residual.gain.argmax()), len(option))
+    return Relaxation(option, (request, row + 1), price, room_left(residual, option))
 
 
 def within_all(residual: Residual, found: Relaxation) -> Relaxation | None:
     """A relaxation with memory alone as one under all limits; None where tokens or sequences do not suffice for it."""
     blocks, tokens, seqs = room_left(residual, found.option)
-    if found.single is not None and not found.option[found.single[0]]:
-        request = found.single[0]
-        within = residual.tokens[request] <= tokens and residual.seqs[request] <= seqs
-    else:
-        within = min(tokens, seqs) >= 0
-    if not within:
+    whole = None if found.single is None or found.option[found.single[0]] else found.single[0]  # not served yet
+    more_tokens, more_seqs = (0, 0) if whole is None else (residual.tokens[whole], residual.seqs[whole])
+    if more_tokens > tokens or more_seqs > seqs:
         return None
     return found if blocks <= 0 else found._replace(room=(blocks, tokens, seqs))
 
 
 def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
-    n = residual.num_requests
-    if residual.limits[0] == math.inf:
-        return Relaxation(best_of_each(residual), None, (0.0, 0.0, 0.0), (math.inf, math.inf, math.inf))
     steps = increments(residual.gain, residual.blocks)
-    num_taken, option = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    key, room = steps.slope.view(np.int64), int(residual.limits[0])
-    left_out, left, tied = take(key, steps.weight, steps.option, residual.value, room, refill, num_taken, option)
-    if left_out < 0:  # all requests have their best option, even where its slope underflows
-        best = best_of_each(residual)
-        free = int(room_left(residual, best)[0])
-        option, left = (best, free) if free >= 0 else (option, left)
-        return Relaxation(option, None, (0.0, 0.0, 0.0), (left, math.inf, math.inf))
-    price = (float(steps.slope[left_out]), 0.0, 0.0)
-    return Relaxation(option, (left_out % n, int(steps.option[left_out])), price, (left, math.inf, math.inf), tied)
-
-
-def best_of_each(residual: Residual) -> Ints:
-    """The most valuable option of each request, the base where none is offered, [n]."""
-    option = most_valuable(residual)
-    option *= np.maximum.reduce(residual.gain) > 0
-    return option
+    order, option = np.empty_like(steps[2]), np.zeros_like(residual.tokens)
+    most = int(min(residual.limits[0], MOST))
+    left_out, room, tied = take(steps, residual.value, most, refill, order, option)
+    left = (residual.limits[0] if residual.limits[0] == math.inf else float(room), math.inf, math.inf)
+    if left_out < 0:
+        return Relaxation(option, None, (0.0, 0.0, 0.0), left)
+    single = (left_out % len(option), int(steps[2][left_out]))
+    return Relaxation(option, single, (float(steps[0][left_out]), 0.0, 0.0), left, tied)

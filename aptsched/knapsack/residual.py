@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.support.arrays import all_of, any_of, row_by_row
 from aptsched.support.checks import Bools, Floats, Ints
-from aptsched.support.constant import constant
+from aptsched.support.compiled import row_by_row
 from aptsched.support.errors import InfeasibleError
 
+Options = tuple[Floats, Ints, Ints, Ints]  # gain and blocks, [k, n], tokens and seqs, [n]
 FEW = 16  # the greatest common divisor of so many entries is mostly that of all
 APART = 2.0**-50  # of a gain: enough for slopes to differ
 TINY = 2.0**-700  # where all gains are below, their unit is smaller: a price for 2**32 blocks would be subnormal
@@ -22,22 +23,15 @@ TINY = 2.0**-700  # where all gains are below, their unit is smaller: a price fo
 class Residual(NamedTuple):
     """Options above the base form of each request, and what is free for them.
 
-    The base form is 0 (not served); of a required request its lightest one (of those, the most valuable). Options that
-    gain nothing are not offered; neither are those that do not fit beside the bases, whose gain is set to 0. Requests
-    stand in an order that depends on their data alone, so that breaking ties by position makes answers invariant under
-    permutation.
+    The base form is 0 (not served); of a required request its lightest one (of those, the most valuable). Option f is
+    the problem's form f. Options that gain nothing are not offered; neither are those that do not fit beside the bases.
 
     Attributes
     ----------
-    rows : int array, [n], or slice
-        The problem's row of each request; all of them where they stand in order already.
-    ordered : bool
-        Whether they stand in that order: they need not where memory is the only limit.
+    order : int array, [n], or None
+        The problem's row of each request; None where they stand as in the problem.
     base : int array, [n], or None
         Base form of each request; None where nothing is required and all are 0.
-    skipped : int
-        How many of the first forms are left out, so that option f is form f + skipped: where some options do not fit,
-        the first and the last forms are left out as long as no request is offered them.
     value : float array, [n]
         The value of each request's first form, by which requests of equal slope are put in order.
     gain : float array, [k, n]
@@ -55,10 +49,8 @@ class Residual(NamedTuple):
         A power of two, in seconds: 1, unless all gains are tiny.
     """
 
-    rows: Ints | slice
-    ordered: bool
+    order: Ints | None
     base: Ints | None
-    skipped: int
     value: Floats
     gain: Floats
     blocks: Ints
@@ -69,20 +61,18 @@ class Residual(NamedTuple):
     unit_s: float
 
     @property
-    def num_requests(self) -> int:
-        """Number of requests, n."""
-        return int(self.gain.shape[1])
+    def options(self) -> Options:
+        """What loops over options are given."""
+        return self.gain, self.blocks, self.tokens, self.seqs
 
     def forms(self, option: Ints) -> Ints:
         """The problem's form of each request, [n], for options in this order (0 = the base)."""
-        if self.skipped:
-            option = option + self.skipped * (option > 0)
         if self.base is not None:
             option = np.where(option > 0, option, self.base)
-        if isinstance(self.rows, slice):
+        if self.order is None:
             return option
         form = np.empty_like(option)
-        form[self.rows] = option
+        form[self.order] = option
         return form
 
 
@@ -91,9 +81,9 @@ def overload(problem: BatchProblem) -> InfeasibleError | None:
 
     Each in its lightest form uses the fewest blocks; tokens and sequences are the same in every form.
     """
-    if problem.required is None:
-        return None
     required = problem.required
+    if required is None:
+        return None
     blocks = int(problem.weights[required].min(axis=1).sum()) - problem.capacity
     tokens = 0
     if problem.max_tokens is not None and problem.num_tokens is not None:
@@ -104,101 +94,63 @@ def overload(problem: BatchProblem) -> InfeasibleError | None:
     return InfeasibleError(max(blocks, 0), max(tokens, 0), max(seqs, 0))
 
 
-def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = True) -> Residual:
+def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) -> Residual:
     """The residual of a problem; raises InfeasibleError where the required requests do not fit. O(n (k + log n)).
 
     With `beside=False`, options that fit alone but not beside the bases are offered too. The bound of multipliers
-    counts these options, so its best multipliers are those of this LP. With `ordered=False`, requests stand as in the
-    problem if memory is the only limit: then their order matters only where there are ties.
+    counts these options, so its best multipliers are those of this LP. With `ordered=True`, requests stand in an order
+    that depends on their data alone: so they do, too, where tokens or sequences may be short.
     """
     short = overload(problem)
     if short is not None:
         raise short
-    rows = canonical_order(problem) if ordered else slice(None)
-    gain, blocks = row_by_row(problem.values.T), row_by_row(problem.weights.T)
-    if not isinstance(rows, slice):
-        gain, blocks = gain.take(rows, axis=1), blocks.take(rows, axis=1)
-    n = gain.shape[1]
-    tokens = constant(0, n) if problem.num_tokens is None else problem.num_tokens[rows]
-    seqs, base = constant(1, n), None
+    order = canonical_order(problem) if ordered else None
+    rows = slice(None) if order is None else order
+    gain, blocks = row_by_row(problem.values.T[:, rows]), row_by_row(problem.weights.T[:, rows])
+    value, base, seqs = gain[0], None, repeated(1, gain.shape[1])
+    tokens = repeated(0, gain.shape[1]) if problem.num_tokens is None else problem.num_tokens[rows]
     room, max_tokens, max_seqs = problem.capacity, problem.max_tokens, problem.max_seqs
     if problem.required is not None:
-        at, base = np.flatnonzero(problem.required[rows]), np.zeros(n, np.int64)
-        fits = problem.fits_alone()[rows][at].T
-        base[at] = lightest(gain[:, at], np.where(fits, blocks[:, at], np.iinfo(np.int64).max)) + 1
-        held = (base[at] - 1, at)
-        room -= int(blocks[held].sum())
-        gain, blocks, tokens, seqs = gain.copy(), blocks.copy(), tokens.copy(), seqs.copy()
-        max_tokens = None if max_tokens is None else max_tokens - int(tokens[at].sum())
-        max_seqs = None if max_seqs is None else max_seqs - len(at)
-        gain[:, at] = above(gain[held], gain[:, at]) * fits
-        blocks[:, at] -= blocks[held]
-        tokens[at] = seqs[at] = 0
-    skipped, most_blocks = 0, room if beside else problem.capacity
-    if blocks.item(blocks.argmax()) > most_blocks:
-        fits = blocks <= most_blocks
-        kept = rows_offered((gain > 0) & fits)
-        skipped, gain, blocks, fits = kept.start, gain[kept], blocks[kept], fits[kept]
-        if not all_of(fits):
-            gain, blocks = gain * fits, blocks * fits
-    for use, limit in _limited(problem, tokens, seqs, max_tokens, max_seqs, beside):
-        if use.item(use.argmax()) > limit:
-            fits = use <= limit
-            gain, blocks = gain * fits, blocks * fits
+        must, fits = problem.required[rows], problem.fits_alone()[rows].T
+        row = lightest(gain, np.where(fits, blocks, np.iinfo(np.int64).max))
+        held = np.where(must, np.take_along_axis(blocks, row[None], axis=0)[0], 0)
+        room -= int(held.sum())
+        max_tokens = None if max_tokens is None else max_tokens - int(tokens[must].sum())
+        max_seqs = None if max_seqs is None else max_seqs - int(must.sum())
+        gain, blocks = (
+            np.where(must, above(np.take_along_axis(gain, row[None], axis=0), gain) * fits, gain),
+            blocks - held,
+        )
+        base, tokens, seqs = np.where(must, row + 1, 0), tokens * ~must, seqs * ~must
+    limited = [(blocks, room, problem.capacity), (tokens, max_tokens, problem.max_tokens), (seqs, max_seqs, None)]
+    for use, left, alone in limited:
+        most = left if beside else alone
+        if most is not None and use.item(use.argmax()) > most:
+            gain, blocks = gain * (use <= most), blocks * (use <= most)
     unit, unit_s = common_unit(blocks), 1.0 if gain.item(0) > TINY else unit_of(gain)
-    if unit_s < 1.0:
-        gain = np.maximum(gain, 0.0) / unit_s
-    if unit > 1:
-        blocks = blocks // unit
+    gain = gain if unit_s == 1.0 else np.maximum(gain, 0.0) / unit_s
+    blocks = blocks if unit == 1 else blocks // unit
     free = math.inf if room // unit >= int(np.add.reduce(blocks, axis=None)) else float(room // unit)
-    most_tokens = never_short(max_tokens, tokens, gain, blocks, free)
-    limits = (free, most_tokens, never_short(max_seqs, seqs, gain, blocks, free))
-    if not ordered and min(limits[1:]) < math.inf:
-        return reduce(problem, beside)
-    value, gain, blocks = row_by_row(problem.values[:, 0][rows]), row_by_row(gain), row_by_row(blocks)
-    tokens, seqs = row_by_row(tokens), row_by_row(seqs)
-    return Residual(rows, ordered, base, skipped, value, gain, blocks, tokens, seqs, limits, unit, unit_s)
+    side = [(max_tokens, tokens), (max_seqs, seqs)]
+    short_tokens, short_seqs = (never_short(limit, use, gain, blocks, free) for limit, use in side)
+    if not ordered and min(short_tokens, short_seqs) < math.inf:
+        return reduce(problem, beside, ordered=True)
+    gain, blocks, tokens, seqs = row_by_row(gain), row_by_row(blocks), row_by_row(tokens), row_by_row(seqs)
+    return Residual(order, base, value, gain, blocks, tokens, seqs, (free, short_tokens, short_seqs), unit, unit_s)
 
 
-def _limited(
-    problem: BatchProblem, tokens: Ints, seqs: Ints, max_tokens: int | None, max_seqs: int | None, beside: bool
-) -> list[tuple[Ints, int]]:
-    """For each side limit: what each request uses of it, [n], and the most that one request may use."""
-    limited = []
-    if max_tokens is not None and problem.max_tokens is not None:
-        limited.append((tokens, max_tokens if beside else problem.max_tokens))
-    if max_seqs is not None and beside:
-        limited.append((seqs, max_seqs))
-    return limited
+@lru_cache(maxsize=16)
+def repeated(each: int, n: int) -> Ints:
+    """The same number n times; kept, as decisions need it again and again."""
+    return row_by_row(np.full(n, each, np.int64))
 
 
-def canonical_order(problem: BatchProblem) -> Ints | slice:
-    """Rows by falling values, ties by all other data; a slice of all if they are in order, as in an arrival queue."""
-    first = problem.values[:, 0]
-    if all_of(first[1:] < first[:-1]):
-        return slice(None)
-    order: Ints = (-first).argsort(kind="stable")
-    ranked = first.take(order)
-    equal = ranked[1:] == ranked[:-1]
-    if any_of(equal):
-        keys: list[Floats | Ints | Bools] = [problem.weights[:, column] for column in range(problem.num_forms)]
-        keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
-        keys += [-problem.values[:, column] for column in range(1, problem.num_forms)]
-        as_another = np.zeros(len(first), np.bool_)
-        as_another[1:] = equal
-        as_another[:-1] |= equal
-        tied = as_another.nonzero()[0]
-        among = order[tied]
-        order[tied] = among[np.lexsort((*(key[among] for key in keys), -first[among]))]
+def canonical_order(problem: BatchProblem) -> Ints:
+    """Rows by falling values of the first form, ties by all other data."""
+    keys: list[Floats | Ints | Bools] = [*problem.weights.T]
+    keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
+    order: Ints = np.lexsort((*keys, *-problem.values.T[1:], -problem.values[:, 0]))
     return order
-
-
-def rows_offered(options: Bools) -> slice:
-    """The rows of options, [k, n], from the first to the last with an offered option; all rows where there is none."""
-    some = [any_of(row) for row in options]
-    if not any(some):
-        return slice(0, len(some))
-    return slice(some.index(True), len(some) - some[::-1].index(True))
 
 
 def lightest(gain: Floats, blocks: Ints) -> Ints:
@@ -208,14 +160,13 @@ def lightest(gain: Floats, blocks: Ints) -> Ints:
 
 
 def above(base: Floats, value: Floats) -> Floats:
-    """Values, [k, m], minus the base's, [m]; where two are rounded to the same, the larger value gets 2**-50 more."""
+    """Values, [k, n], minus the base's, [n]; where two are rounded to the same, the larger value gets 2**-50 more."""
     gain: Floats = value - base
-    if len(gain) > 2:  # with two options one is the base
-        rows = value.argsort(axis=0, kind="stable")
-        for low, high in pairwise(rows):
-            lower, higher = (low, np.arange(len(low))), (high, np.arange(len(high)))
-            same = (gain[higher] <= gain[lower]) & (value[higher] > value[lower])
-            gain[higher] = np.where(same, gain[lower] + APART * np.abs(gain[lower]), gain[higher])
+    each = np.arange(gain.shape[1])
+    for low, high in pairwise(value.argsort(axis=0, kind="stable")):
+        less, more = gain[low, each], gain[high, each]
+        same = (more <= less) & (value[high, each] > value[low, each])
+        gain[high, each] = np.where(same, less + APART * np.abs(less), more)
     return gain
 
 
@@ -236,11 +187,10 @@ def never_short(limit: int | None, use: Ints, gain: Floats, blocks: Ints, free: 
 
     The second holds where no offered option uses more of it per block than the limit has per free block.
     """
-    if limit is None or np.add.reduce(use) <= limit:
+    if limit is None or use.sum() <= limit:
         return math.inf
     if 1 <= free <= limit:
         more = use > blocks * (limit // int(free))  # of what fits at most the limit, so it cannot overflow
-        more &= gain > 0
-        if not any_of(more):
+        if not (more & (gain > 0)).any():
             return math.inf
-    return math.inf if use.dot(np.maximum.reduce(gain) > 0) <= limit else float(limit)
+    return math.inf if use.dot(gain.max(axis=0) > 0) <= limit else float(limit)

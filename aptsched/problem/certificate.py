@@ -9,11 +9,12 @@ import numpy as np
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.exact_sum import UNIT_ROUNDOFF, exact_sum
 from aptsched.problem.selection import Multipliers, Selection
-from aptsched.support.arrays import pairwise_sum, row_by_row
+from aptsched.support.arrays import pairwise_sum
 from aptsched.support.checks import Bools, Floats, Ints
-from aptsched.support.compiled import compiled
+from aptsched.support.compiled import compiled, row_by_row
 from aptsched.support.constant import all_true, constant
 
+Tables = tuple[Floats, Ints, Ints]
 HUGE = 2**1023  # a limit beyond it counts as infinite, or for nothing at a multiplier of 0
 MOST = 2**62  # more than any sum of counts
 SUBNORMAL = 4  # products, of limits and of the slack itself, that may each lose half of the smallest float
@@ -24,20 +25,19 @@ def certify(problem: BatchProblem, form: Ints, multipliers: Multipliers) -> Sele
     """The selection of the given forms, [n], with its exact objective and the bound that the multipliers prove."""
     form = np.array(form, np.int64)
     form.setflags(write=False)
-    values, weights, num_tokens = by_form(problem)
-    terms = np.empty(len(form))
-    num_served, num_blocks, all_tokens = chosen(values, weights, num_tokens, form, terms)
+    tables, terms = by_form(problem), np.empty(len(form))
+    num_served, num_blocks, all_tokens = chosen(*tables, form, terms)
     return Selection(
         form=form,
         objective_s=exact_sum(terms[:num_served]),
         num_blocks=num_blocks,
         num_tokens=all_tokens,
         multipliers=multipliers,
-        bound_s=dual_bound(problem, multipliers),
+        bound_s=dual_bound(problem, multipliers, tables),
     )
 
 
-def by_form(problem: BatchProblem) -> tuple[Floats, Ints, Ints]:
+def by_form(problem: BatchProblem) -> Tables:
     """Values and weights with a row for each form, [k, n], and tokens, [n], or none where they are not counted."""
     tokens = NO_TOKENS if problem.num_tokens is None else problem.num_tokens
     return row_by_row(problem.values.T), row_by_row(problem.weights.T), tokens
@@ -64,8 +64,10 @@ def chosen(values: Floats, weights: Ints, num_tokens: Ints, form: Ints, terms: F
     return num_served, num_blocks, all_tokens
 
 
-def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
+def dual_bound(problem: BatchProblem, multipliers: Multipliers, tables: Tables | None = None) -> float:
     """The bound that `multipliers` prove, in seconds, rounded up; those of unlimited resources count as 0.
+
+    `tables` are those of `by_form`, where they are at hand.
 
     It is never below the exact value: each term is rounded at most 6 times and numpy's pairwise sum at most 40 (it adds
     runs of 16 and 2**20 of them), each time by at most 2**-53 of what is added up, so that much is added. With
@@ -80,7 +82,7 @@ def dual_bound(problem: BatchProblem, multipliers: Multipliers) -> float:
     for rate, limit in zip(rates, limits, strict=True):
         if rate and limit is not None:
             paid += rate * float(min(limit, HUGE))
-    values, weights, num_tokens = by_form(problem)
+    values, weights, num_tokens = by_form(problem) if tables is None else tables
     required = NONE_REQUIRED if problem.required is None else problem.required
     max_tokens = MOST if problem.max_tokens is None else min(problem.max_tokens, MOST)
     best, capacity = np.empty(problem.num_requests), min(problem.capacity, MOST)

@@ -16,23 +16,12 @@ The same reason speaks for `flags.nonzero()[0]` (0.10) in place of `np.flatnonze
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
-import numpy.typing as npt
 
 from aptsched.support.checks import Bools, Ints
 
-Number = TypeVar("Number", np.float64, np.int64)
 FEW = 50  # numbers up to which a list of them is added up faster
 pairwise_sum = np.add.reduce  # of floats, along the first axis: `array.sum` calls it by two functions written in Python
-
-
-def row_by_row(table: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """A table, [k, n], that lies row by row in memory and is read-only: itself where it does already."""
-    table = np.ascontiguousarray(table)
-    table.setflags(write=False)
-    return table
 
 
 def sum_of(array: Ints) -> int:

@@ -14,19 +14,29 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 Loops = TypeVar("Loops", bound=Callable[..., Any])
+Number = TypeVar("Number", np.float64, np.int64)
 MANY = 1000  # entries from which on the two ways differ by more than milliseconds
 SLOW = "numba is not installed: deciding among so many takes some twenty times as long; pip install 'aptsched[fast]'"
 
 
 def compiled(loops: Loops) -> Loops:
-    """Decorates a function of numbers and arrays, [n] or [k, n], that is to be compiled at its first call.
+    """Decorates a function of numbers, arrays, [n] or [k, n], and tuples of these, to be compiled at its first call.
 
     It may call other such functions of its module. Arrays are read and written entry by entry: `array[i]`, and
-    `array[f][i]` for two axes. What is compiled is kept on disk, beside the module or in the user's cache directory.
+    `array[f][i]` for two axes. It never divides by 0. What is compiled is kept on disk, beside the module or in the
+    user's cache directory.
     """
     return cast(Loops, Compiled(loops))
+
+
+def row_by_row(table: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """A table, [k, n] or [n], as such functions are given it, so that they are compiled once: C order, read-only."""
+    table = np.ascontiguousarray(table)
+    table.setflags(write=False)
+    return table
 
 
 class Compiled:
@@ -59,9 +69,16 @@ def _make_ready(module: dict[str, Any]) -> None:
     if is_fast():
         from numba import njit
 
-        scope.update({name: njit(cache=True)(scope[name]) for name in loops})
+        scope.update({name: njit(cache=True, error_model="numpy")(scope[name]) for name in loops})
     for name, value in loops.items():
         value.run = scope[name] if is_fast() else _taking_arrays(scope[name])
+
+
+def in_plain_python(loops: Loops) -> Callable[..., Any]:
+    """Such a function as it stands, for lists in place of arrays, and so for whole numbers of any size."""
+    of = cast(Compiled, loops)
+    function: Callable[..., Any] = _bare(of.loops.__globals__)[of.__name__]
+    return function
 
 
 @cache
@@ -86,9 +103,11 @@ def _taking_arrays(loops: Callable[..., Any]) -> Callable[..., Any]:
 
 def _entries(given: Any) -> Any:
     """Lists of what is read only, as they are fastest; memory views of what may be written."""
+    if isinstance(given, tuple):
+        return tuple(map(_entries, given))
     if not isinstance(given, np.ndarray):
         return given
-    if given.size > MANY:
+    if given.shape[-1] > MANY:
         _say_once()
     if not given.flags.writeable:
         return given.tolist()

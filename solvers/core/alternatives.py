@@ -2,200 +2,114 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-from operator import mul
+import math
 
-import numpy as np
-
-from aptsched.knapsack.relaxation import Relaxation
-from aptsched.knapsack.residual import Residual
-from aptsched.problem.exact_sum import UNIT_ROUNDOFF
+from aptsched.knapsack.residual import Options
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
 
 CHUNK = 128  # terms that are added up for themselves, so that sums of many are not rounded as often
 
 
-@dataclass(frozen=True, eq=False)
-class Alternatives:
-    """Options other than the LP's own, [m], request by request.
-
-    Attributes
-    ----------
-    request, option : int array
-    loss : float array
-        How much the bound falls, in seconds, if the request has this option: no selection whose losses add up to more
-        than the gap is better than the incumbent.
-    gain : float array
-        Gain above that of the LP's option.
-    take : int array, [D, m]
-        How much more of each resource it takes than the LP's option.
-    """
-
-    request: Ints
-    option: Ints
-    loss: Floats
-    gain: Floats
-    take: Ints
-
-    @property
-    def starts(self) -> Ints:
-        """The position at which each request begins."""
-        begins = np.ones(len(self.request), np.bool_)
-        np.not_equal(self.request[1:], self.request[:-1], out=begins[1:])
-        return begins.nonzero()[0]
-
-    def stages(self) -> list[slice]:
-        """The positions of each request."""
-        bounds = [*self.starts.tolist(), len(self.request)]
-        return [slice(start, end) for start, end in pairwise(bounds)]
-
-
-class Pricing:
-    """A residual at the LP's multipliers, for the resources given: the others are taken as unlimited.
-
-    Attributes
-    ----------
-    bound : float
-        Upper bound on the gain of any selection, in the residual's `unit_s`, as all gains and losses.
-    rounding : float
-        Smaller differences may be rounding errors.
-    star : int array, [n]
-        The best option of each request at these multipliers.
-    star_gain : float
-        What these options gain together.
-    slack : int array, [D]
-        What they leave free of each resource; it may be negative.
-    """
-
-    def __init__(self, residual: Residual, relaxation: Relaxation, resources: list[int]) -> None:
-        self.resources = resources
-        self.options = (residual.gain, residual.blocks, residual.tokens, residual.seqs)
-        self.price = [relaxation.price[resource] for resource in resources]
-        per_block, per_token, per_seq = (
-            price if resource in resources else 0.0 for resource, price in enumerate(relaxation.price)
-        )
-        self.prices = (per_block, per_token, per_seq)
-        n = residual.num_requests
-        self.star = np.empty(n, np.int64)
-        best, self.star_gain, *used = best_options(*self.options, *self.prices, self.star)
-        limits = [residual.limits[resource] for resource in resources]
-        self.slack = [int(limit) - used[resource] for limit, resource in zip(limits, resources, strict=True)]
-        paid: float = sum(map(mul, self.price, limits))
-        self.bound = paid + best
-        self.rounding = (8 * CHUNK + n // CHUNK) * UNIT_ROUNDOFF * (paid + self.star_gain)
-
-    def worth(self, option: Ints) -> float:
-        """The gain of a selection, [n]."""
-        worth: float = gain_of(self.options[0], option)
-        return worth
-
-    def gap(self, worth: float) -> float:
-        """By how much the bound exceeds a selection's gain, plus the rounding; 0 where rounding may explain it."""
-        gap = self.bound - worth
-        return gap + self.rounding if gap > self.rounding else 0.0
-
-    def allowance(self, worth: float) -> float:
-        """The most that the options of a selection better than one of this gain lose, with a margin for rounding."""
-        return max(self.bound - worth, 0.0) + 2 * self.rounding
-
-    def changed(self, alternatives: Alternatives, chosen: Ints) -> Ints:
-        """The LP's options with the alternatives chosen."""
-        changed = self.star.copy()
-        changed[alternatives.request[chosen]] = alternatives.option[chosen]
-        return changed
-
-    def near(self, gap: float) -> Alternatives:
-        """All alternatives with a loss of at most the gap."""
-        most = self.options[0].size
-        whole, real = np.empty((5, most), np.int64), np.empty((2, most))
-        m = near_options(*self.options, *self.prices, self.star, gap, whole, real)
-        take = whole[2:] if len(self.resources) == 3 else whole[[resource + 2 for resource in self.resources]]
-        return Alternatives(whole[0, :m], whole[1, :m], real[0, :m], real[1, :m], take[:, :m])
-
-
 @compiled
-def best_options(
-    gain: Floats,
-    blocks: Ints,
-    tokens: Ints,
-    seqs: Ints,
-    per_block: float,
-    per_token: float,
-    per_seq: float,
+def near(
+    options: Options,
+    price: Floats,
+    resources: Ints,
+    option: Ints,
+    rounding: float,
     star: Ints,
-) -> tuple[float, float, int, int, int]:
-    """Writes the best option of each request at a price, [n]: what all gain beyond their price, their gain and use."""
-    best, best_gain, num_blocks, num_tokens, num_seqs = 0.0, 0.0, 0, 0, 0
-    for start in range(0, len(star), CHUNK):
-        some, some_gain = 0.0, 0.0
-        for i in range(start, min(start + CHUNK, len(star))):
-            shared, most, at = per_token * tokens[i] + per_seq * seqs[i], 0.0, -1
-            for row in range(len(gain)):
-                value = gain[row][i]
-                if value > 0:
-                    reduced = value - (per_block * blocks[row][i] + shared)
-                    if reduced > most:
-                        most, at = reduced, row
-            star[i] = at + 1
-            if at >= 0:
-                some += most
-                some_gain += gain[at][i]
-                num_blocks += blocks[at][i]
-                num_tokens += tokens[i]
-                num_seqs += seqs[i]
-        best, best_gain = best + some, best_gain + some_gain
-    return best, best_gain, num_blocks, num_tokens, num_seqs
-
-
-@compiled
-def gain_of(gain: Floats, option: Ints) -> float:
-    """The gain of the requests' options, [n], in all."""
-    total = 0.0
-    for start in range(0, len(option), CHUNK):
-        some = 0.0
-        for i in range(start, min(start + CHUNK, len(option))):
-            if option[i] > 0:
-                some += gain[option[i] - 1][i]
-        total += some
-    return total
-
-
-@compiled
-def near_options(
-    gain: Floats,
-    blocks: Ints,
-    tokens: Ints,
-    seqs: Ints,
-    per_block: float,
-    per_token: float,
-    per_seq: float,
-    star: Ints,
-    gap: float,
+    slack: Ints,
     whole: Ints,
     real: Floats,
-) -> int:
-    """Writes request, option and use, [5, m], loss and gain, [2, m], of the alternatives near the gap; returns m."""
-    m = 0
+) -> tuple[int, float, float, float]:
+    """The best option of each request at the LP's multipliers, and the others that may be in a better selection.
+
+    Parameters
+    ----------
+    options, price : tuple of array, float array [3]
+        Of the residual, and of its relaxation.
+    resources : int array, [D]
+        Which resources there are: 0 = blocks, 1 = tokens, 2 = sequences. Others count as unlimited; their price is 0.
+    option : int array, [n]
+        The incumbent.
+    rounding : float
+        What sums may be rounded by, relative to what is added up.
+    star : int array, [n]
+        Written: the best options.
+    slack : int array, [D]
+        The limits; written: what the best options leave free of them, maybe less than 0.
+    whole, real : int array [2 + D, k n], float array [4, k n]
+        Written of m options other than the best, request by request: request, option, and how much more it takes of
+        each resource than the best; by how much the bound falls if the request has it (its loss, in seconds), and its
+        gain above that of the best. No selection whose losses add up to more than the gap is better than the incumbent.
+
+    Returns
+    -------
+    m, gap, incumbent, rounding : int, float, float, float
+        How many there are; by how much the bound exceeds the incumbent's gain, plus the rounding, or 0 where rounding
+        may explain it; the incumbent's gain above that of the best options; smaller differences may be rounding errors.
+    """
+    (gain, blocks, tokens, seqs), most, closest, m = options, real[2], real[3], 0
+    bound = 0 * price[0]
+    for r in range(len(resources)):
+        bound += price[resources[r]] * slack[r]
+    _best(options, price, most, closest, star)
+    best, best_gain, worth, used = _sums(options, most, star, option)
+    rounding *= bound + best_gain
+    gap = bound + best - worth
+    for r in range(len(resources)):
+        slack[r] -= used[resources[r]]
+    if gap <= rounding:
+        return 0, 0 * gap, worth - best_gain, rounding
+    gap += rounding
     for i in range(len(star)):
-        shared, now = per_token * tokens[i] + per_seq * seqs[i], star[i] - 1
-        at_gain, at_blocks, best = 0.0, 0, 0.0
-        if now >= 0:
-            at_gain, at_blocks = gain[now][i], blocks[now][i]
-            best = at_gain - (per_block * at_blocks + shared)
-            if best <= gap:  # not to be served is an alternative
-                whole[0][m], whole[1][m], real[0][m], real[1][m] = i, 0, best, -at_gain
-                whole[2][m], whole[3][m], whole[4][m] = -at_blocks, -tokens[i], -seqs[i]
-                m += 1
-        for row in range(len(gain)):
-            value = gain[row][i]
-            if row != now and value > 0:
-                weight = blocks[row][i]
-                loss = best - (value - (per_block * weight + shared))
-                if loss <= gap:
-                    whole[0][m], whole[1][m], real[0][m], real[1][m] = i, row + 1, loss, value - at_gain
-                    whole[2][m] = weight - at_blocks
-                    whole[3][m], whole[4][m] = (0, 0) if now >= 0 else (tokens[i], seqs[i])
+        if closest[i] <= gap:
+            now, shared = star[i], price[1] * tokens[i] + price[2] * seqs[i]
+            at_gain, at_blocks = (gain[now - 1][i], blocks[now - 1][i]) if now > 0 else (0 * gap, 0)
+            for f in range(len(gain) + 1):
+                value, weight = (gain[f - 1][i], blocks[f - 1][i]) if f > 0 else (0 * gap, 0)
+                loss = most[i] - (value - (price[0] * weight + shared)) if f > 0 else most[i]
+                if f != now and (f == 0 or value > 0) and loss <= gap:
+                    whole[0][m], whole[1][m], real[0][m], real[1][m] = i, f, loss, value - at_gain
+                    more = (f > 0) - (now > 0)
+                    take = (weight - at_blocks, more * tokens[i], more * seqs[i])
+                    for r in range(len(resources)):
+                        whole[2 + r][m] = take[resources[r]]
                     m += 1
-    return m
+    return m, gap, worth - best_gain, rounding
+
+
+@compiled
+def _best(options: Options, price: Floats, most: Floats, closest: Floats, star: Ints) -> None:
+    """Writes the best option of each request, what it gains beyond its price, and how much less the next best does."""
+    (gain, blocks, tokens, seqs), per_block, per_token, per_seq = options, price[0], price[1], price[2]
+    for i in range(len(star)):
+        star[i], most[i], closest[i] = 0, 0 * per_block, math.inf
+    for row in range(len(gain)):
+        for i in range(len(star)):
+            value = gain[row][i]
+            reduced = value - (per_block * blocks[row][i] + (per_token * tokens[i] + per_seq * seqs[i]))
+            less, is_better = most[i] - reduced, value > 0 and reduced > most[i]
+            closest[i] = -less if is_better else min(closest[i], less) if value > 0 else closest[i]
+            star[i] = row + 1 if is_better else star[i]
+            most[i] = reduced if is_better else most[i]
+
+
+@compiled
+def _sums(options: Options, most: Floats, star: Ints, option: Ints) -> tuple[float, float, float, tuple[int, int, int]]:
+    """In all: the best options' gains beyond their price, and gains; the incumbent's; what the best take of each."""
+    (gain, blocks, tokens, seqs), num_blocks, num_tokens, num_seqs = options, 0, 0, 0
+    best, best_gain, worth = 0 * most[0], 0 * most[0], 0 * most[0]
+    for start in range(0, len(star), CHUNK):
+        some, some_gain, some_worth = 0 * best, 0 * best, 0 * best
+        for i in range(start, min(start + CHUNK, len(star))):
+            served, row, other = star[i] > 0, max(star[i] - 1, 0), max(option[i] - 1, 0)
+            some += most[i]
+            some_gain += gain[row][i] * served
+            some_worth += gain[other][i] * (option[i] > 0)
+            num_blocks += blocks[row][i] * served
+            num_tokens += tokens[i] * served
+            num_seqs += seqs[i] * served
+        best, best_gain, worth = best + some, best_gain + some_gain, worth + some_worth
+    return best, best_gain, worth, (num_blocks, num_tokens, num_seqs)

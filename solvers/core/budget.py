@@ -9,6 +9,7 @@ from aptsched.support.compiled import is_fast
 from aptsched.support.errors import InputError
 
 PER_SECOND = 20_000_000 if is_fast() else 300_000  # work that a second is enough for, about
+MOST = 2**62  # more work than any
 
 
 class Budget:
@@ -20,20 +21,9 @@ class Budget:
         if max_work is not None and max_work < 0:
             raise InputError(f"max_work: {max_work} is not accepted; a count of at least 0 is")
         self.deadline = math.inf if time_limit_s is None else time.perf_counter() + time_limit_s
-        self.left = math.inf if max_work is None else max_work
-
-    def spend(self, work: int) -> bool:
-        """Counts work that is about to be done; False where it would go beyond the limit."""
-        self.left -= work
-        return not self.spent
+        self.left = MOST if max_work is None else max_work
 
     @property
-    def at_once(self) -> float:
-        """The work that may be done before the limits are looked at again."""
-        seconds = self.deadline - time.perf_counter()
-        return max(min(self.left, seconds * PER_SECOND), 0.0)
-
-    @property
-    def spent(self) -> bool:
-        """Whether a limit is reached."""
-        return self.left < 0 or time.perf_counter() >= self.deadline
+    def at_once(self) -> int:
+        """The work that may be done before the limits are looked at again; below 0 where one is reached."""
+        return int(min(self.left, (self.deadline - time.perf_counter()) * PER_SECOND))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from operator import itemgetter
 
 import numpy as np
 
@@ -14,19 +13,22 @@ from aptsched.knapsack.relaxation import Relaxation
 from aptsched.knapsack.residual import Residual
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import certify
-from aptsched.support.arrays import any_of
+from aptsched.problem.exact_sum import UNIT_ROUNDOFF
+from aptsched.problem.selection import Selection
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InfeasibleError
-from solvers.core.alternatives import Pricing
+from solvers.core.alternatives import CHUNK, near
 from solvers.core.budget import Budget
-from solvers.core.states import best_of_states
+from solvers.core.states import search
 from solvers.core.whole_numbers import best_exactly
 from solvers.proof import chosen_s, proved_bound, rounded_up
 from solvers.solution import Solution, Status
 
+ONLINE_WORK = 30_000  # some milliseconds
 DEFAULT_WORK = 5_000_000  # tenths of a second, or seconds in plain Python
 TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
 BEAMS = (256, 4096, 65_536, 1_048_576)
+MISSED = 1e-9  # of the gap: what sums of losses may miss
 
 
 def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: int | None = None) -> Solution:
@@ -65,13 +67,13 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
     except InfeasibleError as overload:
         return Solution(Status.INFEASIBLE, None, -np.inf, -np.inf, time.perf_counter() - start, overload)
     option, proved, rounding = exact(residual, relaxation, option, budget)
-    form, exactly = residual.forms(option), False
-    values_s = chosen_s(problem, form)
+    prices = multipliers(problem, residual, relaxation)
+    selection, exactly = certify(problem, residual.forms(option), prices), False
+    values_s = chosen_s(problem, selection)
     if proved and not in_sight(residual, rounding, values_s):
-        pricing = Pricing(residual, relaxation, limited(residual))
-        option, exactly = best_exactly(problem, residual, pricing, option, budget)
-        form, proved = residual.forms(option), exactly or rounding * residual.unit_s <= TOLERANCE * values_s
-    selection = certify(problem, form, multipliers(problem, residual, relaxation))
+        option, exactly = best_exactly(problem, residual, relaxation.price, option, budget)
+        selection = certify(problem, residual.forms(option), prices)
+        proved = exactly or rounding * residual.unit_s <= TOLERANCE * values_s
     bound_s = selection.bound_s
     if proved:
         bound_s = rounded_up(problem, selection) if exactly else proved_bound(problem, selection, values_s, TOLERANCE)
@@ -79,11 +81,24 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
     return Solution(status, selection, selection.objective_s, bound_s, time.perf_counter() - start)
 
 
+def exact_selection(problem: BatchProblem) -> Selection:
+    """The best selection, or the best that is found with a count of work that an iteration can afford.
+
+    It can be given to policies as their option `select`, in place of `greedy`. Raises InfeasibleError as that does.
+    """
+    solution = solve(problem, max_work=ONLINE_WORK)
+    if solution.selection is None:
+        assert solution.overload is not None
+        raise solution.overload
+    return solution.selection
+
+
 def in_sight(residual: Residual, rounding: float, values_s: float) -> bool:
     """Whether rounding hides at most the tolerance of the values chosen, and less than the gain of any option."""
     if rounding * residual.unit_s > TOLERANCE * values_s:
         return False
-    return not any_of((residual.gain > 0) & (residual.gain <= rounding))
+    least = residual.gain.item(residual.gain.argmin())
+    return least > rounding or not ((residual.gain > 0) & (residual.gain <= rounding)).any()
 
 
 def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budget) -> tuple[Ints, bool, float]:
@@ -93,12 +108,10 @@ def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budg
     """
     every = limited(residual)
     priced = [resource for resource in every if relaxation.price[resource] > 0]
-    pricing = Pricing(residual, relaxation, priced)
-    better, proved = improve(pricing, option, budget)
+    better, proved, rounding = improve(residual, relaxation.price, priced, option, budget)
     if len(priced) < len(every) and min(room_left(residual, better)) < 0:
-        pricing = Pricing(residual, relaxation, every)
-        better, proved = improve(pricing, option, budget)
-    return better, proved, pricing.rounding
+        return improve(residual, relaxation.price, every, option, budget)
+    return better, proved, rounding
 
 
 def limited(residual: Residual) -> list[int]:
@@ -106,20 +119,25 @@ def limited(residual: Residual) -> list[int]:
     return [resource for resource, limit in enumerate(residual.limits) if limit < math.inf]
 
 
-def improve(pricing: Pricing, option: Ints, budget: Budget) -> tuple[Ints, bool]:
-    """The best selection within the resources priced, and whether that is proved: by ever wider beams of states."""
-    worth = pricing.worth(option)
+def improve(
+    residual: Residual, price: tuple[float, float, float], resources: list[int], option: Ints, budget: Budget
+) -> tuple[Ints, bool, float]:
+    """The best selection within some resources, proved or not, and the rounding: by ever wider beams of states."""
+    n, most, prices, which = len(option), residual.gain.size, np.array(price), np.array(resources, np.int64)
+    star, chosen, sums = np.empty(n, np.int64), np.empty(most, np.int64), (8 * CHUNK + n // CHUNK) * UNIT_ROUNDOFF
+    whole, real = np.empty((2 + len(resources), most), np.int64), np.empty((4, most))
     for beam in BEAMS:
-        gap = pricing.gap(worth)
+        slack = np.array([residual.limits[resource] for resource in resources], np.int64)
+        given = (residual.options, prices, which, option, sums)
+        m, gap, incumbent, rounding = near(*given, star, slack, whole, real)
         if gap <= 0:
-            return option, True
-        alternatives = pricing.near(gap)
-        chosen, proved, work = best_of_states(
-            alternatives, pricing.slack, pricing.price, worth - pricing.star_gain, gap, beam, budget.at_once
-        )
-        if len(chosen) or (min(pricing.slack, default=0) >= 0 and pricing.star_gain > worth):
-            changed = pricing.changed(alternatives, chosen)
-            option, worth = max((option, worth), (changed, pricing.worth(changed)), key=itemgetter(1))
-        if not budget.spend(work) or proved:
-            return option, proved
-    return option, False
+            return option, True, rounding
+        found = (m, whole, real, slack, prices[which], incumbent, gap)
+        count, proved, work = search(*found, MISSED * gap, beam, budget.at_once, chosen)
+        if count >= 0:
+            option = star.copy()
+            option[whole[0, chosen[:count]]] = whole[1, chosen[:count]]
+        budget.left -= work
+        if proved or budget.at_once < 0:
+            break
+    return option, proved, rounding

@@ -89,7 +89,7 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
         relaxation = replace(relaxation, chosen=_best_start(formulation, relaxation))
     incumbent = _search(run, formulation, relaxation, math.inf if time_limit_s is None else started_s + time_limit_s)
     selection = certify(problem, formulation.forms(incumbent.chosen), relaxation.multipliers)
-    values_s = max(chosen_s(problem, selection.form), incumbent.missed_s / TOLERANCE - abs(selection.bound_s))
+    values_s = max(chosen_s(problem, selection), incumbent.missed_s / TOLERANCE - abs(selection.bound_s))
     bound_s = max(selection.objective_s, min(incumbent.bound_s, selection.bound_s))
     return Solution(
         status=Status.OPTIMAL if incumbent.proved else Status.FEASIBLE,

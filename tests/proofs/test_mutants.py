@@ -18,12 +18,14 @@ Replacement = tuple[str, str, str]  # file, text that stands there once, and wha
 
 MUTANTS: dict[str, list[Replacement]] = {
     "fallback dropped": [
-        ("aptsched/knapsack/greedy.py", "alone = better_alone(residual, relaxation, option)", "alone = None"),
+        ("aptsched/knapsack/greedy.py", "if relaxation.single is None:", "if True:"),
     ],
-    "hull skipped": [("aptsched/knapsack/hull.py", "if steep > steepest:", "if best < 0:")],
+    "hull skipped": [
+        ("aptsched/knapsack/hull.py", "is_best = steep > slope[first + i]", "is_best = slope[first + i] == 0 < steep")
+    ],
     "ceil for floor": [("aptsched/knapsack/residual.py", "float(room // unit)", "float(-(-room // unit))")],
     "break for skip": [
-        ("aptsched/knapsack/fill.py", "if extra <= room[0]:", "if extra < math.inf:"),
+        ("aptsched/knapsack/fill.py", "if extra <= room[0] and", "if extra < math.inf and"),
         (
             "aptsched/knapsack/fill.py",
             "more_seqs > room[2]:\n                break",
@@ -37,12 +39,10 @@ MUTANTS: dict[str, list[Replacement]] = {
             "room, max_tokens, max_seqs = problem.capacity + 1,",
         ),
     ],
-    "multiplier sign": [
-        ("aptsched/knapsack/relaxation.py", "Multipliers(self.price[0] / unit", "Multipliers(-self.price[0] / unit")
-    ],
+    "multiplier sign": [("aptsched/knapsack/relaxation.py", "Multipliers(per_unit", "Multipliers(-per_unit")],
     "bound rounded down": [("aptsched/problem/certificate.py", "+ slack, math.inf)", "- slack, -math.inf)")],
     "reduction too keen": [
-        ("solvers/core/exact.py", "alternatives = pricing.near(gap)", "alternatives = pricing.near(gap / 4)"),
+        ("solvers/core/alternatives.py", "    gap += rounding\n", "    gap /= 4\n"),
     ],
 }
 

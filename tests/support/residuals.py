@@ -60,17 +60,17 @@ def reduced_costs(residual: Residual, price: Sequence[float], request: int) -> l
 def bound(residual: Residual, price: Sequence[float]) -> Fraction:
     """What these multipliers prove that no selection exceeds (the Lagrangian dual)."""
     paid = sum((Fraction(p) * int(limit) for p, limit in zip(price, residual.limits, strict=True) if p), Fraction(0))
-    return paid + sum((max(reduced_costs(residual, price, i)) for i in range(residual.num_requests)), Fraction(0))
+    return paid + sum((max(reduced_costs(residual, price, i)) for i in range(len(residual.tokens))), Fraction(0))
 
 
 def lp_optimum(residual: Residual) -> Fraction:
     """The optimum where requests may have fractions of their options, one in all."""
     columns = [
-        (f, i) for f, i in product(range(len(residual.gain)), range(residual.num_requests)) if residual.gain[f, i] > 0
+        (f, i) for f, i in product(range(len(residual.gain)), range(len(residual.tokens))) if residual.gain[f, i] > 0
     ]
     uses = (residual.blocks, residual.tokens, residual.seqs)
     finite = [(use, limit) for use, limit in zip(uses, residual.limits, strict=True) if limit < math.inf]
-    rows = [[int(i == request) for _, i in columns] for request in range(residual.num_requests)]
+    rows = [[int(i == request) for _, i in columns] for request in range(len(residual.tokens))]
     rows += [[int(use[f, i] if use.ndim > 1 else use[i]) for f, i in columns] for use, _ in finite]
-    limits = [*[Fraction(1)] * residual.num_requests, *(Fraction(limit) for _, limit in finite)]
+    limits = [*[Fraction(1)] * len(residual.tokens), *(Fraction(limit) for _, limit in finite)]
     return maximum([Fraction(residual.gain[at].item()) for at in columns], rows, limits)

@@ -40,7 +40,7 @@ def started(draw: st.DrawFn) -> tuple[Residual, list[int], tuple[float, float, f
 def test_the_room_left_is_what_the_options_do_not_take(residual: Residual) -> None:
     """Of every limit, and negative where they take more."""
     for f in range(len(residual.gain) + 1):
-        option = np.full(residual.num_requests, f)
+        option = np.full(len(residual.tokens), f)
         taken = zip(residual.limits, used(residual, option.tolist()), strict=True)
         assert room_left(residual, option) == tuple(limit - amount for limit, amount in taken)
 
@@ -54,7 +54,7 @@ def test_no_single_move_that_fits_is_left(drawn: tuple[Residual, list[int], tupl
     assert fits(residual, better)
     room = room_left(residual, np.array(better))
     full = room == (0, math.inf, math.inf)  # memory alone, which is not looked at again for what weighs nothing
-    for i, f in product(range(residual.num_requests), range(1, len(residual.gain) + 1)):
+    for i, f in product(range(len(residual.tokens)), range(1, len(residual.gain) + 1)):
         moved = [*better[:i], f, *better[i + 1 :]]
         if residual.gain[f - 1, i] > (residual.gain[better[i] - 1, i] if better[i] else 0.0) and fits(residual, moved):
             assert full and used(residual, moved)[0] <= used(residual, better)[0]
@@ -101,7 +101,7 @@ def test_hundreds_of_requests_from_nothing(limits: bool) -> None:
     """More moves than are looked at in a round; the end is feasible, and nothing that fits is left."""
     problem = serving_like(400, 3)
     residual = reduce(with_side_constraints(problem, 3) if limits else problem)
-    nothing = np.zeros(residual.num_requests, np.int64)
+    nothing = np.zeros(len(residual.tokens), np.int64)
     option, _ = fill(residual, nothing, room_left(residual, nothing), (0.5, 0.01, 0.1))
     blocks, tokens, seqs = room_left(residual, option)
     assert min(blocks, tokens, seqs) >= 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aptsched.knapsack.hull import WEIGHTLESS, Increments, increments
+from aptsched.knapsack.hull import WEIGHTLESS, Steps, increments
 
 Table = list[list[int]]
 
@@ -26,16 +26,16 @@ def tables(draw: st.DrawFn) -> tuple[Table, Table]:
     return gain, weight
 
 
-def of(gain: Table, weight: Table) -> Increments:
+def of(gain: Table, weight: Table) -> Steps:
     return increments(np.array(gain, np.float64), np.array(weight, np.int64))
 
 
-def path(steps: Increments, request: int, num_requests: int) -> list[tuple[int, float, float]]:
+def path(steps: Steps, request: int, num_requests: int) -> list[tuple[int, float, float]]:
     """Option that each step of a request leads to, its slope, and what it adds; where there is no step, nothing."""
-    found = []
-    for at in range(request, len(steps.slope), num_requests):
-        if steps.slope[at] > 0:
-            found.append((int(steps.option[at]), float(steps.slope[at]), float(steps.weight[at])))
+    (slope, weight, option), found = steps, []
+    for at in range(request, len(slope), num_requests):
+        if slope[at] > 0:
+            found.append((int(option[at]), float(slope[at]), float(weight[at])))
     return found
 
 
@@ -89,13 +89,13 @@ def test_each_request_has_the_hull_that_it_has_alone(table: tuple[Table, Table])
 def test_who_is_offered_nothing_has_no_step(gain: list[list[float]]) -> None:
     """Options that gain nothing lead nowhere, at any weight."""
     for weight in (0, 3):
-        steps = increments(np.array(gain), np.full((len(gain), 1), weight))
-        assert not (steps.slope > 0).any()
+        slope, _, _ = increments(np.array(gain), np.full((len(gain), 1), weight))
+        assert not (slope > 0).any()
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_what_weighs_nothing_comes_before_all_that_weighs(k: int) -> None:
     """A second in no blocks has a steeper slope than a million seconds in one."""
     weight = [[0, 1], [2, 2], [3, 3]][:k]
-    steps = of([[1, 10**6], [0, 0], [0, 0]][:k], weight)
-    assert steps.slope[0] > steps.slope[1] and steps.weight[0] == 0
+    slope, added, _ = of([[1, 10**6], [0, 0], [0, 0]][:k], weight)
+    assert slope[0] > slope[1] and added[0] == 0

@@ -9,62 +9,59 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aptsched.knapsack.hull import Increments, increments
+from aptsched.knapsack.hull import Steps, increments
 from aptsched.knapsack.prefix import take
 from aptsched.support.checks import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is taken: how many increments of each request, its option, the first left out (-1: none), what is left."""
+    """What is taken: the option of each request, the first increment left out (-1: none), what is left, any ties."""
 
-    num_taken: list[int]
     chosen: list[int]
     left_out: int
     room: int
     tied: bool
 
 
-def taken(steps: Increments, value: Floats, room: int, refill: bool) -> Run:
-    num_taken, chosen = np.zeros(len(value), np.int64), np.zeros(len(value), np.int64)
-    key = steps.slope.view(np.int64)
-    left_out, left, tied = take(key, steps.weight, steps.option, value, room, refill, num_taken, chosen)
-    return Run(num_taken.tolist(), chosen.tolist(), left_out, left, tied)
+def taken(steps: Steps, value: Floats, room: int, refill: bool) -> Run:
+    order, chosen = np.empty_like(steps[2]), np.zeros(len(value), np.int64)
+    left_out, left, tied = take(steps, value, room, refill, order, chosen)
+    return Run(chosen.tolist(), left_out, left, tied)
 
 
-def ordered(steps: Increments, value: Floats) -> list[int]:
+def ordered(steps: Steps, value: Floats) -> list[int]:
     """Positions by falling slope, first steps first, then by falling value, then in order."""
-    n = len(value)
-    some = [at for at in range(len(steps.slope)) if steps.slope[at] > 0]
-    return sorted(some, key=lambda at: (-steps.slope[at], at // n, -value[at % n], at))
+    slope, n = steps[0], len(value)
+    some = [at for at in range(len(slope)) if slope[at] > 0]
+    return sorted(some, key=lambda at: (-slope[at], at // n, -value[at % n], at))
 
 
-def expected(steps: Increments, value: Floats, room: int, refill: bool) -> Run:
+def expected(steps: Steps, value: Floats, room: int, refill: bool) -> Run:
     """The same by sorting all: the run, then rounds of what is next in its request as the round begins and fits."""
-    n, order = len(value), ordered(steps, value)
+    n, order, (_, weight, option) = len(value), ordered(steps, value), steps
     num_taken, left_out = [0] * n, -1
     for at in order:
-        if steps.weight[at] > room:
+        if weight[at] > room:
             left_out = at
             break
-        room -= int(steps.weight[at])
+        room -= int(weight[at])
         num_taken[at % n] += 1
     before = room + 1
     while refill and left_out >= 0 and 0 < room < before:
         before, following = room, [at for at in order if at // n == num_taken[at % n]]
         for at in following:
-            if steps.weight[at] <= room and room > 0:
-                room -= int(steps.weight[at])
+            if weight[at] <= room and room > 0:
+                room -= int(weight[at])
                 num_taken[at % n] += 1
-    chosen = [int(steps.option[(count - 1) * n + i]) if count else 0 for i, count in enumerate(num_taken)]
-    return Run(num_taken, chosen, left_out, room, False)
+    chosen = [int(option[(count - 1) * n + i]) if count else 0 for i, count in enumerate(num_taken)]
+    return Run(chosen, left_out, room, False)
 
 
-def check(steps: Increments, value: Floats, room: int) -> None:
+def check(steps: Steps, value: Floats, room: int) -> None:
     for refill in (False, True):
         found, wanted = taken(steps, value, room, refill), expected(steps, value, room, refill)
-        assert (found.num_taken, found.chosen) == (wanted.num_taken, wanted.chosen)
-        assert (found.left_out, found.room) == (wanted.left_out, wanted.room)
+        assert (found.chosen, found.left_out, found.room) == (wanted.chosen, wanted.left_out, wanted.room)
 
 
 @st.composite
@@ -87,7 +84,7 @@ def test_few_increments(table: tuple[Floats, Ints], room: int) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.97, 2.0])
 @pytest.mark.parametrize("k", [1, 2])
 def test_many_increments(k: int, share: float, slopes: str) -> None:
-    """The buckets save work and change nothing, also where one has nearly all, or where slopes span many octaves."""
+    """Pivots save work and change nothing, also where nearly all are equal, or where slopes span many octaves."""
     rng = np.random.default_rng(k)
     weight = np.sort(rng.integers(1, 40, (k, 700)), axis=0)[::-1]
     each = {"any": rng.random(700), "equal": np.ones(700), "wide": np.exp(rng.uniform(-90, 9, 700))}
@@ -100,26 +97,26 @@ def test_what_is_taken_after_the_run_is_the_best_for_its_weight() -> None:
     """After 6 s in 2 of 5 blocks 8 s in 4 do not fit; of 2 s in 2 and 2 s in 3, which do, the steeper is taken."""
     gain = np.array([[6.0, 8.0, 2.0, 2.0]])
     found = taken(increments(gain, np.array([[2, 4, 3, 2]])), gain[0], 5, True)
-    assert found == Run([1, 0, 0, 1], [1, 0, 0, 1], 1, 1, False)
+    assert found == Run([1, 0, 0, 1], 1, 1, False)
 
 
 def test_a_step_is_not_taken_without_those_before_it() -> None:
     """Of 5 blocks the 8 of the first step are too many; its second would need only one."""
     gain = np.array([[11.0], [10.0]])
-    assert taken(increments(gain, np.array([[9], [8]])), gain[0], 5, True) == Run([0], [0], 0, 5, False)
+    assert taken(increments(gain, np.array([[9], [8]])), gain[0], 5, True) == Run([0], 0, 5, False)
 
 
 def test_all_steps_of_a_request_may_follow_one_another() -> None:
     """After a request that is too heavy, three of a block each: 9, 8 and 7 s more."""
     gain = np.array([[99.0, 24.0], [99.0, 17.0], [99.0, 9.0]])
     found = taken(increments(gain, np.array([[11, 3], [11, 2], [11, 1]])), gain[0], 10, True)
-    assert found == Run([0, 3], [0, 1], 0, 7, False)
+    assert found == Run([0, 1], 0, 7, False)
 
 
 def test_of_equal_slopes_the_larger_value_comes_first() -> None:
     """2 s in a block or 4 s in two: the second is taken, and no position had to tell."""
     gain, weight = np.array([[2.0, 4.0]]), np.array([[1, 2]])
-    assert taken(increments(gain, weight), gain[0], 2, False) == Run([0, 1], [0, 1], 0, 0, False)
+    assert taken(increments(gain, weight), gain[0], 2, False) == Run([0, 1], 0, 0, False)
 
 
 @pytest.mark.parametrize("refill", [False, True])

@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 
 from aptsched import BatchProblem
-from aptsched.knapsack.relaxation import FEW, Relaxation, best_of_each, knapsack, memory_may_decide, relax, within_all
+from aptsched.knapsack.relaxation import Relaxation, knapsack, relax, within_all
 from aptsched.knapsack.residual import Residual, reduce
-from references import BY_HAND, serving_like
+from references import BY_HAND
 from residuals import bound, fits, lp_optimum, residuals, used, worth
 
 CLOSE = Fraction(1, 10**9)  # of the optimum: what floats may miss
@@ -31,7 +31,7 @@ def check_relaxation(residual: Residual, found: Relaxation) -> None:
         assert worth(residual, option) >= optimum * (1 - CLOSE)
     else:
         request, single = found.single
-        assert fits(residual, [single if i == request else 0 for i in range(residual.num_requests)])
+        assert fits(residual, [single if i == request else 0 for i in range(len(residual.tokens))])
         alone = Fraction(residual.gain[single - 1, request].item())
         assert worth(residual, option) + d * alone >= optimum * (1 - CLOSE)
 
@@ -100,26 +100,16 @@ def test_what_is_refilled_never_loses_that_memory_decides() -> None:
     assert relax(residual, refill=True).price == knapsack(residual).price
 
 
-def test_memory_is_tried_first_where_it_is_shortest() -> None:
-    """Of many requests; of few in any case."""
-    few, many = (serving_like(n, 1) for n in (FEW, FEW + 1))
-    tokens = np.full(FEW + 1, 100)
-    scarce_tokens = replace(many, num_tokens=tokens, max_tokens=200)
-    scarce_memory = replace(many, num_tokens=tokens, max_tokens=100 * FEW - 1)
-    assert memory_may_decide(reduce(replace(few, num_tokens=tokens[1:], max_tokens=200)))
-    assert memory_may_decide(reduce(scarce_memory)) and not memory_may_decide(reduce(scarce_tokens))
-
-
 def test_the_best_of_each_is_the_most_valuable_and_of_equals_the_lightest() -> None:
-    """Of nobody who is offered nothing."""
+    """Where memory suffices for all, and of nobody who is offered nothing."""
     problem = BatchProblem([[3.0, 2.0], [2.0, 2.0], [-1.0, 0.0]], [[4, 1], [3, 2], [1, 1]], 9)
-    assert best_of_each(reduce(problem)).tolist() == [1, 2, 0]
+    assert knapsack(reduce(problem)).option.tolist() == [1, 2, 0]
 
 
 def test_multipliers_are_in_seconds_a_block() -> None:
     """Prices are counted in units of several blocks, and in units of less than a second where all gains are tiny."""
     found = Relaxation(np.zeros(1, np.int64), None, (6.0, 4.0, 2.0), (0.0, 0.0, 0.0))
-    multipliers = found.multipliers(unit=3, unit_s=0.5)
+    multipliers = found.multipliers(reduce(BY_HAND)._replace(unit=3, unit_s=0.5))
     assert (multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s) == (1.0, 2.0, 1.0)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import aptsched
-from aptsched.support.compiled import SLOW, Compiled, compiled, is_fast
+from aptsched.support.compiled import SLOW, Compiled, compiled, in_plain_python, is_fast
 
 ROOT = Path(aptsched.__file__).parents[1]
 ANSWERS = """
@@ -58,6 +58,28 @@ def doubled(given: Any, written: Any) -> float:
 def twice(value: float) -> float:
     """Twice a value."""
     return 2 * value
+
+
+@compiled
+def dot(vectors: Any) -> Any:
+    """The product of a pair of vectors, [n]."""
+    first, second = vectors
+    total = 0 * first[0]
+    for i in range(len(first)):
+        total += first[i] * second[i]
+    return total
+
+
+def test_arrays_may_come_as_a_tuple() -> None:
+    """Of both kinds, read-only or not."""
+    first, second = np.array([1.0, 2.0]), np.array([3, 4])
+    first.setflags(write=False)
+    assert dot((first, second)) == 11.0
+
+
+def test_in_plain_python_numbers_have_any_size() -> None:
+    """Lists in place of arrays: 2**70 squared is no int64, and with 1 more no float."""
+    assert in_plain_python(dot)(([2**70, 1], [2**70, 1])) == 2**140 + 1
 
 
 @pytest.mark.parametrize("writeable", [False, True])

@@ -3,126 +3,155 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched.knapsack.relaxation import relax
 from aptsched.knapsack.residual import Residual, reduce
+from aptsched.support.checks import Floats, Ints
+from aptsched.support.compiled import row_by_row
 from references import BY_HAND
-from residuals import reduced_costs, residuals, selections, used, worth
-from solvers.core.alternatives import CHUNK, Pricing, best_options, gain_of
+from residuals import bound, reduced_costs, residuals, selections, used, worth
+from solvers.core.alternatives import CHUNK, near
 from solvers.core.exact import limited
 
-CLOSE = 1e-12  # of what is added up
+Choice = tuple[int, ...]
+SUMS = 8 * CHUNK * 2.0**-53  # relative rounding of sums of few
 
 
-def priced(residual: Residual) -> Pricing:
-    """At the multipliers of its LP, with all limits that it has."""
-    return Pricing(residual, relax(residual), limited(residual))
+class Alternatives(NamedTuple):
+    """What `near` writes and returns, and the price that it is given."""
+
+    price: tuple[float, float, float]
+    star: Ints
+    slack: Ints
+    request: Ints
+    option: Ints
+    take: Ints
+    loss: Floats
+    gain: Floats
+    gap: float
+    incumbent: float
+    rounding: float
 
 
-def losses(residual: Residual, pricing: Pricing, option: tuple[int, ...]) -> Fraction:
+def alternatives(
+    residual: Residual, incumbent: Choice, price: tuple[float, float, float] | None = None
+) -> Alternatives:
+    """At the multipliers of its LP, or others, with all limits that it has, to a selection."""
+    price, resources, most = price or relax(residual).price, limited(residual), residual.gain.size
+    star, slack = np.empty(len(incumbent), np.int64), np.array([residual.limits[r] for r in resources], np.int64)
+    whole, real = np.empty((2 + len(resources), most), np.int64), np.empty((4, most))
+    given = (residual.options, np.array(price), np.array(resources, np.int64), np.array(incumbent, np.int64), SUMS)
+    m, gap, worth_more, rounding = near(*given, star, slack, whole, real)
+    table, (loss, gain, _, _) = whole[:, :m], real[:, :m]
+    return Alternatives(price, star, slack, table[0], table[1], table[2:], loss, gain, gap, worth_more, rounding)
+
+
+def losses(residual: Residual, price: Sequence[float], option: Choice) -> Fraction:
     """What the options lose in all, exactly."""
-    costs = [reduced_costs(residual, pricing.prices, i) for i in range(residual.num_requests)]
+    costs = [reduced_costs(residual, price, i) for i in range(len(option))]
     return sum((max(reduced) - reduced[f] for reduced, f in zip(costs, option, strict=True)), Fraction(0))
+
+
+def nothing(residual: Residual) -> Choice:
+    return (0,) * len(residual.tokens)
 
 
 @settings(max_examples=200)
 @given(residuals(extreme=False))
 def test_no_selection_is_worth_more_than_the_bound_less_its_losses(residual: Residual) -> None:
-    """Within the rounding that is stated; the LP's options lose next to nothing."""
-    pricing = priced(residual)
+    """Within the rounding that is stated; the best options lose next to nothing, and the gap is that of the bound."""
+    found = alternatives(residual, nothing(residual))
+    best, rounding = bound(residual, found.price), Fraction(found.rounding)
     for option in selections(residual):
-        most = Fraction(pricing.bound) - losses(residual, pricing, option) + Fraction(pricing.rounding)
-        assert worth(residual, option) <= most
-    assert losses(residual, pricing, tuple(pricing.star.tolist())) <= Fraction(pricing.rounding)
+        assert worth(residual, option) <= best - losses(residual, found.price, option)
+    assert losses(residual, found.price, tuple(found.star.tolist())) <= rounding
+    assert best <= found.gap <= best + 2 * rounding or (found.gap == 0 and best <= rounding)
 
 
 @settings(max_examples=200)
-@given(residuals(extreme=False))
-def test_the_slack_is_what_the_best_options_leave(residual: Residual) -> None:
-    """Of each limit, and negative where they take more than there is."""
-    pricing = priced(residual)
-    taken = zip(residual.limits, used(residual, pricing.star.tolist()), strict=True)
-    assert pricing.slack == [limit - amount for limit, amount in taken if limit < math.inf]
-    assert math.isclose(pricing.star_gain, worth(residual, pricing.star.tolist()), rel_tol=CLOSE)
-    assert pricing.star_gain == pricing.worth(pricing.star)
+@given(residuals(extreme=False), st.data())
+def test_the_slack_is_what_the_best_options_leave(residual: Residual, data: st.DataObject) -> None:
+    """Of each limit, and negative where they take more than there is; the incumbent is what it gains above theirs."""
+    incumbent = data.draw(st.sampled_from(list(selections(residual))))
+    found = alternatives(residual, incumbent)
+    star = tuple(found.star.tolist())
+    taken = zip(residual.limits, used(residual, star), strict=True)
+    assert found.slack.tolist() == [limit - amount for limit, amount in taken if limit < math.inf]
+    more = worth(residual, incumbent) - worth(residual, star)
+    assert abs(Fraction(found.incumbent) - more) <= Fraction(found.rounding)
 
 
 @settings(max_examples=200)
 @given(residuals(extreme=False), st.data())
 def test_a_better_selection_is_among_the_alternatives(residual: Residual, data: st.DataObject) -> None:
-    """Of all that are better than any incumbent, each has the LP's options but for these."""
-    pricing, every = priced(residual), list(selections(residual))
+    """Of all that are better than any incumbent, each has the best options but for these."""
+    every = list(selections(residual))
     incumbent = data.draw(st.sampled_from(every))
-    gap = pricing.gap(pricing.worth(np.array(incumbent)))
-    found = pricing.near(gap)
-    allowed = {(i, int(f)) for i, f in enumerate(pricing.star)} | set(
-        zip(found.request.tolist(), found.option.tolist(), strict=True)
-    )
-    rounding = Fraction(pricing.rounding)
+    found = alternatives(residual, incumbent)
+    pairs = zip(found.request.tolist(), found.option.tolist(), strict=True)
+    allowed = {*enumerate(found.star.tolist()), *pairs}
     for option in every:
-        if worth(residual, option) > worth(residual, incumbent) + rounding:
-            assert gap > 0 and all((i, f) in allowed for i, f in enumerate(option))
+        if worth(residual, option) > worth(residual, incumbent) + Fraction(found.rounding):
+            assert found.gap > 0 and allowed.issuperset(enumerate(option))
 
 
 @settings(max_examples=200)
-@given(residuals(extreme=False), st.sampled_from([0.0, 0.5, 3.0, math.inf]))
-def test_an_alternative_says_what_it_loses_gains_and_takes_more(residual: Residual, gap: float) -> None:
-    """Than the LP's option of its request; each offered one that loses no more than the gap is there once."""
-    pricing = priced(residual)
-    near, expected = pricing.near(gap), []
-    for i, star in enumerate(pricing.star.tolist()):
-        costs = reduced_costs(residual, pricing.prices, i)
+@given(residuals(extreme=False), st.data())
+def test_an_alternative_says_what_it_loses_gains_and_takes_more(residual: Residual, data: st.DataObject) -> None:
+    """Than the best option of its request; each offered one that loses no more than the gap is there once."""
+    found = alternatives(residual, data.draw(st.sampled_from(list(selections(residual)))))
+    pairs, rounding = list(zip(found.request.tolist(), found.option.tolist(), strict=True)), Fraction(found.rounding)
+    assert len(set(pairs)) == len(pairs) and pairs == sorted(pairs)
+    for i, star in enumerate(found.star.tolist()):
+        costs = reduced_costs(residual, found.price, i)
         for f in range(len(costs)):
-            if f != star and (f == 0 or residual.gain[f - 1, i] > 0):
-                expected.append((i, f, costs[star] - costs[f]))
-    found = dict(zip(zip(near.request.tolist(), near.option.tolist(), strict=True), near.loss.tolist(), strict=True))
-    assert len(found) == len(near.request) and set(found) <= {(i, f) for i, f, _ in expected}
-    rounding = Fraction(pricing.rounding)
-    for i, f, loss in expected:
-        if (i, f) in found:
-            assert abs(Fraction(found[i, f]) - loss) <= rounding
-        else:
-            assert loss > Fraction(gap) - rounding
-    for at, (i, f) in enumerate(found):
-        alone = [0] * residual.num_requests
-        alone[i], other = f, [0] * residual.num_requests
-        other[i] = int(pricing.star[i])
+            offered, loss = f != star and (f == 0 or residual.gain[f - 1, i] > 0), costs[star] - costs[f]
+            if (i, f) in pairs:
+                assert offered and abs(Fraction(found.loss[pairs.index((i, f))]) - loss) <= rounding
+            else:
+                assert not offered or found.gap == 0 or loss > Fraction(found.gap) - rounding
+    for at, (i, f) in enumerate(pairs):
+        alone, other = ([option if j == i else 0 for j in range(len(found.star))] for option in (f, found.star[i]))
         more = zip(used(residual, alone), used(residual, other), residual.limits, strict=True)
-        assert near.take[:, at].tolist() == [new - old for new, old, limit in more if limit < math.inf]
-        assert near.gain[at] == float(worth(residual, alone)) - float(worth(residual, other))
+        assert found.take[:, at].tolist() == [new - old for new, old, limit in more if limit < math.inf]
+        assert found.gain[at] == float(worth(residual, alone)) - float(worth(residual, other))
 
 
-def test_alternatives_come_request_by_request() -> None:
-    """All others of four requests of two forms: three options each, less the LP's own."""
-    near = priced(reduce(replace(BY_HAND, capacity=8))).near(math.inf)
-    assert near.request.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert near.starts.tolist() == [0, 2, 4, 6]
-    assert near.stages() == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)]
+def test_four_requests_by_hand() -> None:
+    """At 0.6 s a block all are hidden but request 1, which has KV: 8 blocks. KV of request 0 gains 1 s for two more.
 
-
-def test_the_lps_options_with_those_chosen() -> None:
-    """Eight blocks: all hidden but request 1; with the alternative chosen request 0 has KV, too."""
-    residual = reduce(replace(BY_HAND, capacity=8))
-    pricing = Pricing(residual, relax(residual)._replace(price=(0.6, 0.0, 0.0)), [0])
-    near = pricing.near(math.inf)
-    heavier = np.flatnonzero((near.request == 0) & (near.option == 1))
-    assert pricing.star.tolist() == [2, 1, 2, 2]
-    assert pricing.changed(near, heavier).tolist() == [1, 1, 2, 2]
+    The incumbent, all hidden, gains 0.75 s less, which is the gap. So much no other form loses.
+    """
+    found = alternatives(reduce(replace(BY_HAND, capacity=8)), (2, 2, 2, 2), (0.6, 0.0, 0.0))
+    assert found.star.tolist() == [2, 1, 2, 2] and found.slack.tolist() == [0]
+    assert found.incumbent == -0.75 and found.gap == pytest.approx(0.75)
+    assert (found.request.tolist(), found.option.tolist()) == ([0, 1, 2, 3], [1, 2, 1, 1])
+    assert (found.gain.tolist(), found.take.tolist()) == ([1.0, -0.75, 1.0, 0.5], [[2, -1, 2, 1]])
+    assert found.loss == pytest.approx([0.2, 0.15, 0.2, 0.1])
 
 
 def test_sums_of_many_are_rounded_little() -> None:
     """Of a hundred thousand terms by at most a few hundred roundings, where one after another had as many as terms."""
     n = 100_000
-    gain = np.random.default_rng(1).random((1, n))
-    zeros, star = np.zeros(n, np.int64), np.empty(n, np.int64)
-    gain.setflags(write=False)
-    best, best_gain, *_ = best_options(gain, zeros[None], zeros, zeros, 0.0, 0.0, 0.0, star)
+    gain, none = row_by_row(np.random.default_rng(1).random((1, n))), row_by_row(np.zeros(n, np.int64))
+    star, slack, whole, real = (
+        np.empty(n, np.int64),
+        np.zeros(3, np.int64),
+        np.empty((5, n), np.int64),
+        np.empty((4, n)),
+    )
+    options = (gain, row_by_row(none[None]), none, none)
+    which, incumbent = np.arange(3), np.zeros(n, np.int64)
+    _, gap, below, _ = near(options, np.zeros(3), which, incumbent, 0.0, star, slack, whole, real)
     exact = math.fsum(gain[0].tolist())
-    assert star.all() and best == best_gain == gain_of(gain, star)
-    assert abs(best - exact) <= (CHUNK + n // CHUNK) * 2.0**-53 * exact
+    assert star.all() and gap == -below
+    assert abs(gap - exact) <= (CHUNK + n // CHUNK) * 2.0**-53 * exact

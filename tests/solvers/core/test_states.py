@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aptsched.support.checks import Ints
-from solvers.core.alternatives import Alternatives
-from solvers.core.states import best_of_states
+from aptsched.support.checks import Floats, Ints
+from solvers.core.states import search
 
 WIDE = 10**6
 Row = tuple[int, tuple[int, ...]]  # loss and take of an alternative
@@ -28,18 +27,19 @@ class Case:
 
     @property
     def bound(self) -> int:
-        """On the gain above the LP's options of any choice that fits."""
+        """On the gain above the best options of any choice that fits."""
         return int(np.dot(self.price, self.slack))
 
     def gain(self, row: Row) -> int:
         return int(np.dot(self.price, row[1])) - row[0]
 
-    def alternatives(self) -> Alternatives:
+    def choices(self) -> tuple[Ints, Floats, Floats, Ints]:
+        """Request, loss, gain and take of each."""
         rows = [row for each in self.requests for row in each]
         request = np.repeat(np.arange(len(self.requests)), [len(each) for each in self.requests])
         take = np.array([row[1] for row in rows], np.int64).reshape(-1, len(self.price)).T
         loss, gain = (np.array([f(row) for row in rows], np.float64) for f in (lambda row: row[0], self.gain))
-        return Alternatives(request, np.ones(len(rows), np.int64), loss, gain, take)
+        return request, loss, gain, take
 
     def best(self) -> int | None:
         """The most gain of a choice that fits; None where none does."""
@@ -59,19 +59,24 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(price, requests, draw(st.tuples(*[st.integers(-3, 5)] * d)))
 
 
-def solve(case: Case, incumbent: int, beam: int = WIDE, max_work: float = WIDE) -> tuple[Alternatives, Ints, bool]:
-    alternatives, gap = case.alternatives(), float(case.bound - incumbent)
-    price = [float(each) for each in case.price]
-    chosen, proved, work = best_of_states(alternatives, list(case.slack), price, float(incumbent), gap, beam, max_work)
+def solve(case: Case, incumbent: int, beam: int = WIDE, max_work: int = WIDE) -> tuple[Ints | None, bool]:
+    """What is chosen, None where nothing is better, and whether that is proved."""
+    (request, loss, gain, take), gap = case.choices(), float(case.bound - incumbent)
+    whole, real = np.vstack([request, request, take]), np.vstack([loss, gain])
+    slack, price, chosen = np.array(case.slack), np.array(case.price, np.float64), np.empty(len(request), np.int64)
+    given = (len(request), whole, real, slack, price, float(incumbent), gap, 1e-9 * gap, beam, max_work, chosen)
+    count, proved, work = search(*given)
     assert work <= max_work or not proved
-    return alternatives, chosen, proved
+    return None if count < 0 else chosen[:count], proved
 
 
-def check_fits(case: Case, alternatives: Alternatives, chosen: Ints) -> float:
+def check_fits(case: Case, chosen: Ints | None) -> float:
     """At most one for each request, within the slack; what it gains."""
-    assert len({*alternatives.request[chosen].tolist()}) == len(chosen)
-    assert (alternatives.take[:, chosen].sum(axis=1) <= case.slack).all()
-    return float(alternatives.gain[chosen].sum())
+    assert chosen is not None
+    request, _, gain, take = case.choices()
+    assert len({*request[chosen].tolist()}) == len(chosen)
+    assert (take[:, chosen].sum(axis=1) <= case.slack).all()
+    return float(gain[chosen].sum())
 
 
 @settings(max_examples=200)
@@ -79,12 +84,12 @@ def check_fits(case: Case, alternatives: Alternatives, chosen: Ints) -> float:
 def test_no_choice_gains_more(case: Case, below: int) -> None:
     """From an incumbent that is so much below the bound: the best choice if that is better, and proved."""
     incumbent, best = case.bound - below, case.best()
-    alternatives, chosen, proved = solve(case, incumbent)
+    chosen, proved = solve(case, incumbent)
     assert proved
     if best is not None and best > incumbent:
-        assert check_fits(case, alternatives, chosen) == best
+        assert check_fits(case, chosen) == best
     else:
-        assert not len(chosen)
+        assert chosen is None
 
 
 @settings(max_examples=150)
@@ -92,12 +97,11 @@ def test_no_choice_gains_more(case: Case, below: int) -> None:
 def test_a_narrow_beam_is_honest(case: Case, below: int, beam: int) -> None:
     """What it finds fits and is better than the incumbent; where it says that it is proved it is the best."""
     incumbent, best = case.bound - below, case.best()
-    alternatives, chosen, proved = solve(case, incumbent, beam)
-    nothing_is_better = incumbent < 0 and min(case.slack) >= 0  # then the LP's own options are
-    if len(chosen) or nothing_is_better:
-        assert check_fits(case, alternatives, chosen) > incumbent
+    chosen, proved = solve(case, incumbent, beam)
+    if chosen is not None:
+        assert check_fits(case, chosen) > incumbent
     if proved and best is not None and best > incumbent:
-        assert check_fits(case, alternatives, chosen) == best
+        assert check_fits(case, chosen) == best
 
 
 def test_two_requests_by_hand() -> None:
@@ -108,31 +112,29 @@ def test_two_requests_by_hand() -> None:
     case = Case((1, 2), [[(1, (0, 2))], [(0, (-1, 1))], [(0, (-1, 0)), (4, (1, 1))]], (1, 2))
     assert [case.gain(row) for each in case.requests for row in each] == [3, 1, -1, -1]
     assert case.best() == 3
-    alternatives, chosen, proved = solve(case, 0)
-    assert alternatives.loss[chosen].tolist() == [1.0] and proved
+    chosen, proved = solve(case, 0)
+    assert case.choices()[1][chosen].tolist() == [1.0] and proved
 
 
 def test_many_states_that_take_the_same_are_merged() -> None:
     """Ten requests of two alternatives each have 59,049 choices, of which a hundred and some take different amounts."""
     requests: list[list[Row]] = [[(i % 3, (1, 0)), ((i + 1) % 4, (0, 1))] for i in range(10)]
     case = Case((2, 2), requests, (4, 3))
-    _, _, proved = solve(case, case.bound - 20, beam=200)
-    alternatives, chosen, _ = solve(case, case.bound - 20)
-    assert proved and check_fits(case, alternatives, chosen) == case.best()
+    _, proved = solve(case, case.bound - 20, beam=200)
+    chosen, _ = solve(case, case.bound - 20)
+    assert proved and check_fits(case, chosen) == case.best()
 
 
 @pytest.mark.parametrize("work", [0, 3])
 def test_at_the_limit_of_work_nothing_is_proved(work: int) -> None:
     """The incumbent stays, or what was found by then."""
     case = Case((1,), [[(0, (1,))], [(0, (1,))], [(0, (1,))]], (3,))
-    alternatives, chosen, proved = solve(case, 0, max_work=work)
+    chosen, proved = solve(case, 0, max_work=work)
     assert not proved
-    assert check_fits(case, alternatives, chosen) < 3
-    assert solve(case, 0, max_work=100)[2]
+    assert chosen is None or check_fits(case, chosen) < 3
+    assert solve(case, 0, max_work=100)[1]
 
 
 def test_nobody_has_an_alternative() -> None:
     """Then nothing is better, and that is proved."""
-    alternatives = Case((1,), [], (2,)).alternatives()
-    chosen, proved, _ = best_of_states(alternatives, [2], [1.0], 0.0, 1.0, WIDE, WIDE)
-    assert not len(chosen) and proved
+    assert solve(Case((1,), [], (2,)), 1) == (None, True)

@@ -9,15 +9,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from aptsched import BatchProblem
+from aptsched import BatchProblem, greedy
 from aptsched.knapsack.greedy import rounded
 from aptsched.knapsack.residual import Residual
 from aptsched.support.checks import Ints
 from brute_force import enumerate_all, exact_objective
-from solvers.core.alternatives import Pricing
 from solvers.core.budget import Budget
-from solvers.core.exact import limited
-from solvers.core.whole_numbers import PER_SECOND, best_exactly, exact_worth
+from solvers.core.whole_numbers import PER_SECOND, best_exactly, exact_gains
 from strategies import problems
 
 # Sums of these differ by less than a float of their size can say.
@@ -40,8 +38,7 @@ def hard_problems(draw: st.DrawFn) -> BatchProblem:
 def solve(problem: BatchProblem, budget: Budget | None = None) -> tuple[Residual, Ints, bool]:
     """From the greedy's answer, at the multipliers of the LP."""
     residual, relaxation, incumbent = rounded(problem, fill=True)
-    pricing = Pricing(residual, relaxation, limited(residual))
-    return residual, *best_exactly(problem, residual, pricing, incumbent, budget or Budget(None, None))
+    return residual, *best_exactly(problem, residual, relaxation.price, incumbent, budget or Budget(None, None))
 
 
 @settings(max_examples=150)
@@ -85,20 +82,26 @@ def test_what_is_above_the_form_that_a_required_request_has_anyway() -> None:
     assert residual.forms(option).tolist() == [2, 1, 0]
 
 
-@given(problems(), st.data())
-def test_the_worth_is_counted_in_the_smallest_seconds(problem: BatchProblem, data: st.DataObject) -> None:
-    """Exactly, of any forms."""
-    k, n = problem.num_forms, problem.num_requests
-    form = np.array(data.draw(st.lists(st.integers(0, k), min_size=n, max_size=n)))
-    assert Fraction(exact_worth(problem, form), PER_SECOND) == exact_objective(problem, form)
+@given(problems())
+def test_gains_are_counted_in_the_smallest_seconds(problem: BatchProblem) -> None:
+    """Exactly: what each option that is offered is worth more than its request's base, and 0 of the others."""
+    assume(enumerate_all(problem).optimum is not None)
+    residual = rounded(problem, fill=True)[0]
+    bases = residual.forms(np.zeros(problem.num_requests, np.int64))
+    rows = range(problem.num_requests) if residual.order is None else residual.order.tolist()
+    for f, gains in enumerate(exact_gains(problem, residual)):
+        for at, (i, gain) in enumerate(zip(rows, gains, strict=True)):
+            base = Fraction(problem.values[i, bases[i] - 1].item()) if bases[i] else 0
+            more = Fraction(problem.values[i, f].item()) - base
+            assert Fraction(gain, PER_SECOND) == (more if residual.gain[f, at] > 0 else 0)
 
 
 @pytest.mark.parametrize("max_work", [0])
 def test_a_budget_that_is_spent_keeps_the_incumbent(max_work: int) -> None:
     """And says that the optimum was not found."""
     budget = Budget(None, max_work)
-    assert not budget.spend(1)
-    problem = BatchProblem([[3.0], [2.0 + 2**-51], [2.0]], [[3], [2], [2]], 4)
+    budget.left -= 1
+    problem = BatchProblem([[3.0], [2.0 + 2**-51], [2.0]], [[3], [2], [2]], 6)
     residual, option, found = solve(problem, budget)
     assert not found
-    assert exact_objective(problem, residual.forms(option)) <= Fraction(2.0 + 2**-51) + 2
+    assert exact_objective(problem, residual.forms(option)) == exact_objective(problem, greedy(problem).form)
