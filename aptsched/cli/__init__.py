@@ -14,7 +14,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 SEVERAL = {
-    "capacity": ("--policy", "--level", "--slo", "--setting"),
+    "capacity": ("--policy", "--level", "--slo", "--setting", "--cost"),
     "gap": ("--num-requests", "--load", "--methods"),
     "run": ("--policy", "--rate"),
     "simulate": ("--policy", "--rate", "--cost"),

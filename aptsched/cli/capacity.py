@@ -6,11 +6,12 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import app, typer
+from aptsched.cli.costs import by_cost, one_by_one
 from aptsched.cli.instance_options import Cv, ForeignCalibration, Seed, TraceFile, Workload
 from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
 from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.simulator_options import (
-    CostOf,
+    Costs,
     ExecutedRho,
     Gpu,
     Jobs,
@@ -81,7 +82,7 @@ def capacity(
     max_seqs: MaxSeqs = 256,
     num_blocks: NumBlocks = None,
     swap_space: SwapSpace = None,
-    cost: CostOf = None,
+    cost: Costs = None,
     foreign_calibration: ForeignCalibration = False,
     hidden_attention: HiddenAttention = "absorbed",
     rho: Rho = None,
@@ -113,6 +114,7 @@ def capacity(
       paper      1000 requests, which attain by their TTFT and the P99 of their
                  own TBT, as in Apt-Serve; stable or not
 
+    Costs are those that `aptsched simulate --help` lists; of several each has tables, and a folder of its name in DIR.
     Ctrl-C and SIGTERM keep what is done; with --out the same command goes on from there, with the same result as if it
     had never been ended. The exit code is 130 or 143 then. A policy that fails leaves the others; the exit code is 2.
     """  # noqa: D301
@@ -120,10 +122,13 @@ def capacity(
     from engine.capacities.capacity import search_capacity
     from engine.capacities.options import CapacityOptions
 
-    with counted("runs") as progress:
-        options = options_of(context, CapacityOptions, select=answers(), progress=progress)
-        study = search_capacity(options, out)
-    raise typer.Exit(_ended(study, as_json))
+    def search(cost: str | None, directory: str | None) -> int:
+        with counted("runs") as progress:
+            options = options_of(context, CapacityOptions, cost=cost, select=answers(), progress=progress)
+            study = search_capacity(options, directory)
+        return _ended(study, as_json)
+
+    raise typer.Exit(one_by_one(by_cost(cost, out, as_json), search))
 
 
 def _ended(study: CapacityStudy, as_json: bool) -> int:

@@ -39,7 +39,6 @@ SwapSpace = Annotated[
         help="Host memory for requests that are swapped out, such as 64GiB; 0 is none (default: four pools).",
     ),
 ]
-CostOf = Annotated[str | None, typer.Option(metavar="C", help="As listed above (default: fits, if there are any).")]
 Costs = Annotated[
     list[str] | None,
     typer.Option(metavar="C ...", help="As listed above, one study each (default: fits, if there are any)."),
