@@ -40,6 +40,7 @@ class Loop:
         self.worker = worker
         self.clock = WallClock() if worker.scheduling is None else VirtualClock()
         self._arrivals = Arrivals(())
+        self._reason = ""  # why the run was given up
         self._failure: BaseException | None = None  # an error of the run's requests, found while a callback added one
 
     def add(self, request: Request) -> None:
@@ -74,17 +75,22 @@ class Loop:
         for request in self._arrivals.until(until_s):
             self.worker.book.add(request)
 
+    def give_up(self, reason: str) -> None:
+        """Ends the run when its iteration is over: the requests that are left are unfinished, for this reason."""
+        self._reason = reason
+
     def run(self, requests: Iterable[Request]) -> str:
         """Serves requests as they arrive by the clock, until all have ended.
 
         Whatever ends it (Ctrl-C, a plan that is not legal, an arrival out of order, an error of a callback or of the
         iteration over the requests), every request has one record: those that did not end are unfinished. If nothing
-        has run in `MAX_IDLE` decisions in a row since the last arrival, the remaining requests are unfinished too.
+        has run in `MAX_IDLE` decisions in a row since the last arrival, or a callback gives the run up, the remaining
+        requests are unfinished too.
 
         The requests are taken one by one, in order of arrival. Returns why requests are unfinished, an empty text if
         all have ended; errors are raised once all records are handed over.
         """
-        self._failure = None
+        self._failure, self._reason = None, ""
         return accounted(self._serve, [self.worker], requests)
 
     def _serve(self, arrivals: Arrivals) -> str:
@@ -93,6 +99,8 @@ class Loop:
         while self._failure is not None or arrivals.next_s < np.inf or self.worker.num_unfinished:
             if self._failure is not None:
                 raise self._failure
+            if self._reason:
+                return self._reason
             if arrivals.next_s <= (now_s := self.clock.now_s()):
                 self._admit(now_s)
             iteration = self.step()

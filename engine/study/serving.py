@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aptsched.metrics.service import Metrics, summarise
 from aptsched.scheduling.forms import CacheForm, CacheShape
@@ -101,7 +101,7 @@ class ServedRun:
     complete : bool
         False if Ctrl-C ended the run, so that requests are unfinished.
     reason : str
-        Why requests are unfinished: Ctrl-C, or nothing ran any more; empty if none are.
+        Why requests are unfinished: Ctrl-C, nothing ran any more, or the run was stopped; empty if none are.
     pace : float
         Actual over predicted seconds of the iterations; nan without a calibration.
     certificates : path, optional
@@ -138,10 +138,6 @@ class FailedRun:
     reason: str
 
 
-class EnoughError(Exception):
-    """Raised within a run that may end, as what it is about is known."""
-
-
 class Watch(Protocol):
     """A function that is told how far a run is."""
 
@@ -174,7 +170,7 @@ def serve(
     Returns
     -------
     ServedRun
-        After Ctrl-C it has what was done until then.
+        After Ctrl-C, or if it was stopped, it has what was done until then.
 
     Raises
     ------
@@ -185,14 +181,6 @@ def serve(
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
     with DecisionLog(certificates, meter.add_decision) as log:
 
-        def on_iteration(iteration: Iteration) -> None:
-            meter.add(iteration)
-            log(iteration)
-
-        def on_stretch(stretch: Stretch) -> None:
-            meter.add_stretch(stretch)
-            log.add_stretch(stretch)
-
         def on_record(record: RequestRecord) -> None:
             nonlocal num_unfinished
             records.append(record)
@@ -200,18 +188,16 @@ def serve(
             if not num_unfinished:
                 watch(policy.name, replay, len(records))
                 if is_enough(record):
-                    raise EnoughError
+                    loop.give_up(ENOUGH)
 
         watch(policy.name, replay, 0)
         made = policy.make()
-        worker = _worker(server, made, pace or server.executor, on_record, on_iteration, on_stretch)
-        complete = True
+        told = _all(meter.add, log), _all(meter.add_stretch, log.add_stretch)
+        loop, complete = Loop(_worker(server, made, pace or server.executor, on_record, *told)), True
         try:
-            reason = Loop(worker).run(replay.requests())
+            reason = loop.run(replay.requests())
         except KeyboardInterrupt:
             complete, reason = False, INTERRUPTED
-        except EnoughError:
-            reason = ENOUGH
         except PlanError as error:
             raise InputError(f"policy {policy.name}: {error}{getattr(made, 'place', '')}") from error
     counted, alone_s = _counted(records, replay)
@@ -219,6 +205,16 @@ def serve(
     written = None if certificates is None or log.fault or log.is_empty else Path(certificates)
     usage, fault = meter.usage(), log.fault
     return ServedRun(policy.name, replay.rate_per_s, counted, usage, complete, reason, ratio, written, fault, alone_s)
+
+
+def _all(*told: Callable[[Any], object]) -> Callable[[Any], None]:
+    """Tells all of them."""
+
+    def tell(what: Any) -> None:
+        for each in told:
+            each(what)
+
+    return tell
 
 
 def _counted(records: list[RequestRecord], replay: Replay) -> tuple[tuple[RequestRecord, ...], Floats | None]:

@@ -158,3 +158,13 @@ def test_ten_thousand_requests_leave_nothing_behind() -> None:
     assert (num_ended, pool.free_blocks, table.num_rows) == (10_000, 200, 0)
     assert most_alive < 100 and len(alive) <= 1
     assert len(table.request) <= 64 and not any(table.request) and pool.device.table.shape[0] <= 64
+
+
+def test_a_run_that_is_given_up_ends_with_its_iteration() -> None:
+    """The reason is returned, and is that of all requests that are left; the next run goes on to its end."""
+    requests = [request_of(i, 5, arrived_at_s=0.1 * i, max_tokens=3, ignore_eos=True) for i in range(4)]
+    run = make_run(All(), requests)
+    run.worker.on_iteration = lambda iteration: run.loop.give_up("enough") if iteration.number == 1 else None
+    assert run.loop.run(requests[:3]) == "enough" and run.worker.num_iterations == 2
+    assert {record.reason for record in run.records} == {"enough"} and len(run.records) == 3
+    assert run.loop.run(requests[3:]) == "" and run.record(3).outcome is Outcome.FINISHED
