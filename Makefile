@@ -47,8 +47,9 @@ bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits;
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.loss
 
-fuzz: $(READY) ## random instances against enumeration, for MINUTES=10
+fuzz: $(READY) ## random instances against enumeration, for MINUTES=10 compiled, and as long in plain Python
 	@$(BIN)/python -m proofs.fuzz --minutes $(MINUTES) $(ARGS)
+	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m proofs.fuzz --minutes $(MINUTES) $(ARGS)
 
 proofs: $(READY) ## the proofs in Coq, checked; apt-get installs Coq
 	@command -v coqc >/dev/null || ! command -v apt-get >/dev/null || \

@@ -23,6 +23,7 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.instance import to_dict
 from aptsched.problem.selection import Selection
 from aptsched.support.checks import MAX_COUNT
+from aptsched.support.compiled import is_fast
 from aptsched.support.errors import InfeasibleError, InputError
 from proofs.certificate import check
 from proofs.enumeration import Optima, enumerate_all
@@ -228,8 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"violation: {violation}\n{json.dumps(to_dict(violation.problem))}")
         code = 1
     seconds = max(time.monotonic() - started_s, 1e-9)
-    found = "a violation" if code == 1 else "no violation"
-    print(f"{done:,} instances, {found}, {done / seconds:,.0f} a second, seed {given.seed}")
+    found, way = "a violation" if code == 1 else "no violation", "compiled" if is_fast() else "in plain Python"
+    print(f"{done:,} instances, {found}, {done / seconds:,.0f} a second, seed {given.seed}, {way}")
     return code
 
 

@@ -44,12 +44,14 @@ def _check(directory: Path, instances: int, seed: int) -> None:
     rocq_build.check_kernel(directory, files)
     rocq_build.check_assumptions(directory, rocq_theorems.proved())
     problems = rocq_tie.random_problems(instances, seed)
-    differing = rocq_tie.differing(problems, rocq_tie.proved_objectives(problems, directory))
+    proved = rocq_tie.proved_objectives(problems, directory)
+    differing = rocq_tie.differing(problems, proved) or rocq_tie.differing_in_plain_python(problems, proved)
     if differing:
         raise rocq_build.RocqError(f"the proved greedy and greedy(problem, fill=False) differ: {differing[0]}")
     print(rocq_theorems.table())
     print(f"\nEach `checked`: compiled, passed by coqchk, {rocq_build.CLOSED.lower()}; nothing admitted, no axioms.")
-    print(f"The proved greedy and greedy(problem, fill=False): the same objective on {instances} instances.")
+    print(f"The proved greedy and greedy(problem, fill=False): the same objective on {instances} instances,")
+    print("with loops as they run here and in plain Python.")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +17,10 @@ from aptsched.knapsack.greedy import greedy
 from aptsched.problem.batch_problem import BatchProblem
 from proofs.rocq_build import LIBRARY, RocqError, compile_file
 
+PLAIN = """import pickle, sys
+from proofs.rocq_tie import differing
+for line in differing(*pickle.load(sys.stdin.buffer)):
+    print(line)"""
 NEEDED = ("Problem.v", "Hull.v", "Greedy.v", "Evaluate.v")  # the files that have to be compiled
 AT_ONCE = 250  # instances in a command: Coq's parser is recursive
 EIGHTHS = 8  # values are multiples of 1/8: floats are exact
@@ -66,3 +74,11 @@ def differing(problems: Sequence[BatchProblem], proved: Sequence[Fraction]) -> l
         for problem, expected in zip(problems, proved, strict=True)
         if (found := Fraction(greedy(problem, fill=False).objective_s)) != expected
     ]
+
+
+def differing_in_plain_python(problems: Sequence[BatchProblem], proved: Sequence[Fraction]) -> list[str]:
+    """The same where the program's loops run as they stand, in a process of its own."""
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    given = pickle.dumps((problems, proved))
+    done = subprocess.run([sys.executable, "-c", PLAIN], input=given, env=environment, capture_output=True, check=True)
+    return done.stdout.decode().splitlines()

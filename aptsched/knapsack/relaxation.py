@@ -83,8 +83,16 @@ def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     order, option = np.empty_like(steps[2]), np.zeros_like(residual.tokens)
     most = int(min(residual.limits[0], MOST))
     left_out, room, tied = take(steps, residual.value, most, refill, order, option)
-    left = (residual.limits[0] if residual.limits[0] == math.inf else float(room), math.inf, math.inf)
     if left_out < 0:
-        return Relaxation(option, None, (0.0, 0.0, 0.0), left)
+        option = better_of_each(residual, option)
+        return Relaxation(option, None, (0.0, 0.0, 0.0), (room_left(residual, option)[0], math.inf, math.inf))
+    left = (float(room), math.inf, math.inf)
     single = (left_out % len(option), int(steps[2][left_out]))
     return Relaxation(option, single, (float(steps[0][left_out]), 0.0, 0.0), left, tied)
+
+
+def better_of_each(residual: Residual, option: Ints) -> Ints:
+    """The best options, [n], if they fit: those taken, or ones whose slope was too small for a float."""
+    gain, reached = residual.gain, np.where(option > 0, residual.gain[option - 1, np.arange(len(option))], 0.0)
+    better = np.where(gain.max(axis=0) > reached, gain.argmax(axis=0) + 1, option)
+    return better if room_left(residual, better)[0] >= 0 else option

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_proved_greedy_and_greedy_have_the_same_objective(compiled: Path) -> None:
     """On every one of the random instances, exactly."""
     problems = rocq_tie.random_problems(NUM_INSTANCES, seed=20250618)
-    assert rocq_tie.differing(problems, rocq_tie.proved_objectives(problems, compiled)) == []
+    proved = rocq_tie.proved_objectives(problems, compiled)
+    assert rocq_tie.differing(problems, proved) == rocq_tie.differing_in_plain_python(problems, proved) == []
 
 
 @without_coq
@@ -57,6 +59,16 @@ def test_proved_greedy_by_hand(
     problem = BatchProblem(values, weights, capacity)
     assert rocq_tie.proved_objectives([problem], compiled) == [objective]
     assert greedy(problem, fill=False).objective_s == objective
+
+
+def test_in_plain_python_each_instance_is_compared() -> None:
+    """One objective of twenty that is wrong by an eighth is found, and no other."""
+    problems = rocq_tie.random_problems(20, seed=7)
+    objectives = [Fraction(greedy(problem, fill=False).objective_s) for problem in problems]
+    assert rocq_tie.differing_in_plain_python(problems, objectives) == []
+    objectives[4] += Fraction(1, 8)
+    (found,) = rocq_tie.differing_in_plain_python(problems, objectives)
+    assert f"proved {objectives[4]}, program {objectives[4] - Fraction(1, 8)}" in found
 
 
 def test_another_algorithm_would_differ() -> None:

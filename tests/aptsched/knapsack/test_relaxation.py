@@ -106,6 +106,13 @@ def test_the_best_of_each_is_the_most_valuable_and_of_equals_the_lightest() -> N
     assert knapsack(reduce(problem)).option.tolist() == [1, 2, 0]
 
 
+def test_where_all_fit_also_what_gains_least_is_served() -> None:
+    """The smallest gain in 3 blocks has a slope of 0; beside a large one it is not counted in smaller units."""
+    problem = BatchProblem([[1.0, 0.5], [5e-324, 1e-323]], [[4, 1], [3, 3]], 9)
+    found = knapsack(reduce(problem))
+    assert (found.option.tolist(), found.room[0]) == ([1, 2], 2.0)
+
+
 def test_multipliers_are_in_seconds_a_block() -> None:
     """Prices are counted in units of several blocks, and in units of less than a second where all gains are tiny."""
     found = Relaxation(np.zeros(1, np.int64), None, (6.0, 4.0, 2.0), (0.0, 0.0, 0.0))
