@@ -41,7 +41,8 @@ from engine.study import real_model
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import named_policies
 from engine.study.replay import Replay
-from engine.study.serving import NamedPolicy, ServedRun, Server, serve
+from engine.study.served_run import ServedRun
+from engine.study.serving import NamedPolicy, Server, serve
 from engine.study.simulated_replays import simulated_replays
 
 KNEE = 0.9  # share of the requests within both objectives

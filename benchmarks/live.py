@@ -37,7 +37,8 @@ from engine.study import real_model
 from engine.study.arrival_source import ArrivalSource, traces
 from engine.study.named_policies import named_policies
 from engine.study.replay import Replay, replay
-from engine.study.serving import NamedPolicy, ServedRun, Server, serve
+from engine.study.served_run import ServedRun
+from engine.study.serving import NamedPolicy, Server, serve
 
 ABSORBED = ("fcfs", "aptserve", "aptserve:charge=lifetime", "aptserve:forms=kv", "aptserve:forms=hidden")
 REBUILT = ("aptserve", "aptserve:forms=hidden")

@@ -18,10 +18,22 @@ from proofs.run_requests import Row, row_against
 
 DOCUMENT = (
     *("schema", "version", "options", "versions", "machine", "model", "cache", "times", "complete", "notices"),
-    *("replays", "summary", "holds", "rejected", "failed", "timelines", "files", "sha256"),
+    *("replays", "summary", "by_tenant", "holds", "rejected", "failed", "timelines", "files", "sha256"),
 )
-LISTS = ("notices", "replays", "summary", "holds", "rejected", "failed", "timelines", "files")
-CHECKED = ("schema", "version", "complete", "replays", "summary", "holds", "rejected", "failed", "files", "sha256")
+LISTS = ("notices", "replays", "summary", "by_tenant", "holds", "rejected", "failed", "timelines", "files")
+CHECKED = (
+    "schema",
+    "version",
+    "complete",
+    "replays",
+    "summary",
+    "by_tenant",
+    "holds",
+    "rejected",
+    "failed",
+    "files",
+    "sha256",
+)
 REQUESTS = "requests.csv"
 Run = tuple[str, float | None]  # policy and rate
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aptsched.metrics.request_rows import IDENTITY, OBJECTIVES
-from aptsched.metrics.service import LEVELS
+from aptsched.metrics.service import LEVELS, OF_TENANTS
 from aptsched.metrics.stability import highest_rate
 from aptsched.support.fields import named
 from aptsched.support.shown import shown
 from proofs.certificate import is_finite
 from proofs.records import is_equal, is_whole
-from proofs.run_requests import Row
+from proofs.run_requests import Row, latencies_of, metrics_of
 from proofs.run_summary import forms_of
 
 Run = tuple[str, float | None]
@@ -25,8 +25,10 @@ REPLAY = (
     "num_output_tokens",
     "last_arrival_s",
     "slo",
+    "num_own_slo",
+    "tenants",
 )
-REPLAY_AS_SAID = ("num_clipped", "num_output_tokens", "num_beyond_context")  # as they were in the traces
+REPLAY_AS_SAID = ("num_own_slo", "num_clipped", "num_output_tokens", "num_beyond_context")  # as they were in the traces
 SHARED = (*IDENTITY, *OBJECTIVES, "alone_s")  # columns that are the same for every policy
 
 
@@ -48,6 +50,8 @@ def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iter
         yield f"complete: {shown(document['complete'])}, with {len(runs)} runs of {', '.join(planned)}"
     if not is_equal(document["holds"], [_holds(policy, document["summary"]) for policy in policies]):
         yield "holds: it does not follow from the summaries"
+    if not is_equal(document["by_tenant"], _by_tenant(document["replays"], runs)):
+        yield "by_tenant: it does not follow from requests.csv"
     if not is_equal(document["rejected"], _rejected(runs)):
         yield "rejected: it does not follow from requests.csv"
     num_forms = {(each["policy"], each["rate_per_s"]): len(forms_of(each)) for each in document["summary"]}
@@ -86,6 +90,9 @@ def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any)
     if not all(is_whole(replay[name]) for name in replay if name.startswith("num_")):
         yield f"replays: {shown(replay)} is not accepted; its numbers are whole"
         return
+    if not _are_names(replay["tenants"]):
+        yield f"tenants: {shown(replay['tenants'])} is not accepted; a list of names, each once, is"
+        return
     warmup_s = _warmup_s(options)
     for rows in of_rate:
         if [[row[name] for name in SHARED] for row in rows] != [[row[name] for name in SHARED] for row in of_rate[0]]:
@@ -103,8 +110,11 @@ def _replay_against(replay: Any, of_rate: Sequence[Sequence[Row]], options: Any)
             yield f"num_prompt_tokens: {replay['num_prompt_tokens']}, but requests.csv has {num_prompt_tokens}"
         if num_tokens > replay["num_output_tokens"]:
             yield f"num_output_tokens: {replay['num_output_tokens']}, but requests.csv has {num_tokens}"
-        if not all(is_equal(replay["slo"], _slo_of(row)) for row in rows):
-            yield f"slo: {shown(replay['slo'])}, but requests.csv has other objectives"
+        num_own = sum(not is_equal(replay["slo"], _slo_of(row)) for row in rows)
+        if num_own > replay["num_own_slo"]:
+            yield f"slo: {shown(replay['slo'])}, but of {num_own} requests requests.csv has others"
+        if not all(0 <= row["tenant"] < max(1, len(replay["tenants"])) for row in rows):
+            yield f"tenants: {shown(replay['tenants'])}, but requests.csv has others"
         if not is_equal(replay["last_arrival_s"], rows[-1]["arrived_at_s"]):
             yield f"last_arrival_s: {shown(replay['last_arrival_s'])}, but it is {rows[-1]['arrived_at_s']!r}"
 
@@ -135,6 +145,24 @@ def _holds(policy: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "stable": stable,
         "highest_rate_per_s": known,
     }
+
+
+def _are_names(given: Any) -> bool:
+    return isinstance(given, list) and all(isinstance(name, str) for name in given) and len(set(given)) == len(given)
+
+
+def _by_tenant(replays: Sequence[Any], runs: Mapping[Run, Sequence[Row]]) -> list[dict[str, Any]]:
+    """The shares of each tenant's requests."""
+    tenants = {replay["rate_per_s"]: replay["tenants"] for replay in replays if _are_names(replay.get("tenants"))}
+    found = []
+    for (policy, rate), rows in runs.items():
+        for number, tenant in enumerate(tenants.get(rate, ())):
+            if own := [row for row in rows if row["tenant"] == number]:
+                metrics = metrics_of(own, latencies_of(own))
+                shares = {name: getattr(metrics, name) for name in OF_TENANTS}
+                of = {"policy": policy, "rate_per_s": rate, "tenant": tenant}
+                found.append({**of, "num_requests": len(own), **shares})
+    return found
 
 
 def _rejected(runs: Mapping[Run, Sequence[Row]]) -> list[dict[str, Any]]:

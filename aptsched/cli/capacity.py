@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Levels = Annotated[list[str], typer.Option("--level", metavar="L ...", help="Shares of requests that have to attain.")]
 Slos = Annotated[
     list[str] | None,
-    typer.Option("--slo", metavar="O ...", help="chat, paper or TTFT/TPOT in seconds (default: of the setting)."),
+    typer.Option("--slo", metavar="O ...", help="A name, as chat, or TTFT/TPOT in seconds (default: of the setting)."),
 ]
 Settings = Annotated[list[str], typer.Option("--setting", metavar="S ...", help="As listed above.")]
 Seeds = Annotated[

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
 TraceFile = Annotated[
     str | None,
-    typer.Option("--trace", metavar="FILE", help="CSV or JSONL: ours, Azure, BurstGPT, Mooncake, vLLM timed_trace."),
+    typer.Option(
+        "--trace",
+        metavar="FILE",
+        help="CSV or JSONL: ours, Azure, BurstGPT, ServeGen, Mooncake, Bailian, vLLM timed_trace.",
+    ),
 ]
 Workload = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Built in: sharegpt, humaneval, longbench, azure-code.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Built in: sharegpt, humaneval, longbench, azure-code, or sharegpt:0.7,longbench:0.3."
+    ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same instances.")]
 ForeignCalibration = Annotated[

@@ -27,7 +27,7 @@ from aptsched.cli.model_options import (
 from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.run_progress import RunProgress
 from aptsched.cli.study import ended, options_of
-from aptsched.cli.study_options import AsJson, Directory, Policies, SloTpot, SloTtft
+from aptsched.cli.study_options import AsJson, Directory, Policies, Slo, SloTpot, SloTtft
 from aptsched.support import interrupts
 
 Rates = Annotated[
@@ -62,8 +62,9 @@ def run(
     rate: Rates = None,
     cv: Cv = None,
     num_requests: NumRequests = None,
-    slo_ttft: SloTtft = 1.0,
-    slo_tpot: SloTpot = 1.0,
+    slo: Slo = None,
+    slo_ttft: SloTtft = None,
+    slo_tpot: SloTpot = None,
     max_prompt_tokens: MaxPromptTokens = None,
     max_output_tokens: MaxOutputTokens = None,
     cache_mem: CacheMem = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from aptsched.cli.base import app, typer
 from aptsched.cli.costs import by_cost, one_by_one
@@ -32,6 +32,7 @@ from aptsched.cli.study_options import (
     AsJson,
     Directory,
     Policies,
+    Slo,
     SloTpot,
     SloTtft,
 )
@@ -53,8 +54,9 @@ def simulate(
     num_requests: NumRequests = None,
     duration: Duration = None,
     warmup: Warmup = 0.0,
-    slo_ttft: SloTtft = 1.0,
-    slo_tpot: SloTpot = 1.0,
+    slo: Slo = None,
+    slo_ttft: SloTtft = None,
+    slo_tpot: SloTpot = None,
     max_tokens: MaxTokens = 2048,
     max_seqs: MaxSeqs = 256,
     num_blocks: NumBlocks = None,
@@ -113,15 +115,13 @@ def simulate(
     from engine.study.simulation import simulated_server
 
     costs, kind = by_cost(cost, out, as_json), kind_of_certificates(certificates, out)
-
-    def options(cost: str | None, **more: Any) -> SimulateOptions:
-        return options_of(context, SimulateOptions, cost=cost, certificates=kind, select=answers(), **more)
+    options = partial(options_of, context, SimulateOptions, certificates=kind, select=answers())
 
     def serve(cost: str | None, directory: str | None) -> int:
         with counted("requests ended") as progress:
-            study = serve_simulated(options(cost, progress=progress), directory)
+            study = serve_simulated(options(cost=cost, progress=progress), directory)
         return ended(study, directory is not None, as_json)
 
-    for each in [options(cost) for cost, _ in costs[1:]]:
+    for each in [options(cost=cost) for cost, _ in costs[1:]]:
         simulated_server(each.setup, each.limits)  # so that an unknown cost is refused before any study
     raise typer.Exit(one_by_one(costs, serve))

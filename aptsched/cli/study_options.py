@@ -7,8 +7,16 @@ from typing import Annotated
 from aptsched.cli.base import typer
 
 Policies = Annotated[list[str], typer.Option(metavar="P ...", help="As listed below.")]
-SloTtft = Annotated[float, typer.Option(metavar="S", help="Objective of the time to first token, s.")]
-SloTpot = Annotated[float, typer.Option(metavar="S", help="Objective of the time per output token after the first, s.")]
+Slo = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Objectives: chat, paper, mlperf-server, mlperf-interactive.")
+]
+SloTtft = Annotated[
+    float | None, typer.Option(metavar="S", help="Objective of the time to first token, s (default: as --slo, or 1).")
+]
+SloTpot = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Objective of the time per output token after the first, s (default: the same)."),
+]
 Directory = Annotated[
     str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")
 ]

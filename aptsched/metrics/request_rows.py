@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from aptsched.metrics.latencies import FLAGS, latencies
-from aptsched.scheduling.columns import COUNTS, IdentityColumns, dtypes
+from aptsched.scheduling.columns import COUNTS, IdentityColumns, LabelColumns, dtypes
 from aptsched.scheduling.record import RequestRecord
 from aptsched.support.errors import InputError
 
 RUN = ("policy", "rate_per_s")
-IDENTITY = dtypes(IdentityColumns)
+IDENTITY = dtypes(IdentityColumns, LabelColumns)
 PLAIN: dict[type[np.generic], Callable[[Any], Any]] = {np.int64: int, np.float64: float}
 OBJECTIVES = ("slo_ttft_s", "slo_tpot_s")
 MEASURED = (

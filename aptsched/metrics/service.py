@@ -21,6 +21,7 @@ from aptsched.support import checks
 from aptsched.support.checks import Bools, Floats
 from aptsched.support.errors import InputError
 
+OF_TENANTS = ("attained", "attained_ttft", "attained_max_tbt", "rejected", "starved")  # shares given by tenant too
 LEVELS = (0.6, 0.9, 0.99)  # shares of requests that attain, for which the highest rate is sought
 
 

@@ -37,6 +37,14 @@ class IdentityColumns(Generic[Whole, Real]):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class LabelColumns(Generic[Whole]):
+    """What whoever sent a request says of it: in the table, seen by policies, and recorded."""
+
+    tenant: Annotated[Whole, "Whose it is, as a number; the results of a study say the name."]
+    priority: Annotated[Whole, "The lower, the more urgent; 0 unless it is said."]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CountColumns(Generic[Whole]):
     """Counts of events of a request: in the table, seen by policies, recorded when it ends, summed up over a run."""
 
@@ -47,7 +55,7 @@ class CountColumns(Generic[Whole]):
 
 
 @dataclass(frozen=True, eq=False)
-class ObservedColumns(IdentityColumns[Ints, Floats], CountColumns[Ints]):
+class ObservedColumns(IdentityColumns[Ints, Floats], LabelColumns[Ints], CountColumns[Ints]):
     """Columns of the table that policies see."""
 
     pending_since_s: Annotated[
@@ -93,4 +101,5 @@ def meanings(*groups: type) -> dict[str, str]:
     return {each.name: get_args(each.type)[1] for group in groups for each in fields(group)}
 
 
+LABELS = tuple(dtypes(LabelColumns))
 COUNTS = tuple(dtypes(CountColumns))

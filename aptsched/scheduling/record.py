@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from aptsched.scheduling.columns import CountColumns, IdentityColumns
+from aptsched.scheduling.columns import CountColumns, IdentityColumns, LabelColumns
 from aptsched.support import checks
 from aptsched.support.checks import Floats
 
@@ -36,7 +36,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, eq=False)
-class RequestRecord(IdentityColumns[int, float], CountColumns[int]):
+class RequestRecord(IdentityColumns[int, float], LabelColumns[int], CountColumns[int]):
     """How a request was served and ended: all that the metrics need, with its identity and its counts.
 
     Attributes

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
+from aptsched.support import checks
 from aptsched.support.checks import MAX_COUNT
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -16,6 +17,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 HUGE = 2**1000  # larger whole numbers may have no float
 MOST_NAMES = 8  # most names in one line
+MOST_CHARACTERS = 80  # of a name
 ParseTime = Callable[[object], float]
 
 
@@ -41,6 +43,30 @@ def count(value: object, minimum: int) -> int:
     if number is None or not minimum <= number <= MAX_COUNT or number != int(number):
         raise Refused(f"a whole number from {minimum} to 2**32")
     return int(number)
+
+
+def objective(value: object) -> float:
+    """An objective in seconds, above 0 and at most 1e9."""
+    number = _number(value)
+    if number is None or not 0 < number <= checks.MAX_DURATION_S:
+        raise Refused(f"a number of seconds above 0, at most {checks.MAX_DURATION_S:g},")
+    return float(number)
+
+
+def priority(value: object) -> int:
+    """A whole number, which may be below 0."""
+    number = _number(value)
+    if number is None or not -MAX_COUNT <= number <= MAX_COUNT or number != int(number):
+        raise Refused("a whole number from -2**32 to 2**32")
+    return int(number)
+
+
+def name(value: object) -> str:
+    """A name of up to 80 characters, or a whole number as one."""
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not 0 < len(text) <= MOST_CHARACTERS or not text.isprintable():
+        raise Refused(f"a name of up to {MOST_CHARACTERS} characters")
+    return text
 
 
 def seconds(value: object) -> float:

@@ -1,4 +1,4 @@
-"""CSV traces: ours, Azure's LLM inference traces, BurstGPT's."""
+"""CSV traces: ours, Azure's LLM inference traces, BurstGPT's, and what ServeGen generates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from aptsched.support.shown import shown
 from aptsched.workload import arrival_column, cells
 from aptsched.workload.arrival_column import ArrivalColumn
 from aptsched.workload.cells import ParseTime
-from aptsched.workload.rows import Rows
+from aptsched.workload.own_columns import OWN
+from aptsched.workload.rows import Rows, add_row
 from aptsched.workload.trace import Trace
 
 
@@ -75,11 +76,13 @@ FORMATS = (
         drops_empty=True,
         without_use=("Session ID", "Elapsed time", "Model", "Total tokens", "Log Type"),
     ),
+    CsvFormat("timestamp", "input_tokens", "output_tokens", cells.seconds, without_use=("request_id",)),
 )
 ACCEPTED = (
     "CSV with the columns prompt_tokens, output_tokens (and arrived_at_s), or TIMESTAMP, ContextTokens, "
-    "GeneratedTokens (Azure), or Timestamp, Request tokens, Response tokens (BurstGPT), and JSON lines with timestamp, "
-    "input_length, output_length (Mooncake, vLLM) are accepted"
+    "GeneratedTokens (Azure), or Timestamp, Request tokens, Response tokens (BurstGPT), or timestamp, input_tokens, "
+    "output_tokens (ServeGen), and JSON lines with timestamp, input_length, output_length (Mooncake, vLLM, Bailian) "
+    "are accepted"
 )
 
 
@@ -117,7 +120,7 @@ def _columns(where: str, header: list[str]) -> tuple[CsvFormat, dict[str, int], 
     if column is not None:
         chosen = chosen.with_arrivals(column)
         notices.append(column.notice)
-    wanted = [name for name in (chosen.time, chosen.prompt, chosen.output) if name.lower() in names]
+    wanted = [name for name in (chosen.time, chosen.prompt, chosen.output, *OWN) if name.lower() in names]
     for name in wanted:
         if names.count(name.lower()) > 1:
             raise InputError(f"{where}, column {name}: given twice in the header; once is accepted")
@@ -143,4 +146,4 @@ def _append(
         time = chosen.parse_time(row[columns[name]]) if name in columns else None
     except cells.Refused as refusal:
         raise cells.bad_row(path, line, name, row[columns[name]], str(refusal)) from None
-    rows.append(time, prompt, output)
+    add_row(rows, path, line, time, prompt, output, {name: row[columns[name]] for name in OWN if name in columns})

@@ -1,4 +1,4 @@
-"""JSON-lines traces: Mooncake's, and those of vLLM's timed_trace."""
+"""JSON-lines traces: Mooncake's, those of vLLM's timed_trace, and Alibaba's of Bailian."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from aptsched.workload import arrival_column, cells
 from aptsched.workload.arrival_column import ArrivalColumn
-from aptsched.workload.rows import Rows
+from aptsched.workload.own_columns import OWN, TENANT
+from aptsched.workload.rows import Rows, add_row
 from aptsched.workload.trace import Trace
 
 MOONCAKE_BLOCK_TOKENS = 512
@@ -22,6 +23,8 @@ TIMED_TRACE_BLOCK_TOKENS = 16
 TIMESTAMP = "timestamp"
 LENGTHS = ("input_length", "output_length")
 HASHES = "hash_ids"  # only used to tell the unit of time: shared prefixes are not modelled
+BAILIAN = frozenset(("chat_id", "parent_chat_id"))  # the fields that only Bailian's objects have
+BAILIAN_FIELDS = ("chat_id", "parent_chat_id", "type", "turn")
 MOST_UNUSED = 1000  # names kept at most, for each object of a file may have other names
 
 
@@ -37,6 +40,8 @@ class _Objects:
         Hash ids of each request.
     has_decimals : bool
         Whether a timestamp is written as 1.0.
+    is_bailian : bool
+        Whether the objects are Bailian's, which count seconds.
     unused : set of str
         Fields that are not known.
     """
@@ -44,6 +49,7 @@ class _Objects:
     arrivals: ArrivalColumn | None
     num_hashes: array[int] = field(default_factory=lambda: array("q"))
     has_decimals: bool = False
+    is_bailian: bool = False
     unused: set[str] = field(default_factory=set)
 
     @property
@@ -62,7 +68,10 @@ class _Objects:
         hashes = request.get(HASHES)
         self.num_hashes.append(len(hashes) if isinstance(hashes, list) else 0)
         self.has_decimals |= isinstance(request[self.time], float)
-        unused = request.keys() - self.unused - {self.time, *LENGTHS, HASHES}
+        of_bailian = BAILIAN <= request.keys()
+        self.is_bailian |= of_bailian
+        known = {self.time, *LENGTHS, HASHES, *OWN, *(BAILIAN_FIELDS if of_bailian else ())}
+        unused = request.keys() - self.unused - known
         if unused and len(self.unused) < MOST_UNUSED:
             self.unused.update(unused)
 
@@ -86,6 +95,9 @@ def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None) ->
        explains the number of ids in more rows decides, if it explains most of the rows that have ids;
     2. otherwise timestamps written as 1.5 or 1.0 are taken as seconds and those written as 1 as milliseconds, and a
        notice says so.
+
+    Bailian's have the same fields and chats (`chat_id`, `parent_chat_id`, `turn`), count seconds, and their `type`
+    (text, search, image, file) is taken for the tenant. A chat's turns are requests of their own, as they arrived.
     """
     rows, seen = Rows(array("d"), most), None
     for line, text in lines:
@@ -95,13 +107,18 @@ def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None) ->
         if seen is None:
             seen = _Objects(_arrivals(f"{path}, line {line}", request))
             rows.times = array("d" if seen.arrivals is None else seen.arrivals.typecode)
-        rows.append(*_values(path, line, request, seen))
+        own = {name: request[name] for name in OWN if name in request}
+        if BAILIAN <= request.keys():
+            own = {TENANT: request.get("type"), **own}
+        add_row(rows, path, line, *_values(path, line, request, seen), own)
         seen.add(request)
         if rows.are_enough:
             break
     assert seen is not None  # the reader has seen that the file is not empty
     if seen.arrivals is not None:
         return rows.trace(path, seen.arrivals.units_per_s, tuple(seen.notices()))
+    if seen.is_bailian:
+        return rows.trace(path, 1, tuple(seen.notices()))
     units_per_s, assumed = _unit(rows, np.asarray(seen.num_hashes), seen.has_decimals)
     return rows.trace(path, units_per_s, (*assumed, *seen.notices()))
 
@@ -139,7 +156,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=_once)
 def _arrivals(where: str, request: dict[str, object]) -> ArrivalColumn | None:
     """The field of the arrivals, if that is not a number called `timestamp`; None if it is, or there is none."""
     if TIMESTAMP in request and not isinstance(request[TIMESTAMP], str):
-        others = [name for name in request if name not in (*LENGTHS, HASHES)]
+        others = [name for name in request if name not in (*LENGTHS, HASHES, *OWN)]
         arrival_column.find_arrivals(where, others)  # raises where there are several
         return None
     return arrival_column.find_arrivals(where, list(request))

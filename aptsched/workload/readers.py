@@ -20,7 +20,7 @@ MAX_LINE = 2**24  # bytes; a file that is no text may be one endless line
 
 
 def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) -> Trace:
-    """Read a trace file, UTF-8 text in one of five formats.
+    """Read a trace file, UTF-8 text in one of seven formats.
 
     ==================  ==================================================  ===============================
     format              columns                                             time
@@ -28,9 +28,13 @@ def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) ->
     ours, CSV           prompt_tokens, output_tokens, arrived_at_s or none  seconds
     Azure, CSV          TIMESTAMP, ContextTokens, GeneratedTokens           date and time, UTC unless zoned
     BurstGPT, CSV       Timestamp, Request tokens, Response tokens          seconds
+    ServeGen, CSV       timestamp, input_tokens, output_tokens              seconds
     Mooncake, JSONL     timestamp, input_length, output_length              milliseconds
     timed_trace, JSONL  timestamp, input_length, output_length              seconds
+    Bailian, JSONL      the same, chat_id, parent_chat_id, type, turn       seconds
     ==================  ==================================================  ===============================
+
+    Each may have columns `slo_ttft_s`, `slo_tpot_s`, `tenant` and `priority` beside these (`OwnColumns`).
 
     In a CSV of ours, or in JSON lines without `timestamp`, the arrivals may be called otherwise where their unit is
     certain: by a unit in the name, such as `timestamp_ms`, or because the values are dates and times. A name that looks
@@ -67,7 +71,8 @@ def read_trace(path: str | os.PathLike[str], num_requests: int | None = None) ->
     arrivals and lengths (`CsvFormat.without_use`, `hash_ids`), are left out without a notice.
 
     Sources: AzurePublicDataset (LLM inference traces of 2023 and 2024), BurstGPT (arXiv 2401.17644), Mooncake
-    (FAST '25), and the timed_trace data set of vLLM's `bench serve`.
+    (FAST '25), the timed_trace data set of vLLM's `bench serve`, ServeGen (arXiv 2505.09999), whose
+    `save_requests_to_csv` writes its requests, and qwen-bailian-usagetraces-anon (USENIX ATC '25).
     """
     name = os.fspath(path)
     with files.reading(name) as file:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from aptsched.support.errors import InputError
+from aptsched.workload import cells
+from aptsched.workload.own_columns import OwnRefused, OwnRows
 from aptsched.workload.trace import Trace
 
 MAX_SPAN_S = 1e9  # 31 years, in which float seconds still tell 0.2 us apart
@@ -28,6 +30,8 @@ class Rows:
         Tokens.
     num_dropped : int
         Rows left out.
+    own : OwnRows
+        What the rows say of themselves beside these.
     """
 
     times: array[float] | array[int]
@@ -35,17 +39,19 @@ class Rows:
     prompts: array[int] = field(default_factory=lambda: array("q"))
     outputs: array[int] = field(default_factory=lambda: array("q"))
     num_dropped: int = 0
+    own: OwnRows = field(default_factory=OwnRows)
 
     @property
     def are_enough(self) -> bool:
         """Whether no more rows are needed."""
         return self.most is not None and len(self.prompts) >= self.most
 
-    def append(self, time: float | None, prompt: int, output: int) -> None:
-        """Add a request, or count it as left out where it has no prompt."""
+    def append(self, time: float | None, prompt: int, output: int, own: Mapping[str, object]) -> None:
+        """Add a request, or count it as left out where it has no prompt; `own` has the cells of its own columns."""
         if not prompt:
             self.num_dropped += 1
             return
+        self.own.append(own)
         if time is not None:
             self.times.append(time)  # type: ignore[arg-type]  # the format's parser gives what its array holds
         self.prompts.append(prompt)
@@ -63,7 +69,9 @@ class Rows:
                 f"{path}: arrivals {arrived.max():.3g} s apart are not accepted; up to {MAX_SPAN_S:g} s are"
             )
         said = (*notices, *self._notices())
-        return Trace(arrived, np.asarray(self.prompts), np.asarray(self.outputs), self.num_dropped, said)
+        return Trace(
+            arrived, np.asarray(self.prompts), np.asarray(self.outputs), self.num_dropped, said, self.own.own_columns()
+        )
 
     def _notices(self) -> Iterator[str]:
         if self.num_dropped:
@@ -71,3 +79,13 @@ class Rows:
             yield f"{self.num_dropped} of {total} rows of the trace have no prompt tokens and were left out."
         if (np.diff(np.asarray(self.times)) < 0).any():
             yield "The rows of the trace are not in order of arrival: those that were read are sorted."
+
+
+def add_row(
+    rows: Rows, path: str, line: int, time: float | None, prompt: int, output: int, own: Mapping[str, object]
+) -> None:
+    """Add a request of a file's line; a value of its own columns that is not accepted is a bad row."""
+    try:
+        rows.append(time, prompt, output, own)
+    except OwnRefused as refusal:
+        raise cells.bad_row(path, line, refusal.column, own[refusal.column], str(refusal)) from None

@@ -12,7 +12,11 @@ from aptsched.support.errors import InputError
 from aptsched.workload import ranges
 from aptsched.workload.arrivals import gamma_arrivals
 from aptsched.workload.lengths import LengthModel
+from aptsched.workload.mix import Mix, is_mix, read_mix
+from aptsched.workload.own_columns import OwnColumns
 from aptsched.workload.trace import Trace
+
+DEFAULT_RATE_PER_S, DEFAULT_CV = 3.0, 1.0  # of what has no arrivals and says none
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def generate(
     Parameters
     ----------
     name : str
-        One of `WORKLOADS`.
+        One of `WORKLOADS`, or a mix of them with their shares, as "sharegpt:0.7,longbench:0.3". Of a mix each request's
+        part is drawn, and is its tenant; arrivals are by default 3 a second, Poisson.
     num_requests : int
         At least 1.
     rng : numpy.random.Generator
@@ -123,6 +128,8 @@ def generate(
     rates of sharegpt and longbench are those of Apt-Serve's tables 4 and 5 (SIGMOD 2025); that of humaneval, whose
     requests are short, is our choice.
     """
+    if is_mix(str(name)):
+        return _mixed(read_mix(name, WORKLOADS), num_requests, rng, rate_per_s, cv)
     workload = WORKLOADS.get(name)
     if workload is None:
         raise InputError(f"workload: {name!r} is not known; {', '.join(WORKLOADS)} are accepted")
@@ -136,3 +143,20 @@ def generate(
     rate_per_s = workload.rate_per_s if rate_per_s is None else rate_per_s
     arrived = gamma_arrivals(num_requests, rate_per_s, workload.cv if cv is None else cv, rng)
     return Trace(arrived.round(6), prompts, outputs, notices=tuple(notices))
+
+
+def _mixed(mix: Mix, num_requests: int, rng: np.random.Generator, rate_per_s: float | None, cv: float | None) -> Trace:
+    """Requests of several workloads, each drawn which; lengths are drawn of every part for every request."""
+    num_requests = ranges.whole("num_requests", num_requests)
+    share = np.array(mix.shares)
+    part = rng.choice(len(share), num_requests, p=share / share.sum())
+    drawn = [generate(name, num_requests, rng) for name in mix.names]
+    of_each = np.arange(num_requests)
+    prompts, outputs = (
+        np.stack([getattr(trace, name) for trace in drawn])[part, of_each]
+        for name in ("prompt_tokens", "output_tokens")
+    )
+    rate_per_s = DEFAULT_RATE_PER_S if rate_per_s is None else rate_per_s
+    arrived = gamma_arrivals(num_requests, rate_per_s, DEFAULT_CV if cv is None else cv, rng)
+    notices = (*mix.notices, *(notice for trace in drawn for notice in trace.notices))
+    return Trace(arrived.round(6), prompts, outputs, notices=notices, own=OwnColumns(tenant=part, tenants=mix.names))

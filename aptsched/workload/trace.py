@@ -10,6 +10,9 @@ import numpy.typing as npt
 from aptsched.support import checks
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.errors import InputError
+from aptsched.workload.own_columns import OwnColumns
+
+NONE_OF_THEIR_OWN = OwnColumns()
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -29,6 +32,8 @@ class Trace:
         Rows of the file that are no request of the trace (see `read_trace`).
     notices : tuple of str
         A line for each thing in the file that was not used, was changed, or was assumed when it was read.
+    own : OwnColumns
+        Objectives of their own, tenants and priorities of the requests.
 
     Raises
     ------
@@ -45,6 +50,7 @@ class Trace:
     output_tokens: Ints
     num_dropped: int = 0
     notices: tuple[str, ...] = ()
+    own: OwnColumns = NONE_OF_THEIR_OWN
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class Trace:
         output_tokens: npt.ArrayLike,
         num_dropped: int = 0,
         notices: tuple[str, ...] = (),
+        own: OwnColumns = NONE_OF_THEIR_OWN,
     ) -> None:
         shape = checks.floats("prompt_tokens", prompt_tokens, ndim=1).shape
         columns: dict[str, Floats | Ints] = {
@@ -62,10 +69,11 @@ class Trace:
         empty = np.flatnonzero(columns["prompt_tokens"] == 0)
         if empty.size:
             raise InputError(f"prompt_tokens[{empty[0]}]: 0 is not accepted; whole numbers from 1 to 2**32 are")
+        own.check_rows(shape[0])
         if arrived_at_s is not None:
             columns["arrived_at_s"] = _arrivals(arrived_at_s, shape)
-            columns = _sorted(columns)
-        rest = {"arrived_at_s": None, "num_dropped": num_dropped, "notices": notices}
+            columns, own = _sorted(columns, own)
+        rest = {"arrived_at_s": None, "num_dropped": num_dropped, "notices": notices, "own": own}
         for name, field in (rest | columns).items():
             object.__setattr__(self, name, field)
 
@@ -77,7 +85,7 @@ class Trace:
         """The requests at these rows, with the notices of the whole trace."""
         arrived = None if self.arrived_at_s is None else self.arrived_at_s[chosen]
         lengths = (self.prompt_tokens[chosen], self.output_tokens[chosen])
-        return Trace(arrived, *lengths, self.num_dropped, self.notices)
+        return Trace(arrived, *lengths, self.num_dropped, self.notices, self.own.rows(chosen))
 
     def with_notice(self, notice: str) -> Trace:
         """The same trace with one more notice."""
@@ -100,11 +108,11 @@ def _arrivals(given: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
     return arrived
 
 
-def _sorted(columns: dict[str, Floats | Ints]) -> dict[str, Floats | Ints]:
+def _sorted(columns: dict[str, Floats | Ints], own: OwnColumns) -> tuple[dict[str, Floats | Ints], OwnColumns]:
     if (np.diff(columns["arrived_at_s"]) >= 0).all():
-        return columns
+        return columns, own
     order = np.argsort(columns["arrived_at_s"], kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
     for column in columns.values():
         column.flags.writeable = False
-    return columns
+    return columns, own.rows(order)

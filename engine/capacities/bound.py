@@ -102,13 +102,14 @@ def most_attained(replay: Replay, counted_from_s: float, by_p99: bool, ways: Seq
     arrived_s = replay.arrived_at_s[counted]
     prompts, outputs = replay.num_prompt_tokens[counted], replay.num_output_tokens[counted]
     due_last = _due_last(outputs, by_p99)
-    first_due_s = arrived_s + replay.slo.ttft_s
-    end_s = float((first_due_s + (due_last - 1) * replay.slo.tpot_s).max())
+    ttft_s, tpot_s = (each[counted] for each in replay.objectives_s)
+    first_due_s = arrived_s + ttft_s
+    end_s = float((first_due_s + (due_last - 1) * tpot_s).max())
     fewest = len(arrived_s)
     for moment_s in np.linspace(arrived_s[0], end_s, NUM_MOMENTS + 1)[1:]:
-        due = np.floor((moment_s - first_due_s) / replay.slo.tpot_s + ROUNDING) + 1
+        due = np.floor((moment_s - first_due_s) / tpot_s + ROUNDING) + 1
         num_due = np.clip(due, 0, due_last).astype(np.int64)
-        budget_s = moment_s - arrived_s[0] + ROUNDING * (moment_s + replay.slo.tpot_s)
+        budget_s = moment_s - arrived_s[0] + ROUNDING * (moment_s + tpot_s.max())
         for way in ways:
             spent_s = np.cumsum(np.sort(way.seconds(prompts, num_due)))
             fewest = min(fewest, int(np.searchsorted(spent_s, budget_s, side="right")))

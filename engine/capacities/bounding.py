@@ -10,7 +10,7 @@ from aptsched.scheduling.forms import CacheForm
 from engine.capacities.bound import Pool, bound_per_s
 from engine.capacities.case import Arrivals
 from engine.study.replay import Replay
-from engine.study.serving import FailedRun
+from engine.study.served_run import FailedRun
 
 
 @dataclass(frozen=True, eq=False)

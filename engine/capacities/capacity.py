@@ -31,7 +31,8 @@ from engine.study.named_policies import by_name, named_policies
 from engine.study.offered_forms import unused_forms, with_wanted
 from engine.study.own_policy import OwnPolicy
 from engine.study.parallel import results_of
-from engine.study.serving import FailedRun, NamedPolicy, Server
+from engine.study.served_run import FailedRun
+from engine.study.serving import NamedPolicy, Server
 from engine.study.simulate import check_can_be_sent
 
 DOUBT = 2.0  # the first rate of all is what no policy passes, over this

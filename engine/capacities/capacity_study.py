@@ -15,7 +15,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.lazy import lazy
 from engine.capacities import capacity_files, capacity_table
 from engine.capacities.found import Capacity, Comparison, Group, Replicas, replicas_for
-from engine.study.serving import FailedRun
+from engine.study.served_run import FailedRun
 
 if TYPE_CHECKING:
     from pandas import DataFrame

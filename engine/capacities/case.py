@@ -20,7 +20,8 @@ from engine.simulator.cost import Cost
 from engine.study.arrival_source import ArrivalSource, read_source
 from engine.study.named_policies import OnePolicy, named_policies
 from engine.study.replay import Replay
-from engine.study.serving import NamedPolicy, ServedRun
+from engine.study.served_run import ServedRun
+from engine.study.serving import NamedPolicy
 from engine.study.simulated_replays import simulated_replays
 from engine.study.simulation import alone_s
 

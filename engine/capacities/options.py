@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from aptsched.metrics.slo_presets import preset
 from aptsched.scheduling.record import SLO
 from aptsched.support import checks
 from aptsched.support.errors import InputError
@@ -22,7 +23,6 @@ from engine.study.simulate_options import SimulateOptions
 NUM_SEEDS = 5  # with which a search begins
 MOST_SEEDS = 20  # up to which seeds are added, until intervals are narrow enough
 HALF_WIDTH = 0.04
-PRESETS = {"chat": SLO(1.0, 0.2), "paper": SLO(1.0, 1.0)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,9 +34,9 @@ class CapacityOptions(SimulateOptions):
     level : number, text or several
         Shares of requests that have to attain their objectives, each above 0 and up to 1.
     objectives : text or several, optional
-        "chat" (1 s, 0.2 s), "paper" (1 s, 1 s), or TTFT and TPOT in seconds with a slash between them; each in every
-        setting. By default chat in the setting "sustained" and paper in the setting "paper". They stand in place of
-        `slo_ttft` and `slo_tpot`.
+        "chat" (1 s, 0.2 s), "paper" (1 s, 1 s), "mlperf-server", "mlperf-interactive", or TTFT and TPOT in seconds with
+        a slash between them; each in every setting. By default chat in the setting "sustained" and paper in the setting
+        "paper". They stand in place of `slo`, `slo_ttft` and `slo_tpot`.
     setting : text or several
         "sustained": requests arrive for `duration` seconds, of which the first `warmup` do not count, and are served to
         their end. A request attains if every token comes by its deadline, and a rate only holds if the run is stable.
@@ -73,8 +73,8 @@ class CapacityOptions(SimulateOptions):
             given = getattr(self, name)
             object.__setattr__(self, name, None if given is None else as_texts(name, given))
         super().__post_init__()
-        if (self.slo_ttft, self.slo_tpot) != (1.0, 1.0):
-            raise InputError("slo_ttft, slo_tpot: these are not accepted here; --slo TTFT/TPOT is")
+        if (self.slo, self.slo_ttft, self.slo_tpot) != (None, None, None):
+            raise InputError("slo, slo_ttft, slo_tpot: these are not accepted here; objectives, as TTFT/TPOT, are")
         if len(self.rates_per_s) > 1:
             raise InputError(f"rate: {shown(self.rate)} is not accepted; one rate, where the search begins, is")
         if self.seeds is not None:
@@ -116,7 +116,7 @@ class CapacityOptions(SimulateOptions):
         for setting in self.settings:
             given = self.objectives or (setting.slo,)
             for text in dict.fromkeys(several("slo", as_texts("slo", given))):
-                yield setting, objectives_of(text)
+                yield setting, objectives_of(text, self.setup.config.name)
 
     @cached_property
     def is_drawn(self) -> bool:
@@ -144,24 +144,25 @@ class CapacityOptions(SimulateOptions):
     def recorded(self) -> dict[str, Any]:
         """The options as results have them, in order: plain values, and only what may change a result."""
         several_of = {name: getattr(self, name) and list(getattr(self, name)) for name in ("objectives", "setting")}
-        left_out = ("slo_ttft", "slo_tpot", "certificates")
+        left_out = ("slo", "slo_ttft", "slo_tpot", "certificates")
         plain = {name: value for name, value in super().recorded().items() if name not in left_out}
         return {**plain, "level": self.levels, **several_of}
 
 
-def objectives_of(text: str) -> Objectives:
-    """Objectives by name, or as TTFT and TPOT with a slash between them.
+def objectives_of(text: str, model: str) -> Objectives:
+    """Objectives of a model by name (`preset`), or as TTFT and TPOT with a slash between them.
 
     Raises
     ------
     InputError
-        They are neither, or not above 0.
+        They are neither, or not above 0, or there are none of that name for the model.
     """
-    if text in PRESETS:
-        return Objectives(text, PRESETS[text])
+    if "/" not in text:
+        return Objectives(text, preset(text, model))
     try:
         ttft_s, tpot_s = map(float, text.split("/"))
         return Objectives(text, SLO(ttft_s, tpot_s))
     except ValueError as error:
-        accepted = f"{', '.join(PRESETS)} or two numbers of seconds, such as 1/0.2, are"
-        raise InputError(f"slo: {shown(text)} is not accepted; {accepted}") from error
+        raise InputError(
+            f"slo: {shown(text)} is not accepted; two numbers of seconds, such as 1/0.2, or a name are"
+        ) from error

@@ -9,7 +9,8 @@ from aptsched.metrics.rate_search import crossing_rate, next_rate
 from engine.capacities.case import Case, Probed, probed
 from engine.capacities.give_up import GiveUp
 from engine.capacities.kept import Kept
-from engine.study.serving import ENOUGH, FailedRun, ServedRun, Server, attempt
+from engine.study.served_run import FailedRun, ServedRun
+from engine.study.serving import ENOUGH, Server, attempt
 from engine.study.simulation import cost_of
 
 USUAL_PROBES = 7  # of a search for one level

@@ -9,7 +9,7 @@ from itertools import compress
 
 import numpy as np
 
-from aptsched.scheduling.columns import COUNTS
+from aptsched.scheduling.columns import COUNTS, IdentityColumns, LabelColumns, dtypes
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support.arrays import all_of, any_of
 from aptsched.support.checks import Ints
@@ -19,6 +19,7 @@ from engine.state.pool import Applied, BlockPool
 from engine.state.request import Request, check_request
 from engine.state.request_table import RequestTable
 
+GIVEN = tuple(dtypes(IdentityColumns, LabelColumns))  # as the request has them
 NONE_YET = dict.fromkeys(COUNTS, 0)
 End = tuple[Outcome, str]  # the second is the reason
 
@@ -171,13 +172,5 @@ class RequestBook:
 
 def record_of(request: Request, outcome: Outcome, reason: str, counts: Mapping[str, int] = NONE_YET) -> RequestRecord:
     """The record of a request that ends, with its counts."""
-    return RequestRecord(
-        request_id=request.request_id,
-        arrived_at_s=request.arrived_at_s,
-        num_prompt_tokens=request.num_prompt_tokens,
-        slo=request.slo,
-        token_at_s=np.array(request.token_at_s),
-        outcome=outcome,
-        reason=reason,
-        **counts,
-    )
+    given, token_at_s = {name: getattr(request, name) for name in GIVEN}, np.array(request.token_at_s)
+    return RequestRecord(**given, **counts, slo=request.slo, token_at_s=token_at_s, outcome=outcome, reason=reason)

@@ -45,6 +45,11 @@ MODELS: Mapping[str, ModelConfig] = MappingProxyType(
                 LLAMA, 128256, 4096, 32, 32, 8, 128, 14336, 8192,
                 activation="silu", norm_eps=1e-5, rope_theta=500000.0, name="llama-3-8b",
             ),
+            # The same, 3.1: 131,072 positions by scaled frequencies, which cost nothing.
+            ModelConfig(
+                LLAMA, 128256, 4096, 32, 32, 8, 128, 14336, 131072,
+                activation="silu", norm_eps=1e-5, rope_theta=500000.0, name="llama-3.1-8b",
+            ),
             # Qwen2.5 technical report, arXiv 2412.15115; 32,768 positions without YaRN.
             ModelConfig(
                 QWEN2, 152064, 5120, 48, 40, 8, 128, 13824, 32768,

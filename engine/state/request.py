@@ -19,9 +19,8 @@ class Request:
 
     Attributes
     ----------
-    request_id : int
+    request_id, num_prompt_tokens : int
     arrived_at_s : float
-    num_prompt_tokens : int
     params : SamplingParams
     slo : SLO
     prompt_token_ids : int array, [num_prompt_tokens], or None
@@ -29,6 +28,8 @@ class Request:
     output_token_ids : list of int
     token_at_s : array of float
         When each output token came.
+    tenant, priority : int
+        As `LabelColumns` says.
     """
 
     request_id: int
@@ -39,6 +40,8 @@ class Request:
     prompt_token_ids: Ints | None = None
     output_token_ids: list[int] = field(default_factory=list)
     token_at_s: array[float] = field(default_factory=lambda: array("d"))
+    tenant: int = 0
+    priority: int = 0
 
     @property
     def num_tokens(self) -> int:

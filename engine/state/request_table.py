@@ -52,6 +52,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.arrived_at_s[row] = self.pending_since_s[row] = request.arrived_at_s
         self.slo_ttft_s[row] = self.objective_s[row] = request.slo.ttft_s
         self.slo_tpot_s[row] = request.slo.tpot_s
+        self.tenant[row], self.priority[row] = request.tenant, request.priority
         self.num_prompt_tokens[row], self.num_tokens[row] = request.num_prompt_tokens, request.num_tokens
         self.end_tokens[row] = end_tokens
         self.num_rows += 1

@@ -12,7 +12,7 @@ from aptsched.support.errors import InputError
 from aptsched.workload import generate, ranges
 from aptsched.workload.arrivals import gamma_arrivals
 from aptsched.workload.given import check_origin, read_given
-from aptsched.workload.synthetic import WORKLOADS
+from aptsched.workload.synthetic import DEFAULT_CV, DEFAULT_RATE_PER_S, WORKLOADS
 from aptsched.workload.trace import Trace
 
 DEFAULT_REQUESTS = 100
@@ -20,7 +20,6 @@ MAX_REQUESTS = 10_000_000
 MAX_RATE_PER_S = 1e9  # at higher rates requests would arrive at the same time
 LENGTHS_ALONE = "The trace has lengths alone: arrivals are drawn"
 ROWS = 1  # number of the seed's stream for rows, apart from that of arrivals
-DEFAULT_RATE_PER_S, DEFAULT_CV = 3.0, 1.0  # of a trace that has lengths alone
 
 
 @dataclass(frozen=True)

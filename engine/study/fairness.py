@@ -8,7 +8,7 @@ from aptsched.metrics.service import Metrics
 from aptsched.report import table
 from aptsched.report.table import Column, Section
 from engine.study.run_table import known, sections
-from engine.study.serving import ServedRun
+from engine.study.served_run import ServedRun
 
 COLUMNS = (
     Column("policy", left=True),

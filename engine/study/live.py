@@ -23,7 +23,8 @@ from engine.study.arrival_source import traces
 from engine.study.offered_forms import unused_forms
 from engine.study.replay import Replay, context_notices, replay
 from engine.study.run_options import RunOptions
-from engine.study.serving import FailedRun, NamedPolicy, Watch, serve_all
+from engine.study.served_run import FailedRun
+from engine.study.serving import NamedPolicy, Watch, serve_all
 from engine.study.serving_study import ServingStudy, collected
 from engine.study.swap_space import host_blocks
 
@@ -75,16 +76,16 @@ def serve_live(
         model, num_blocks, options.limits, times, num_host_blocks, calibrated, policies, up_to
     )
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
-    replays = [
-        dataclasses.replace(
-            each,
-            vocab_size=vocab_size,
-            max_context=max_context,
-            alone_s=real_model.alone_s(each, times) if calibrated else None,
-        )
-        for each in replays
+    replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
+    if calibrated:
+        replays = [dataclasses.replace(each, alone_s=real_model.alone_s(each, times)) for each in replays]
+    notices = [
+        *options.slo_notices,
+        *foreign,
+        *_rebuilt(options, measured),
+        *unused_forms(policies, server),
+        *model.notices,
     ]
-    notices = [*foreign, *_rebuilt(options, measured), *unused_forms(policies, server), *model.notices]
     notices += context_notices(replays, max_context)
     study = ServingStudy(
         runs=(),
@@ -121,7 +122,7 @@ def _replays(options: RunOptions) -> list[Replay]:
     """The requests at each rate, still without tokens, as the model is not loaded yet."""
     clip = {"max_prompt_tokens": options.max_prompt_tokens, "max_output_tokens": options.max_output_tokens}
     found = traces(options.source, options.rates_per_s)
-    return [replay(trace, options.slo, rate, options.seed, **clip) for rate, trace in found]
+    return [replay(trace, options.slo_of_all, rate, options.seed, **clip) for rate, trace in found]
 
 
 def _known_times(options: RunOptions) -> tuple[IterationTime | None, Calibration | None]:

@@ -14,7 +14,8 @@ from typing import Generic, Protocol, TypeVar
 from aptsched.support import beside, interrupts
 from engine.study.crew import JobProcess
 from engine.study.replay import Replay
-from engine.study.serving import FailedRun, NamedPolicy, ServedRun, Server, attempt
+from engine.study.served_run import FailedRun, ServedRun
+from engine.study.serving import NamedPolicy, Server, attempt
 
 Result = TypeVar("Result")
 Made = TypeVar("Made", covariant=True)

@@ -25,7 +25,8 @@ from engine.runner.cache_storage import block_bytes
 from engine.runner.torch_executor import TorchExecutor
 from engine.study.offered_forms import with_wanted
 from engine.study.replay import Replay
-from engine.study.serving import FailedRun, NamedPolicy, Server, attempt
+from engine.study.served_run import FailedRun
+from engine.study.serving import NamedPolicy, Server, attempt
 
 THREADS_PER_CPU = 16  # more threads gain nothing, and OpenMP ends the process at very many
 

@@ -8,10 +8,12 @@ from functools import cache
 
 import numpy as np
 
+from aptsched.scheduling.columns import LABELS
 from aptsched.scheduling.record import SLO
 from aptsched.support.checks import Floats, Ints
 from aptsched.workload import ranges
-from aptsched.workload.trace import Trace
+from aptsched.workload.own_columns import OwnColumns
+from aptsched.workload.trace import NONE_OF_THEIR_OWN, Trace
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 
@@ -27,6 +29,7 @@ class Replay:
     num_prompt_tokens, num_output_tokens : int array, [r]
         At least 1 each. A request ends after so many output tokens, whatever they are; no policy sees the number.
     slo : SLO
+        Objectives of requests that have none of their own.
     seed : int
         Prompt i is drawn from (seed, i) alone.
     vocab_size : int or None
@@ -43,6 +46,8 @@ class Replay:
         Requests that arrive earlier, and iterations that begin earlier, are not counted.
     alone_s : float array, [r], optional
         How long each request would take with no other beside it, where that is known.
+    own : OwnColumns
+        Objectives of their own, tenants and priorities.
     """
 
     arrived_at_s: Floats
@@ -57,6 +62,7 @@ class Replay:
     notices: tuple[str, ...] = ()
     warmup_s: float = 0.0
     alone_s: Floats | None = None
+    own: OwnColumns = NONE_OF_THEIR_OWN
 
     def __len__(self) -> int:
         """Number of requests, r."""
@@ -67,12 +73,25 @@ class Replay:
         """When the last request arrives."""
         return float(self.arrived_at_s[-1])
 
+    @property
+    def objectives_s(self) -> tuple[Floats, Floats]:
+        """TTFT and TPOT of each request, [r]: its own, or those of all."""
+        default = {"slo_ttft_s": self.slo.ttft_s, "slo_tpot_s": self.slo.tpot_s}
+        ttft_s, tpot_s = (self.own.filled(name, len(self), value) for name, value in default.items())
+        return ttft_s.astype(np.float64), tpot_s.astype(np.float64)
+
     def requests(self) -> Iterator[Request]:
         """The requests in order of arrival, each made when it is asked for."""
-        columns = (self.arrived_at_s.tolist(), self.num_prompt_tokens.tolist(), self.num_output_tokens.tolist())
-        for i, (arrived_at_s, num_prompt_tokens, num_output_tokens) in enumerate(zip(*columns, strict=True)):
+        lengths = (self.num_prompt_tokens, self.num_output_tokens)
+        labels = [self.own.filled(name, len(self), 0).astype(np.int64) for name in LABELS]
+        columns = [each.tolist() for each in (self.arrived_at_s, *lengths, *self.objectives_s, *labels)]
+        known: dict[tuple[float, float], SLO] = {}  # few requests have objectives that no other has
+        for i, (arrived_at_s, num_prompt_tokens, num_output_tokens, ttft_s, tpot_s, *of) in enumerate(zip(*columns)):  # noqa: B905
             params = _up_to(num_output_tokens)
-            yield Request(i, arrived_at_s, num_prompt_tokens, params, self.slo, self._prompt(i, num_prompt_tokens))
+            if (slo := known.get((ttft_s, tpot_s))) is None:
+                slo = known[ttft_s, tpot_s] = SLO(ttft_s, tpot_s)
+            prompt, label = self._prompt(i, num_prompt_tokens), dict(zip(LABELS, of, strict=True))
+            yield Request(i, arrived_at_s, num_prompt_tokens, params, slo, prompt, **label)
 
     def _prompt(self, i: int, num_tokens: int) -> Ints | None:
         if self.vocab_size is None or (self.max_context is not None and num_tokens > self.max_context):
@@ -123,6 +142,7 @@ def replay(
         num_clipped=int(clipped.sum()),
         rate_per_s=rate_per_s,
         notices=(*trace.notices, *_changes(trace, int(clipped.sum()))),
+        own=trace.own,
     )
 
 

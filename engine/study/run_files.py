@@ -15,7 +15,7 @@ import numpy as np
 
 from aptsched.metrics.deadlines import tokens_of
 from aptsched.metrics.request_rows import as_csv
-from aptsched.metrics.service import LEVELS
+from aptsched.metrics.service import LEVELS, OF_TENANTS
 from aptsched.metrics.stability import highest_rate
 from aptsched.problem import certificate_log
 from aptsched.report import serving_plots
@@ -26,7 +26,7 @@ from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.support import files
 from engine.study import run_table
 from engine.study.replay import Replay
-from engine.study.serving import FailedRun, ServedRun
+from engine.study.served_run import FailedRun, ServedRun
 
 SCHEMA, VERSION = "aptsched.run", 3
 FILES = ("results.json", "requests.csv", "attainment.png", "timeline.png")
@@ -80,6 +80,7 @@ def document(
         "notices": list(merged(*(replay.notices for replay in replays), notices, run_table.notices(runs, failed))),
         "replays": [_replay(replay) for replay in replays],
         "summary": [_summary(run) for run in runs],
+        "by_tenant": [entry for run in runs for entry in _by_tenant(run)],
         "holds": [_holds(name, runs) for name in run_table.names(runs)],
         "rejected": _rejected(runs),
         "failed": [asdict(run) | {"rate_per_s": known(run.rate_per_s)} for run in failed],
@@ -153,6 +154,8 @@ def _replay(replay: Replay) -> dict[str, Any]:
         "num_output_tokens": int(replay.num_output_tokens.sum()),
         "last_arrival_s": replay.last_arrival_s,
         "slo": asdict(replay.slo),
+        "num_own_slo": replay.own.num_own_slo,
+        "tenants": list(replay.own.tenants),
     }
 
 
@@ -166,6 +169,13 @@ def _summary(run: ServedRun) -> dict[str, Any]:
     rate = {"policy": run.policy, "rate_per_s": known(run.rate_per_s)}
     end = {"complete": run.complete, "reason": run.reason or None}
     return {**rate, **end, **metrics, **memory, "num_blocks": usage.num_blocks, "pace": known(run.pace)}
+
+
+def _by_tenant(run: ServedRun) -> Iterator[dict[str, Any]]:
+    for tenant, metrics in run.by_tenant.items():
+        figures = {name: known(getattr(metrics, name)) for name in OF_TENANTS}
+        of = {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "tenant": tenant}
+        yield {**of, "num_requests": metrics.num_requests, **figures}
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from aptsched.policies.composition import Select
 from aptsched.problem.certificate_log import check_kind
+from aptsched.scheduling.record import SLO
 from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
 from aptsched.support.keywords import as_given
@@ -30,7 +31,7 @@ class RunOptions(ServingOptions):
         "smollm2", a Hugging Face directory or a Llama .gguf file.
     trace : str or os.PathLike, optional
         As in `SimulateOptions`, but a file alone.
-    policy, workload, rate, cv, num_requests, slo_ttft, slo_tpot, max_tokens, max_seqs, seed, certificates, select
+    policy, workload, rate, cv, num_requests, slo, slo_ttft, slo_tpot, max_tokens, max_seqs, seed, certificates, select
         As in `SimulateOptions`, except that the default number of requests is 100.
     max_prompt_tokens, max_output_tokens : int, optional
         Longer prompts and outputs are clipped.
@@ -68,8 +69,9 @@ class RunOptions(ServingOptions):
     rate: str | float | Iterable[str | float] | None = None
     cv: float | None = None
     num_requests: int | None = None
-    slo_ttft: float = 1.0
-    slo_tpot: float = 1.0
+    slo: str | None = None
+    slo_ttft: float | None = None
+    slo_tpot: float | None = None
     max_prompt_tokens: int | None = None
     max_output_tokens: int | None = None
     cache_mem: str | None = None
@@ -91,7 +93,7 @@ class RunOptions(ServingOptions):
 
     def __post_init__(self) -> None:
         self._check_given()
-        _ = self.policies, self.source, self.rates_per_s, self.slo, self.limits  # made now to be checked
+        _ = self.policies, self.source, self.rates_per_s, self.slo_of_all, self.limits  # made now to be checked
         check_kind(self.certificates)
         check_hidden_attention(self.hidden_attention)
         if self.calibration is None:
@@ -102,6 +104,11 @@ class RunOptions(ServingOptions):
     def policies(self) -> list[NamedPolicy]:
         """The policies; raises InputError where one is not accepted."""
         return named_policies(self.policy, self.select)
+
+    @property
+    def slo_of_all(self) -> SLO:
+        """The objectives of requests that have none of their own."""
+        return self._objectives_of(self.model)
 
     @property
     def source(self) -> ArrivalSource:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from aptsched.metrics.service import LEVELS, Metrics
+from aptsched.metrics.service import LEVELS, OF_TENANTS, Metrics
 from aptsched.metrics.stability import highest_rate
 from aptsched.report import table
 from aptsched.report.table import Column, Section
@@ -15,7 +15,7 @@ from aptsched.scheduling.forms import FormEntry, shown_forms
 from aptsched.scheduling.record import Outcome
 from engine.calibration.pace import is_off
 from engine.study.replay import Replay
-from engine.study.serving import FailedRun, ServedRun
+from engine.study.served_run import FailedRun, ServedRun
 
 LATENCY = (
     Column("policy", left=True),
@@ -59,6 +59,24 @@ def measure_sections(runs: Sequence[ServedRun]) -> list[Section]:
     return sections(runs, _measure_row)
 
 
+TENANTS = (
+    Column("policy", left=True),
+    Column("tenant", left=True),
+    *(Column(name) for name in ("requests", "attained", "TTFT", "max TBT", "rejected", "starved")),
+)
+
+
+def tenant_sections(runs: Sequence[ServedRun]) -> list[Section]:
+    """Shares of each tenant's requests, where requests have tenants, by rate."""
+    groups: dict[str, list[list[str]]] = {}
+    for run in runs:
+        for tenant, metrics in run.by_tenant.items():
+            shares = (known(table.percent, getattr(metrics, name)) for name in OF_TENANTS)
+            row = [run.policy, tenant, table.count(metrics.num_requests), *shares]
+            groups.setdefault(f"by tenant{_at(run)}", []).append(row)
+    return [Section(title, rows) for title, rows in groups.items()]
+
+
 def engine_columns(runs: Sequence[ServedRun]) -> tuple[Column, ...]:
     """Columns of throughput, preemptions, swaps, promotions, memory by form, certified gaps and scheduling time."""
     return (
@@ -93,12 +111,13 @@ def rate_sections(runs: Sequence[ServedRun]) -> list[Section]:
 
 def notes(runs: Sequence[ServedRun], replay: Replay, notices: Sequence[str] = ()) -> list[str]:
     """Lines below the tables that explain them; `notices` are those of the document."""
-    slo = replay.slo
+    slo, num_own = replay.slo, replay.own.num_own_slo
+    own = f" (of {num_own} of {len(replay)} requests as they say)" if num_own else ""
     lines = [
         "attained: share of all requests that finished with every token by its deadline, the first one within "
-        f"{slo.ttft_s:g} s, each further one {slo.tpot_s:g} s later. stable: 99% of the admitted requests end within "
-        "60 s + 3 times their time alone. Of the same requests, beside it: TTFT within its objective, and also the "
-        f"P99, mean or largest of the own TBT within {slo.tpot_s:g} s; Etalon's fluidity index; a gap over 2 or 10 s. "
+        f"{slo.ttft_s:g} s, each further one {slo.tpot_s:g} s later{own}. stable: 99% of the admitted requests end "
+        "within 60 s + 3 times their time alone. Of the same requests, beside it: TTFT within its objective, and also "
+        "the P99, mean or largest of the own TBT within the TPOT; Etalon's fluidity index; a gap over 2 or 10 s. "
         "starved: share whose first token came after 10 times its objective, or never. goodput: requests that attain. "
         "blocks: share of the pool's block-time in that form. sched.: share of the iterations' time that scheduling "
         "takes. certified gap: a share of the optimum.",

@@ -10,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-from aptsched.metrics.service import Metrics, summarise
 from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy
@@ -18,9 +17,7 @@ from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support import interrupts
-from aptsched.support.checks import Floats
 from aptsched.support.errors import InputError
-from aptsched.support.lazy import lazy
 from engine.calibration.pace import Pace
 from engine.loop.accounted import INTERRUPTED
 from engine.loop.clock import SchedulingTime
@@ -33,7 +30,8 @@ from engine.state.batch import Executor
 from engine.state.pool import BlockPool
 from engine.study.decision_log import DecisionLog
 from engine.study.replay import Replay
-from engine.study.usage import Usage, UsageMeter
+from engine.study.served_run import FailedRun, ServedRun
+from engine.study.usage import UsageMeter
 
 ENOUGH = "ended early, as what it is about was known"  # the reason of requests that are unfinished then
 
@@ -83,59 +81,6 @@ class Server:
     calibrated: bool = False
     lossy_ratios: Mapping[CacheForm, Fraction] = field(default_factory=dict)
     skipping: Callable[[Callable[[Stretch], object]], Skip] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class ServedRun:
-    """The result of one policy on the requests of one replay.
-
-    Attributes
-    ----------
-    policy : str
-    rate_per_s : float
-        Rate of the replay.
-    records : tuple of RequestRecord
-        One for each request that counts, in order of arrival: those of the warm-up do not.
-    usage : Usage
-        Of the iterations that began after the warm-up.
-    complete : bool
-        False if Ctrl-C ended the run, so that requests are unfinished.
-    reason : str
-        Why requests are unfinished: Ctrl-C, nothing ran any more, or the run was stopped; empty if none are.
-    pace : float
-        Actual over predicted seconds of the iterations; nan without a calibration.
-    certificates : path, optional
-        The log of its decisions; None where none was written.
-    unwritten : str
-        Why the log could not be written to its end; empty otherwise.
-    alone_s : float array, [r], optional
-        How long each of the requests would take alone, where that is known.
-    """
-
-    policy: str
-    rate_per_s: float
-    records: tuple[RequestRecord, ...]
-    usage: Usage
-    complete: bool
-    reason: str = ""
-    pace: float = math.nan
-    certificates: Path | None = None
-    unwritten: str = ""
-    alone_s: Floats | None = None
-
-    @lazy
-    def metrics(self) -> Metrics:
-        """The metrics of its requests."""
-        return summarise(self.records, self.alone_s)
-
-
-@dataclass(frozen=True)
-class FailedRun:
-    """A run without a result, and why: its policy raised an error, or returned a plan that is not legal."""
-
-    policy: str
-    rate_per_s: float
-    reason: str
 
 
 class Watch(Protocol):
@@ -200,11 +145,16 @@ def serve(
             complete, reason = False, INTERRUPTED
         except PlanError as error:
             raise InputError(f"policy {policy.name}: {error}{getattr(made, 'place', '')}") from error
-    counted, alone_s = _counted(records, replay)
-    ratio = math.nan if pace is None else pace.ratio
-    written = None if certificates is None or log.fault or log.is_empty else Path(certificates)
-    usage, fault = meter.usage(), log.fault
-    return ServedRun(policy.name, replay.rate_per_s, counted, usage, complete, reason, ratio, written, fault, alone_s)
+    return ServedRun(
+        policy=policy.name,
+        usage=meter.usage(),
+        complete=complete,
+        reason=reason,
+        pace=math.nan if pace is None else pace.ratio,
+        certificates=None if certificates is None or log.fault or log.is_empty else Path(certificates),
+        unwritten=log.fault,
+        **_counted(records, replay),
+    )
 
 
 def _all(*told: Callable[[Any], object]) -> Callable[[Any], None]:
@@ -217,12 +167,13 @@ def _all(*told: Callable[[Any], object]) -> Callable[[Any], None]:
     return tell
 
 
-def _counted(records: list[RequestRecord], replay: Replay) -> tuple[tuple[RequestRecord, ...], Floats | None]:
-    """The records of requests that arrived after the warm-up, in order, and how long each would take alone."""
+def _counted(records: list[RequestRecord], replay: Replay) -> dict[str, Any]:
+    """Of the requests that arrived after the warm-up the records, in order, and what the replay says of them."""
     after = [record for record in records if record.arrived_at_s >= replay.warmup_s]
     after.sort(key=lambda record: record.request_id)
     alone_s = None if replay.alone_s is None else replay.alone_s[[record.request_id for record in after]]
-    return tuple(after), alone_s
+    known = {"rate_per_s": replay.rate_per_s, "alone_s": alone_s, "tenants": replay.own.tenants}
+    return {**known, "records": tuple(after)}
 
 
 def _worker(

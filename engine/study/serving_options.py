@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from aptsched.metrics.slo_presets import preset
 from aptsched.scheduling.record import SLO
 from aptsched.support.keywords import check_types
 from aptsched.support.several import as_texts, numbers
@@ -16,8 +17,9 @@ class ServingOptions:
 
     policy: Policies
     rate: str | float | Iterable[str | float] | None
-    slo_ttft: float
-    slo_tpot: float
+    slo: str | None
+    slo_ttft: float | None
+    slo_tpot: float | None
     max_tokens: int
     max_seqs: int
 
@@ -38,10 +40,18 @@ class ServingOptions:
         """The limits of an iteration."""
         return Limits(self.max_tokens, self.max_seqs)
 
+    def _objectives_of(self, model: str) -> SLO:
+        """The objectives of all: those of the preset, with the single ones that are given in their place."""
+        of_all = SLO() if self.slo is None else preset(self.slo, model)
+        ttft_s = of_all.ttft_s if self.slo_ttft is None else self.slo_ttft
+        return SLO(ttft_s, of_all.tpot_s if self.slo_tpot is None else self.slo_tpot)
+
     @property
-    def slo(self) -> SLO:
-        """The objectives of each request."""
-        return SLO(self.slo_ttft, self.slo_tpot)
+    def slo_notices(self) -> list[str]:
+        """That a single objective is given beside a preset, and wins."""
+        given = {"--slo-ttft": self.slo_ttft, "--slo-tpot": self.slo_tpot}
+        over = [f"{name} {value:g}" for name, value in given.items() if value is not None]
+        return [f"{' and '.join(over)} in place of what --slo {self.slo} says."] if self.slo and over else []
 
     @property
     def rates_per_s(self) -> list[float]:

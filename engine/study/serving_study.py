@@ -19,7 +19,8 @@ from aptsched.support.lazy import lazy
 from engine.simulator.cost import Cost
 from engine.study import fairness, run_files, run_table
 from engine.study.replay import Replay, beyond_context
-from engine.study.serving import FailedRun, ServedRun, Server
+from engine.study.served_run import FailedRun, ServedRun
+from engine.study.serving import Server
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -135,6 +136,7 @@ class ServingStudy:
         tables = [
             (run_table.LATENCY, run_table.latency_sections(self.runs)),
             (run_table.MEASURES, run_table.measure_sections(self.runs)),
+            (run_table.TENANTS, run_table.tenant_sections(self.runs)),
             (run_table.engine_columns(self.runs), run_table.engine_sections(self.runs)),
             (fairness.COLUMNS, fairness.fairness_sections(self.runs) if self.cost else []),
             (run_table.RATES, run_table.rate_sections(self.runs)),

@@ -77,7 +77,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
         Task(policy, replay, server, _log_of(options, directory, policy, replay, replays))
         for policy, replay in runs_to_come
     ]
-    notices = [*setup.config.notices, *cost.notices, *unused_forms(policies, server)]
+    notices = [*options.slo_notices, *setup.config.notices, *cost.notices, *unused_forms(policies, server)]
     notices += unseen_needs(server.lossy_ratios)
     notices += simulation.unmeasured_forms(policies, server)
     notices += context_notices(replays, server.limits.max_context)
@@ -121,7 +121,7 @@ def _directory(options: SimulateOptions, out: str | None) -> tuple[Path | None, 
 
 def _replays(options: SimulateOptions, cost: Cost) -> list[Replay]:
     """The requests at each rate, with their warm-up and how long each would take alone."""
-    replays = simulated_replays(options.source, options.rates_per_s, options.slo, options.duration)
+    replays = simulated_replays(options.source, options.rates_per_s, options.slo_of_all, options.duration)
     last_s = min(replay.last_arrival_s for replay in replays)
     if not 0 <= options.warmup <= last_s:
         raise InputError(f"warmup: {options.warmup} is not accepted; 0 to the last arrival, at {last_s:g} s, is")

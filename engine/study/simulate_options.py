@@ -9,6 +9,7 @@ from typing import Any
 
 from aptsched.policies.composition import Select
 from aptsched.problem.certificate_log import check_kind
+from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
 from aptsched.support.keywords import as_given
 from aptsched.support.lazy import lazy
@@ -60,8 +61,10 @@ class SimulateOptions(ServingOptions):
         Seconds: serve all requests that arrive earlier, in place of a number.
     warmup : float
         Seconds: requests that arrive earlier are served, but not counted.
-    slo_ttft, slo_tpot : float
-        Objectives, in seconds.
+    slo : str, optional
+        Objectives by name: "chat" (1 s, 0.2 s), "paper" (1 s, 1 s), "mlperf-server" or "mlperf-interactive".
+    slo_ttft, slo_tpot : float, optional
+        Objectives in seconds, in place of those of `slo`; 1 s each where nothing is said.
     max_tokens, max_seqs : int
         Token budget and most requests of an iteration.
     num_blocks : int, optional
@@ -108,8 +111,9 @@ class SimulateOptions(ServingOptions):
     num_requests: int | None = None
     duration: float | None = None
     warmup: float = 0.0
-    slo_ttft: float = 1.0
-    slo_tpot: float = 1.0
+    slo: str | None = None
+    slo_ttft: float | None = None
+    slo_tpot: float | None = None
     max_tokens: int = 2048
     max_seqs: int = 256
     num_blocks: int | None = None
@@ -134,7 +138,13 @@ class SimulateOptions(ServingOptions):
             raise InputError(f"jobs: {self.jobs} is not accepted; at least 1 is")
         check_hidden_attention(self.hidden_attention)
         check_given(self.foreign_calibration, self.setup.cost)
-        _ = self.setup, self.limits, self.slo, self.rates_per_s, self.source  # made now, so that they are checked now
+        _ = (
+            self.setup,
+            self.limits,
+            self.slo_of_all,
+            self.rates_per_s,
+            self.source,
+        )  # made now, so that they are checked now
 
     @lazy
     def setup(self) -> Setup:
@@ -152,6 +162,11 @@ class SimulateOptions(ServingOptions):
             self.hidden_attention,
             self.foreign_calibration,
         )
+
+    @property
+    def slo_of_all(self) -> SLO:
+        """The objectives of requests that have none of their own."""
+        return self._objectives_of(self.setup.config.name)
 
     @property
     def source(self) -> ArrivalSource:

@@ -12,9 +12,8 @@ from aptsched.scheduling.record import SLO
 from aptsched.support import checks
 from aptsched.support.errors import InputError
 from aptsched.workload import Trace
-from aptsched.workload.synthetic import WORKLOADS
+from aptsched.workload.synthetic import DEFAULT_RATE_PER_S, WORKLOADS
 from engine.study.arrival_source import (
-    DEFAULT_RATE_PER_S,
     MAX_REQUESTS,
     ArrivalSource,
     checked_rates,

@@ -18,11 +18,20 @@ from aptsched.metrics.request_rows import COLUMNS
 from commands import call
 from proofs import gap_study, run_study
 
-UNHELD = {"timelines", "gpu", "model", "cost", "times", "scheduling", *gap_study.AS_SAID[:4]}  # whole objects, as said
+UNHELD = {
+    "timelines",
+    "gpu",
+    "precision",
+    "model",
+    "cost",
+    "times",
+    "scheduling",
+    *gap_study.AS_SAID[:4],
+}  # whole objects, as said
 HELD_LOOSELY = {
     *(f"summary.{name}" for name in ("num_iterations", "num_prefill_tokens", "num_decode_tokens", "pace")),
     *("summary.num_swapped_blocks", "summary.tbt.median_s", "summary.tbt.p90_s"),
-    *("replays.num_clipped", "replays.num_output_tokens", "replays.num_beyond_context"),
+    *("replays.num_own_slo", "replays.num_clipped", "replays.num_output_tokens", "replays.num_beyond_context"),
     *("cache.num_host_blocks", "cache.block_size", "cache.hidden_ratio", "cache.block_bytes"),
 }  # some other values are possible, and nothing tells which is true
 
@@ -163,7 +172,7 @@ def test_files_are_named_once_and_beside_the_document(run: Path, names: list[Any
     assert results.failures(run)
 
 
-@pytest.mark.parametrize("field", ["replays", "summary", "holds", "rejected", "timelines", "files"])
+@pytest.mark.parametrize("field", ["replays", "summary", "by_tenant", "holds", "rejected", "timelines", "files"])
 def test_entries_of_any_kind_are_one_finding(run: Path, field: str) -> None:
     """One that is no object, is empty, or lacks a field, though every digest is right."""
     given = results.document(run)

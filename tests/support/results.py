@@ -11,13 +11,13 @@ from aptsched.report.document import as_json, named_file, sealed
 from commands import call
 from proofs import search, verification
 
-TRACE = """arrived_at_s,prompt_tokens,output_tokens
-0,60,5
-0.01,90,4
-0.02,3000,3
-0.02,100,6
-0.05,40,1
-0.3,70,5
+TRACE = """arrived_at_s,prompt_tokens,output_tokens,tenant,priority,slo_ttft_s,slo_tpot_s
+0,60,5,a,1,,
+0.01,90,4,b,0,0.2,
+0.02,3000,3,a,0,,
+0.02,100,6,b,,,0.03
+0.05,40,1,,-2,,
+0.3,70,5,b,0,,
 """
 SIMULATE = ("--rate", "20,60", "--policy", "fcfs,aptserve", "--num-blocks", "14", "--jobs", "1")
 OBJECTIVES = ("--slo-ttft", "0.1", "--slo-tpot", "0.05")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aptsched.metrics.deadlines import fluidity_index, tokens_of
 from aptsched.metrics.latencies import latencies
-from aptsched.scheduling.columns import COUNTS
+from aptsched.scheduling.columns import COUNTS, LABELS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 
 SECONDS = st.floats(1e-3, 20)
@@ -20,7 +20,7 @@ OFFSETS = (-1, 0, 1)  # units in the last place from the deadline
 
 
 def record(arrived_at_s: float, token_at_s: Sequence[float], slo: SLO, outcome: Outcome) -> RequestRecord:
-    counts = dict.fromkeys(COUNTS, 0)
+    counts = dict.fromkeys((*LABELS, *COUNTS), 0)
     return RequestRecord(0, arrived_at_s, 10, slo, np.array(token_at_s, np.float64), outcome, "", **counts)
 
 

@@ -17,11 +17,12 @@ from aptsched.metrics.service import summarise
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 
 COUNTED = {"num_preemptions": 1, "num_promotions": 2, "num_swap_outs": 4, "num_recomputed_tokens": 30}
+LABELLED = {"tenant": 0, "priority": 0}
 
 
 def record(arrived_at_s: float, *token_at_s: float, outcome: Outcome = Outcome.FINISHED) -> RequestRecord:
     """A request with objectives of 1 s and 0.5 s."""
-    return RequestRecord(0, arrived_at_s, 10, SLO(1.0, 0.5), np.array(token_at_s), outcome, "", **COUNTED)
+    return RequestRecord(0, arrived_at_s, 10, SLO(1.0, 0.5), np.array(token_at_s), outcome, "", **LABELLED, **COUNTED)
 
 
 @st.composite

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aptsched.metrics.latencies import FLAGS, latencies
 from aptsched.metrics.request_rows import COLUMNS, HEADER, MEASURED, as_csv, rows
-from aptsched.scheduling.columns import COUNTS
+from aptsched.scheduling.columns import COUNTS, LABELS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from aptsched.support.errors import InputError
 
@@ -33,6 +33,8 @@ def records(draw: st.DrawFn) -> list[RequestRecord]:
             token_at_s=np.array(sorted(draw(st.lists(TIMES, max_size=4))), np.float64),
             outcome=draw(st.sampled_from(Outcome)),
             reason=draw(TEXTS),
+            tenant=draw(st.integers(0, 9)),
+            priority=draw(st.integers(-(2**32), 2**32)),
             **{name: draw(st.integers(0, 9)) for name in COUNTS},
         )
         for i in range(draw(st.integers(0, 5)))
@@ -54,13 +56,15 @@ def test_what_is_written_is_read_back(policy: str, rate_per_s: float, given: lis
         assert (row["policy"], row["rate_per_s"], row["outcome"]) == (policy, known(rate_per_s), record.outcome.value)
         assert (row["slo_ttft_s"], row["slo_tpot_s"]) == (record.slo.ttft_s, record.slo.tpot_s)
         assert row["alone_s"] == (None if alone_s is None else alone_s[i])
-        for name in ("request_id", "arrived_at_s", "num_prompt_tokens", "reason", *COUNTS):
+        for name in ("request_id", "arrived_at_s", "num_prompt_tokens", "reason", *LABELS, *COUNTS):
             assert row[name] == getattr(record, name)
         for name in (*MEASURED, *FLAGS):
             assert row[name] == known(getattr(each, name).tolist()[i])
 
 
-RECORD = RequestRecord(0, 1.5, 7, SLO(), np.array([2.0, 2.25]), Outcome.FINISHED, "", **dict.fromkeys(COUNTS, 3))
+RECORD = RequestRecord(
+    0, 1.5, 7, SLO(), np.array([2.0, 2.25]), Outcome.FINISHED, "", **dict.fromkeys((*LABELS, *COUNTS), 3)
+)
 LINE = as_csv([("fcfs", 2.0, [RECORD], None)]).splitlines()[1]
 
 

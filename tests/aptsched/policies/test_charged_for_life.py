@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.form_charges import worthwhile
-from aptsched.scheduling.columns import COUNTS
+from aptsched.scheduling.columns import COUNTS, LABELS
 from aptsched.scheduling.forms import KV, CacheForm
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
@@ -22,7 +22,7 @@ from views import Seen, running, view_of, views
 
 HIDDEN, INT8 = CacheForm.HIDDEN, CacheForm.INT8
 HALF = Fraction(33, 64)  # int8, of bf16, with heads of 64
-NO_COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+NO_COUNTS: dict[str, Any] = dict.fromkeys((*LABELS, *COUNTS), 0)
 no_dearer = st.sampled_from([0.0, -1e-9, -1e-4])  # rho, in seconds a block
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from aptsched.policies.output_lengths import OutputLengths
-from aptsched.scheduling.columns import COUNTS
+from aptsched.scheduling.columns import COUNTS, LABELS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from views import Seen, running, view_of
 
 NOBODY = view_of([])
-NO_COUNTS: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+NO_COUNTS: dict[str, Any] = dict.fromkeys((*LABELS, *COUNTS), 0)
 FINISHED = RequestRecord(0, 0.0, 5, SLO(), np.ones(30), Outcome.FINISHED, **NO_COUNTS)
 
 

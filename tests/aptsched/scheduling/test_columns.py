@@ -14,6 +14,7 @@ from aptsched.scheduling.columns import (
     CountColumns,
     IdentityColumns,
     InternalColumns,
+    LabelColumns,
     ObservedColumns,
     PoolColumns,
     dtypes,
@@ -87,9 +88,11 @@ def test_a_table_of_thousands_keeps_its_order_as_the_first_go_and_new_ones_come(
 
 
 def test_a_record_has_what_the_list_says_is_recorded() -> None:
-    """Which request it is and its counts, of the same names; the rest is the record's own."""
+    """Which request it is, what is said of it and its counts, of the same names; the rest is the record's own."""
     own = {"slo", "token_at_s", "outcome", "reason"}
-    assert {field.name for field in fields(RequestRecord)} - own == set(dtypes(IdentityColumns, CountColumns))
+    assert {field.name for field in fields(RequestRecord)} - own == set(
+        dtypes(IdentityColumns, LabelColumns, CountColumns)
+    )
 
 
 def test_each_column_stands_in_the_list_once_and_says_what_it_means() -> None:

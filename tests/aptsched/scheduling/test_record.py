@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from aptsched.scheduling.columns import COUNTS
+from aptsched.scheduling.columns import COUNTS, LABELS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 
-RECORD = RequestRecord(3, 0.5, 7, SLO(), np.array([1.0, 1.25]), Outcome.FINISHED, "", **dict.fromkeys(COUNTS, 0))
+RECORD = RequestRecord(
+    3, 0.5, 7, SLO(), np.array([1.0, 1.25]), Outcome.FINISHED, "", **dict.fromkeys((*LABELS, *COUNTS), 0)
+)
 
 
 def test_records_with_equal_fields_are_equal() -> None:

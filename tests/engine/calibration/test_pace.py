@@ -26,7 +26,8 @@ from engine.loop.limits import Limits
 from engine.state.batch import Batch, Copies, Step
 from engine.study import run_table
 from engine.study.replay import replay
-from engine.study.serving import NamedPolicy, ServedRun, Server, serve
+from engine.study.served_run import ServedRun
+from engine.study.serving import NamedPolicy, Server, serve
 from hash_executor import VOCABULARY, HashExecutor
 from loop_runs import NO_SCHEDULING_TIME
 

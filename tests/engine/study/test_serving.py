@@ -26,7 +26,8 @@ from engine.loop.limits import Limits
 from engine.study import run_table
 from engine.study.arrival_source import ArrivalSource, traces
 from engine.study.replay import Replay, replay
-from engine.study.serving import NamedPolicy, ServedRun, Server, serve, serve_all
+from engine.study.served_run import ServedRun
+from engine.study.serving import NamedPolicy, Server, serve, serve_all
 from hash_executor import VOCABULARY, HashExecutor
 from loop_runs import NO_SCHEDULING_TIME
 from proofs import sources, verification

@@ -20,7 +20,8 @@ from engine.models.known_models import MODELS
 from engine.simulator.gpus import GPUS
 from engine.simulator.stretch import Stretch
 from engine.study.replay import Replay
-from engine.study.serving import NamedPolicy, ServedRun, Server, serve
+from engine.study.served_run import ServedRun
+from engine.study.serving import NamedPolicy, Server, serve
 from engine.study.simulation import Setup, simulated_server
 from engine.study.usage import UsageMeter
 from proofs import iterations
