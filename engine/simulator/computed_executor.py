@@ -6,10 +6,10 @@ import numpy as np
 
 from aptsched.scheduling.forms import CacheShape
 from aptsched.support.arrays import all_of
-from aptsched.support.checks import Floats, Ints
+from aptsched.support.checks import Ints
 from aptsched.support.constant import constant
 from engine.simulator.cost import Cost
-from engine.simulator.work import work_of, work_of_decodes
+from engine.simulator.work import Amount, work_of, work_of_decodes
 from engine.state.batch import Batch, Step
 
 TOKEN_ID = 0  # the id of every token: requests end by their number of tokens alone
@@ -34,13 +34,14 @@ class ComputedExecutor:
         token_ids = constant(TOKEN_ID, len(samples)) if all_of(samples) else np.where(samples, TOKEN_ID, -1)
         return Step(float(self.cost.seconds(work_of(batch, self.cache, self.cost.absorb_up_to))), token_ids)
 
-    def decodes_s(self, start: Ints, form: Ints, count: int) -> Floats:
-        """Seconds of each of so many iterations in a row, [count], that feed one token to each of the same requests.
+    def decodes_s(self, start: Ints, form: Ints, count: int) -> Amount:
+        """Seconds of each of so many iterations in a row that feed one token to each of the same requests.
+
+        It is [count], or one number where all take the same.
 
         Parameters
         ----------
         start, form : int array, [b]
             Tokens that are cached before the first iteration, at least 1, and the `CacheForm` of each request.
         """
-        work = work_of_decodes(start, form, count, self.cache, self.cost.absorb_up_to)
-        return np.broadcast_to(self.cost.seconds(work), count)
+        return self.cost.seconds(work_of_decodes(start, form, count, self.cache, self.cost.absorb_up_to))

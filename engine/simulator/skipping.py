@@ -70,8 +70,8 @@ class Skipping:
         table, pool, rows = worker.table, worker.pool, plan.request
         left = smallest_of(table.end_tokens[rows] - table.num_tokens[rows])  # iterations until one of them ends
         slot = table.slot[rows]
-        held = _blocks_held(pool, slot, min(plan.holds + 1, left, MAX_STRETCH))
-        most = int(held.sum(axis=1).searchsorted(pool.num_blocks, side="right"))
+        held, taken = _blocks(pool, slot, min(plan.holds + 1, left, MAX_STRETCH))
+        most = int(taken.searchsorted(pool.free_blocks, side="right"))
         if most < 1:
             return None
         times_s, scheduling_s = np.empty(most + 1), _scheduling_s(worker)
@@ -112,19 +112,22 @@ def _decodes_alone(plan: Plan, worker: Worker) -> bool:
     return all_of(num_tokens > table.num_prompt_tokens[rows])
 
 
-def _blocks_held(pool: BlockPool, slot: Ints, count: int) -> Ints:
-    """Blocks of the pool that are held in each of so many iterations, if there are enough, [count, f].
+def _blocks(pool: BlockPool, slot: Ints, count: int) -> tuple[Ints, Ints]:
+    """Blocks that are held in each of so many iterations, [count, f], and of these taken since now, [count].
 
     A request takes a block when its last one is full, and then another one each time that it has filled that.
     """
     held = np.empty((count, NUM_FORMS), np.int64)
     held[:] = pool.num_blocks_by_form
+    later, taken = np.arange(count), np.zeros(count, np.int64)
     forms, cached, num_held = pool.form[slot], pool.num_cached[slot], pool.device.num_held[slot]
     for form in [KV] if largest_of(forms) == KV else np.unique(forms).tolist():
         per_block = pool.cache.per_block[form]
         room = (num_held * per_block - cached)[forms == form]  # tokens until its last block is full
-        held[:, form] += np.resize(np.bincount(room, minlength=per_block), count).cumsum()
-    return held
+        more = np.bincount(room, minlength=per_block)[later % per_block].cumsum()
+        held[:, form] += more
+        taken += more
+    return held, taken
 
 
 def _first(worker: Worker, plan: Plan, times_s: tuple[float, float, float], held: Ints) -> Iteration:
@@ -160,7 +163,7 @@ def _carry_out(worker: Worker, rows: Ints, stretch: Stretch) -> None:
     pool.device.give(slot, after - pool.device.num_held[slot])
     table.add_tokens(rows, float(end_s[0]))
     if count > 1:
-        table.missed_slo[rows] |= np.diff(end_s).max() > table.objective_s[rows]
+        table.missed_slo[rows] |= (end_s[1:] - end_s[:-1]).max() > table.objective_s[rows]
         table.pending_since_s[rows] = end_s[-1]
         table.num_tokens[rows] += count - 1
     token_ids, times = [TOKEN_ID] * count, end_s.tobytes()

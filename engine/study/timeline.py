@@ -34,8 +34,9 @@ class TimelinePoint:
 
 def added_in_order(sums: list[float], amounts: Floats) -> list[float]:
     """Sums, [m], with further amounts of each, [m, k], added from the first to the last, as one by one."""
-    first = np.array(sums)[:, None]
-    added: list[float] = np.concatenate([first, amounts], axis=1).cumsum(axis=1)[:, -1].tolist()
+    table = np.empty((len(sums), amounts.shape[1] + 1))
+    table[:, 0], table[:, 1:] = sums, amounts
+    added: list[float] = np.add.accumulate(table, axis=1)[:, -1].tolist()
     return added
 
 
@@ -57,13 +58,16 @@ class Timeline:
                 span[place] += duration_s * num_blocks
         self._in_last += 1
 
-    def add_many(self, start_s: Floats, duration_s: Floats, num_waiting: int, block_s: Floats) -> None:
-        """Add iterations in a row, [k], to the same sums as one by one; `block_s`, [f, k], are blocks times seconds."""
-        amounts, at = np.vstack([duration_s, duration_s * num_waiting, block_s]), 0
+    def add_many(self, start_s: Floats, amounts: Floats) -> None:
+        """Add iterations in a row, [k], to the same sums as one by one.
+
+        Of each, `amounts`, [2 + f, k], has its seconds, and these times the requests that wait and the blocks by form.
+        """
+        at = 0
         while at < len(start_s):
-            span = self._last(start_s[at].item(), len(block_s))
+            span = self._last(start_s[at].item(), len(amounts) - 2)
             count = min(len(start_s) - at, self._stride - self._in_last)
-            span[1] = (start_s[at + count - 1] + duration_s[at + count - 1]).item()
+            span[1] = (start_s[at + count - 1] + amounts[0, at + count - 1]).item()
             span[2:] = added_in_order(span[2:], amounts[:, at : at + count])
             self._in_last += count
             at += count

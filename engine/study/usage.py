@@ -115,17 +115,19 @@ class UsageMeter:
     def add_stretch(self, stretch: Stretch) -> None:
         """Add the iterations of a stretch, to the same sums as one by one."""
         first, count = stretch.first, len(stretch)
-        start_s = np.concatenate([[first.start_s], stretch.end_s[:-1]])
-        duration_s = stretch.end_s - start_s
-        block_s = duration_s * stretch.num_blocks_by_form.T
-        self._timeline.add_many(start_s, duration_s, first.num_waiting, block_s)
+        start_s, amounts = np.empty(count), np.empty((2 + NUM_FORMS, count))
+        start_s[0], start_s[1:] = first.start_s, stretch.end_s[:-1]
+        duration_s = np.subtract(stretch.end_s, start_s, out=amounts[0])
+        np.multiply(duration_s, stretch.num_blocks_by_form.T, out=amounts[2:])
+        amounts[1] = duration_s * first.num_waiting
+        self._timeline.add_many(start_s, amounts)
         num_before = int(start_s.searchsorted(self._warmup_s))
         self._num_warmup_iterations += num_before
         self._num_iterations += count - num_before
         self._num_decode_tokens += (count - num_before) * first.num_decode_tokens
-        amounts = np.vstack([duration_s, np.full(count, first.scheduling_s), block_s])[:, num_before:]
+        amounts[1] = first.scheduling_s
         self._busy_s, self._scheduling_s, *self._block_s_by_form = added_in_order(
-            [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts
+            [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[:, num_before:]
         )
 
     def add_decision(self, number: int, gap: float, num_iterations: int) -> None:

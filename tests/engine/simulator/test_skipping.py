@@ -160,7 +160,7 @@ def test_times_of_decodes_are_those_of_their_batches(data: st.DataObject, cost: 
     form = np.array(data.draw(st.lists(st.sampled_from([*CacheForm][1:]), min_size=number, max_size=number)), np.int64)
     executor = ComputedExecutor(cost, ALL_FORMS)
     found = executor.decodes_s(start, form, 20)
-    for i, seconds in enumerate(found.tolist()):
+    for i, seconds in enumerate(np.broadcast_to(found, 20).tolist()):
         ones, samples = np.ones(number, np.int64), np.ones(number, np.bool_)
         batch = Batch([Request(0, 0.0, 1)] * number, start + i, ones, form, np.empty((number, 0), np.int64), samples)
         assert executor.run(batch).duration_s == seconds
