@@ -90,7 +90,8 @@ class Walk:
     def step(self) -> bool:
         """Moves along the steepest edge; False where there is none, at the minimum."""
         edges = inverse([self.more(tie) for tie in self.ties])
-        left: list[int] = (self.limits - self.take[:, self.at, self.each].sum(axis=1)).tolist()
+        used = self.take.reshape(3, -1).take(self.at * len(self.at) + self.each, axis=1).sum(axis=1).tolist()
+        left = [limit - amount for limit, amount in zip(self.limits, used, strict=True)]
         fractions = [product_sum(left, edge) for edge in edges]
         for request, _ in self.ties:
             same = [q for q, tie in enumerate(self.ties) if tie.request == request]

@@ -147,10 +147,12 @@ def repeated(each: int, n: int) -> Ints:
 
 def canonical_order(problem: BatchProblem) -> Ints:
     """Rows by falling values of the first form, ties by all other data."""
+    order: Ints = (-problem.values[:, 0]).argsort(kind="stable")
+    if np.diff(problem.values[order, 0]).all():
+        return order
     keys: list[Floats | Ints | Bools] = [*problem.weights.T]
     keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
-    order: Ints = np.lexsort((*keys, *-problem.values.T[1:], -problem.values[:, 0]))
-    return order
+    return np.lexsort((*keys, *-problem.values.T[1:], -problem.values[:, 0]))
 
 
 def lightest(gain: Floats, blocks: Ints) -> Ints:
