@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.problem.instance import content, digest
+from aptsched.problem.instance import digest_of, encoded_fields, joined
 from aptsched.problem.selection import Selection
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -54,8 +54,10 @@ def file_name(policy: str, rate_per_s: float | None = None, kind: str = "plain")
     return f"certificates-{name}{rate}{suffix}"
 
 
-def as_record(iteration: int, problem: BatchProblem, selection: Selection, num_iterations: int = 1) -> dict[str, Any]:
-    """One decision as plain values.
+def record_line(iteration: int, problem: BatchProblem, selection: Selection, num_iterations: int = 1) -> str:
+    """One decision as a line, with its line end.
+
+    A problem of thousands of requests is longer than all else: it is encoded once, for the line and its digest.
 
     Parameters
     ----------
@@ -66,11 +68,10 @@ def as_record(iteration: int, problem: BatchProblem, selection: Selection, num_i
     num_iterations : int
         Iterations in a row, from that one on, in which its plan was carried out; left out where it is 1.
     """
-    return {
-        "iteration": iteration,
-        **({} if num_iterations == 1 else {"num_iterations": num_iterations}),
-        "problem": content(problem),
-        "sha256": digest(problem),
+    head = {"iteration": iteration} | ({} if num_iterations == 1 else {"num_iterations": num_iterations})
+    encoded = encoded_fields(problem)
+    found = {
+        "sha256": digest_of(encoded),
         "form": selection.form.tolist(),
         "multipliers": vars(selection.multipliers),
         "objective_s": selection.objective_s,
@@ -79,8 +80,9 @@ def as_record(iteration: int, problem: BatchProblem, selection: Selection, num_i
         "num_tokens": selection.num_tokens,
         "gap": selection.gap,
     }
+    return f'{as_line(head)[:-2]},"problem":{joined(encoded.items())},{as_line(found)[1:]}'
 
 
 def as_line(document: dict[str, Any]) -> str:
-    """The header or a record as one line, with its line end."""
+    """An object, such as the header, as one line, with its line end."""
     return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"

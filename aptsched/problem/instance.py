@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,10 @@ OPTIONAL = ("num_tokens", "max_tokens", "max_seqs", "required")
 
 def save(problem: BatchProblem, path: str | os.PathLike[str]) -> None:
     """Write the instance as JSON, atomically; `load` gives the same arrays to the last bit."""
-    document = to_dict(problem)
-    fields = ",\n".join(f'    "{name}": {_compact(value)}' for name, value in document["problem"].items())
-    head = "".join(f'  "{name}": {_compact(document[name])},\n' for name in ("schema", "version", "sha256"))
+    encoded = encoded_fields(problem)
+    fields = ",\n".join(f'    "{name}": {text}' for name, text in encoded.items())
+    document = {"schema": SCHEMA, "version": VERSION, "sha256": digest_of(encoded)}
+    head = "".join(f'  "{name}": {_compact(value)},\n' for name, value in document.items())
     files.write(path, f'{{\n{head}  "problem": {{\n{fields}\n  }}\n}}\n')
 
 
@@ -88,9 +89,24 @@ def content(problem: BatchProblem) -> dict[str, Any]:
     }
 
 
+def encoded_fields(problem: BatchProblem) -> dict[str, str]:
+    """The content as JSON, each field for itself, without spaces, floats by their shortest exact digits."""
+    return {name: _compact(value) for name, value in content(problem).items()}
+
+
+def joined(encoded: Iterable[tuple[str, str]]) -> str:
+    """An object of these names and encoded fields as JSON without spaces."""
+    return "{" + ",".join(f'"{name}":{text}' for name, text in encoded) + "}"
+
+
+def digest_of(encoded: Mapping[str, str]) -> str:
+    """SHA-256 of the content, whose fields are encoded already, as JSON with sorted keys."""
+    return hashlib.sha256(joined(sorted(encoded.items())).encode()).hexdigest()
+
+
 def digest(problem: BatchProblem) -> str:
     """SHA-256 of the content as JSON with sorted keys and no spaces, floats by their shortest exact digits."""
-    return hashlib.sha256(_compact(content(problem), sort_keys=True).encode()).hexdigest()
+    return digest_of(encoded_fields(problem))
 
 
 def write_mps(problem: BatchProblem, path: str | os.PathLike[str]) -> None:
@@ -165,5 +181,5 @@ def _check_number(name: str, given: object) -> None:
         raise InputError(f"{name}: {as_shown(given)} is not accepted; numbers below 2**63 are")
 
 
-def _compact(value: object, sort_keys: bool = False) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys, allow_nan=False)
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

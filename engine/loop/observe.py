@@ -9,6 +9,8 @@ from aptsched.scheduling.view import View, unread_view
 from engine.state.pool import BlockPool
 from engine.state.request_table import SEEN, RequestTable
 
+OFTEN_READ = ("num_tokens", "num_cached", "form", "num_held")  # by nearly every policy, in each decision
+
 
 def observe(
     table: RequestTable, pool: BlockPool, now_s: float, max_tokens: int, max_seqs: int, times: IterationTime
@@ -24,7 +26,8 @@ def observe(
         copy.setflags(write=False)
         return copy
 
-    values = {
+    values: dict[str, Any] = {name: column(name) for name in OFTEN_READ}
+    values |= {
         "now_s": now_s,
         "free_blocks": pool.free_blocks,
         "num_blocks": pool.num_blocks,

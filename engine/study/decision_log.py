@@ -81,9 +81,9 @@ class DecisionLog:
         self._on_decision(first.number, first.selection.gap, num_iterations)
         if self._write is None:
             return
-        record = certificate_log.as_record(first.number, first.problem, first.selection, num_iterations)
+        line = certificate_log.record_line(first.number, first.problem, first.selection, num_iterations)
         try:
-            self._write(self._header + certificate_log.as_line(record))
+            self._write(self._header + line)
             self._header = ""
         except InputError as error:
             self._write, self.fault = None, str(error)

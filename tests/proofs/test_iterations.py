@@ -12,7 +12,7 @@ import pytest
 
 from aptsched import BatchProblem, InfeasibleError, greedy
 from aptsched.problem import instance
-from aptsched.problem.certificate_log import HEADER, as_line, as_record
+from aptsched.problem.certificate_log import HEADER, as_line, record_line
 from brute_force import enumerate_all, exact_objective
 from mutations import of_fields
 from proofs import search, verification
@@ -26,8 +26,8 @@ def record(iteration: int = 3, problem: BatchProblem = PROBLEM) -> dict[str, Any
     """As read from a line of the file."""
     selection = greedy(problem)
     entries = [[i, form] for i, form in enumerate(selection.form.tolist()) if form]
-    parsed: dict[str, Any] = json.loads(as_line({**as_record(iteration, problem, selection), "entries": entries}))
-    return parsed
+    parsed: dict[str, Any] = json.loads(record_line(iteration, problem, selection))
+    return {**parsed, "entries": entries}
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -44,7 +44,7 @@ def test_what_is_written_holds() -> None:
             selection = greedy(problem)
         except InfeasibleError:
             continue
-        found = verdict(json.loads(as_line(as_record(index, problem, selection))), index - 1)
+        found = verdict(json.loads(record_line(index, problem, selection)), index - 1)
         assert found.holds and found.gap == selection.gap, found.reasons
         assert verdict(record(index, problem), index - 1).holds
         num_checked += 1

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import results
 from aptsched import BatchProblem, greedy
 from aptsched.problem import instance
-from aptsched.problem.certificate_log import HEADER, as_line, as_record
+from aptsched.problem.certificate_log import HEADER, as_line, record_line
 from aptsched.support import files
 from aptsched.support.errors import InputError
 from commands import call
@@ -29,7 +29,7 @@ from proofs import reading, search, verification
 from proofs.sources import READERS
 
 PROBLEM = BatchProblem.hybrid([9.0, 7.0, 4.0], [6, 5, 3], 8, 0.25)
-LOG = as_line(HEADER) + "".join(as_line(as_record(i, PROBLEM, greedy(PROBLEM))) for i in range(2))
+LOG = as_line(HEADER) + "".join(record_line(i, PROBLEM, greedy(PROBLEM)) for i in range(2))
 DEEP = '{"schema":' + "[" * 900 + "]" * 900 + "}"
 SCHEMAS = [[], ["aptsched.gap"], {}, 7, 1.5, True, None, "", "aptsched.", "aptsched.gapp", "APTSCHED.GAP", DEEP]
 

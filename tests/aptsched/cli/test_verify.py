@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aptsched import BatchProblem, greedy
-from aptsched.problem.certificate_log import HEADER, as_line, as_record
+from aptsched.problem.certificate_log import HEADER, as_line, record_line
 from commands import call, says
 
 PROBLEM = BatchProblem.hybrid([9.0, 7.0, 4.0], [6, 5, 3], 8, 0.25)
@@ -20,7 +20,7 @@ def results(tmp_path: Path) -> Path:
     study = tmp_path / "out"
     assert call("gap", *GAP, "--out", str(study)) == 0
     (study / "runs").mkdir()
-    lines = [as_line(as_record(i, PROBLEM, greedy(PROBLEM))) for i in range(2)]
+    lines = [record_line(i, PROBLEM, greedy(PROBLEM)) for i in range(2)]
     (study / "runs" / "certificates.jsonl").write_text(as_line(HEADER) + "".join(lines))
     (study / "other.json").write_text("{}")
     return study
