@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 
 from aptsched.support.errors import InputError
-from aptsched.workload.readers import read_trace
 from aptsched.workload.trace import Trace
 
 GivenTrace = str | os.PathLike[str] | Trace | Iterable[Sequence[float]]
@@ -51,6 +50,8 @@ def check_origin(trace: str | Trace | None, workload: str | None, seed: int) -> 
 def read_given(trace: str | Trace, num_requests: int | None = None) -> Trace:
     """The trace itself, or read from its file by `read_trace`; with arrivals, at most `num_requests` requests of it."""
     if not isinstance(trace, Trace):
+        from aptsched.workload.readers import read_trace
+
         return read_trace(trace, num_requests)
     return trace if trace.arrived_at_s is None or num_requests is None else trace.rows(slice(num_requests))
 

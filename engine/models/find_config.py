@@ -12,8 +12,6 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import WORD_CHARS, shown
 from engine.models.config import ModelConfig
 from engine.models.faults import located
-from engine.models.hf_config import from_hf, load_config
-from engine.models.hf_sizes import sizes_from_hf
 from engine.models.json_object import is_directory, read_json
 from engine.models.known_models import MODELS
 
@@ -47,6 +45,9 @@ def find_config(name_or_path: str) -> ModelConfig:
 
 def _read(content: Mapping[str, Any], path: Path, name: str) -> ModelConfig:
     """The full configuration if the engine runs the model, else its sizes."""
+    from engine.models.hf_config import from_hf, load_config
+    from engine.models.hf_sizes import sizes_from_hf
+
     sizes = sizes_from_hf(content, name)
     try:
         config = load_config(path.parent) if path.name == "config.json" else from_hf(content)

@@ -7,15 +7,16 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from aptsched.support import beside, interrupts
-from engine.study.crew import JobProcess
 from engine.study.replay import Replay
 from engine.study.served_run import FailedRun, ServedRun
 from engine.study.serving import NamedPolicy, Server, attempt
+
+if TYPE_CHECKING:
+    from engine.study.crew import JobProcess
 
 Result = TypeVar("Result")
 Made = TypeVar("Made", covariant=True)
@@ -137,6 +138,8 @@ class _Crew(Generic[Result]):
                     process.end(idle=False)
 
     def _serve(self, hold: interrupts.Hold) -> None:
+        from multiprocessing.connection import wait
+
         stopped = False
         while self._left or self._busy:
             self._hand_out()
@@ -156,6 +159,8 @@ class _Crew(Generic[Result]):
             self._progress(sum(self._num_ended))
 
     def _hand_out(self) -> None:
+        from engine.study.crew import JobProcess
+
         while self._left and (self._idle or len(self._busy) < self._num_processes):
             process = self._idle.pop() if self._idle else JobProcess()
             number = self._left.popleft()
