@@ -118,9 +118,10 @@ def _to_front(order: Ints, low: int, high: int, key: Floats, pivot: float, weigh
     above, extra = low, 0
     for at in range(low, high):
         position = order[at]
-        is_above = key[_at(position, len(key))] > pivot
         order[at], order[above] = order[above], position
-        above, extra = above + is_above, extra + weight[position] * is_above
+        above += key[_at(position, len(key))] > pivot
+    for at in range(low, above):  # for itself, so that the loop before has no branches
+        extra += weight[order[at]]
     return above, extra
 
 
