@@ -70,8 +70,11 @@ def described(source: ArrivalSource) -> dict[str, Any]:
     if isinstance(trace, str):
         digest = files.sha256(trace)
     elif trace is not None:
-        columns = (trace.arrived_at_s, trace.prompt_tokens, trace.output_tokens)
-        digest = hashlib.sha256(b"".join(column.tobytes() for column in columns if column is not None)).hexdigest()
+        own = trace.own
+        lengths = (trace.arrived_at_s, trace.prompt_tokens, trace.output_tokens)
+        columns = (*lengths, own.slo_ttft_s, own.slo_tpot_s, own.priority, own.tenant)
+        given = [None if column is None else column.tolist() for column in columns]
+        digest = hashlib.sha256(json.dumps([*given, own.tenants]).encode()).hexdigest()
     return {
         "workload": source.workload,
         "trace": digest,

@@ -150,6 +150,21 @@ def test_a_file_of_a_kept_run_that_is_damaged_is_made_again(study: CapacityStudy
     assert again.document == first.document
 
 
+def test_an_edited_policy_is_run_again(tmp_path: Path) -> None:
+    """What was kept of a policy of one's own counts as long as its file is the same."""
+    own = tmp_path / "own.py"
+    own.write_text("from aptsched.policies import FCFS\n\nclass Own(FCFS):\n    pass\n", encoding="utf-8")
+    few = SMALL | {"setting": "paper", "policy": f"{own}:Own", "seeds": 1}
+    folder = tmp_path / "found" / "probes"
+    search_capacity(CapacityOptions(**few), str(folder.parent))
+    num_kept = len(list(folder.iterdir()))
+    search_capacity(CapacityOptions(**few), str(folder.parent))
+    assert len(list(folder.iterdir())) == num_kept
+    own.write_text(own.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+    search_capacity(CapacityOptions(**few), str(folder.parent))
+    assert len(list(folder.iterdir())) == 2 * num_kept
+
+
 def test_files_of_a_study(study: CapacityStudy, tmp_path: Path) -> None:
     """capacity.json is the document, and there is a plot."""
     written = study.write(tmp_path)

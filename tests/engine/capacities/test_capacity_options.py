@@ -9,10 +9,12 @@ import pytest
 
 from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
+from aptsched.workload.own_columns import OwnColumns
 from aptsched.workload.trace import Trace
 from engine import CapacityOptions
 from engine.capacities.case import windows
 from engine.capacities.found import Capacity, replicas_for
+from engine.capacities.kept import described
 from engine.study.arrival_source import ArrivalSource
 
 
@@ -66,6 +68,24 @@ def test_seeds_of_a_trace_with_times_share_no_request() -> None:
     assert first == [0.0, 0.0, 0.0]
     with pytest.raises(InputError, match="seeds: 11 is not accepted; up to 10 is, as the trace has 21 requests"):
         windows(ArrivalSource(trace), 11)
+
+
+def test_a_trace_is_known_by_all_that_its_rows_say() -> None:
+    """Lengths, arrivals, objectives and priorities of their own."""
+    lengths = {"prompt_tokens": np.arange(1, 4), "output_tokens": np.ones(3, np.int64)}
+    rows: dict[str, Any] = {"arrived_at_s": np.arange(3.0), **lengths}
+    others: list[dict[str, Any]] = [
+        {},
+        {"arrived_at_s": None},
+        {"arrived_at_s": 2 * np.arange(3.0)},
+        {"prompt_tokens": np.arange(2, 5)},
+        {"own": OwnColumns(slo_ttft_s=np.ones(3))},
+        {"own": OwnColumns(slo_tpot_s=np.ones(3))},
+        {"own": OwnColumns(priority=np.ones(3, np.int64))},
+    ]
+    digests = [described(ArrivalSource(Trace(**rows | other)))["trace"] for other in others]
+    assert len(set(digests)) == len(others)
+    assert digests[0] == described(ArrivalSource(Trace(**rows)))["trace"]
 
 
 def test_seeds_of_lengths_are_drawn() -> None:
