@@ -10,6 +10,7 @@ from aptsched.report.figure import panels, png
 from aptsched.support import text_lines
 
 TITLE, LABEL = 80, 40  # characters of a line
+FAR = 4.0  # times the highest rate: a bound beyond is said over the panel, and not drawn
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,18 @@ def draw(shown: Sequence[Panel]) -> bytes:
                     axes.plot([rate], [level], mark, color=colour, markersize=7, markeredgecolor="black")
                 if not math.isnan(low):
                     axes.plot([low, high], [level, level], color=colour, linewidth=3, solid_capstyle="butt")
-        for bound in {held.bound_per_s for held in panel.held if held.bound_per_s > 0}:
-            axes.axvline(bound, color="black", linestyle="--", linewidth=1)
-        axes.set_title("\n".join(text_lines.wrapped(panel.title, TITLE)), fontsize=9)
-        axes.set(xscale="log", ylabel="share that attains", ylim=(-0.03, 1.03))
+        bounds = sorted({held.bound_per_s for held in panel.held if 0 < held.bound_per_s < math.inf})
+        highest = max((rate for held in panel.held for rate, _ in held.points), default=1.0)
+        for bound in bounds:
+            if bound <= FAR * highest:
+                axes.axvline(bound, color="black", linestyle="--", linewidth=1)
+        said = f"{panel.title}. No policy passes {' or '.join(f'{bound:.3g}' for bound in bounds) or 'any rate'}"
+        axes.set_title("\n".join(text_lines.wrapped(said, TITLE)), fontsize=9)
+        lowest = min((share for held in panel.held for _, share in held.points), default=0.0)
+        axes.set(xscale="log", ylabel="share that attains", ylim=(lowest - 0.05, 1.02))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(axis="x", which="both", labelsize=7)
         axes.legend(fontsize=8, loc="lower left")
     axes_of[-1].set_xlabel("requests a second; dashed: no policy passes it")
     return png(figure)
