@@ -11,7 +11,7 @@ APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check bench fuzz proofs clean
+.PHONY: help setup demo test lint check bench fuzz proofs reproduce clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -56,8 +56,11 @@ proofs: $(READY) ## the proofs in Coq, checked; apt-get installs Coq
 	if [ "$$(id -u)" = 0 ]; then $(APT_COQ); elif sudo -n true 2>/dev/null; then sudo -n sh -c '$(APT_COQ)'; fi
 	@$(BIN)/python -m proofs.rocq_check $(ARGS)
 
+reproduce: $(READY) ## Apt-Serve's published evaluation beside ours; writes reproduce-out/ and docs/reproduction.md
+	@$(BIN)/python -m benchmarks.reproduce $(ARGS)
+
 clean: ## remove .venv and all outputs
-	@rm -rf .venv demo-out bench-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf .venv demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -1,9 +1,5 @@
 """The numbers that Apt-Serve's authors published, one row each: where, what, on which setting, and the value.
 
-    python -m benchmarks.reproduce.published
-
-prints them as the table of docs/reproduction.md.
-
 Source: Gao et al., Apt-Serve (SIGMOD 2025, doi 10.1145/3725394, arXiv 2504.07494), section 6. Where the text gives no
 figure or table of a number, its section is named.
 """
@@ -179,16 +175,3 @@ PUBLISHED: tuple[Published, ...] = (
         for system in ("vLLM", "Apt-Serve")
     ),
 )
-
-
-def markdown(rows: Sequence[Published] = PUBLISHED) -> str:
-    """The numbers as a table."""
-    lines = ["| where | of | what | setting | published |", "|---|---|---|---|---|"]
-    for row in rows:
-        of = row.system if row.other is None else f"{row.system} over {row.other}"
-        lines.append(f"| {row.source} | {of} | {row.quantity} | {row.setting} | {row.shown} |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(markdown())

@@ -1,0 +1,116 @@
+"""What is run: a policy on a model with requests of a set, at one rate or at rates that are searched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+
+import numpy as np
+
+from aptsched.scheduling.record import SLO
+from aptsched.workload import generate
+from aptsched.workload.trace import Trace
+from benchmarks.reproduce.published import NUM_GPUS
+from engine.capacities.case import Arrivals, Objectives
+from engine.capacities.setting import SETTINGS
+from engine.loop.limits import Limits
+from engine.models.find_config import find_config
+from engine.simulator.gpu_file import find_gpu
+from engine.study.arrival_source import ArrivalSource
+from engine.study.serving import Server
+from engine.study.simulation import Setup, simulated_server
+
+NUM_ROWS = 20_000  # lengths of a set, of which each seed draws its own
+GPU = "a100-40gb"
+LEVELS: Mapping[str, tuple[float, ...]] = {"paper": (0.9, 0.6), "sustained": (0.9,)}  # by setting
+FIRST_PER_S: Mapping[str, float] = {"sharegpt": 1.0, "humaneval": 6.0, "longbench": 0.5}  # where searches begin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What is the same for all trials of a comparison; a cause is one of them changed.
+
+    Attributes
+    ----------
+    setting : str
+        Of `engine.capacities.setting`: what counts, and how a request attains.
+    output_scale : float
+        Times the output lengths of a set, the same for all sets.
+    num_requests : int
+        Of the setting "paper".
+    ttft_s, tpot_s : float
+        Objectives.
+    hidden_attention : str
+        How hidden states are read.
+    rho_s_per_block : float or None
+        What policies believe that rebuilding takes, in place of the true time.
+    cost : str or None
+        "fits" or "roofline"; None for fits where there are any.
+    """
+
+    setting: str = "paper"
+    output_scale: float = 1.0
+    num_requests: int = 1000
+    ttft_s: float = 1.0
+    tpot_s: float = 1.0
+    hidden_attention: str = "rebuilt"
+    rho_s_per_block: float | None = None
+    cost: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A policy on the requests of a seed; without a rate, at those by which the highest one that holds is found."""
+
+    policy: str
+    model: str
+    lengths: str
+    conditions: Conditions
+    cv: float = 1.0
+    rate_per_s: float | None = None
+    seed: int = 0
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels that are sought, the highest first."""
+        return LEVELS[self.conditions.setting]
+
+    @property
+    def key(self) -> str:
+        """All of it as text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def arrivals(self) -> Arrivals:
+        """The requests, at any rate."""
+        of = self.conditions
+        setting = SETTINGS[of.setting]
+        num_requests = None if setting.num_requests is None else of.num_requests
+        trace = scaled(self.lengths, of.output_scale)
+        source = ArrivalSource(trace, None, num_requests, self.cv, self.seed)
+        return Arrivals(source, setting, Objectives("", SLO(of.ttft_s, of.tpot_s)), self.seed)
+
+    def setup(self) -> Setup:
+        """The model on its GPUs."""
+        of = self.conditions
+        return Setup(
+            find_config(self.model),
+            find_gpu(GPU),
+            NUM_GPUS[self.model],
+            cost=of.cost,
+            rho_s_per_block=of.rho_s_per_block,
+            hidden_attention=of.hidden_attention,
+        )
+
+    def server(self) -> Server:
+        """The server, whose context is the model's."""
+        return simulated_server(self.setup(), Limits())
+
+
+@cache
+def scaled(lengths: str, output_scale: float) -> Trace:
+    """Lengths of a built-in workload, the same for all, outputs times a factor, at least one token each."""
+    drawn = generate(lengths, NUM_ROWS, np.random.default_rng(0))
+    outputs = np.maximum(1, np.rint(output_scale * drawn.output_tokens))
+    return Trace(None, drawn.prompt_tokens, outputs)
