@@ -14,7 +14,7 @@ from aptsched.problem import certificate_log, instance
 from aptsched.support.errors import InputError
 from aptsched.support.json_text import parse_json
 from aptsched.support.shown import shown
-from proofs import belongings, gap_study, iterations, reading, run_study
+from proofs import belongings, capacity_study, gap_study, iterations, reading, run_study
 from proofs.records import Verdict
 
 LOGS = (".jsonl", ".jsonl.gz")
@@ -125,6 +125,15 @@ def _run(file: Path, document: dict[str, Any]) -> ResultFile:
     return ResultFile(str(file), document["schema"], count, verdicts, belongings.names(document, file.parent), notes)
 
 
+def _capacity(file: Path, document: dict[str, Any]) -> ResultFile:
+    capacity_study.check(document)
+    count = len(document["capacities"]) + len(document["comparisons"]) + 1
+    verdicts = capacity_study.verdicts(document)
+    return ResultFile(
+        str(file), document["schema"], count, verdicts, notes=(AS_SAID + ", ".join(capacity_study.AS_SAID),)
+    )
+
+
 def _log(file: Path, header: dict[str, Any]) -> ResultFile:
     return ResultFile(str(file), header["schema"], iterations.num_lines(file), iterations.verdicts(file))
 
@@ -141,6 +150,7 @@ def _measured(file: Path, document: dict[str, Any]) -> ResultFile:
 READERS: dict[str, tuple[int, Reader]] = {
     "aptsched.run": (3, _run),
     "aptsched.gap": (2, _gap),
+    "aptsched.capacity": (1, _capacity),
     certificate_log.SCHEMA: (certificate_log.VERSION, _log),
     instance.SCHEMA: (instance.VERSION, _instance),
     "aptsched.calibration": (1, _measured),
