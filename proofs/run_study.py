@@ -18,21 +18,12 @@ from proofs.run_requests import Row, row_against
 
 DOCUMENT = (
     *("schema", "version", "options", "versions", "machine", "model", "cache", "times", "complete", "notices"),
-    *("replays", "summary", "by_tenant", "holds", "rejected", "failed", "timelines", "files", "sha256"),
+    *("replays", "summary", "by_tenant", "holds", "rejected", "failed", "timelines", "phases", "files", "sha256"),
 )
-LISTS = ("notices", "replays", "summary", "by_tenant", "holds", "rejected", "failed", "timelines", "files")
+LISTS = ("notices", "replays", "summary", "by_tenant", "holds", "rejected", "failed", "timelines", "phases", "files")
 CHECKED = (
-    "schema",
-    "version",
-    "complete",
-    "replays",
-    "summary",
-    "by_tenant",
-    "holds",
-    "rejected",
-    "failed",
-    "files",
-    "sha256",
+    *("schema", "version", "complete", "replays", "summary", "by_tenant", "holds", "rejected", "failed"),
+    *("files", "sha256"),
 )
 REQUESTS = "requests.csv"
 Run = tuple[str, float | None]  # policy and rate

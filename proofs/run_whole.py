@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from aptsched.metrics.request_rows import IDENTITY, OBJECTIVES
@@ -28,6 +29,7 @@ REPLAY = (
     "num_own_slo",
     "tenants",
 )
+PHASES = {"waiting", "prefill", "decode", "held", "swapped"}
 REPLAY_AS_SAID = ("num_own_slo", "num_clipped", "num_output_tokens", "num_beyond_context")  # as they were in the traces
 SHARED = (*IDENTITY, *OBJECTIVES, "alone_s")  # columns that are the same for every policy
 
@@ -58,6 +60,8 @@ def against(document: dict[str, Any], runs: Mapping[Run, Sequence[Row]]) -> Iter
     names = [_run_of(entry, num_forms) for entry in document["timelines"]]
     if names != list(runs):
         yield "timelines: they are not one for each run, with points in order"
+    if [_phases_of(entry) for entry in document["phases"]] != list(runs):
+        yield "phases: they are not one entry for each run, with times in order"
 
 
 def _asked(options: Any) -> list[str]:
@@ -176,10 +180,36 @@ def _rejected(runs: Mapping[Run, Sequence[Row]]) -> list[dict[str, Any]]:
 
 def _run_of(entry: Any, num_forms: Mapping[Run, int]) -> Run | None:
     """The run of a timeline whose points can be true; None of anything else."""
-    if not isinstance(entry, dict) or set(entry) != {"policy", "rate_per_s", "points"}:
+    if not isinstance(entry, dict) or set(entry) != {"policy", "rate_per_s", "points", "scheduling_s", "gap"}:
         return None
     runs = [run for run in num_forms if run == (entry["policy"], entry["rate_per_s"])]
-    return runs[0] if runs and _are_points(entry["points"], num_forms[runs[0]]) else None
+    if not runs or not _are_points(entry["points"], num_forms[runs[0]]):
+        return None
+    beside = entry["scheduling_s"], entry["gap"]
+    if not all(isinstance(values, list) and len(values) == len(entry["points"]) for values in beside):
+        return None
+    known = [value for value in chain(*beside) if value is not None]
+    return runs[0] if None not in beside[0] and all(is_finite(value) and value >= 0 for value in known) else None
+
+
+def _phases_of(entry: Any) -> Run | None:
+    """The run of phases that can be true, each of which begins after the one before; None of anything else."""
+    if not isinstance(entry, dict) or set(entry) != {"policy", "rate_per_s", "requests"}:
+        return None
+    requests = entry["requests"]
+    if not isinstance(requests, list) or not all(map(_are_phases, requests)):
+        return None
+    return entry["policy"], entry["rate_per_s"]
+
+
+def _are_phases(request: Any) -> bool:
+    if not isinstance(request, dict) or set(request) != {"request_id", "start_s", "phase", "end_s"}:
+        return False
+    starts, names = request["start_s"], request["phase"]
+    if not isinstance(starts, list) or not isinstance(names, list) or not 0 < len(starts) == len(names):
+        return False
+    times = [*starts, request["end_s"]]
+    return all(map(is_finite, times)) and times == sorted(times) and set(map(str, names)) <= PHASES
 
 
 def _are_points(points: Any, num_forms: int) -> bool:

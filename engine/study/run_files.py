@@ -85,6 +85,7 @@ def document(
         "rejected": _rejected(runs),
         "failed": [asdict(run) | {"rate_per_s": known(run.rate_per_s)} for run in failed],
         "timelines": [_timeline(run) for run in runs],
+        "phases": [_phases(run) for run in runs],
         "files": [],
     }
 
@@ -211,7 +212,17 @@ def _timeline(run: ServedRun) -> dict[str, Any]:
         [point.start_s, point.end_s, *(point.num_blocks_by_form[form] for form in forms), point.num_waiting]
         for point in run.usage.timeline
     ]
-    return {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "points": points}
+    costs = {"scheduling_s": [point.scheduling_s for point in run.usage.timeline]}
+    gaps = {"gap": [point.gap for point in run.usage.timeline]}
+    return {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "points": points, **costs, **gaps}
+
+
+def _phases(run: ServedRun) -> dict[str, Any]:
+    requests = [
+        asdict(each) | {"start_s": [round(at, 4) for at in each.start_s], "end_s": round(each.end_s, 4)}
+        for each in run.phases
+    ]
+    return {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "requests": requests}
 
 
 def _attainment(runs: Sequence[ServedRun]) -> bytes:

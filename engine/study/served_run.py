@@ -12,6 +12,7 @@ from aptsched.metrics.service import Metrics, summarise
 from aptsched.scheduling.record import RequestRecord
 from aptsched.support.checks import Floats
 from aptsched.support.lazy import lazy
+from engine.study.phases import RequestPhases
 from engine.study.usage import Usage
 
 
@@ -42,6 +43,8 @@ class ServedRun:
         How long each of the requests would take alone, where that is known.
     tenants : tuple of str
         The names of the tenants that its records have as numbers; empty where there are none.
+    phases : tuple of RequestPhases
+        What some of the requests did when.
     """
 
     policy: str
@@ -55,6 +58,7 @@ class ServedRun:
     unwritten: str = ""
     alone_s: Floats | None = None
     tenants: tuple[str, ...] = ()
+    phases: tuple[RequestPhases, ...] = ()
 
     @lazy
     def by_tenant(self) -> dict[str, Metrics]:

@@ -29,6 +29,7 @@ from engine.simulator.stretch import Stretch
 from engine.state.batch import Executor
 from engine.state.pool import BlockPool
 from engine.study.decision_log import DecisionLog
+from engine.study.phases import PhaseMeter
 from engine.study.replay import Replay
 from engine.study.served_run import FailedRun, ServedRun
 from engine.study.usage import UsageMeter
@@ -124,6 +125,7 @@ def serve(
     """
     meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), list[RequestRecord](), 0
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
+    phases = PhaseMeter(replay.arrived_at_s, replay.warmup_s)
     with DecisionLog(certificates, meter.add_decision) as log:
 
         def on_record(record: RequestRecord) -> None:
@@ -137,7 +139,8 @@ def serve(
 
         watch(policy.name, replay, 0)
         made = policy.make()
-        told = _all(meter.add, log), _all(meter.add_stretch, log.add_stretch)
+        watched = _all(meter.add, lambda iteration: phases.add(iteration, loop.worker), log)
+        told = watched, _all(meter.add_stretch, log.add_stretch)
         loop, complete = Loop(_worker(server, made, pace or server.executor, on_record, *told)), True
         try:
             reason = loop.run(replay.requests())
@@ -153,6 +156,7 @@ def serve(
         pace=math.nan if pace is None else pace.ratio,
         certificates=None if certificates is None or log.fault or log.is_empty else Path(certificates),
         unwritten=log.fault,
+        phases=phases.phases(records),
         **_counted(records, replay),
     )
 

@@ -24,12 +24,18 @@ class TimelinePoint:
         Blocks held in each form.
     num_waiting : float
         Requests that wait without cache.
+    scheduling_s : float
+        Of an iteration, whatever its duration.
+    gap : float, optional
+        The largest certified gap of their decisions; None where none has a certificate.
     """
 
     start_s: float
     end_s: float
     num_blocks_by_form: tuple[float, ...]
     num_waiting: float
+    scheduling_s: float
+    gap: float | None
 
 
 def added_in_order(sums: list[float], amounts: Floats) -> list[float]:
@@ -45,15 +51,24 @@ class Timeline:
 
     def __init__(self) -> None:
         self._stride, self._in_last = 1, 1
-        self._spans: list[list[float]] = []  # start, end, busy seconds, request-s, block-s by form
+        self._spans: list[list[float]] = []  # start, end, request-s, busy s, scheduling s, block-s by form
+        self._gaps: list[float | None] = []  # of each span
 
-    def add(self, start_s: float, duration_s: float, num_blocks_by_form: Sequence[int], num_waiting: int) -> None:
+    def add(
+        self,
+        start_s: float,
+        duration_s: float,
+        num_blocks_by_form: Sequence[int],
+        num_waiting: int,
+        scheduling_s: float,
+    ) -> None:
         """Add an iteration."""
         span = self._last(start_s, len(num_blocks_by_form))
         span[1] = start_s + duration_s
-        span[2] += duration_s
-        span[3] += duration_s * num_waiting
-        for place, num_blocks in enumerate(num_blocks_by_form, 4):
+        span[2] += duration_s * num_waiting
+        span[3] += duration_s
+        span[4] += scheduling_s
+        for place, num_blocks in enumerate(num_blocks_by_form, 5):
             if num_blocks:
                 span[place] += duration_s * num_blocks
         self._in_last += 1
@@ -61,36 +76,52 @@ class Timeline:
     def add_many(self, start_s: Floats, amounts: Floats) -> None:
         """Add iterations in a row, [k], to the same sums as one by one.
 
-        Of each, `amounts`, [2 + f, k], has its seconds, and these times the requests that wait and the blocks by form.
+        Of each, `amounts`, [3 + f, k], has its seconds times the requests that wait, its seconds, those of scheduling,
+        and its seconds times the blocks by form.
         """
         at = 0
         while at < len(start_s):
-            span = self._last(start_s[at].item(), len(amounts) - 2)
+            span = self._last(start_s[at].item(), len(amounts) - 3)
             count = min(len(start_s) - at, self._stride - self._in_last)
-            span[1] = (start_s[at + count - 1] + amounts[0, at + count - 1]).item()
+            span[1] = (start_s[at + count - 1] + amounts[1, at + count - 1]).item()
             span[2:] = added_in_order(span[2:], amounts[:, at : at + count])
             self._in_last += count
             at += count
+
+    def add_gap(self, number: int, gap: float, num_iterations: int) -> None:
+        """Add the gap of a decision to the points of its iterations, which have been added, from that number on."""
+        for place in range(number // self._stride, (number + num_iterations - 1) // self._stride + 1):
+            self._gaps[place] = _larger(self._gaps[place], gap)
 
     def _last(self, start_s: float, num_forms: int) -> list[float]:
         """The point that the next iteration, which begins then, counts for."""
         if self._in_last == self._stride:
             if len(self._spans) == MAX_POINTS:
                 self._join()
-            self._spans.append([start_s, start_s, 0.0, 0.0, *[0.0] * num_forms])
+            self._spans.append([start_s, start_s, 0.0, 0.0, 0.0, *[0.0] * num_forms])
+            self._gaps.append(None)
             self._in_last = 0
         return self._spans[-1]
 
     def points(self) -> tuple[TimelinePoint, ...]:
         """The points in order; iterations that took no time have none."""
+        counts = [self._stride] * (len(self._spans) - 1) + [self._in_last]
         return tuple(
-            TimelinePoint(start, end, tuple(held / busy for held in block_s), waiting / busy)
-            for start, end, busy, waiting, *block_s in self._spans
+            TimelinePoint(start, end, tuple(held / busy for held in block_s), waiting / busy, scheduling / count, gap)
+            for (start, end, waiting, busy, scheduling, *block_s), gap, count in zip(
+                self._spans, self._gaps, counts, strict=False
+            )
             if busy > 0
         )
 
     def _join(self) -> None:
         pairs = zip(self._spans[::2], self._spans[1::2], strict=True)
         self._spans = [[a[0], b[1], *map(sum, zip(a[2:], b[2:], strict=True))] for a, b in pairs]
+        self._gaps = [_larger(*pair) for pair in zip(self._gaps[::2], self._gaps[1::2], strict=True)]
         self._stride *= 2
         self._in_last = self._stride
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    """The larger of two gaps, either of which there may be none of."""
+    return one if other is None else other if one is None else max(one, other)

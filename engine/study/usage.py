@@ -98,7 +98,7 @@ class UsageMeter:
     def add(self, iteration: Iteration) -> None:
         """Add an iteration."""
         it, duration_s = iteration, iteration.duration_s
-        self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting)
+        self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting, it.scheduling_s)
         if it.start_s < self._warmup_s:
             self._num_warmup_iterations += 1
             return
@@ -115,23 +115,24 @@ class UsageMeter:
     def add_stretch(self, stretch: Stretch) -> None:
         """Add the iterations of a stretch, to the same sums as one by one."""
         first, count = stretch.first, len(stretch)
-        start_s, amounts = np.empty(count), np.empty((2 + NUM_FORMS, count))
+        start_s, amounts = np.empty(count), np.empty((3 + NUM_FORMS, count))
         start_s[0], start_s[1:] = first.start_s, stretch.end_s[:-1]
-        duration_s = np.subtract(stretch.end_s, start_s, out=amounts[0])
-        np.multiply(duration_s, stretch.num_blocks_by_form.T, out=amounts[2:])
-        amounts[1] = duration_s * first.num_waiting
+        duration_s = np.subtract(stretch.end_s, start_s, out=amounts[1])
+        np.multiply(duration_s, stretch.num_blocks_by_form.T, out=amounts[3:])
+        amounts[0] = duration_s * first.num_waiting
+        amounts[2] = first.scheduling_s
         self._timeline.add_many(start_s, amounts)
         num_before = int(start_s.searchsorted(self._warmup_s))
         self._num_warmup_iterations += num_before
         self._num_iterations += count - num_before
         self._num_decode_tokens += (count - num_before) * first.num_decode_tokens
-        amounts[1] = first.scheduling_s
         self._busy_s, self._scheduling_s, *self._block_s_by_form = added_in_order(
-            [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[:, num_before:]
+            [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[1:, num_before:]
         )
 
     def add_decision(self, number: int, gap: float, num_iterations: int) -> None:
         """Add the certified gap of a decision, once the iterations that it was for, from that number on, are added."""
+        self._timeline.add_gap(number, gap, num_iterations)
         counted = num_iterations - min(max(self._num_warmup_iterations - number, 0), num_iterations)
         if counted:
             self._num_certified += counted

@@ -20,6 +20,7 @@ from proofs import gap_study, run_study
 
 UNHELD = {
     "timelines",
+    "phases",
     "gpu",
     "precision",
     "model",
@@ -172,7 +173,9 @@ def test_files_are_named_once_and_beside_the_document(run: Path, names: list[Any
     assert results.failures(run)
 
 
-@pytest.mark.parametrize("field", ["replays", "summary", "by_tenant", "holds", "rejected", "timelines", "files"])
+@pytest.mark.parametrize(
+    "field", ["replays", "summary", "by_tenant", "holds", "rejected", "timelines", "phases", "files"]
+)
 def test_entries_of_any_kind_are_one_finding(run: Path, field: str) -> None:
     """One that is no object, is empty, or lacks a field, though every digest is right."""
     given = results.document(run)

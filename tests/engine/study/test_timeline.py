@@ -20,11 +20,32 @@ def test_the_timeline_is_bounded_and_keeps_its_integral(iterations: list[tuple[i
     iterations = more * iterations
     timeline, now_s = Timeline(), 0
     for duration_s, kv, hidden in iterations:
-        timeline.add(now_s, duration_s, by_form(kv=kv, hidden=hidden), 0)
+        timeline.add(now_s, duration_s, by_form(kv=kv, hidden=hidden), 0, 0.0)
         now_s += duration_s
     points = timeline.points()
     assert len(points) <= MAX_POINTS
     assert [a.end_s for a in points[:-1]] <= [b.start_s for b in points[1:]]
+    assert all(point.gap is None for point in points)
     for form in (CacheForm.KV, CacheForm.HIDDEN):
         total = sum(p.num_blocks_by_form[form] * (p.end_s - p.start_s) for p in points)
         assert total == pytest.approx(sum(it[0] * it[form] for it in iterations))
+
+
+def test_a_point_has_the_largest_gap_and_the_mean_time_of_scheduling() -> None:
+    """Of 1,000 iterations a point has two: decisions of iteration 7, and of 20 to 22, count in the points of these."""
+    timeline = Timeline()
+    for number in range(1000):
+        timeline.add(number, 1.0, by_form(kv=1), 0, float(number))
+        if number == 8:
+            timeline.add_gap(7, 0.5, 1)
+        if number == 22:
+            timeline.add_gap(20, 0.25, 3)
+    timeline.add_gap(999, 0.125, 1)
+    points = timeline.points()
+    assert {at: point.gap for at, point in enumerate(points) if point.gap is not None} == {
+        3: 0.5,
+        10: 0.25,
+        11: 0.25,
+        499: 0.125,
+    }
+    assert [point.scheduling_s for point in points] == [2 * at + 0.5 for at in range(500)]
