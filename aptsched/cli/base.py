@@ -24,6 +24,7 @@ COMMANDS = {
     "gap": "gap",
     "generate": "generate",
     "list": "listing",
+    "report": "report",
     "run": "run",
     "simulate": "simulate",
     "solve": "solve",
@@ -75,6 +76,8 @@ app = typer.Typer(
     Make one instance, and solve it:
         aptsched snapshot --workload sharegpt --out queue.json
         aptsched solve queue.json --method core
+    What did all this look like?
+        aptsched report study
     Does every certificate hold?
         aptsched verify study
 

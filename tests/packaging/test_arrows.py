@@ -36,7 +36,7 @@ ALONE = {  # rooms that look into fewer than all before them
     "aptsched.policies": {"support", "problem", "knapsack", "scheduling"},
     "aptsched.workload": {"support", "problem"},
     "aptsched.metrics": {"support", "scheduling"},
-    "aptsched.report": {"support"},
+    "aptsched.report": {"support", "metrics"},
     "engine.models": set[str](),
     "engine.loop": {"state"},
     "engine.cluster": {"state", "loop"},
