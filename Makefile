@@ -6,12 +6,13 @@ ARGS ?=
 MINUTES ?= 10
 LIVE := --expand-kv-heads --workload humaneval --rate 4 --cv 2 --num-requests 50 --num-blocks 10 \
 	--max-prompt-tokens 48 --max-output-tokens 16 --slo-ttft 2 --slo-tpot 0.75
+APT_CHROMIUM := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends coq >/dev/null
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check bench fuzz proofs reproduce clean
+.PHONY: help setup demo test lint check browser bench fuzz proofs reproduce clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -39,6 +40,13 @@ lint: $(READY) ## ruff and mypy
 check: lint ## lint, and all tests
 	@$(BIN)/pytest -q -n 2 $(ARGS)
 
+browser: ## the pages in Chromium, by Playwright; apt-get installs Chromium
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ]; then $(APT_CHROMIUM); \
+	elif sudo -n true 2>/dev/null; then sudo -n sh -c '$(APT_CHROMIUM)'; fi
+	@test -x .browser/bin/pytest || $(PYTHON) -m venv --clear .browser
+	@.browser/bin/python -m pip install -q 'playwright>=1.49' pytest -e '.[report]'
+	@.browser/bin/pytest -q --confcutdir tests/browser tests/browser $(ARGS)
+
 bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits; writes bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
@@ -60,7 +68,7 @@ reproduce: $(READY) ## Apt-Serve's published evaluation beside ours; writes repr
 	@$(BIN)/python -m benchmarks.reproduce $(ARGS)
 
 clean: ## remove .venv and all outputs
-	@rm -rf .venv demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf .venv .browser demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

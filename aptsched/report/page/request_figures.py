@@ -76,7 +76,7 @@ def _spread_of(
             points = spread(values, len(run.rows))
             lines.append(Line(run.label, inks[run.label], points, is_stepped=True, has_marks=False))
         at = [math.ceil(part * len(run.rows)) - 1 for part in SHOWN]
-        rows.append([run.label, *(values[place] if place < len(values) else None for place in at)])
+        rows.append([run.label, *(values[place] if 0 <= place < len(values) else None for place in at)])
     drawing = Drawing(title, Axis("seconds", is_log=True), SHARE, lines, uprights=uprights)
     heads = ("policy", *(f"{part * 100:g}% within, s" for part in SHOWN))
     return Figure(title, reads, draw(drawing), Numbers(heads, rows))

@@ -164,10 +164,11 @@ def _documents(directory: Path, notices: list[str]) -> Iterator[tuple[str, Row]]
 
 
 def _document(path: Path) -> Row:
+    text = files.read_text(path)
     try:
-        document = parse_json(files.read_text(path))
+        document = parse_json(text)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}; results as they were written are accepted") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: {shown(document)} is not accepted; an object is")
     return document
