@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.support.arrays import any_of
 from aptsched.support.checks import Floats, Ints
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
@@ -60,34 +62,39 @@ class PhaseMeter:
     """
 
     def __init__(self, arrived_at_s: Floats, warmup_s: float = 0.0) -> None:
-        request_ids = sampled(len(arrived_at_s), int(arrived_at_s.searchsorted(warmup_s)))
-        self._ids, self._arrived_at_s = request_ids, arrived_at_s[request_ids]
-        self._place = np.full(len(request_ids), NO_CACHE)
-        self._gone = np.zeros(len(request_ids), np.bool_)
-        self._changes: dict[int, list[Change]] = {number: [] for number in request_ids.tolist()}
+        self._ids = sampled(len(arrived_at_s), int(arrived_at_s.searchsorted(warmup_s)))
+        self._arrived_at_s = arrived_at_s[self._ids]
+        self._place, self._first = np.full(len(self._ids), NO_CACHE), 0  # all before the first have ended
+        self._is_any_without, self._next_s = False, -math.inf  # in the pool, of those looked at; the next one's arrival
+        self._changes: dict[int, list[Change]] = {number: [] for number in self._ids.tolist()}
 
     def add(self, iteration: Iteration, worker: Worker) -> None:
         """Take note of an iteration that the worker has just finished."""
         it = iteration
-        if len(self._ids) and (it.num_prefill_tokens or it.num_preemptions or it.num_swap_outs or it.num_swap_ins):
-            self._look(it.start_s, worker)
+        can_come = it.num_prefill_tokens or it.num_swap_ins
+        if (
+            (can_come and (self._is_any_without or it.start_s >= self._next_s))
+            or it.num_preemptions
+            or it.num_swap_outs
+        ):
+            stop = int(self._arrived_at_s.searchsorted(it.start_s, side="right"))
+            self._next_s = float(self._arrived_at_s[stop]) if stop < len(self._ids) else math.inf
+            if self._first < stop:
+                self._look(it.start_s, worker, slice(self._first, stop))
 
-    def _look(self, start_s: float, worker: Worker) -> None:
-        table, pool = worker.table, worker.pool
-        numbers = table.request_id[: table.num_rows]
-        row = numbers.searchsorted(self._ids)
-        present = row < table.num_rows
-        present[present] = numbers[row[present]] == self._ids[present]
-        slot = table.slot[row[present]]
-        place = np.full(len(self._ids), NO_CACHE)
-        place[present] = np.where(pool.host.num_held[slot] > 0, ON_HOST, np.where(slot > 0, IN_POOL, NO_CACHE))
-        gone = ~present & (self._arrived_at_s <= start_s) & ~self._gone
-        place[gone] = IN_POOL  # if it has come and gone in one iteration; else nothing comes of it
-        self._gone |= gone
-        changed = (place != self._place) & (present | gone)
-        for at in changed.nonzero()[0].tolist():
-            self._changes[int(self._ids[at])].append((start_s, int(place[at])))
-        self._place[changed] = place[changed]
+    def _look(self, start_s: float, worker: Worker, arrived: slice) -> None:
+        table, ids, before = worker.table, self._ids[arrived], self._place[arrived]
+        row = table.request_id[: table.num_rows].searchsorted(ids)
+        present = (row < table.num_rows) & (table.request_id.take(row, mode="clip") == ids)
+        slot = table.slot.take(row, mode="clip") * present
+        place = np.where(worker.pool.host.num_held[slot] > 0, ON_HOST, slot > 0)
+        place[~present] = IN_POOL  # it has ended: where it had none before, its cache came and went in one iteration
+        for at in (place != before).nonzero()[0].tolist():
+            self._changes[int(ids[at])].append((start_s, int(place[at])))
+        self._place[arrived] = place
+        self._is_any_without = any_of(place != IN_POOL)
+        if not present[0]:
+            self._first += int(present.argmax()) or 1
 
     def phases(self, records: Sequence[RequestRecord]) -> tuple[RequestPhases, ...]:
         """The phases of those watched whose records these are among."""
@@ -124,10 +131,11 @@ def _of_stay(
     if place != IN_POOL:
         yield start_s, WAITING if place == NO_CACHE else SWAPPED
         return
-    within = tokens[(tokens > start_s) & (tokens < stop_s)].tolist()
-    times = [start_s, *within, stop_s]
+    times = np.concatenate([[start_s], tokens[(tokens > start_s) & (tokens < stop_s)], [stop_s]])
     if before == NO_CACHE:
         yield start_s, PREFILL
-        del times[0]
-    for one, other in pairwise(times):
-        yield one, HELD if other - one > longest_s else DECODE
+        times = times[1:]
+    is_held = np.diff(times) > longest_s
+    begins = np.flatnonzero(np.diff(is_held, prepend=~is_held[:1]))
+    for at in begins.tolist():
+        yield float(times[at]), HELD if is_held[at] else DECODE
