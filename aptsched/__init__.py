@@ -9,6 +9,7 @@ from __future__ import annotations
 from aptsched.support.exports import TYPE_CHECKING, lazily
 
 __all__ = [
+    "ALWAYS",
     "SLO",
     "BatchProblem",
     "CacheForm",
@@ -27,6 +28,7 @@ __all__ = [
     "certify",
     "greedy",
     "policies",
+    "says_holds",
     "workload",
 ]
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from aptsched.problem.selection import Multipliers, Selection
     from aptsched.scheduling.forms import CacheForm, CacheShape
     from aptsched.scheduling.iteration_time import IterationTime
-    from aptsched.scheduling.plan import Observer, Plan, Policy
+    from aptsched.scheduling.plan import ALWAYS, Observer, Plan, Policy, says_holds
     from aptsched.scheduling.record import SLO, Outcome, RequestRecord
     from aptsched.scheduling.view import View
     from aptsched.support.errors import InfeasibleError, InputError
@@ -55,7 +57,7 @@ else:
             "aptsched.problem.selection": ("Multipliers", "Selection"),
             "aptsched.scheduling.forms": ("CacheForm", "CacheShape"),
             "aptsched.scheduling.iteration_time": ("IterationTime",),
-            "aptsched.scheduling.plan": ("Observer", "Plan", "Policy"),
+            "aptsched.scheduling.plan": ("ALWAYS", "Observer", "Plan", "Policy", "says_holds"),
             "aptsched.scheduling.record": ("SLO", "Outcome", "RequestRecord"),
             "aptsched.scheduling.view": ("View",),
             "aptsched.support.errors": ("InfeasibleError", "InputError"),

@@ -28,7 +28,7 @@ from aptsched.policies.queue import (
 from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
-from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import any_of, largest_of, smallest_of, sum_of
@@ -88,8 +88,7 @@ class AptServe:
       next tokens, and a watermark as in vLLM, are set aside, so the next decode need not preempt what came in.
     - When blocks run out, promotion is still possible. A request whose hidden form is worth nothing, as its rebuilding
       costs the others more, and that is not promoted either, is not fed: it keeps its blocks until they are needed.
-    - A prompt longer than the token budget is admitted with a chunk of the whole budget, its blocks are set aside, and
-      the rest is fed beside the decodes.
+    - A prompt beyond the token budget is admitted with a chunk of it, and its blocks; decodes go beside the rest.
     - Int8 is our addition: its extra time is charged like that of hidden states. When blocks run out, a running KV
       request may be compressed to it in place, if that frees blocks; it stays int8 until it is preempted. Keys are
       another: they are charged as KV, and a request turned to them may become KV again: by the charge of the paper as
@@ -140,6 +139,7 @@ class AptServe:
         """Learns how long outputs are."""
         self._form_values.lengths.add(record)
 
+    @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration, with its problem and certificate."""
         reject, outgrown = self._beyond_the_pool(view)

@@ -19,7 +19,7 @@ from aptsched.policies.queue import (
     too_large,
 )
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Ints
@@ -53,6 +53,7 @@ class FCFS:
     def __post_init__(self) -> None:
         check_watermark(self.watermark)
 
+    @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         reject = too_large(view)

@@ -8,7 +8,7 @@ import numpy as np
 
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.reordered import decide_in_order
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
@@ -39,6 +39,7 @@ class RandomOrder:
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed: {self.seed} is not accepted; 0 to 2**63 - 1 is")
 
+    @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         return decide_in_order(FCFS(), view, np.argsort(self._place(view.request_id), kind="stable"))

@@ -9,7 +9,7 @@ import numpy as np
 from aptsched.policies.chunks import chunk_plan, first_chunks
 from aptsched.policies.queue import blocks_of, growth, kept_along, leading, others, shared, too_large
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Ints
@@ -48,6 +48,7 @@ class Sarathi:
         if not 0 <= self.watermark < 1:
             raise InputError(f"watermark: {self.watermark} is not accepted; a share of the pool, 0 to less than 1, is")
 
+    @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         reject = too_large(view)

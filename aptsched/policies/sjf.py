@@ -9,7 +9,7 @@ import numpy as np
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.oracle import TrueLengths
 from aptsched.policies.reordered import decide_in_order
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.view import View
 
 
@@ -32,6 +32,7 @@ class SJF:
 
     oracle: TrueLengths
 
+    @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         remaining = self.oracle.of(view.request_id) - (view.num_tokens - view.num_prompt_tokens)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aptsched.policies.chunks import chunk_plan, first_chunks
 from aptsched.policies.queue import blocks_of, fed_of, kept_along, leading, others, too_large
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
 
@@ -30,6 +30,7 @@ class VLLMv1:
     never hold with a KV cache is rejected.
     """
 
+    @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         reject = too_large(view)

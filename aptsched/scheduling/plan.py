@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.quick_init import quick_init
 
 _NOTHING = np.empty(0, np.int64)
+Decide = TypeVar("Decide", bound=Callable[..., Any])
 ALWAYS = 2**62  # iterations: a plan that holds as long as nothing happens
 ViewRows = Ints  # positions of requests in the view; the fields of a plan that have this type are `ROWS`
 
@@ -75,7 +76,7 @@ class Plan:
         nothing happens in them but that each entry gets the token after its newest one, the blocks for it are there,
         and time goes by; `ALWAYS` for as long as that is so. If that is said where all unfinished requests are entries,
         and there is no problem, the plan holds also for those that are left when others end. A simulation may take such
-        iterations at once, without asking. 0 is always right.
+        iterations at once, without asking, if the policy's own `decide` is marked (`says_holds`). 0 is always right.
     """
 
     request: ViewRows = field(default_factory=nothing)
@@ -107,6 +108,21 @@ class Policy(Protocol):
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         ...
+
+
+def says_holds(decide: Decide) -> Decide:
+    """Marks a `decide` that means what `Plan.holds` says in its plans.
+
+    A policy that passes on the plans of another one may decide otherwise at any time: its `decide` is not marked, and
+    it is asked in every iteration. So is one that inherits its `decide`, as that may call what it has changed.
+    """
+    decide.says_holds = True  # type: ignore[attr-defined]
+    return decide
+
+
+def means_holds(policy: Policy) -> bool:
+    """Whether the policy's class has a `decide` of its own that is marked."""
+    return getattr(vars(type(policy)).get("decide"), says_holds.__name__, False) is True
 
 
 def decided(policy: Policy, view: View) -> Plan:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.plan import Policy, means_holds
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.wanted_forms import lossy_wanted
@@ -199,7 +199,7 @@ def _worker(
         limits=server.limits,
         times=server.times,
         on_iteration=on_iteration,
-        skip=None if server.skipping is None else server.skipping(on_stretch),
+        skip=server.skipping(on_stretch) if server.skipping and means_holds(policy) else None,
     )
 
 

@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aptsched.policies.fcfs import FCFS
 from aptsched.policies.named import load_policy
 from aptsched.problem.certificate_log import EXACT
+from aptsched.scheduling.plan import Plan, means_holds
 from aptsched.scheduling.record import SLO
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints
 from caches import by_form
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
@@ -54,6 +58,42 @@ def test_figures_are_those_of_iterations_one_by_one(name: str) -> None:
     for gap, usage in zip(gaps, of_both, strict=True):
         gap += [point.pop("gap") or 0.0 for point in usage["timeline"]]
     assert repr(of_both[0]) == repr(of_both[1]) and gaps[0] == pytest.approx(gaps[1], rel=1e-9, abs=EXACT)
+
+
+class Counted:
+    """Passes on the plans of FCFS."""
+
+    def __init__(self) -> None:
+        self.num_decisions, self.other = 0, FCFS()
+
+    def decide(self, view: View) -> Plan:
+        self.num_decisions += 1
+        return self.other.decide(view)
+
+
+class Heir(FCFS):
+    """Has the `decide` of FCFS, and counts what it calls."""
+
+    num_decisions = 0
+
+    def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
+        type(self).num_decisions += 1
+        return super()._prefill(view, begun, waiting, num_running, free)
+
+
+def test_a_policy_that_passes_plans_on_is_asked_in_every_iteration() -> None:
+    """What it might decide otherwise, for example after others have ended, is not passed over."""
+    policy = Counted()
+    run = serve(NamedPolicy("counted", lambda: policy), REPLAY, SERVER)
+    assert policy.num_decisions == run.usage.num_iterations > 0 and means_holds(FCFS())
+
+
+def test_a_policy_that_inherits_its_decide_is_asked_in_every_iteration() -> None:
+    """It is asked as often as one by one, for it may have changed what `decide` calls."""
+    run = serve(NamedPolicy("heir", Heir), REPLAY, SERVER)
+    often, Heir.num_decisions = Heir.num_decisions, 0
+    again = serve(NamedPolicy("heir", Heir), REPLAY, ONE_BY_ONE)
+    assert often == Heir.num_decisions > 0 and run.records == again.records and not means_holds(Heir())
 
 
 @given(
