@@ -57,8 +57,8 @@ def phases_figure(run: StoredRun) -> Figure:
     few = f"{len(run.phases)} of {run.summary['num_requests']} requests, evenly spread" if run.phases else "no requests"
     return Figure(
         title,
-        f"A row for each request ({few}), from its arrival on: long grey is waiting, gaps in green are tokens that did "
-        "not come. Zoom with the buttons or Ctrl and the wheel, move by dragging.",
+        f"A row for each request ({few}), from its arrival on: long grey is waiting, red is a "
+        "cache that is kept while no token comes. Zoom with the buttons or Ctrl and the wheel, move by dragging.",
         gantt.draw(run.phases, title),
         Numbers(heads, rows),
         is_wide=True,
