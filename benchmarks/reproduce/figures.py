@@ -25,10 +25,11 @@ Results = Callable[[Trial], Measured | None]
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is run: the seeds, and which models of those that a number is of."""
+    """How much is run: the seeds, and which of the models and sets that a number is of; None for all."""
 
     seeds: tuple[int, ...] = (0,)
     models: tuple[str, ...] | None = None
+    sets: tuple[str, ...] | None = None
 
 
 def why_not(row: Published) -> str | None:
@@ -76,8 +77,9 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
     if why_not(row) is not None:
         return
     models = [model for model in row.models if extent.models is None or model in extent.models]
+    sets = [lengths for lengths in row.sets if extent.sets is None or lengths in extent.sets]
     systems = [policy for policy in (POLICIES[name] for name in (row.system, row.other) if name) if policy]
-    for model, lengths, cv in itertools.product(models, row.sets, BURSTS if row.cv is None else (row.cv,)):
+    for model, lengths, cv in itertools.product(models, sets, BURSTS if row.cv is None else (row.cv,)):
         rate_per_s = row.rate_per_s or (None if row.level else RATES_PER_S[lengths])
         yield [
             [

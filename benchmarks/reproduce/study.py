@@ -99,8 +99,8 @@ class Study:
         path = self.folder.path / "decisions.json"
         return {count: kept_times(path, count, self.num_snapshots) for count in counts}
 
-    def run(self, rows: Iterable[Published] = PUBLISHED) -> None:
-        """Measure all that is not there yet.
+    def run(self, rows: Iterable[Published] = PUBLISHED, honest: bool = True) -> None:
+        """Measure all that is not there yet; of the last section only if that is asked for.
 
         Raises
         ------
@@ -110,7 +110,8 @@ class Study:
         rows = list(rows)
         own = [trial for row in rows for trial in trials(row, self.conditions, self.extent)]
         self.measure(sorted(own, key=lambda trial: (OPT.index(trial.model), trial.rate_per_s is None)))
-        self.measure(self.honest_trials())
+        if honest:
+            self.measure(self.honest_trials())
         self.measure(sorted(self._reruns(rows), key=lambda trial: trial.rate_per_s is None))
 
     def lines(self, rows: Iterable[Published] = PUBLISHED) -> list[Line]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 published = pytest.importorskip("benchmarks.reproduce.published", reason="the benchmarks are in a checkout")
+main = pytest.importorskip("benchmarks.reproduce.__main__").main
 causes, figures, fit, measured, page, study, trial = (
     pytest.importorskip(f"benchmarks.reproduce.{name}")
     for name in ("causes", "figures", "fit", "measured", "page", "study", "trial")
@@ -155,3 +156,18 @@ def test_a_search_is_carried_out_and_kept(tmp_path: Path) -> None:
     at_one = dataclasses.replace(searched, rate_per_s=1.0)
     one, _ = measured.Measuring(at_one, folder).attempt(lambda num: None)
     assert one.shares == ((1.0, 1.0),) and one.starved == 0.0
+
+
+@pytest.mark.slow
+def test_a_quick_reproduction_goes_on_where_it_was(tmp_path: Path) -> None:
+    """It writes a page with a row for each number; run again it measures nothing, and the page is the same."""
+    text = tmp_path / "page.md"
+    text.write_text(f"before\n{page.BEGIN}\n{page.END}\nafter\n", encoding="utf-8")
+    arguments = ["--quick", "--jobs", "1", "--out", str(tmp_path / "out"), "--page", str(text)]
+    assert main(arguments) == 0
+    first = text.read_text(encoding="utf-8")
+    kept = sorted((tmp_path / "out").iterdir())
+    assert all(f"| {row.source} | " in first and row.setting in first for row in published.PUBLISHED)
+    assert "| opt-13b | humaneval | 90% | " in first and (tmp_path / "out" / "attained.png").stat().st_size > 0
+    assert main([*arguments, "--page-only"]) == 0
+    assert text.read_text(encoding="utf-8") == first and sorted((tmp_path / "out").iterdir()) == kept
