@@ -61,7 +61,20 @@ def row_of(line: Line) -> tuple[str, ...]:
     ours, ratio = "", ""
     if line.ours is not None:
         ours, ratio = shown(row, line.ours), f"{line.ours / row.value:.2g}"
-    return (row.source, of, str(row.quantity), row.setting, row.shown, ours, ratio, said_of(line))
+    return (
+        row.source,
+        of,
+        str(row.quantity),
+        row.setting,
+        row.shown,
+        ours,
+        ratio,
+        "; ".join(filter(None, (_only(line), said_of(line)))),
+    )
+
+
+def _only(line: Line) -> str:
+    return f"so far of {', '.join(line.only)} alone" if line.only and line.ours is not None else ""
 
 
 def said_of(line: Line) -> str:
@@ -108,11 +121,12 @@ def counted(lines: Sequence[Line]) -> str:
     not_run = [line for line in lines if line.ours is None]
     within = [line for line in lines if line.ours is not None and not line.is_off and line.published != FITTED]
     off = [line for line in lines if line.is_off and line.published != FITTED]
-    explained = [line for line in off if explained_by(list(line.reruns)) is not None]
+    changed = [line for line in off if line.reruns]
+    explained = [line for line in changed if explained_by(list(line.reruns)) is not None]
     return (
         f"Of {len(lines)} numbers 1 is fitted, {len(within)} are within {OFF:.0%}, {len(explained)} are off and have a "
-        f"change that closes half of the gap or more, {len(off) - len(explained)} are off and have none, and "
-        f"{len(not_run)} are not run."
+        f"change that closes half of the gap or more, {len(changed) - len(explained)} are off and have none, "
+        f"{len(off) - len(changed)} are off and were not run with a change, and {len(not_run)} are not run."
     )
 
 

@@ -46,11 +46,14 @@ class Line:
         None where it is not run, or no rate holds.
     reruns : tuple of Rerun
         Of a figure that is off: with one condition changed each.
+    only : tuple of str
+        The models that ours is of, where not all were run yet; else none.
     """
 
     published: Published
     ours: float | None
     reruns: tuple[Rerun, ...] = ()
+    only: tuple[str, ...] = ()
 
     @property
     def is_off(self) -> bool:
@@ -186,8 +189,13 @@ class Study:
     def _line(self, row: Published) -> Line:
         if row.quantity is Quantity.DECISION:
             return self._decision(row)
-        ours = figure(row, self.conditions, self.extent, self.folder.get)
-        return Line(row, ours, tuple(self._rerun(row)) if ours is not None and is_off(ours, row.value) else ())
+        ours, only = figure(row, self.conditions, self.extent, self.folder.get), tuple[str, ...]()
+        if ours is None:
+            ours, only = (
+                figure(row, self.conditions, self.rerun_extent, self.folder.get),
+                self.rerun_extent.models or (),
+            )
+        return Line(row, ours, tuple(self._rerun(row)) if ours is not None and is_off(ours, row.value) else (), only)
 
     def _decision(self, row: Published) -> Line:
         assert row.num_candidates is not None
