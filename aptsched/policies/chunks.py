@@ -8,7 +8,7 @@ from aptsched.policies.queue import decode_holds, shared
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import above_0, all_of
+from aptsched.support.arrays import above_0, all_of, equal
 from aptsched.support.checks import Ints
 from aptsched.support.constant import constant
 
@@ -23,7 +23,9 @@ def chunk_plan(view: View, running: Ints, fed: Ints, admitted: Ints, chunks: Int
         running, fed = np.concatenate([running, admitted]), np.concatenate([fed, chunks])
         form = np.concatenate([form, constant(KV, len(admitted))])
     holds = decode_holds(view, running, admitted, preempt, reject)
-    return Plan(running, fed, form, preempt=preempt, reject=reject, holds=holds)
+    # All are fed to their newest token within the budget, which has room for one token of each then.
+    then_decodes = len(running) == len(view.num_tokens) and equal(fed, view.num_remaining[running])
+    return Plan(running, fed, form, preempt=preempt, reject=reject, holds=holds, then_decodes=then_decodes)
 
 
 def first_chunks(view: View, waiting: Ints, budget: int) -> tuple[Ints, Ints]:

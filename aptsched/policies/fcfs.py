@@ -13,7 +13,7 @@ from aptsched.policies.queue import (
     entries,
     growth,
     leading,
-    others,
+    running_and_next,
     shared,
     survivors,
     too_large,
@@ -57,16 +57,17 @@ class FCFS:
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         reject = too_large(view)
-        running, waiting = others(view, reject)
+        running, waiting = running_and_next(view, reject)
         free = view.free_blocks + blocks_of(view, reject)
+        then_decodes = len(view.num_tokens) <= min(view.max_tokens, view.max_seqs)
         begun = running[view.num_remaining[running] > 1]
         if len(begun) or len(waiting):
             rows = self._prefill(view, begun, waiting, len(running), free)
             if len(rows):
-                return Plan(*entries(view, rows), reject=reject)
+                return Plan(*entries(view, rows), reject=reject, then_decodes=then_decodes)
         going, preempt = survivors(view, running, free)
         holds = decode_holds(view, running, preempt, reject)
-        return Plan(*entries(view, going), preempt=preempt, reject=reject, holds=holds)
+        return Plan(*entries(view, going), preempt=preempt, reject=reject, holds=holds, then_decodes=then_decodes)
 
     def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
         """Rows of prompts that were begun and of those admitted beside them; none if the begun ones do not fit."""

@@ -30,10 +30,11 @@ def too_large(view: View) -> Ints:
     return np.flatnonzero(view.cache.blocks(num_tokens, KV) > view.num_blocks)
 
 
-def others(view: View, rows: Ints) -> tuple[Ints, Ints]:
-    """The running rows, and the waiting ones that the sequence limit lets run beside them, without the rows given.
+def running_and_next(view: View, rows: Ints) -> tuple[Ints, Ints]:
+    """The running rows, and the next of the waiting ones: as many as the sequence limit lets run; both in order.
 
-    Both are in order. Of thousands that wait, no more are looked at than may be among these.
+    The rows given are left out. Those behind the next that wait are not looked at: a policy that chooses among all who
+    wait, in place of admitting them in order of arrival, cannot use this.
     """
     running = view.running.nonzero()[0]
     num_before = len(running) + len(rows)  # at most so many stand between those asked for

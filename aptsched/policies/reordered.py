@@ -15,4 +15,4 @@ def decide_in_order(policy: Policy, view: View, order: Ints) -> Plan:
     Only `decide` is called: if the policy is an `Observer`, the caller has to pass `on_record` on to it.
     """
     plan = policy.decide(replace(view, **{name: getattr(view, name)[order] for name in VIEW_COLUMNS}))
-    return replace(plan, **{name: order[getattr(plan, name)] for name in ROWS})
+    return replace(plan, then_decodes=False, **{name: order[getattr(plan, name)] for name in ROWS})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
-from aptsched.policies.queue import blocks_of, growth, kept_along, leading, others, shared, too_large
+from aptsched.policies.queue import blocks_of, growth, kept_along, leading, running_and_next, shared, too_large
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
@@ -52,7 +52,7 @@ class Sarathi:
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         reject = too_large(view)
-        running, waiting = others(view, reject)
+        running, waiting = running_and_next(view, reject)
         free, fed = view.free_blocks + blocks_of(view, reject), self._fed(view, running)
         kept, _ = kept_along(view, running, fed, free)
         if kept < len(running):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
-from aptsched.policies.queue import blocks_of, fed_of, kept_along, leading, others, too_large
+from aptsched.policies.queue import blocks_of, fed_of, kept_along, leading, running_and_next, too_large
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
@@ -34,7 +34,7 @@ class VLLMv1:
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
         reject = too_large(view)
-        running, waiting = others(view, reject)
+        running, waiting = running_and_next(view, reject)
         fed = fed_of(view, running)
         kept, room = kept_along(view, running, fed, view.free_blocks + blocks_of(view, reject))
         if kept < len(running):

@@ -74,9 +74,12 @@ class Plan:
     holds : int
         For how many further iterations the policy would return this same plan, apart from its problem and selection, if
         nothing happens in them but that each entry gets the token after its newest one, the blocks for it are there,
-        and time goes by; `ALWAYS` for as long as that is so. If that is said where all unfinished requests are entries,
-        and there is no problem, the plan holds also for those that are left when others end. A simulation may take such
-        iterations at once, without asking, if the policy's own `decide` is marked (`says_holds`). 0 is always right.
+        and time goes by; `ALWAYS` for as long as that is so. A simulation may take such iterations at once, without
+        asking, if the policy's own `decide` is marked (`says_holds`). 0 is always right.
+    then_decodes : bool
+        Whether the policy, where after this plan all unfinished requests have only their newest token to be fed, would
+        feed all of them in row order, without a problem, and so on with those that are left as others end, for as long
+        as nobody comes and there are blocks for all. As with `holds` it may not be asked then. False is always right.
     """
 
     request: ViewRows = field(default_factory=nothing)
@@ -93,6 +96,7 @@ class Plan:
     selection: Selection | None = None
     candidates: ViewRows = field(default_factory=nothing)
     holds: int = 0
+    then_decodes: bool = False
 
 
 ROWS = tuple(each.name for each in fields(Plan) if each.type == "ViewRows")

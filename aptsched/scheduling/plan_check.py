@@ -33,7 +33,7 @@ def check_plan(plan: Plan, view: View) -> None:
         A row does not exist or is named twice; a request is both rejected and served, or runs without its blocks in
         the pool; a form or a number of tokens is not allowed for it; there are more tokens or sequences than an
         iteration may have; the number of reasons is not that of rejections; it holds for a number of iterations that
-        is not whole, or below 0.
+        is not whole, or below 0; whether it then decodes is neither True nor False.
     """
     if not isinstance(plan, Plan):
         raise PlanError(f"plan: {type(plan).__name__} is not accepted; a Plan is")
@@ -58,6 +58,8 @@ def check_plan(plan: Plan, view: View) -> None:
         _check_reasons(plan)
     if not is_count(plan.holds, 0, math.inf):
         raise PlanError(f"holds: {shown(plan.holds)} is not accepted; a whole number of iterations from 0 on is")
+    if plan.then_decodes is not True and plan.then_decodes is not False:
+        raise PlanError(f"then_decodes: {shown(plan.then_decodes)} is not accepted; True or False is")
 
 
 def _check_rows(name: str, rows: Ints, view: View) -> None:

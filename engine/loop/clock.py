@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import numpy.typing as npt
 
 from aptsched.support import checks
+
+Number = TypeVar("Number", float, npt.NDArray[Any])
 
 
 class WallClock:
@@ -60,6 +65,6 @@ class SchedulingTime:
         for name, value in asdict(self).items():
             checks.seconds(f"scheduling, {name}", value)
 
-    def seconds(self, num_requests: int) -> float:
-        """Seconds of scheduling in an iteration with so many unfinished requests."""
+    def seconds(self, num_requests: Number) -> Number:
+        """Seconds of scheduling in an iteration with so many unfinished requests, or of each of several."""
         return self.fixed_s + self.per_request_s * num_requests

@@ -100,15 +100,13 @@ class RequestBook:
             stops = self.table.stop_token_ids[rows].tolist()
             over |= np.array([token_id in stop for token_id, stop in zip(token_ids, stops, strict=True)], np.bool_)
         if any_of(over):
-            ended = rows[over]
-            self.end(ended, map(self._end_of, ended.tolist()))
+            self.end_over(rows[over])
         self.remove_ended()
         return requests, token_ids
 
     def end_over(self, rows: Ints) -> None:
-        """Ends those of the rows that have all their tokens; they keep their rows for now."""
-        ended = rows[self.table.num_tokens[rows] >= self.table.end_tokens[rows]]
-        self.end(ended, map(self._end_of, ended.tolist()))
+        """Ends requests that are over; they keep their rows for now."""
+        self.end(rows, map(self._end_of, rows.tolist()))
 
     def _end_of(self, row: int) -> End:
         """The outcome and the reason of a request that is over."""

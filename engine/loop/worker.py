@@ -16,7 +16,6 @@ from aptsched.scheduling.plan_check import check_plan
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import all_read
 from aptsched.support import interrupts
-from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.loop.carry_out import apply_plan, run_batch
 from engine.loop.clock import SchedulingTime
@@ -31,8 +30,8 @@ from engine.state.request import Request
 MAX_LATE = 1000  # most requests that callbacks may add while a run is being closed
 
 
-Skip = Callable[["Worker", float, float], tuple[Iteration, Ints] | Plan]  # see `Worker`
-Begun = tuple[Iteration, tuple[Applied, Step] | Ints]  # rows where iterations were skipped
+Skip = Callable[["Worker", float, float], Iteration | Plan]  # see `Worker`
+Begun = tuple[Iteration, tuple[Applied, Step] | None]  # None where iterations were skipped
 
 
 class Worker:
@@ -64,7 +63,7 @@ class Worker:
         Called with each request, its new token and the time in seconds, before the record if the token ends it.
     skip : Skip, optional
         Called with the worker, the time, and that of the next arrival in place of `planned`: returns a plan, or the
-        last of the iterations in which it has carried one out, and the rows of its entries.
+        last of the iterations that it has carried out, with the requests ended that are over by then.
 
     Attributes
     ----------
@@ -194,15 +193,13 @@ class Worker:
         assert self._begun is not None, "an iteration is begun before it is finished"
         (iteration, ran), self._begun = self._begun, None
         try:
-            if isinstance(ran, tuple):
+            if ran is not None:
                 iteration = self._give_tokens(iteration, *ran)
-            else:
-                self.book.end_over(ran)
         finally:
             self._settle()
             self.book.hand_over()
         self.num_iterations += 1
-        if self.on_iteration is not None and isinstance(ran, tuple):
+        if self.on_iteration is not None and ran is not None:
             self.on_iteration(iteration)
         return iteration
 
@@ -241,8 +238,8 @@ class Worker:
     def _decide_and_run(self, now_s: float, until_s: float) -> Begun:
         started, num_requests = perf_counter(), self.num_unfinished
         plan = self.planned(now_s) if self.skip is None else self.skip(self, now_s, until_s)
-        if isinstance(plan, tuple):
-            return plan
+        if isinstance(plan, Iteration):
+            return plan, None
         applied = apply_plan(plan, self.book)
         planned = perf_counter()
         step = run_batch(applied, self.executor, self.book, self.hold)

@@ -34,14 +34,14 @@ class ComputedExecutor:
         token_ids = constant(TOKEN_ID, len(samples)) if all_of(samples) else np.where(samples, TOKEN_ID, -1)
         return Step(float(self.cost.seconds(work_of(batch, self.cache, self.cost.absorb_up_to))), token_ids)
 
-    def decodes_s(self, start: Ints, form: Ints, count: int) -> Amount:
-        """Seconds of each of so many iterations in a row that feed one token to each of the same requests.
+    def decodes_s(self, start: Ints, left: Ints, form: Ints, count: int) -> Amount:
+        """Seconds of each of so many iterations in a row that feed one token to each request that is left.
 
         It is [count], or one number where all take the same.
 
         Parameters
         ----------
-        start, form : int array, [b]
-            Tokens that are cached before the first iteration, at least 1, and the `CacheForm` of each request.
+        start, left, form : int array, [b]
+            As of `work_of_decodes`.
         """
-        return self.cost.seconds(work_of_decodes(start, form, count, self.cache, self.cost.absorb_up_to))
+        return self.cost.seconds(work_of_decodes(start, left, form, count, self.cache, self.cost.absorb_up_to))

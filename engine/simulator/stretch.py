@@ -12,20 +12,24 @@ from engine.loop.iteration import Iteration
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Iterations in a row with one plan that holds: each feeds a token to every entry, and nothing else happens.
+    """Iterations in a row with one plan that holds: each feeds a token to all entries left, and nothing else happens.
 
     Attributes
     ----------
     first : Iteration
         The first of them. The decision and its certificate are those of all.
-    end_s : float array, [k]
-        When each ends; the next one begins then.
+    end_s, scheduling_s : float array, [k]
+        When each ends, and the part of it that is scheduling; the next one begins then.
+    num_seqs : int array, [k]
+        Entries that are left in each iteration.
     num_blocks_by_form : int array, [k, f]
         Blocks of the pool that requests hold in each iteration.
     """
 
     first: Iteration
     end_s: Floats
+    scheduling_s: Floats
+    num_seqs: Ints
     num_blocks_by_form: Ints
 
     def __len__(self) -> int:
@@ -35,17 +39,21 @@ class Stretch:
     @property
     def last(self) -> Iteration:
         """The last of them."""
-        start_s = self.first.start_s if len(self) == 1 else float(self.end_s[-2])
-        return self._iteration(len(self) - 1, start_s, float(self.end_s[-1]), self.num_blocks_by_form[-1].tolist())
+        return self._iteration(len(self) - 1)
 
     def iterations(self) -> Iterator[Iteration]:
         """Each of them, as if it had been taken alone."""
-        start_s = self.first.start_s
-        each = zip(self.end_s.tolist(), self.num_blocks_by_form.tolist(), strict=True)
-        for i, (end_s, held) in enumerate(each):
-            yield self._iteration(i, start_s, end_s, held)
-            start_s = end_s
+        return map(self._iteration, range(len(self)))
 
-    def _iteration(self, i: int, start_s: float, end_s: float, held: list[int]) -> Iteration:
-        differing = {"number": self.first.number + i, "start_s": start_s, "end_s": end_s}
-        return of_values(Iteration, {**vars(self.first), **differing, "num_blocks_by_form": tuple(held)})
+    def _iteration(self, i: int) -> Iteration:
+        num_seqs = self.num_seqs[i].item()
+        differing = {
+            "number": self.first.number + i,
+            "start_s": self.end_s[i - 1].item() if i else self.first.start_s,
+            "end_s": self.end_s[i].item(),
+            "scheduling_s": self.scheduling_s[i].item(),
+            "num_decode_tokens": num_seqs,
+            "num_seqs": num_seqs,
+            "num_blocks_by_form": tuple(self.num_blocks_by_form[i].tolist()),
+        }
+        return of_values(Iteration, vars(self.first) | differing)

@@ -19,7 +19,7 @@ from aptsched.scheduling.forms import (
     entry_of,
     sums_by_form,
 )
-from aptsched.support.arrays import above_0, any_of, count_of, sum_of
+from aptsched.support.arrays import above_0, any_of, count_of, smallest_of, sum_of
 from aptsched.support.checks import Ints
 from engine.state.batch import Batch
 
@@ -120,17 +120,29 @@ def work_of(batch: Batch, cache: CacheShape, absorb_up_to: int = 0) -> Work:
     )
 
 
-def work_of_decodes(start: Ints, form: Ints, count: int, cache: CacheShape, absorb_up_to: int = 0) -> Work:
-    """The work of so many iterations in a row, [count], each of which feeds one token to the same requests, [b].
+def num_left(left: Ints, count: int) -> Ints:
+    """How many requests take part in each of so many iterations, [count], where each, [b], does in its first `left`."""
+    return len(left) - np.bincount(left[left < count], minlength=count).cumsum()
+
+
+def work_of_decodes(start: Ints, left: Ints, form: Ints, count: int, cache: CacheShape, absorb_up_to: int = 0) -> Work:
+    """The work of so many iterations in a row, [count], each of which feeds one token to each request that is left.
 
     It is that of `work_of`, computed by the same operations.
 
     Parameters
     ----------
-    start, form : int array, [b]
-        Tokens of each request that are cached before the first iteration, at least 1, and their form.
+    start, left, form : int array, [b]
+        Tokens of each request that are cached before the first iteration, at least 1; in how many iterations it takes
+        part, at least 1, and in all where any are in another form than KV; and its form.
     """
     later, charged = np.arange(count), NOTHING_CHARGED
+    decode_seqs: Amount = len(start)
+    begun: Amount = sum_of(start)  # tokens cached before the first iteration by those that are left
+    if smallest_of(left) < count:
+        over = left < count
+        decode_seqs = num_left(left, count)
+        begun = begun - np.bincount(left[over], start[over], count).cumsum()
     if any_of(form != KV):
         number = np.bincount(form, minlength=NUM_FORMS).tolist()
         cached = [sum_ + later * n if n else 0 for sum_, n in zip(sums_by_form(form, start), number, strict=True)]
@@ -139,8 +151,8 @@ def work_of_decodes(start: Ints, form: Ints, count: int, cache: CacheShape, abso
         tokens, new = (sum(amounts) for amounts in zip(*absorbed, strict=True)) if absorbed else (0, 0)
         charged = _by_entries(cached, dict.fromkeys(Charge, 0), Absorbed(tokens, tokens, new), cache)
     return Work(
-        context_tokens=sum_of(start) + later * len(start) + charged.read_tokens,
-        decode_seqs=len(start),
+        context_tokens=begun + later * decode_seqs + charged.read_tokens,
+        decode_seqs=decode_seqs,
         absorbed_tokens=charged.absorbed_tokens,
         absorbed_pairs=charged.absorbed_pairs,
         absorbing_tokens=charged.absorbing_tokens,

@@ -68,8 +68,8 @@ class Server:
         Lossy forms that the executor can hold. They are not in `cache`: a policy is offered those in its
         `wanted_forms`.
     skipping : callable, optional
-        Makes what takes the iterations of plans that hold at once, from who is told of such stretches; without it all
-        iterations are taken one by one, with the same results.
+        Makes what takes the iterations of plans that hold at once, from who is told of such stretches and whether they
+        may go on where requests end; without it all iterations are taken one by one, with the same results.
     """
 
     executor: Executor
@@ -81,7 +81,7 @@ class Server:
     num_host_blocks: int = 0
     calibrated: bool = False
     lossy_ratios: Mapping[CacheForm, Fraction] = field(default_factory=dict)
-    skipping: Callable[[Callable[[Stretch], object]], Skip] | None = None
+    skipping: Callable[[Callable[[Stretch], object], bool], Skip] | None = None
 
 
 class Watch(Protocol):
@@ -98,7 +98,7 @@ def serve(
     server: Server,
     certificates: str | os.PathLike[str] | None = None,
     watch: Watch = lambda policy, replay, num_ended: None,
-    is_enough: Callable[[RequestRecord], bool] = lambda record: False,
+    is_enough: Callable[[RequestRecord], bool] | None = None,
 ) -> ServedRun:
     """Serve the requests of a replay with one policy.
 
@@ -134,14 +134,17 @@ def serve(
             num_unfinished += record.outcome is Outcome.UNFINISHED
             if not num_unfinished:
                 watch(policy.name, replay, len(records))
-                if is_enough(record):
+                if is_enough is not None and is_enough(record):
                     loop.give_up(ENOUGH)
 
         watch(policy.name, replay, 0)
         made = policy.make()
         watched = _all(meter.add, lambda iteration: phases.add(iteration, loop.worker), log)
-        told = watched, _all(meter.add_stretch, log.add_stretch)
-        loop, complete = Loop(_worker(server, made, pace or server.executor, on_record, *told)), True
+        skip = None
+        if server.skipping is not None and means_holds(made):
+            skip = server.skipping(_all(meter.add_stretch, log.add_stretch), is_enough is None)
+        executor, complete = pace or server.executor, True
+        loop = Loop(_worker(server, made, executor, on_record, watched, skip))
         try:
             reason = loop.run(replay.requests())
         except KeyboardInterrupt:
@@ -186,7 +189,7 @@ def _worker(
     executor: Executor,
     on_record: Callable[[RequestRecord], object],
     on_iteration: Callable[[Iteration], object],
-    on_stretch: Callable[[Stretch], object],
+    skip: Skip | None,
 ) -> Worker:
     """A worker of the server with a pool of its own, and who is told of what it does."""
     cache = server.cache.with_forms(lossy_wanted(policy, server.lossy_ratios))
@@ -199,7 +202,7 @@ def _worker(
         limits=server.limits,
         times=server.times,
         on_iteration=on_iteration,
-        skip=server.skipping(on_stretch) if server.skipping and means_holds(policy) else None,
+        skip=skip,
     )
 
 
@@ -209,7 +212,7 @@ def attempt(
     server: Server,
     certificates: str | os.PathLike[str] | None = None,
     watch: Watch = lambda policy, replay, num_ended: None,
-    is_enough: Callable[[RequestRecord], bool] = lambda record: False,
+    is_enough: Callable[[RequestRecord], bool] | None = None,
 ) -> tuple[ServedRun | FailedRun | None, bool]:
     """The result of `serve`, or why it failed; and whether Ctrl-C was pressed, even if the run was over by then.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_forms
+from aptsched.support.arrays import sum_of
 from engine.loop.iteration import Iteration
 from engine.simulator.stretch import Stretch
 from engine.study.timeline import Timeline, TimelinePoint, added_in_order
@@ -120,12 +121,12 @@ class UsageMeter:
         duration_s = np.subtract(stretch.end_s, start_s, out=amounts[1])
         np.multiply(duration_s, stretch.num_blocks_by_form.T, out=amounts[3:])
         amounts[0] = duration_s * first.num_waiting
-        amounts[2] = first.scheduling_s
+        amounts[2] = stretch.scheduling_s
         self._timeline.add_many(start_s, amounts)
         num_before = int(start_s.searchsorted(self._warmup_s))
         self._num_warmup_iterations += num_before
         self._num_iterations += count - num_before
-        self._num_decode_tokens += (count - num_before) * first.num_decode_tokens
+        self._num_decode_tokens += sum_of(stretch.num_seqs[num_before:])
         self._busy_s, self._scheduling_s, *self._block_s_by_form = added_in_order(
             [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[1:, num_before:]
         )

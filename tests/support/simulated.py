@@ -102,6 +102,8 @@ def serve(
     num_host_blocks: int = 0,
     cost: Cost = COST,
     skips: bool = False,
+    past_ends: bool = True,
+    on_stretch: Callable[[Stretch], object] = lambda stretch: None,
     on_token: Callable[[Request, int, float], object] | None = None,
 ) -> Served:
     """Serve a replay; blocks are checked after every iteration, or after the last of those that are skipped."""
@@ -113,9 +115,10 @@ def serve(
         assert iteration.number < MOST_ITERATIONS, f"{policy} gets nowhere"
         served.iterations.append(iteration)
 
-    def on_stretch(stretch: Stretch) -> None:
+    def taken(stretch: Stretch) -> None:
         served.pool.check_integrity()
         served.iterations.extend(stretch.iterations())
+        on_stretch(stretch)
 
     executor = ComputedExecutor(cost, pool.cache)
     worker = Worker(
@@ -128,7 +131,7 @@ def serve(
         times=believed(cost),
         on_iteration=on_iteration,
         on_token=on_token,
-        skip=Skipping(executor, on_stretch) if skips else None,
+        skip=Skipping(executor, taken, past_ends) if skips else None,
     )
     Loop(worker).run(replay.requests())
     return served

@@ -6,7 +6,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aptsched.policies.queue import fed_of, growth, kept_along, leading, leading_at_least, others, shared, too_large
+from aptsched.policies.queue import (
+    fed_of,
+    growth,
+    kept_along,
+    leading,
+    leading_at_least,
+    running_and_next,
+    shared,
+    too_large,
+)
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
@@ -37,11 +46,11 @@ def test_leading_amounts_are_counted_up_to_a_budget(amounts: Ints, budget: int) 
 
 
 @given(views(), st.data())
-def test_others_are_who_runs_and_the_first_that_may_run_beside_them(view: View, data: st.DataObject) -> None:
+def test_running_and_next_are_who_runs_and_the_first_that_may_run_beside_them(view: View, data: st.DataObject) -> None:
     """Without the rows left out, in order; so many wait as are left of the sequence limit, and no more."""
     everybody = range(len(view.request_id))
     out = sorted(data.draw(st.sets(st.sampled_from(everybody)))) if everybody else []
-    runs, waits = others(view, np.array(out, np.int64))
+    runs, waits = running_and_next(view, np.array(out, np.int64))
     assert runs.tolist() == [row for row in everybody if view.num_held[row] > 0 and row not in out]
     most = max(0, view.max_seqs - len(runs))
     assert waits.tolist() == [row for row in everybody if view.num_held[row] == 0 and row not in out][:most]

@@ -26,6 +26,7 @@ from engine.models.known_models import MODELS
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, by_roofline
 from engine.simulator.gpus import GPUS
+from engine.simulator.stretch import Stretch
 from engine.state.batch import Batch
 from engine.state.request import Request
 from engine.study.replay import Replay
@@ -95,14 +96,26 @@ def runs(draw: st.DrawFn) -> tuple[str, Replay, dict[str, Any]]:
 def test_skipped_iterations_are_those_taken_one_by_one(run: tuple[str, Replay, dict[str, Any]]) -> None:
     """Records, iterations, blocks by form, missed objectives and gaps, whatever policy, machine, bursts and lengths."""
     name, replay, options = run
-    same(simulate(name, replay, skips=True, **options), simulate(name, replay, **options))
+    single = simulate(name, replay, **options)
+    for past_ends in (True, False):
+        same(simulate(name, replay, skips=True, past_ends=past_ends, **options), single)
 
 
-@pytest.mark.parametrize("name", ["fcfs", "vllm-v1", "sarathi", "sjf", "random"])
-def test_a_lone_request_is_decided_on_a_few_times(name: str) -> None:
-    """Its prompt, and its decodes once."""
+@pytest.mark.parametrize(
+    ("name", "decisions"), [("fcfs", 1), ("vllm-v1", 1), ("sarathi", 1), ("sjf", 2), ("random", 2)]
+)
+def test_a_lone_request_is_decided_on_once_or_twice(name: str, decisions: int) -> None:
+    """For its prompt and, where the order of the queue is not that of arrival, once for its decodes."""
     served = simulate(name, replay_of([(20, 300)]), 200, skips=True)
-    assert len(served.seen.plans) == 2 and len(served.iterations) == 300
+    assert len(served.seen.plans) == decisions and len(served.iterations) == 300
+
+
+@pytest.mark.parametrize(("past_ends", "ends"), [(True, 0), (False, 5)])
+def test_a_stretch_goes_on_where_requests_end_if_it_may(past_ends: bool, ends: int) -> None:
+    """Of six requests that decode together, and end one by one: one stretch, or one for each."""
+    replay, stretches = replay_of([(20, 10 * i + 1) for i in range(1, 7)]), list[Stretch]()
+    serve(FCFS(), replay, 200, skips=True, past_ends=past_ends, on_stretch=stretches.append)
+    assert len(stretches) == 1 + ends and sum(map(len, stretches)) == 60
 
 
 def test_decodes_of_who_runs_are_skipped_while_the_first_that_waits_finds_no_room() -> None:
@@ -123,6 +136,17 @@ class Claims:
         return Plan(plan.request, plan.num_tokens, plan.form, plan.preempt, reject=plan.reject, holds=self.holds)
 
 
+@dataclass
+class Says:
+    """Says the same plan always."""
+
+    plan: Plan
+
+    def decide(self, view: View) -> Plan:
+        """The plan."""
+        return self.plan
+
+
 @given(st.lists(LENGTHS, min_size=1, max_size=6), st.sampled_from([1, 3, ALWAYS]), st.sampled_from([6, 12, 40]))
 def test_what_holds_in_name_alone_corrupts_nothing(lengths: list[tuple[int, int]], holds: int, num_blocks: int) -> None:
     """Every request has one record, and no block is lost, also where the claim is wrong."""
@@ -130,6 +154,14 @@ def test_what_holds_in_name_alone_corrupts_nothing(lengths: list[tuple[int, int]
     served = serve(Claims(holds), replay_of(lengths, arrived), num_blocks, skips=True)
     assert sorted(record.request_id for record in served.records) == list(range(len(lengths)))
     assert served.pool.free_blocks == num_blocks
+
+
+@pytest.mark.parametrize("claim", [1, None, "yes", np.array([True])])
+def test_whether_a_plan_then_decodes_is_true_or_false(claim: Any) -> None:
+    """Anything else is refused by name."""
+    plan = Plan(then_decodes=claim)
+    with pytest.raises(PlanError, match=r"^then_decodes: .* is not accepted; True or False is"):
+        serve(Says(plan), replay_of([(5, 3)]))
 
 
 @pytest.mark.parametrize("holds", [-1, 1.0, None, "1", True, np.array([1])])
@@ -152,15 +184,20 @@ def test_whoever_is_told_of_each_token_gets_each_in_its_own_iteration() -> None:
     assert len(served.seen.plans) == 30
 
 
-@given(data=st.data(), cost=st.sampled_from(COSTS))
-def test_times_of_decodes_are_those_of_their_batches(data: st.DataObject, cost: Cost) -> None:
-    """In any forms, lossy ones too, whether hidden states are absorbed or rebuilt, to the last bit."""
-    number = data.draw(st.integers(1, 100))
+@given(data=st.data(), cost=st.sampled_from(COSTS), seed=st.integers(0, 2**32 - 1))
+def test_times_of_decodes_are_those_of_their_batches(data: st.DataObject, cost: Cost, seed: int) -> None:
+    """In any forms, lossy ones too, whether hidden states are absorbed or rebuilt, or some end first: to the bit."""
+    number, rng = data.draw(st.integers(1, 100)), np.random.default_rng(seed)
     start = np.array(data.draw(st.lists(st.integers(1, 5000), min_size=number, max_size=number)))
-    form = np.array(data.draw(st.lists(st.sampled_from([*CacheForm][1:]), min_size=number, max_size=number)), np.int64)
+    forms = st.sampled_from([*CacheForm][1:]) if data.draw(st.booleans()) else st.just(CacheForm.KV)
+    form = np.array(data.draw(st.lists(forms, min_size=number, max_size=number)), np.int64)
     executor = ComputedExecutor(cost, ALL_FORMS)
-    found = executor.decodes_s(start, form, 20)
+    left = np.full(number, 20) if (form != CacheForm.KV).any() else rng.integers(1, 30, number)
+    found = executor.decodes_s(start, left, form, 20)
     for i, seconds in enumerate(np.broadcast_to(found, 20).tolist()):
-        ones, samples = np.ones(number, np.int64), np.ones(number, np.bool_)
-        batch = Batch([Request(0, 0.0, 1)] * number, start + i, ones, form, np.empty((number, 0), np.int64), samples)
+        going = left > i
+        n = going.sum()
+        ones, samples = np.ones(n, np.int64), np.ones(n, np.bool_)
+        requests, table = [Request(0, 0.0, 1)] * n, np.empty((n, 0), np.int64)
+        batch = Batch(requests, start[going] + i, ones, form[going], table, samples)
         assert executor.run(batch).duration_s == seconds

@@ -108,8 +108,9 @@ def test_a_stretch_counts_as_its_iterations(counts: list[int], seed: int, warmup
     for count in counts:
         end_s = now_s + rng.uniform(0, 0.1, count).cumsum()
         held = rng.integers(0, 3, (count, 5)).cumsum(axis=0)
-        decode = replace(LONE, num_prefill_tokens=0, num_decode_tokens=3, num_blocks_by_form=tuple(held[0].tolist()))
-        stretch = Stretch(replace(decode, start_s=now_s, end_s=float(end_s[0])), end_s, held)
+        decode = replace(LONE, num_prefill_tokens=0)
+        num_seqs, scheduling_s = np.sort(rng.integers(1, 4, count))[::-1], rng.uniform(0, 1e-3, count)
+        stretch = Stretch(replace(decode, start_s=now_s), end_s, scheduling_s, num_seqs, held)
         many.add_stretch(stretch)
         for each in stretch.iterations():
             single.add(each)
