@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from typing import TypeVar
 
-from aptsched.support.compiled import is_fast
 from aptsched.support.errors import InputError
 
-PER_SECOND = 20_000_000 if is_fast() else 300_000  # work that a second is enough for, about
+Found = TypeVar("Found")
 MOST = 2**62  # more work than any
 
 
@@ -23,7 +24,14 @@ class Budget:
         self.deadline = math.inf if time_limit_s is None else time.perf_counter() + time_limit_s
         self.left = MOST if max_work is None else max_work
 
-    @property
-    def at_once(self) -> int:
-        """The work that may be done before the limits are looked at again; below 0 where one is reached."""
-        return int(min(self.left, (self.deadline - time.perf_counter()) * PER_SECOND))
+    def is_late(self) -> bool:
+        """Whether the limit in seconds is reached."""
+        return time.perf_counter() >= self.deadline
+
+    def last(self, found: Iterator[Found]) -> Found:
+        """What is found in the end or, where the limit in seconds is reached, by then."""
+        for each in found:
+            latest = each
+            if self.is_late():
+                break
+        return latest

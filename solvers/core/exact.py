@@ -27,7 +27,7 @@ from solvers.solution import Solution, Status
 ONLINE_WORK = 30_000  # some milliseconds
 DEFAULT_WORK = 5_000_000  # tenths of a second, or seconds in plain Python
 TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
-BEAMS = (256, 4096, 65_536, 1_048_576)
+BEAMS = (64, 1024, 16_384, 262_144)
 MISSED = 1e-9  # of the gap: what sums of losses may miss
 
 
@@ -115,8 +115,8 @@ def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budg
 
 
 def limited(residual: Residual) -> list[int]:
-    """The resources of which less is free than all could take: 0 = blocks, 1 = tokens, 2 = sequences."""
-    return [resource for resource, limit in enumerate(residual.limits) if limit < math.inf]
+    """The resources of which less is free than all could take: 2 = sequences, 1 = tokens, 0 = blocks, in this order."""
+    return [resource for resource in (2, 1, 0) if residual.limits[resource] < math.inf]
 
 
 def improve(
@@ -133,11 +133,11 @@ def improve(
         if gap <= 0:
             return option, True, rounding
         found = (m, whole, real, slack, prices[which], incumbent, gap)
-        count, proved, work = search(*found, MISSED * gap, beam, budget.at_once, chosen)
+        count, proved, work = budget.last(search(*found, MISSED * gap, beam, budget.left, chosen))
+        budget.left -= work
         if count >= 0:
             option = star.copy()
             option[whole[0, chosen[:count]]] = whole[1, chosen[:count]]
-        budget.left -= work
-        if proved or budget.at_once < 0:
+        if proved or budget.left < 0 or budget.is_late():
             break
     return option, proved, rounding

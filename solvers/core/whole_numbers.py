@@ -25,16 +25,16 @@ def best_exactly(
     Gains are those of the problem, exactly, in units of 2**-1074 seconds, and prices are counted in the same: so are
     the bound, losses and sums.
     """
-    most, slack = residual.gain.size, [int(min(limit, MOST)) for limit in residual.limits]
-    taken = [(use * (limit < MOST)).tolist() for use, limit in zip(residual.options[1:], slack, strict=True)]
+    most, limits = residual.gain.size, [int(min(limit, MOST)) for limit in residual.limits]
+    taken = [(use * (limit < MOST)).tolist() for use, limit in zip(residual.options[1:], limits, strict=True)]
     options, prices = (exact_gains(problem, residual), *taken), [whole(each * residual.unit_s) for each in price]
     star, table, real = [0] * len(option), [[0] * most for _ in range(5)], [[0] * most for _ in range(4)]
-    given = (options, prices, range(3), option.tolist(), 0)
+    slack, given = limits[::-1], (options, prices, (2, 1, 0), option.tolist(), 0)
     m, gap, incumbent, _ = in_plain_python(near)(*given, star, slack, table, real)
     if gap <= 0:
         return option, True
-    chosen, work = [0] * most, min(budget.at_once, MOST_WORK)
-    count, proved, _ = in_plain_python(search)(m, table, real, slack, prices, incumbent, gap, 0, MOST, work, chosen)
+    chosen, found = [0] * most, (m, table, real, slack, prices[::-1], incumbent, gap, 0, MOST)
+    count, proved, _ = budget.last(in_plain_python(search)(*found, min(budget.left, MOST_WORK), chosen))
     if count < 0:
         return option, proved
     better = np.array(star)

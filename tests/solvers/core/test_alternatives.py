@@ -85,7 +85,7 @@ def test_the_slack_is_what_the_best_options_leave(residual: Residual, data: st.D
     found = alternatives(residual, incumbent)
     star = tuple(found.star.tolist())
     taken = zip(residual.limits, used(residual, star), strict=True)
-    assert found.slack.tolist() == [limit - amount for limit, amount in taken if limit < math.inf]
+    assert found.slack.tolist()[::-1] == [limit - amount for limit, amount in taken if limit < math.inf]
     more = worth(residual, incumbent) - worth(residual, star)
     assert abs(Fraction(found.incumbent) - more) <= Fraction(found.rounding)
 
@@ -122,7 +122,7 @@ def test_an_alternative_says_what_it_loses_gains_and_takes_more(residual: Residu
     for at, (i, f) in enumerate(pairs):
         alone, other = ([option if j == i else 0 for j in range(len(found.star))] for option in (f, found.star[i]))
         more = zip(used(residual, alone), used(residual, other), residual.limits, strict=True)
-        assert found.take[:, at].tolist() == [new - old for new, old, limit in more if limit < math.inf]
+        assert found.take[::-1, at].tolist() == [new - old for new, old, limit in more if limit < math.inf]
         assert found.gain[at] == float(worth(residual, alone)) - float(worth(residual, other))
 
 

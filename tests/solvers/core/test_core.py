@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 from aptsched import BatchProblem
 from aptsched.support.errors import InputError
 from brute_force import check_selection, enumerate_all
+from references import serving_like, with_side_constraints
 from solvers import core
+from solvers.core import budget
 from solvers.solution import Solution, Status
 from strategies import hybrid_problems, problems, singular_problems, sweep_chunks, sweep_problem
 from variants import permuted
@@ -109,6 +113,18 @@ def test_limit_of_time_keeps_the_incumbent(time_limit_s: float) -> None:
     """Also after next to no time there is a feasible selection with a valid bound."""
     for index in range(200):
         check_core(sweep_problem(index), must_prove=False, time_limit_s=time_limit_s)
+
+
+@pytest.mark.parametrize("limit", [2, 4, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_clock_is_looked_at_until_the_limit(monkeypatch: pytest.MonkeyPatch, seed: int, limit: int) -> None:
+    """Of a clock that goes on by a second with each look, hardly more is seen than the limit: all phases end there."""
+    clock = count()
+    monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    problem = with_side_constraints(serving_like(300, seed), seed)
+    problem = replace(problem, values=problem.weights + 0.1 * problem.weights.max(), capacity=problem.capacity // 4)
+    assert core.solve(problem, time_limit_s=limit).status is Status.FEASIBLE
+    assert limit <= next(clock) <= limit + 6
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched.support.checks import Floats, Ints
-from solvers.core.states import search
+from solvers.core.states import PAUSE, search
 
 WIDE = 10**6
 Row = tuple[int, tuple[int, ...]]  # loss and take of an alternative
@@ -59,15 +60,21 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(price, requests, draw(st.tuples(*[st.integers(-3, 5)] * d)))
 
 
-def solve(case: Case, incumbent: int, beam: int = WIDE, max_work: int = WIDE) -> tuple[Ints | None, bool]:
-    """What is chosen, None where nothing is better, and whether that is proved."""
+def steps(case: Case, incumbent: int, beam: int, max_work: int) -> Iterator[tuple[Ints | None, bool, int]]:
+    """What is chosen by and by, None where nothing is better, whether that is proved, and the work."""
     (request, loss, gain, take), gap = case.choices(), float(case.bound - incumbent)
     whole, real = np.vstack([request, request, take]), np.vstack([loss, gain])
     slack, price, chosen = np.array(case.slack), np.array(case.price, np.float64), np.empty(len(request), np.int64)
     given = (len(request), whole, real, slack, price, float(incumbent), gap, 1e-9 * gap, beam, max_work, chosen)
-    count, proved, work = search(*given)
+    for count, proved, work in search(*given):
+        yield None if count < 0 else chosen[:count].copy(), proved, work
+
+
+def solve(case: Case, incumbent: int, beam: int = WIDE, max_work: int = WIDE) -> tuple[Ints | None, bool]:
+    """What is chosen in the end, and whether that is proved."""
+    *_, (chosen, proved, work) = steps(case, incumbent, beam, max_work)
     assert work <= max_work or not proved
-    return None if count < 0 else chosen[:count], proved
+    return chosen, proved
 
 
 def check_fits(case: Case, chosen: Ints | None) -> float:
@@ -133,6 +140,20 @@ def test_at_the_limit_of_work_nothing_is_proved(work: int) -> None:
     assert not proved
     assert chosen is None or check_fits(case, chosen) < 3
     assert solve(case, 0, max_work=100)[1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_can_be_left_before_the_end(seed: int) -> None:
+    """After at most `PAUSE` pairs and those of one alternative; what is chosen by then fits and only gets better."""
+    rng, beam = np.random.default_rng(seed), 300
+    takes = rng.integers(-20, 20, (40, 2, 3)).tolist()
+    requests: list[list[Row]] = [[(int(rng.integers(9)), tuple(take)) for take in each] for each in takes]
+    case = Case((3, 2, 1), requests, (-7, 5, 3))
+    found = list(steps(case, case.bound - 60, beam, WIDE))
+    assert len(found) > 5
+    assert all(after[2] - before[2] <= PAUSE + beam for before, after in pairwise(found))
+    gains = [check_fits(case, chosen) for chosen, _, _ in found if chosen is not None]
+    assert gains and gains == sorted(gains)
 
 
 def test_nobody_has_an_alternative() -> None:
