@@ -16,6 +16,7 @@ from solvers.study.gap_files import as_csv
 
 SUFFIXES = (".json", *LOGS)
 OWN = ("results.json", "calibration.json", "certificates-")  # beginnings of our files' names
+SEARCH, PROBES = "capacity.json", "probes"  # what `aptsched capacity` writes, and the folder beside it
 NOTHING = "it claims nothing that is checked here"
 TABLES = (HEADER.encode(), as_csv(()).encode())  # first lines of the CSV files that belong to a results.json
 
@@ -50,7 +51,10 @@ def find_results(path: str | os.PathLike[str]) -> tuple[list[ResultFile], list[s
 
 def _of_directory(directory: Path) -> tuple[list[ResultFile], list[str]]:
     files, sources, skipped = [], list[ResultFile](), list[str]()
-    for folder, _, names in os.walk(directory, onerror=lambda error: sources.append(_unreadable(error))):
+    for folder, folders, names in os.walk(directory, onerror=lambda error: sources.append(_unreadable(error))):
+        if SEARCH in names and PROBES in folders:
+            folders.remove(PROBES)
+            skipped.append(f"{Path(folder, PROBES)}: what a search goes on from; {SEARCH} has its runs")
         files += [Path(folder, name) for name in names]
     for file in sorted(files):
         if file.name.endswith(SUFFIXES):

@@ -67,7 +67,9 @@ app = typer.Typer(
         aptsched run --workload sharegpt --policy fcfs,aptserve --rate 1 2
     And on GPUs that you need not have?
         aptsched simulate --workload sharegpt --policy fcfs,aptserve --rate 2
-    Is the model a real one?
+    At which rate does each break its objectives?
+        aptsched capacity --workload sharegpt --policy fcfs,sarathi
+    What does a real model write?
         aptsched generate --prompt "Why is the sky blue?"
     What can I choose from?
         aptsched list

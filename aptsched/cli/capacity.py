@@ -92,7 +92,7 @@ def capacity(
     out: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the highest request rate that each policy holds, with a confidence interval.
+    """Find the highest request rate that each policy holds.
 
     Runs are those of `aptsched simulate`, at rates that are searched until the one that holds and the one that does not
     are 2% apart, with several seeds, which are the same for all policies. Prints for each policy, setting and level the

@@ -44,7 +44,7 @@ def gap(
     time_limit: Annotated[float, typer.Option(metavar="S", help="Seconds for each solve.")] = 10.0,
     seed: Seed = 0,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Write results.json, results.csv and plots.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
     max_tokens: MaxTokens = None,
     max_seqs: MaxSeqs = None,
     block_size: BlockSize = 16,

@@ -26,7 +26,7 @@ Workload = Annotated[
         metavar="NAME", help="Built in: sharegpt, humaneval, longbench, azure-code, or sharegpt:0.7,longbench:0.3."
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same instances.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same requests.")]
 ForeignCalibration = Annotated[
     bool,
     typer.Option("--foreign-calibration", help="Take a calibration of another model, dtype or device all the same."),
@@ -48,7 +48,9 @@ Rate = Annotated[
 ]
 Cv = Annotated[
     float | None,
-    typer.Option(metavar="C", help="Their coefficient of variation (default 1, which is Poisson; azure-code 13.2)."),
+    typer.Option(
+        metavar="C", help="Coefficient of variation of the gaps between arrivals (default 1: Poisson; azure-code 13.2)."
+    ),
 ]
 
 Certificates = Annotated[

@@ -25,7 +25,7 @@ def report(
     perfetto: Trace = None,
     title: Title = "Serving policies compared",
 ) -> None:
-    """Make one page of stored results, to look at or to send to somebody.
+    """Make one page of stored results, to look at or to send.
 
     Reads what `aptsched run`, `simulate` and `capacity` wrote with --out, several directories side by side, and writes
     one HTML file that needs no network: who attains at which rate, first tokens, lateness and stalls, memory by form,
@@ -58,7 +58,7 @@ def _write(directories: list[str], out: str, perfetto: str | None, title: str) -
     made = page(stored, title)
     traced = None if perfetto is None else json.dumps(trace(stored.runs), separators=(",", ":"), allow_nan=False)
     files.write(out, made)
-    print(f"{out}: {len(made.encode()) / 1e6:.1f} MB, {len(stored.runs)} runs, {len(stored.searches)} capacity studies")
+    print(f"{out}: {len(made.encode()) / 1e6:.1f} MB, {len(stored.runs)} runs, {len(stored.searches)} searches")
     if perfetto is not None and traced is not None:
         files.write(perfetto, traced)
         print(f"{perfetto}: {len(traced) / 1e6:.1f} MB")

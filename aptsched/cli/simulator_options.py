@@ -9,7 +9,7 @@ from aptsched.cli.base import typer
 Model = Annotated[
     str, typer.Option(metavar="M", help="As `aptsched list` shows, a config.json, or a directory with one.")
 ]
-Gpu = Annotated[str, typer.Option(metavar="G", help="As `aptsched list` shows, or a .toml file: see below.")]
+Gpu = Annotated[str, typer.Option(metavar="G", help="As `aptsched list` shows, or a .toml file (docs/formats.md).")]
 NumGpus = Annotated[int, typer.Option(metavar="N", help="GPUs, tensor parallel.")]
 WeightBytes = Annotated[
     float, typer.Option(metavar="B", help="Bytes of each number of the weights: 4, 2, 1 (fp8), 0.5 (int4).")

@@ -20,4 +20,4 @@ SloTpot = Annotated[
 Directory = Annotated[
     str | None, typer.Option(metavar="DIR", help="Write results.json, requests.csv, certificates and plots.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print results.json instead of the tables.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the tables.")]

@@ -40,7 +40,7 @@ def catalogue(select: Sequence[str]) -> list[Entry]:
         known: tuple[Field[Any], ...] = fields(policy)  # type: ignore[arg-type]
         rule = (policy.__doc__ or "").partition("\n")[0]
         if any(field.name == "oracle" for field in known):
-            rule += " Where true output lengths are known: in `aptsched simulate` alone."
+            rule += " Where true output lengths are known: not in `aptsched run`."
         options = tuple(_option(field, choices.get(field.name)) for field in known if field.name != "oracle")
         entries.append(Entry(name, rule, options))
     own = "A class of yours, made without arguments, or an object, with `decide(view) -> Plan`."

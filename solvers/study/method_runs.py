@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from aptsched.knapsack.warm_up import examples
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.instance import digest
 from aptsched.problem.selection import Multipliers, Selection
+from aptsched.support.compiled import is_fast
 from aptsched.support.errors import InputError
-from solvers.methods import Method
+from solvers.methods import METHODS, Method
 from solvers.solution import Solution, Status
 
 EXCEEDS = "exceeds"
@@ -126,6 +128,8 @@ def run(
 def warm_up(methods: Iterable[Method], problem: BatchProblem, time_limit_s: float | None = None) -> None:
     """Call each method on a tiny problem with the limits of this one: its imports shall not count as its time.
 
+    Nor shall the compiling of its loops: `greedy` and `core` are called on problems that need all of them.
+
     Raises
     ------
     InputError
@@ -145,6 +149,9 @@ def warm_up(methods: Iterable[Method], problem: BatchProblem, time_limit_s: floa
             method.solve(tiny, time_limit_s)
         except InputError as error:
             raise InputError(f"{error} (on four requests that every method is tried on first)") from error
+        if is_fast() and method in (METHODS["greedy"], METHODS["core"]):
+            for example in examples():
+                method.solve(example)
 
 
 def optimum(records: Iterable[Record]) -> float | None:

@@ -108,6 +108,17 @@ def test_foreign_files_are_skipped_unless_they_have_a_name_of_ours(beside: Path,
     assert verdict(beside)[0] == 1
 
 
+def test_what_a_search_keeps_is_skipped_as_one(beside: Path) -> None:
+    """The folder of its runs is one line, however many there are; in any other directory such a folder is read."""
+    (beside / "probes").mkdir()
+    for name in ("a.json", "b.json"):
+        (beside / "probes" / name).write_text("{}", encoding="utf-8")
+    assert len(verdict(beside)[2]) == 2
+    (beside / "capacity.json").write_text("{}", encoding="utf-8")
+    skipped = [reason for reason in verdict(beside)[2] if "probes" in reason]
+    assert len(skipped) == 1 and skipped[0].startswith(f"{beside / 'probes'}: what a search goes on from")
+
+
 def test_what_claims_nothing_is_said_to_be_skipped(beside: Path) -> None:
     """Plots, text, traces."""
     for name in ("plot.png", "notes.txt", "trace.csv", "trace.jsonl"):

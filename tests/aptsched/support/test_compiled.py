@@ -112,17 +112,26 @@ def test_numba_is_imported_with_the_first_call_only() -> None:
 
 
 @pytest.mark.skipif(not is_fast(), reason="numba is not there, so nothing is compiled")
-def test_once_warm_nothing_is_compiled_any_more() -> None:
+@pytest.mark.parametrize(
+    "warm_up",
+    [
+        "warm_up(greedy)\nwarm_up(exact_selection)\n",
+        "method_runs.warm_up([find_method('greedy'), find_method('core')], sweep_problem(0))\n",
+    ],
+    ids=["of a policy", "of a study"],
+)
+def test_once_warm_nothing_is_compiled_any_more(warm_up: str) -> None:
     """Whatever forms, limits and required requests come, and in whatever order a table lies in memory."""
     code = (
         "import sys, numpy\nfrom aptsched import BatchProblem, greedy, InfeasibleError\n"
         "from aptsched.knapsack.warm_up import warm_up\nfrom aptsched.support.compiled import Compiled\n"
-        "from solvers.core import exact_selection\nfrom strategies import sweep_problem\n"
+        "from solvers.core import exact_selection\nfrom solvers.methods import find_method\n"
+        "from solvers.study import method_runs\nfrom strategies import sweep_problem\n"
         "def versions():\n"
         "    ours = [vars(m) for name, m in sys.modules.items() if name.startswith(('aptsched', 'solvers'))]\n"
         "    loops = {id(value): value for scope in ours for value in scope.values() if isinstance(value, Compiled)}\n"
         "    return {value.__name__: len(value.run.signatures) for value in loops.values() if value.run is not None}\n"
-        "warm_up(greedy)\nwarm_up(exact_selection)\nbefore = versions()\n"
+        f"{warm_up}before = versions()\n"
         "for index in range(200):\n"
         "    p = sweep_problem(index)\n"
         "    other = [numpy.ascontiguousarray(table) for table in (p.values, p.weights)]\n"
