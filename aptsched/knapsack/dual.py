@@ -75,7 +75,8 @@ class Walk:
         take[0, 1:, :n], take[1, 1:, :n], take[2, 1:, :n] = residual.options[1:]
         wanted = take.max(axis=1).sum(axis=1).tolist()
         self.limits = [int(min(limits)) for limits in zip(residual.limits, wanted, strict=True)]
-        take[range(3), 1, range(n, n + 3)] = np.array(self.limits) + 1
+        self.widths = [limit + 1 for limit in self.limits]
+        take[range(3), 1, range(n, n + 3)] = self.widths
         self.gain, self.take, self.each = row_by_row(gain), row_by_row(take), np.arange(n + 3)
         self.at = gain.argmax(axis=0)
         self.ties, self.price = [Tie(n + resource, 1) for resource in range(3)], [0.0, 0.0, 0.0]
@@ -100,13 +101,14 @@ class Walk:
                 before, self.at[request] = int(self.at[request]), self.ties[q].option
                 self.ties[q] = Tie(request, before)
                 return self.step()
-        widths = [sum((limit + 1) * abs(rate) for limit, rate in zip(self.limits, edge, strict=True)) for edge in edges]
-        _, leaving = max(
-            ((-f / width, q) for q, (f, width) in enumerate(zip(fractions, widths, strict=True)) if f < -TOLERANCE),
-            default=(0.0, -1),
-        )
-        if leaving < 0:
+        falls = [
+            (-f / product_sum(map(abs, edge), self.widths), q)
+            for q, (f, edge) in enumerate(zip(fractions, edges, strict=True))
+            if f < -TOLERANCE
+        ]
+        if not falls:
             return False
+        _, leaving = max(falls)
         self.ties[leaving] = self.end_of(edges[leaving], -fractions[leaving], leaving)
         gains = [
             float(self.gain[tie.option, tie.request] - self.gain[self.at[tie.request], tie.request])
@@ -188,10 +190,12 @@ def kinks(
                     seqs[now][i] - seqs[f][i],
                 )
                 falls = edge[0] * more + edge[1] * tokens_more + edge[2] * seqs_more
-                less = gain[now][i] - gain[f][i] - (price[0] * more + price[1] * tokens_more + price[2] * seqs_more)
-                flat = FLAT * (abs(edge[0] * more) + abs(edge[1] * tokens_more) + abs(edge[2] * seqs_more))
-                if falls > flat and less < nearest * falls:
-                    nearest, to, drop = less / falls, f, falls
+                if falls > 0:
+                    paid = price[0] * more + price[1] * tokens_more + price[2] * seqs_more
+                    less = gain[now][i] - gain[f][i] - paid
+                    flat = FLAT * (abs(edge[0] * more) + abs(edge[1] * tokens_more) + abs(edge[2] * seqs_more))
+                    if less < nearest * falls and falls > flat:
+                        nearest, to, drop = less / falls, f, falls
             now, reached = to, max(reached, nearest)
             if to >= 0 and (i == held[0] or i == held[1] or i == held[2]):
                 end, held_request, held_option = (reached, i, to) if reached < end else (end, held_request, held_option)

@@ -52,16 +52,13 @@ def relax(residual: Residual, refill: bool = False) -> Relaxation:
 
     If tokens and sequences suffice for all that the split serves, fractional requests counted as whole, the optimum
     with memory alone is the optimum under all limits. With `refill` and a split, increments that still fit are taken
-    after the LP's.
+    after the LP's, unless tokens or sequences do not suffice for them.
     """
-    alone = knapsack(residual, refill)
     if min(residual.limits[1:]) == math.inf:
-        return alone
-    found = within_all(residual, alone)
-    if found is None and refill:  # the refill may have broken a limit that the LP's own increments keep
-        found = within_all(residual, knapsack(residual))
+        return knapsack(residual, refill)
+    found = within_all(residual, knapsack(residual))
     if found is not None:
-        return found
+        return (within_all(residual, knapsack(residual, refill)) if refill else None) or found
     option, price = minimum(residual)
     row, request = divmod(int(residual.gain.argmax()), len(option))
     return Relaxation(option, (request, row + 1), price, room_left(residual, option))
