@@ -70,14 +70,14 @@ def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chos
 def _run(order: Ints, low: int, high: int, steps: Steps, value: Floats, room: int) -> tuple[int, int, bool]:
     """Puts the run that fits first in a range of positions, then the first that does not; where, the room, any ties."""
     slope, weight, _ = steps
-    low, end, room = _split(order, low, high, slope, weight, room)
+    low, end, room = _split(order, low, high, slope, 0, weight, room)
     step = 0
     while low < end:  # of equal slopes, some do not fit
         step, others = step + len(value), low
         for at in range(low, end):
             if order[at] < step:
                 order[at], order[others], others = order[others], order[at], others + 1
-        low, same, room = _split(order, low, others, value, weight, room)
+        low, same, room = _split(order, low, others, value, step - len(value), weight, room)
         if low < same:
             positions = sorted([order[at] for at in range(low, same)])
             for at in range(low, same):
@@ -89,20 +89,21 @@ def _run(order: Ints, low: int, high: int, steps: Steps, value: Floats, room: in
 
 
 @compiled
-def _split(order: Ints, low: int, high: int, key: Floats, weight: Ints, room: int) -> tuple[int, int, int]:
+def _split(order: Ints, low: int, high: int, key: Floats, start: int, weight: Ints, room: int) -> tuple[int, int, int]:
     """Takes what fits of a range of positions by falling key; where it ends, the end of equal ones there, and the room.
 
+    Keys are those of the positions from `start` on.
     Of equal ones that do not fit all, none is taken. What is above a pivot is moved to the front, and taken if it fits,
     else looked at more closely: in linear time, as a rule. Source: Balas and Zemel, "An algorithm for large zero-one
     knapsack problems", Operations Research 28(5), 1980.
     """
     while low < high:
-        first, middle, last = order[low], order[(low + high) // 2], order[high - 1]
-        first, middle, last = key[_at(first, len(key))], key[_at(middle, len(key))], key[_at(last, len(key))]
+        first, middle, last = order[low] - start, order[(low + high) // 2] - start, order[high - 1] - start
+        first, middle, last = key[first], key[middle], key[last]
         pivot = max(min(first, middle), min(max(first, middle), last))
-        above, extra = _to_front(order, low, high, key, pivot, weight)
+        above, extra = _to_front(order, low, high, key, start, pivot, weight)
         if above == low:  # nothing is steeper than the pivot, but some are as steep
-            above, extra = _to_front(order, low, high, key, math.nextafter(pivot, -math.inf), weight)
+            above, extra = _to_front(order, low, high, key, start, math.nextafter(pivot, -math.inf), weight)
             if extra > room:
                 return low, above, room
         if extra > room:
@@ -113,13 +114,13 @@ def _split(order: Ints, low: int, high: int, key: Floats, weight: Ints, room: in
 
 
 @compiled
-def _to_front(order: Ints, low: int, high: int, key: Floats, pivot: float, weight: Ints) -> tuple[int, int]:
+def _to_front(order: Ints, low: int, high: int, key: Floats, start: int, pivot: float, weight: Ints) -> tuple[int, int]:
     """Moves positions above a pivot to the front of a range; where they end, and their weight."""
     above, extra = low, 0
     for at in range(low, high):
         position = order[at]
         order[at], order[above] = order[above], position
-        above += key[_at(position, len(key))] > pivot
+        above += key[position - start] > pivot
     for at in range(low, above):  # for itself, so that the loop before has no branches
         extra += weight[order[at]]
     return above, extra
