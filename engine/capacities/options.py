@@ -158,7 +158,10 @@ def objectives_of(text: str, model: str) -> Objectives:
         They are neither, or not above 0, or there are none of that name for the model.
     """
     if "/" not in text:
-        return Objectives(text, preset(text, model))
+        try:
+            return Objectives(text, preset(text, model))
+        except InputError as error:
+            raise InputError(f"{error}; two numbers of seconds, such as 1/0.2, are accepted too") from error
     try:
         ttft_s, tpot_s = map(float, text.split("/"))
         return Objectives(text, SLO(ttft_s, tpot_s))
