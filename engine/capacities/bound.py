@@ -10,6 +10,7 @@ import numpy as np
 
 from aptsched.scheduling.forms import CacheForm, CacheShape
 from aptsched.support.checks import Floats, Ints
+from aptsched.support.errors import InputError
 from engine.simulator.affine_time import AffineTime, affine_times
 from engine.simulator.cost import Cost
 from engine.study.replay import Replay
@@ -19,6 +20,7 @@ NUM_MOMENTS = 24  # at which what is due by then is counted
 ROUNDING = 1e-9  # by which times may be off: what falls due so little later is due, and there is so much more time
 WITHIN = 1.002  # between rates that are told apart
 BEST = 3  # ways to count that are tried at each rate, of those that bound a run without end lowest
+LOWEST_PER_S = 1e-5  # below which no rate is sought at which there are requests that count
 HIGHEST_PER_S = 1e5  # beyond which no bound is sought: so few requests all fit, even if all come at once
 P99_GAPS = 100  # from so many gaps on their P99 says nothing of the largest one
 
@@ -121,7 +123,8 @@ def bound_per_s(
 ) -> float:
     """The rate beyond which no run can attain the level, within 0.2%, for the requests of a seed at each rate.
 
-    It is infinite where so few requests are counted that all can attain even if they come at once.
+    It is infinite where so few requests are counted that all can attain even if they come at once, or at any rate at
+    which there are requests that count.
 
     Parameters
     ----------
@@ -138,17 +141,29 @@ def bound_per_s(
     def can(rate_per_s: float) -> bool:
         return most_attained(replay_at(rate_per_s), counted_from_s, by_p99, ways) >= level
 
-    low = high = _without_end(replay_at(1.0), level, by_p99, ways[0])
+    low = _without_end(replay_at(1.0), level, by_p99, ways[0])
+    while low > LOWEST_PER_S and not _can_be_tried(replay_at, low):
+        low /= 1.5
+    high = low
     while not can(low):
         high, low = low, low / 1.5
     while high <= low or can(high):
         low, high = max(low, high), max(low, high) * 1.5
-        if high > HIGHEST_PER_S:
+        if high > HIGHEST_PER_S or not _can_be_tried(replay_at, high):
             return math.inf
     while high > low * WITHIN:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if can(middle) else (low, middle)
     return high
+
+
+def _can_be_tried(replay_at: Callable[[float], Replay], rate_per_s: float) -> bool:
+    """Whether there are requests that count at a rate: some arrive in time, and not all before any counts."""
+    try:
+        replay_at(rate_per_s)
+    except InputError:
+        return False
+    return True
 
 
 def _without_end(replay: Replay, level: float, by_p99: bool, way: LeastTime) -> float:

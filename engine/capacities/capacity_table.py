@@ -93,7 +93,7 @@ def _rate_row(found: Capacity, ratio: Comparison | None) -> list[str]:
         _between(found.low, found.high, ".3g"),
         known(lambda value: f"{value:.2f}", times[0]),
         _between(*times[1:], ".2f"),
-        f"{found.bound_per_s:.3g}" if math.isfinite(found.bound_per_s) else "none",
+        _bound(found.bound_per_s),
         table.percent(found.share_of_bound) if found.share_of_bound > 0 else "-",
         "yes" if found.stable else "no",
     ]
@@ -108,6 +108,12 @@ def _figure_row(found: Capacity) -> list[str]:
         known(table.percent, found.rejected),
         known(table.count, found.saturation_tokens_per_s),
     ]
+
+
+def _bound(rate_per_s: float) -> str:
+    if math.isnan(rate_per_s):
+        return "-"
+    return f"{rate_per_s:.3g}" if math.isfinite(rate_per_s) else "none"
 
 
 def _between(low: float, high: float, digits: str) -> str:

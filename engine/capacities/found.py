@@ -31,8 +31,8 @@ class Capacity:
     at_least : bool
         Whether with some seed every rate that was probed holds, so that the rate is a lower bound.
     bound_per_s, share_of_bound : float
-        Geometric mean of the rates that no policy with these forms of cache passes, infinite where there is none, and
-        the rate over it.
+        Geometric mean of the rates that no policy with these forms of cache passes, infinite where there is none, nan
+        where it was not found, and the rate over it.
     rates_per_s : tuple of float, [s]
         By seed.
     saturation_tokens_per_s : float
@@ -134,8 +134,7 @@ class Group:
         rates = self.rates_per_s(policy, level)
         at_least = any(failed is None for _, failed in brackets)
         found = interval(rates, self.num_pilots)
-        bounds = [self.bounds[policy, level, each.number] for each in self.arrivals]
-        bound = math.exp(sum(map(math.log, bounds)) / len(bounds))
+        bound = self._bound_per_s(policy, level)
         return Capacity(
             policy=policy,
             setting=self.setting.name,
@@ -156,6 +155,11 @@ class Group:
             stalled_over_10_s=_mean([probe.stalled_over_10_s for probe in held]),
             tokens_per_request=_mean([probe.tokens_per_request for probe in held]),
         )
+
+    def _bound_per_s(self, policy: str, level: float) -> float:
+        """The geometric mean over the seeds; nan if one is not known, as its search was ended or failed."""
+        bounds = [self.bounds.get((policy, level, each.number), math.nan) for each in self.arrivals]
+        return math.exp(sum(map(math.log, bounds)) / len(bounds))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from aptsched.report.document import digest, sealed
 from aptsched.support import files
 from aptsched.support.own_code import OWN
 from engine.capacities.case import Case, Probed
@@ -38,15 +39,16 @@ class Kept:
     lowest_level: float
 
     def get(self, case: Case, rate_per_s: float) -> Probed | None:
-        """The probe, if it is there; a file that is not as this writes it is none."""
+        """The probe, if it is there; a file that is not, to the last digit, as this writes it is none."""
         try:
-            return Probed(**json.loads(self._path(case, rate_per_s).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            found = json.loads(self._path(case, rate_per_s).read_text(encoding="utf-8"))
+            return Probed(**found) if found.pop("sha256") == digest(found) else None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
 
     def put(self, case: Case, probe: Probed) -> None:
         """Keep a probe: its file is whole, or not there."""
-        files.write(self._path(case, probe.rate_per_s), json.dumps(asdict(probe)))
+        files.write(self._path(case, probe.rate_per_s), json.dumps(sealed(asdict(probe))))
 
     def _path(self, case: Case, rate_per_s: float) -> Path:
         arrivals = case.arrivals

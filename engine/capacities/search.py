@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aptsched.metrics.rate_search import crossing_rate, next_rate
+from aptsched.support.errors import InputError
 from engine.capacities.case import Case, Probed, probed
 from engine.capacities.give_up import GiveUp
 from engine.capacities.kept import Kept
@@ -61,7 +62,9 @@ class Search:
         probes: list[Probed] = []
         for level in self.levels:
             while (rate := next_rate(probes, level, self.first_per_s)) is not None:
-                found, stopped = self._probe(rate)
+                found, stopped = self._probe(rate, is_first=not probes)
+                if found is None and not stopped:
+                    break
                 if stopped or not isinstance(found, Probed):
                     return (None if isinstance(found, Probed) else found), stopped
                 probes.append(found)
@@ -72,12 +75,21 @@ class Search:
         """The failed search, for when its process has ended."""
         return FailedRun(self.case.policy, float("nan"), f"policy {self.case.policy}: {reason}")
 
-    def _probe(self, rate_per_s: float) -> tuple[Probed | FailedRun | None, bool]:
-        """A probe that was kept, or that of a run; and whether Ctrl-C was pressed."""
+    def _probe(self, rate_per_s: float, is_first: bool) -> tuple[Probed | FailedRun | None, bool]:
+        """A probe that was kept, or that of a run, or none; and whether Ctrl-C was pressed.
+
+        There is none where the rate cannot be tried: nobody arrives in time, or all before any counts. Of the first
+        rate of a search that is an error.
+        """
         known = None if self.kept is None else self.kept.get(self.case, rate_per_s)
         if known is not None:
             return known, False
-        replay = self.case.arrivals.at(rate_per_s, cost_of(self.server))
+        try:
+            replay = self.case.arrivals.at(rate_per_s, cost_of(self.server))
+        except InputError:
+            if is_first:
+                raise
+            return None, False
         policy, setting = self.case.made_for(replay), self.case.arrivals.setting
         give_up = GiveUp(replay, setting, min(self.levels))
         run, stopped = attempt(policy, replay, self.server, is_enough=give_up)

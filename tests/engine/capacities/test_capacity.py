@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +146,10 @@ def test_a_file_of_a_kept_run_that_is_damaged_is_made_again(study: CapacityStudy
     """And the result is the same."""
     few = SMALL | {"setting": "paper", "policy": "fcfs", "seeds": 1}
     first = search_capacity(CapacityOptions(**few), str(tmp_path))
-    for path in (tmp_path / "probes").iterdir():
-        path.write_text("{", encoding="utf-8")
+    damages = ("{", "null", "[]", '{"rate_per_s": "x", "attained": "y"}', None)
+    for number, path in enumerate(sorted((tmp_path / "probes").iterdir())):
+        text = damages[number % len(damages)]
+        path.write_text(text or path.read_text(encoding="utf-8").replace('"attained": 0', '"attained": 1'), "utf-8")
     again = search_capacity(CapacityOptions(**few), str(tmp_path))
     assert again.document == first.document
 
@@ -163,6 +167,32 @@ def test_an_edited_policy_is_run_again(tmp_path: Path) -> None:
     own.write_text(own.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
     search_capacity(CapacityOptions(**few), str(folder.parent))
     assert len(list(folder.iterdir())) == 2 * num_kept
+
+
+def test_objectives_that_no_run_attains_are_held_at_no_rate() -> None:
+    """However far the search goes down, to rates at which nobody arrives in time."""
+    found = capacity(**SMALL | {"objectives": "0.001/0.001", "seeds": 1, "policy": "fcfs", "rate": 2.0})
+    assert [each.setting for each in found.capacities] == ["sustained", "paper"]
+    assert all(math.isnan(each.rate_per_s) for each in found.capacities)
+    assert "none" in repr(found)
+
+
+def test_rates_at_which_all_of_a_trace_arrive_in_the_warm_up_are_not_tried() -> None:
+    """The search ends below them, at a rate that is a lower bound, and no bound is sought beyond."""
+    rows = [(float(number), prompt, 1) for number, (prompt, _) in enumerate(LENGTHS)]
+    few = SMALL | {"trace": rows, "seeds": 1, "policy": "fcfs", "rate": 2.0, "setting": "sustained", "warmup": 8}
+    (found,) = capacity(**few | {"objectives": "9/9"}).capacities
+    assert found.at_least and 2.0 <= found.rate_per_s <= (len(LENGTHS) - 1) / 8
+    assert math.isinf(found.bound_per_s)
+
+
+def test_a_bound_that_was_not_found_leaves_what_policies_hold(study: CapacityStudy) -> None:
+    """As when Ctrl-C ends the study after a search and before the bound: tables and document go without it."""
+    ended = replace(study, groups=tuple(replace(group, bounds={}) for group in study.groups), complete=False)
+    assert [each.rate_per_s for each in ended.capacities] == [each.rate_per_s for each in study.capacities]
+    assert all(math.isnan(each.bound_per_s) for each in ended.capacities)
+    assert all(row["bound_per_s"] is row["share_of_bound"] is None for row in ended.document["capacities"])
+    assert "nan" not in repr(ended)
 
 
 def test_files_of_a_study(study: CapacityStudy, tmp_path: Path) -> None:
