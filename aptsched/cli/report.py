@@ -57,10 +57,11 @@ def _write(directories: list[str], out: str, perfetto: str | None, title: str) -
         )
     made = page(stored, title)
     traced = None if perfetto is None else json.dumps(trace(stored.runs), separators=(",", ":"), allow_nan=False)
+    if perfetto is not None and traced is not None:
+        files.write(perfetto, traced)
     files.write(out, made)
     print(f"{out}: {len(made.encode()) / 1e6:.1f} MB, {len(stored.runs)} runs, {len(stored.searches)} searches")
     if perfetto is not None and traced is not None:
-        files.write(perfetto, traced)
         print(f"{perfetto}: {len(traced) / 1e6:.1f} MB")
     for notice in stored.notices:
         print(notice, file=sys.stderr)

@@ -219,7 +219,12 @@ def _timeline(run: ServedRun) -> dict[str, Any]:
 
 def _phases(run: ServedRun) -> dict[str, Any]:
     requests = [
-        asdict(each) | {"start_s": [round(at, 4) for at in each.start_s], "end_s": round(each.end_s, 4)}
+        {
+            "request_id": each.request_id,
+            "start_s": [round(at, 4) for at in each.start_s],
+            "phase": list(each.phase),
+            "end_s": round(each.end_s, 4),
+        }
         for each in run.phases
     ]
     return {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "requests": requests}

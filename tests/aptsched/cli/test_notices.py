@@ -134,10 +134,10 @@ def test_columns_that_are_not_known_are_named_by_every_command(
     command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In one line, and what is taken for the arrivals in another."""
-    content = "arrived_at_ms,tenant,slo_ttft_s,prompt_tokens,output_tokens\n0,a,1,10,5\n1000,b,2,20,5\n"
+    content = "arrived_at_ms,client,deadline_s,prompt_tokens,output_tokens\n0,a,1,10,5\n1000,b,2,20,5\n"
     notices = notices_of(command, content, tmp_path, capsys)
     assert "Arrivals are those of the column arrived_at_ms, in milliseconds." in notices
-    assert "Columns of the trace that are not known, and not used: tenant, slo_ttft_s." in notices
+    assert "Columns of the trace that are not known, and not used: client, deadline_s." in notices
 
 
 def test_lengths_alone_are_said_by_every_command(

@@ -27,9 +27,14 @@ SOURCE = ["--workload", "sharegpt", "--num-requests", "3"]
 ON_MODEL = ["--model", "model", "--threads", "1"]
 VALID = {  # each ends with 0 within a tenth of a second
     "calibrate": ON_MODEL,
+    "capacity": [
+        *("--workload", "humaneval", "--num-requests", "3", "--policy", "fcfs", "--setting", "paper"),
+        *("--level", "0.9", "--seeds", "2", "--jobs", "1", "--num-blocks", "100", "--rate", "5"),
+    ],
     "gap": [*SOURCE, "--instances", "1", "--methods", "greedy"],
     "generate": [*ON_MODEL, "--prompt", "ab", "--max-tokens", "2", "--cache-mem", "64KiB"],
     "list": [],
+    "report": ["served"],
     "run": [
         *(*ON_MODEL, *SOURCE, "--rate", "1000", "--policy", "fcfs", "--calibration", "calibration.json"),
         *("--num-blocks", "64", "--max-prompt-tokens", "8", "--max-output-tokens", "2"),
@@ -43,6 +48,8 @@ EXCLUDE = {"--trace": "--workload", "--duration": "--num-requests", "--cache-mem
 FINDS = ("gap", "generate", "solve", "verify")  # commands that say with exit code 1 what they found
 SHARE = 20  # one of so many values
 LARGE = {  # numbers between these are accepted, and take minutes or gigabytes
+    ("capacity", "--num-requests"): (100, 10**9),
+    ("capacity", "--seeds"): (2, 10**9),
     ("gap", "--num-requests"): (5000, 10**6),
     ("gap", "--instances"): (50, 10**6),
     ("generate", "--cache-mem"): (10**6, 2**60),
@@ -106,6 +113,7 @@ def is_between(value: str, least: float, most: float) -> bool:
 
 def options() -> Iterator[Option]:
     """All options of all commands, from the functions that typer makes commands of."""
+    cli.attach([])
     commands = typing.cast(typing.Any, typer.main.get_command(app)).commands
     for command in app.registered_commands:
         assert command.callback is not None
@@ -133,6 +141,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for arguments in (
             ["snapshot", *SOURCE, "--out", "instance.json"],
             ["gap", *VALID["gap"], "--out", "study"],
+            ["simulate", *VALID["simulate"], "--out", "served"],
             ["calibrate", *VALID["calibrate"], "--out", "."],
         ):
             assert call(*arguments) == 0
