@@ -13,8 +13,9 @@ from aptsched.knapsack.greedy import greedy
 from aptsched.knapsack.residual import overload
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import certify
-from aptsched.support.checks import Bools, Floats
+from aptsched.support.checks import Bools, Floats, as_float
 from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 from solvers.program.duals import LinearOptimum, solve_linear
 from solvers.program.formulation import Formulation, formulate
 from solvers.program.packages import package
@@ -77,8 +78,10 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
     """
     package("scipy.optimize")
     started_s = time.perf_counter()
-    if time_limit_s is not None and not time_limit_s > 0:
-        raise InputError(f"time_limit_s: {time_limit_s} is not accepted; seconds above 0 are, or None for no limit")
+    if time_limit_s is not None and (isinstance(time_limit_s, bool) or not as_float(time_limit_s) > 0):
+        raise InputError(
+            f"time_limit_s: {shown(time_limit_s)} is not accepted; seconds above 0 are, or None for no limit"
+        )
     excess = overload(problem)
     if excess is not None:
         seconds = time.perf_counter() - started_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,9 +147,9 @@ def test_no_limit_binds(solve: Solve) -> None:
 
 
 @each
-@pytest.mark.parametrize("limit", [0, -1.0, math.nan])
-def test_time_limit_is_checked(solve: Solve, limit: float) -> None:
-    """A time limit that is not above 0 is bad input, named."""
+@pytest.mark.parametrize("limit", [0, -1.0, math.nan, "x", True, [1]])
+def test_time_limit_is_checked(solve: Solve, limit: Any) -> None:
+    """A time limit that is no number above 0 is bad input, named."""
     with pytest.raises(InputError, match=r"time_limit_s: .* is not accepted"):
         solve(BY_HAND, limit)
 

@@ -128,7 +128,8 @@ def test_the_clock_is_looked_at_until_the_limit(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize(
-    "limits", [{"time_limit_s": 0.0}, {"time_limit_s": -1.0}, {"time_limit_s": math.nan}, {"max_work": -1}]
+    "limits",
+    [{"time_limit_s": limit} for limit in (0.0, -1.0, math.nan, "x", True)] + [{"max_work": -1}, {"max_work": 0.5}],
 )
 def test_limits_must_make_sense(limits: dict[str, Any]) -> None:
     """No time at all, less than none, or less than no work, are bad input; the message names the field."""
