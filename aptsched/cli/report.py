@@ -9,6 +9,7 @@ from typing import Annotated
 from aptsched.cli.base import app, typer
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
 
 Directories = Annotated[list[str], typer.Argument(metavar="DIR...", help="Directories that --out wrote.")]
 Page = Annotated[str, typer.Option(metavar="FILE.html", help="Where the page goes.")]
@@ -50,6 +51,8 @@ def _write(directories: list[str], out: str, perfetto: str | None, title: str) -
     from aptsched.report.page.stored import read_stored
     from aptsched.support import files
 
+    if not title.isprintable():
+        raise InputError(f"title: {shown(title)} is not accepted; text on one line is")
     stored = read_stored(directories)
     if perfetto is not None and not stored.runs:
         raise InputError(
