@@ -83,6 +83,14 @@ def seconds(field: str, given: Any, above_0: bool = False) -> float:
     return value
 
 
+def time_limit(given: Any) -> float:
+    """The seconds of `time_limit_s`, above 0; infinite where None is given."""
+    value = math.inf if given is None else as_float(given)
+    if isinstance(given, bool) or not value > 0:
+        raise InputError(f"time_limit_s: {shown(given)} is not accepted; seconds above 0 are, or None for no limit")
+    return value
+
+
 def added_seconds(field: str, given: Any) -> float:
     """Seconds that something takes more, or with a number below 0 less, up to 1e9 of them."""
     value = as_float(given)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from typing import TypeVar
 
-from aptsched.support.checks import as_float, is_count
-from aptsched.support.errors import InputError
-from aptsched.support.shown import shown
+from aptsched.support import checks
 
 Found = TypeVar("Found")
 MOST = 2**62  # more work than any
@@ -19,12 +16,8 @@ class Budget:
     """A limit in seconds, in work, or in both; it is reached when the first of the two is."""
 
     def __init__(self, time_limit_s: float | None, max_work: int | None) -> None:
-        if time_limit_s is not None and (isinstance(time_limit_s, bool) or not as_float(time_limit_s) > 0):
-            raise InputError(f"time_limit_s: {shown(time_limit_s)} is not accepted; seconds above 0 are")
-        if max_work is not None and not is_count(max_work, 0, math.inf):
-            raise InputError(f"max_work: {shown(max_work)} is not accepted; a count of at least 0 is")
-        self.deadline = math.inf if time_limit_s is None else time.perf_counter() + time_limit_s
-        self.left = MOST if max_work is None else max_work
+        self.deadline = time.perf_counter() + checks.time_limit(time_limit_s)
+        self.left = MOST if max_work is None else checks.limit("max_work", max_work)
 
     def is_late(self) -> bool:
         """Whether the limit in seconds is reached."""

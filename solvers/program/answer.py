@@ -13,9 +13,7 @@ from aptsched.knapsack.greedy import greedy
 from aptsched.knapsack.residual import overload
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import certify
-from aptsched.support.checks import Bools, Floats, as_float
-from aptsched.support.errors import InputError
-from aptsched.support.shown import shown
+from aptsched.support.checks import Bools, Floats, time_limit
 from solvers.program.duals import LinearOptimum, solve_linear
 from solvers.program.formulation import Formulation, formulate
 from solvers.program.packages import package
@@ -78,10 +76,7 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
     """
     package("scipy.optimize")
     started_s = time.perf_counter()
-    if time_limit_s is not None and (isinstance(time_limit_s, bool) or not as_float(time_limit_s) > 0):
-        raise InputError(
-            f"time_limit_s: {shown(time_limit_s)} is not accepted; seconds above 0 are, or None for no limit"
-        )
+    deadline_s = started_s + time_limit(time_limit_s)
     excess = overload(problem)
     if excess is not None:
         seconds = time.perf_counter() - started_s
@@ -90,7 +85,7 @@ def answer(run: Run, problem: BatchProblem, time_limit_s: float | None, from_gre
     relaxation = solve_linear(formulation)
     if from_greedy:
         relaxation = replace(relaxation, chosen=_best_start(formulation, relaxation))
-    incumbent = _search(run, formulation, relaxation, math.inf if time_limit_s is None else started_s + time_limit_s)
+    incumbent = _search(run, formulation, relaxation, deadline_s)
     selection = certify(problem, formulation.forms(incumbent.chosen), relaxation.multipliers)
     values_s = max(chosen_s(problem, selection), incumbent.missed_s / TOLERANCE - abs(selection.bound_s))
     bound_s = max(selection.objective_s, min(incumbent.bound_s, selection.bound_s))
