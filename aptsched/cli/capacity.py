@@ -20,6 +20,7 @@ from aptsched.cli.simulator_options import (
     NumBlocks,
     NumGpus,
     Rho,
+    Swap,
     SwapSpace,
     WeightBytes,
 )
@@ -82,6 +83,7 @@ def capacity(
     max_seqs: MaxSeqs = 256,
     num_blocks: NumBlocks = None,
     swap_space: SwapSpace = None,
+    swap: Swap = "bytes",
     cost: Costs = None,
     foreign_calibration: ForeignCalibration = False,
     hidden_attention: HiddenAttention = "absorbed",

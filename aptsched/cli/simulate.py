@@ -23,6 +23,7 @@ from aptsched.cli.simulator_options import (
     NumRequests,
     Rates,
     Rho,
+    Swap,
     SwapSpace,
     Warmup,
     WeightBytes,
@@ -61,6 +62,7 @@ def simulate(
     max_seqs: MaxSeqs = 256,
     num_blocks: NumBlocks = None,
     swap_space: SwapSpace = None,
+    swap: Swap = "bytes",
     cost: Costs = None,
     foreign_calibration: ForeignCalibration = False,
     hidden_attention: HiddenAttention = "absorbed",
@@ -103,7 +105,8 @@ def simulate(
       base = "h100"
       price_per_hour = 2.5
       [efficiency]     # shares of peaks: compute, bandwidth, attention,
-      compute = 0.7    # absorbed, pcie, link; all_reduce_s, hidden_reads
+      compute = 0.7    # absorbed, pcie, link; all_reduce_s, hidden_reads,
+                       # copy_launch_s
 
     Several values are given as `--rate 1 2`, `--rate 1,2` or `--rate 1 --rate 2`. Ctrl-C and SIGTERM keep what is
     done: tables and files are written, and the exit code is 130 or 143. A policy that fails leaves the runs of the

@@ -39,6 +39,12 @@ SwapSpace = Annotated[
         help="Host memory for requests that are swapped out, such as 64GiB; 0 is none (default: four pools).",
     ),
 ]
+Swap = Annotated[
+    str,
+    typer.Option(
+        metavar="W", help="What swaps take: bytes alone; blocks, a copy of each, as vLLM 0.3; grouped, as FastSwitch."
+    ),
+]
 Costs = Annotated[
     list[str] | None,
     typer.Option(metavar="C ...", help="As listed above, one study each (default: fits, if there are any)."),

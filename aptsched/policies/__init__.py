@@ -14,6 +14,7 @@ __all__ = [
     "AptServe",
     "AptServePrinted",
     "FastServe",
+    "Priority",
     "RandomOrder",
     "Sarathi",
     "TrueLengths",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from aptsched.policies.fcfs import FCFS
     from aptsched.policies.named import load_policy
     from aptsched.policies.oracle import TrueLengths
+    from aptsched.policies.priority import Priority
     from aptsched.policies.queue import entries, growth, leading, shared, survivors, without_cache
     from aptsched.policies.random_order import RandomOrder
     from aptsched.policies.reordered import decide_in_order
@@ -51,6 +53,7 @@ else:
             "aptsched.policies.fcfs": ("FCFS",),
             "aptsched.policies.named": ("load_policy",),
             "aptsched.policies.oracle": ("TrueLengths",),
+            "aptsched.policies.priority": ("Priority",),
             "aptsched.policies.queue": ("entries", "growth", "leading", "shared", "survivors", "without_cache"),
             "aptsched.policies.random_order": ("RandomOrder",),
             "aptsched.policies.reordered": ("decide_in_order",),

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptsched.policies.queue import shared, too_large
-from aptsched.policies.swapping import leaving, staying
-from aptsched.scheduling.forms import KV, NONE
+from aptsched.policies.known_before import known_before
+from aptsched.policies.queue import too_large
+from aptsched.policies.swapping import swapping_plan
+from aptsched.scheduling.forms import NONE
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import count_of, sum_of
+from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.errors import InputError
 
@@ -103,12 +104,7 @@ class FastServe:
 
     def _follow(self, view: View) -> None:
         """Forget requests that have ended and let new ones join, so that the rows are those of the view."""
-        order = np.argsort(self._request_id, kind="stable")
-        at = np.searchsorted(self._request_id, view.request_id, sorter=order)
-        known = np.zeros(len(view.request_id), np.bool_)
-        inside = np.flatnonzero(at < len(order))
-        known[inside] = self._request_id[order[at[inside]]] == view.request_id[inside]
-        before = order[at[known]]
+        known, before = known_before(self._request_id, view.request_id)
         prefill_s = view.times.fixed_s + view.times.per_token_s * view.num_tokens.astype(np.float64)
         level = self.joined(prefill_s)
         used_s, last_ran_s = np.zeros(len(level)), np.full(len(level), view.now_s)
@@ -124,36 +120,9 @@ class FastServe:
         self._level[starved], self._used_s[starved], self._last_ran_s[starved] = 0, 0.0, now_s
 
     def _plan(self, view: View) -> Plan:
-        """Run what fits; if the host has no room for requests that would have to leave, only what is in the pool."""
+        """Run what fits, the highest levels first; no new requests while the host is nearly full."""
         reject = too_large(view)
         order = np.argsort(2 * self._level - view.running, kind="stable")
         free_host = view.free_host_blocks + sum_of(view.num_swapped[reject])
         out = np.flatnonzero(view.form == NONE) if free_host < HOST_SHARE * view.num_host_blocks else nothing()
-        if len(reject) or len(out):
-            order = order[~np.isin(order, np.concatenate([reject, out]))]
-        plan = _composed(view, order, reject, free_host)
-        return _composed(view, order[view.running[order]], reject, free_host) if len(plan.preempt) else plan
-
-
-def _composed(view: View, order: Ints, reject: Ints, free_host: int) -> Plan:
-    """Run as many of the first as fit; of the others in the pool the last are swapped out to make room for them."""
-    fed = shared(view.num_remaining[order], view.max_tokens)
-    fed[view.max_seqs :] = 0
-    form = np.where(view.form[order] == NONE, KV, view.form[order])
-    held = view.num_held[order]
-    size = np.where(fed > 0, view.cache.blocks_by_form(view.num_cached[order] + fed, form), held)
-    stays = staying(view, order, fed > 0, size)
-    runs = stays & (fed > 0)
-    short = sum_of((size - held)[stays]) - view.free_blocks - sum_of(view.num_held[reject])
-    last = order[~stays & (held > 0)][::-1]
-    preempt, swap_out = leaving(view, last, short, count_of(runs), free_host)
-    rows = order[runs]
-    return Plan(
-        request=rows,
-        num_tokens=fed[runs],
-        form=form[runs],
-        preempt=preempt,
-        swap_out=swap_out,
-        swap_in=rows[view.num_swapped[rows] > 0],
-        reject=reject,
-    )
+        return swapping_plan(view, order[~np.isin(order, out)] if len(out) else order, reject)

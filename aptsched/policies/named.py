@@ -22,6 +22,7 @@ CLASSES = {
     "random": "RandomOrder",
     "sjf": "SJF",
     "fastserve": "FastServe",
+    "priority": "Priority",
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names

@@ -4,10 +4,63 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptsched.policies.queue import leading, leading_at_least
+from aptsched.policies.queue import leading, leading_at_least, shared
+from aptsched.scheduling.forms import KV, NONE
+from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import sum_of
+from aptsched.support.arrays import count_of, sum_of
 from aptsched.support.checks import Bools, Ints
+
+
+def swapping_plan(view: View, order: Ints, reject: Ints, ahead: bool = False) -> Plan:
+    """Run as many of the first as fit; of the others in the pool the last are swapped out to make room for them.
+
+    Prefills and decodes run together, up to the token budget, the sequence limit and the pool. If the host has no room
+    for requests that would have to leave, only those in the pool go on; if these outgrow it, the last are preempted.
+
+    Parameters
+    ----------
+    view : View
+    order : int array
+        Rows, the most urgent first; who is left out gets no tokens, and keeps its blocks.
+    reject : int array
+        Rows to reject; they may be in the order, and are left out of it.
+    ahead : bool
+        Whether who is swapped in runs from the next iteration on, so that nobody waits for its copy, unless it would be
+        alone.
+    """
+    if len(reject):
+        order = order[~np.isin(order, reject)]
+    free_host = view.free_host_blocks + sum_of(view.num_swapped[reject])
+    plan = _composed(view, order, reject, free_host, ahead)
+    return _composed(view, order[view.running[order]], reject, free_host, ahead) if len(plan.preempt) else plan
+
+
+def _composed(view: View, order: Ints, reject: Ints, free_host: int, ahead: bool) -> Plan:
+    """The plan if these rows alone may run, and whatever has to leave is preempted where the host has no room."""
+    fed = shared(view.num_remaining[order], view.max_tokens)
+    fed[view.max_seqs :] = 0
+    form = np.where(view.form[order] == NONE, KV, view.form[order])
+    held = view.num_held[order]
+    size = np.where(fed > 0, view.cache.blocks_by_form(view.num_cached[order] + fed, form), held)
+    stays = staying(view, order, fed > 0, size)
+    runs = stays & (fed > 0)
+    short = sum_of((size - held)[stays]) - view.free_blocks - sum_of(view.num_held[reject])
+    last = order[~stays & (held > 0)][::-1]
+    preempt, swap_out = leaving(view, last, short, count_of(runs), free_host)
+    rows = order[runs]
+    swap_in = rows[view.num_swapped[rows] > 0]
+    if ahead and len(swap_in) < len(rows):
+        runs &= view.num_swapped[order] == 0
+    return Plan(
+        request=order[runs],
+        num_tokens=fed[runs],
+        form=form[runs],
+        preempt=preempt,
+        swap_out=swap_out,
+        swap_in=swap_in,
+        reject=reject,
+    )
 
 
 def staying(view: View, rows: Ints, fed: Bools, size: Ints) -> Bools:

@@ -9,6 +9,7 @@ from aptsched.support.arrays import all_of
 from aptsched.support.checks import Ints
 from aptsched.support.constant import constant
 from engine.simulator.cost import Cost
+from engine.simulator.swap_times import SwapTime
 from engine.simulator.work import Amount, work_of, work_of_decodes
 from engine.state.batch import Batch, Step
 
@@ -23,16 +24,22 @@ class ComputedExecutor:
     cost : Cost
     cache : CacheShape
         With the ratio of every form that batches are in.
+    swap_time : SwapTime, optional
+        In place of `Cost.swap_s_per_block`, by which swaps overlap with nothing.
     """
 
-    def __init__(self, cost: Cost, cache: CacheShape) -> None:
-        self.cost, self.cache = cost, cache
+    def __init__(self, cost: Cost, cache: CacheShape, swap_time: SwapTime | None = None) -> None:
+        self.cost, self.cache, self.swap_time = cost, cache, swap_time
 
     def run(self, batch: Batch) -> Step:
         """Says how long the batch takes; entries that sample get token 0."""
         samples = batch.samples
         token_ids = constant(TOKEN_ID, len(samples)) if all_of(samples) else np.where(samples, TOKEN_ID, -1)
-        return Step(float(self.cost.seconds(work_of(batch, self.cache, self.cost.absorb_up_to))), token_ids)
+        work = work_of(batch, self.cache, self.cost.absorb_up_to)
+        if self.swap_time is None:
+            return Step(float(self.cost.seconds(work)), token_ids)
+        work.swapped_blocks = 0
+        return Step(self.swap_time.seconds(batch, float(self.cost.seconds(work))), token_ids)
 
     def decodes_s(self, start: Ints, left: Ints, form: Ints, count: int) -> Amount:
         """Seconds of each of so many iterations in a row that feed one token to each request that is left.

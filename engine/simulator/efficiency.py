@@ -31,6 +31,9 @@ class Efficiency:
     all_reduce_s : float
         Latency of each of the two all-reduces of a layer, in addition to the time of its bytes: about what remains
         unexplained in DistServe's fits with several GPUs.
+    copy_launch_s : float
+        Time to launch one copy between GPU and host: 5 to 7 microseconds as measured of `cudaMemcpyAsync` (DualPath,
+        arXiv 2602.21548, section 5.2).
     """
 
     compute: float = 0.79
@@ -41,13 +44,14 @@ class Efficiency:
     pcie: float = 0.8
     link: float = 0.6
     all_reduce_s: float = 30e-6
+    copy_launch_s: float = 6e-6
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             is_number = type(value) in (int, float)
             if name == "hidden_reads":
                 is_accepted, accepted = is_number and value in (1, 2), "1 or 2 is"
-            elif name == "all_reduce_s":
+            elif name in ("all_reduce_s", "copy_launch_s"):
                 is_accepted, accepted = is_number and 0 <= value < 1, "seconds from 0 to 1 are"
             else:
                 is_accepted, accepted = is_number and 0 < value <= 1, "a share above 0 and up to 1 is"

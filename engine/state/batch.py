@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
+from aptsched.scheduling.plan import nothing
 from aptsched.support.checks import Bools, Ints, seconds
 from aptsched.support.errors import InputError
 from aptsched.support.lazy import lazy
@@ -48,13 +49,18 @@ class Copies:
     ----------
     source, target : int array, [c]
         Block source[i] of one side goes to block target[i] of the other.
+    requests : sequence of Request, [r]
+    num_blocks : int array, [r]
+        Whose blocks they are: first all of the first request's, and so on. Only the computed clock asks for it.
     """
 
     source: Ints
     target: Ints
+    requests: Sequence[Request] = ()
+    num_blocks: Ints = field(default_factory=nothing)
 
 
-NO_COPIES = Copies(np.empty(0, np.int64), np.empty(0, np.int64))
+NO_COPIES = Copies(nothing(), nothing())
 
 
 @quick_init

@@ -136,7 +136,7 @@ class BlockPool:
         blocks = source.held_by(slot)
         source.take_back(slot)
         target.give(slot, need)
-        return rows, Copies(blocks, target.held_by(slot))
+        return rows, Copies(blocks, target.held_by(slot), table.request[rows].tolist(), need)
 
     def _convert(self, rows: Ints, target: Ints, table: RequestTable) -> tuple[Ints, list[Conversion]]:
         """Converts rows in place: first those that need fewer blocks than before, then others that fit, in order.

@@ -70,6 +70,8 @@ class Server:
     skipping : callable, optional
         Makes what takes the iterations of plans that hold at once, from who is told of such stretches and whether they
         may go on where requests end; without it all iterations are taken one by one, with the same results.
+    executor_of_run : callable, optional
+        Makes the executor of a run, for one that remembers what it did; without it all runs share `executor`.
     """
 
     executor: Executor
@@ -82,6 +84,7 @@ class Server:
     calibrated: bool = False
     lossy_ratios: Mapping[CacheForm, Fraction] = field(default_factory=dict)
     skipping: Callable[[Callable[[Stretch], object], bool], Skip] | None = None
+    executor_of_run: Callable[[], Executor] | None = None
 
 
 class Watch(Protocol):
@@ -143,7 +146,8 @@ def serve(
         skip = None
         if server.skipping is not None and means_holds(made):
             skip = server.skipping(_all(meter.add_stretch, log.add_stretch), is_enough is None)
-        executor, complete = pace or server.executor, True
+        own = server.executor if server.executor_of_run is None else server.executor_of_run()
+        executor, complete = pace or own, True
         loop = Loop(_worker(server, made, executor, on_record, watched, skip))
         try:
             reason = loop.run(replay.requests())

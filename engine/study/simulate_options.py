@@ -20,6 +20,7 @@ from engine.models.find_config import find_config
 from engine.models.hidden_attention import check_hidden_attention
 from engine.simulator.gpu_file import find_gpu
 from engine.simulator.precision import Precision
+from engine.simulator.swap_times import BYTES, check_swap
 from engine.study.arrival_source import ArrivalSource
 from engine.study.named_policies import Policies, by_name
 from engine.study.serving_options import ServingOptions
@@ -71,6 +72,8 @@ class SimulateOptions(ServingOptions):
         Blocks of the cache, in place of what the model leaves on the GPUs.
     swap_space : str, optional
         Host memory for requests that are swapped out, such as "64GiB"; by default four times the pool.
+    swap : str
+        What swaps take: "bytes" alone, a copy of each of the "blocks" as in vLLM 0.3, or "grouped", as in FastSwitch.
     cost : str or path, optional
         "fits", "roofline" or a calibration's file; by default fits where there are any, else roofline.
     foreign_calibration : bool
@@ -118,6 +121,7 @@ class SimulateOptions(ServingOptions):
     max_seqs: int = 256
     num_blocks: int | None = None
     swap_space: str | None = None
+    swap: str = BYTES
     cost: str | os.PathLike[str] | None = None
     foreign_calibration: bool = False
     hidden_attention: str = "absorbed"
@@ -137,6 +141,7 @@ class SimulateOptions(ServingOptions):
         if self.jobs is not None and self.jobs < 1:
             raise InputError(f"jobs: {self.jobs} is not accepted; at least 1 is")
         check_hidden_attention(self.hidden_attention)
+        check_swap(self.swap)
         check_given(self.foreign_calibration, self.setup.cost)
         _ = (
             self.setup,
@@ -161,6 +166,7 @@ class SimulateOptions(ServingOptions):
             self.swap_space,
             self.hidden_attention,
             self.foreign_calibration,
+            self.swap,
         )
 
     @property

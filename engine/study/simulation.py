@@ -27,6 +27,7 @@ from engine.simulator.gpu_memory import check_num_gpus, num_blocks
 from engine.simulator.gpus import GPU
 from engine.simulator.precision import BITS_16, Precision
 from engine.simulator.skipping import Skipping
+from engine.simulator.swap_times import BLOCKS, BYTES, COPIES_PER_LAYER, BlockSwaps, CopyTime, GroupedSwaps
 from engine.simulator.work import Work
 from engine.state.blocks import MAX_BLOCKS, check_counts
 from engine.study.replay import Replay
@@ -65,6 +66,8 @@ class Setup:
         How hidden states are read: "absorbed", or "rebuilt", as in Apt-Serve.
     foreign_calibration : bool
         Whether a calibration of another model is accepted as the cost.
+    swap : str
+        How swaps are made: one of `engine.simulator.swap_times.SWAPS`.
     scheduling : SchedulingTime
     """
 
@@ -79,6 +82,7 @@ class Setup:
     swap_space: str | None = None
     hidden_attention: str = "absorbed"
     foreign_calibration: bool = False
+    swap: str = BYTES
     scheduling: SchedulingTime = dataclasses.field(default_factory=SchedulingTime)
 
 
@@ -122,7 +126,16 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         num_host_blocks=on_host,
         skipping=partial(Skipping, executor),
         lossy_ratios=lossy,
+        executor_of_run=None if setup.swap == BYTES else partial(_executor_of_run, setup, executor, on_host),
     )
+
+
+def _executor_of_run(setup: Setup, shared: ComputedExecutor, num_host_blocks: int) -> ComputedExecutor:
+    """An executor of the same cost that makes swaps in pieces, and knows of none yet."""
+    launch_s = COPIES_PER_LAYER * setup.config.num_layers * setup.gpu.efficiency.copy_launch_s
+    copy_time = CopyTime(shared.cost.swap_s_per_block, launch_s)
+    swap_time = BlockSwaps(copy_time) if setup.swap == BLOCKS else GroupedSwaps(copy_time, num_host_blocks)
+    return ComputedExecutor(shared.cost, shared.cache, swap_time)
 
 
 def unmeasured_forms(policies: Iterable[NamedPolicy], server: Server) -> list[str]:

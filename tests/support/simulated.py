@@ -27,6 +27,7 @@ from engine.simulator.cost import Cost
 from engine.simulator.fits import DISTSERVE
 from engine.simulator.skipping import Skipping
 from engine.simulator.stretch import Stretch
+from engine.simulator.swap_times import SwapTime
 from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.study.replay import Replay
@@ -34,7 +35,7 @@ from engine.study.replay import Replay
 COST = Cost(DISTSERVE["opt-13b", 1], 17e-6, 5e-4, "for tests")
 MOST_ITERATIONS = 5_000
 POLICIES = (
-    *("fcfs", "vllm-v1", "sarathi", "sarathi:chunk_tokens=24", "random", "sjf", "fastserve", "aptserve"),
+    *("fcfs", "vllm-v1", "sarathi", "sarathi:chunk_tokens=24", "random", "sjf", "fastserve", "priority", "aptserve"),
     *("aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:order=fcfs", "aptserve:fallback=decaying"),
     *("aptserve:as=paper", "aptserve:as=paper:forms=kv"),
 )
@@ -105,6 +106,7 @@ def serve(
     past_ends: bool = True,
     on_stretch: Callable[[Stretch], object] = lambda stretch: None,
     on_token: Callable[[Request, int, float], object] | None = None,
+    swap_time: SwapTime | None = None,
 ) -> Served:
     """Serve a replay; blocks are checked after every iteration, or after the last of those that are skipped."""
     pool = BlockPool(num_blocks, cache_of(ratio), num_host_blocks)
@@ -120,7 +122,7 @@ def serve(
         served.iterations.extend(stretch.iterations())
         on_stretch(stretch)
 
-    executor = ComputedExecutor(cost, pool.cache)
+    executor = ComputedExecutor(cost, pool.cache, swap_time)
     worker = Worker(
         served.seen,
         served.pool,

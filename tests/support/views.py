@@ -36,6 +36,7 @@ class Seen:
     missed_slo: bool = False
     swapped: bool = False
     num_preemptions: int = 0
+    priority: int = 0
 
 
 def _columns(requests: Sequence[Seen], cache: CacheShape) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def _columns(requests: Sequence[Seen], cache: CacheShape) -> dict[str, Any]:
         "objective_s": floats([r.slo_ttft_s if isnan(r.last_token_at_s) else r.slo_tpot_s for r in requests]),
         "missed_slo": np.array([r.missed_slo for r in requests], np.bool_),
         "num_prompt_tokens": ints([r.num_prompt_tokens for r in requests]),
+        "priority": ints([r.priority for r in requests]),
         "num_tokens": ints([r.num_prompt_tokens + r.num_output_tokens for r in requests]),
         "num_preemptions": ints([r.num_preemptions for r in requests]),
         "num_cached": cached,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aptsched.cli import main
+from aptsched.policies.named import CLASSES
 from engine.models.known_models import MODELS
 from engine.simulator.gpus import GPUS
 from engine.study.simulated_replays import simulated_replays
@@ -174,7 +175,8 @@ def test_duration() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--policy", "best"), "fcfs, vllm-v1, sarathi, random, sjf, fastserve, aptserve"),
+        (("--policy", "best"), f"policy: 'best' is not known; {', '.join(CLASSES)} are, and path.py:Name"),
+        (("--swap", "fast"), "swap: 'fast' is not accepted; bytes, blocks, grouped are"),
         (("--model", "gpt-5"), ", ".join(MODELS)),
         (("--gpu", "abacus"), ", ".join(GPUS)),
         (("--model", "opt-66b"), "does not fit on 1 x a100-40gb, by 93.8 GB"),

@@ -18,7 +18,7 @@ from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.view import View
 from views import Seen, assert_legal, running, view_of, views
 
-NAMES = ("vllm-v1", "sarathi", "sarathi:chunk_tokens=20", "random", "sjf", "fastserve")
+NAMES = ("vllm-v1", "sarathi", "sarathi:chunk_tokens=20", "random", "sjf", "fastserve", "priority")
 ORACLE = TrueLengths(np.arange(12), np.arange(12)[::-1] * 7 % 12 + 1)
 
 
@@ -35,11 +35,12 @@ def test_plans_are_legal(name: str, view: View) -> None:
     assert_legal(view, made(name).decide(view))
 
 
+@pytest.mark.parametrize("name", ["fastserve", "priority", "priority:redrawn=never:ahead"])
 @settings(max_examples=200, deadline=None)
 @given(view=views(most_host_blocks=60))
-def test_plans_with_swaps_are_legal_and_never_stuck(view: View) -> None:
+def test_plans_with_swaps_are_legal_and_never_stuck(name: str, view: View) -> None:
     """Where requests are on the host, and where it is full; blocks are free ahead only at the host's cost."""
-    plan = made("fastserve").decide(view)
+    plan = made(name).decide(view)
     assert_legal(view, plan)
     assert len(plan.request) or len(plan.reject) == len(view.request_id)
     assert not len(plan.preempt) or view.running[plan.request].all()
