@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aptsched.scheduling.plan import ROWS, Plan, Policy
-from aptsched.scheduling.view import VIEW_COLUMNS, View
+from aptsched.scheduling.view import View, derived
 from aptsched.support.checks import Ints
 
 
@@ -14,5 +14,5 @@ def decide_in_order(policy: Policy, view: View, order: Ints) -> Plan:
 
     Only `decide` is called: if the policy is an `Observer`, the caller has to pass `on_record` on to it.
     """
-    plan = policy.decide(replace(view, **{name: getattr(view, name)[order] for name in VIEW_COLUMNS}))
+    plan = policy.decide(derived(view, order))
     return replace(plan, then_decodes=False, **{name: order[getattr(plan, name)] for name in ROWS})

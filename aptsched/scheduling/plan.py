@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeVar
@@ -76,6 +77,9 @@ class Plan:
         nothing happens in them but that each entry gets the token after its newest one, the blocks for it are there,
         and time goes by; `ALWAYS` for as long as that is so. A simulation may take such iterations at once, without
         asking, if the policy's own `decide` is marked (`says_holds`). 0 is always right.
+    holds_until_s : float
+        It holds only for iterations that begin at this time or earlier, on the clock of the view, as where a request
+        that waits becomes too late then.
     then_decodes : bool
         Whether the policy, where after this plan all unfinished requests have only their newest token to be fed, would
         feed all of them in row order, without a problem, and so on with those that are left as others end, for as long
@@ -96,6 +100,7 @@ class Plan:
     selection: Selection | None = None
     candidates: ViewRows = field(default_factory=nothing)
     holds: int = 0
+    holds_until_s: float = math.inf
     then_decodes: bool = False
 
 

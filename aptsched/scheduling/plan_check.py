@@ -58,6 +58,8 @@ def check_plan(plan: Plan, view: View) -> None:
         _check_reasons(plan)
     if not is_count(plan.holds, 0, math.inf):
         raise PlanError(f"holds: {shown(plan.holds)} is not accepted; a whole number of iterations from 0 on is")
+    if not isinstance(plan.holds_until_s, float) or math.isnan(plan.holds_until_s):
+        raise PlanError(f"holds_until_s: {shown(plan.holds_until_s)} is not accepted; a float, seconds, is")
     if plan.then_decodes is not True and plan.then_decodes is not False:
         raise PlanError(f"then_decodes: {shown(plan.then_decodes)} is not accepted; True or False is")
 

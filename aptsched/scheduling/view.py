@@ -90,6 +90,19 @@ def unread_view(columns: Callable[[str], Ints | Floats | Bools], values: dict[st
     return of_values(View, values)
 
 
+def derived(view: View, rows: Ints | None = None, **others: Any) -> View:
+    """A view of these rows alone, in their order, and of all by default, with other values of its other fields.
+
+    A column is read from the given view where it is asked for; whoever keeps the new view keeps the given one with it.
+    """
+
+    def column(name: str) -> Any:
+        whole = getattr(view, name)
+        return whole if rows is None else _read_only(whole[rows])
+
+    return unread_view(column, {name: getattr(view, name) for name in NO_COLUMNS} | others)
+
+
 def all_read(view: View) -> View:
     """The view itself, all of whose columns are read by now, so that what comes later changes nothing in it."""
     for name in VIEW_COLUMNS:
@@ -98,6 +111,7 @@ def all_read(view: View) -> View:
     return view
 
 
+NO_COLUMNS = tuple(each.name for each in fields(View) if each.name not in VIEW_COLUMNS)
 VIEW_NAMES = (
     *(each.name for each in fields(View)),
     *(name for name, value in vars(View).items() if isinstance(value, lazy)),

@@ -91,7 +91,8 @@ class Skipping:
         slot = table.slot[rows]
         start, form = pool.num_cached[slot], pool.form[slot]
         past_ends = self.past_ends and plan.then_decodes and _are_all(rows, worker) and largest_of(form) == KV
-        until = SPARE + 1.5 * (until_s - now_s) / self._each_s if self._each_s else np.inf  # enough, mostly
+        last_s = max(min(until_s, plan.holds_until_s), now_s)  # the last iteration begins then, or before
+        until = SPARE + 1.5 * (last_s - now_s) / self._each_s if self._each_s else np.inf  # enough, mostly
         count = min(plan.holds + 1, largest_of(left) if past_ends else smallest_of(left), MAX_STRETCH)
         count = int(min(count, until))
         held, taken = _blocks(pool, slot, left, count)
@@ -105,7 +106,7 @@ class Skipping:
         times_s[1:] = self.executor.decodes_s(start, left, form, count)
         times_s[1:] += scheduling_s
         times_s = times_s.cumsum()  # added up in order
-        count = min(most, int(times_s.searchsorted(until_s)))
+        count = min(most, int(times_s.searchsorted(until_s)), int(times_s.searchsorted(last_s, side="right")))
         first = _first(worker, plan, (now_s, times_s[1].item(), scheduling_s[0].item()), held[0])
         return Stretch(first, times_s[1 : count + 1], scheduling_s[:count], num_seqs[:count], held[:count])
 

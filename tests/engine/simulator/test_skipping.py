@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -137,6 +137,17 @@ class Claims:
 
 
 @dataclass
+class Expires:
+    """FCFS, all of whose plans hold for as long as iterations begin up to that time."""
+
+    until_s: Any
+
+    def decide(self, view: View) -> Plan:
+        """The plan, with the time."""
+        return replace(FCFS().decide(view), holds=ALWAYS, holds_until_s=self.until_s, then_decodes=False)
+
+
+@dataclass
 class Says:
     """Says the same plan always."""
 
@@ -176,6 +187,23 @@ def test_a_plan_holds_for_as_many_iterations_as_it_says() -> None:
     policy: Policy = Claims(2)
     served = serve(policy, replay_of([(5, 61)]), skips=True)
     assert len(served.seen.plans) == 1 + 20
+
+
+def test_a_plan_holds_for_iterations_that_begin_up_to_its_time() -> None:
+    """One decision for the prompt, one for the decodes that begin by then, and one for each that begins later."""
+    replay = replay_of([(5, 41)])
+    starts = [each.start_s for each in simulate("fcfs", replay, 200).iterations]
+    for until_s, in_one in ((starts[30], 30), (np.nextafter(starts[30], 0), 29), (0.0, 1), (np.inf, 40)):
+        served = serve(Expires(float(until_s)), replay, 200, skips=True)
+        assert [each.start_s for each in served.iterations] == starts
+        assert len(served.seen.plans) == 1 + 1 + (40 - in_one)
+
+
+@pytest.mark.parametrize("until_s", [np.nan, 1, None, "1"])
+def test_the_time_until_which_a_plan_holds_is_a_float(until_s: Any) -> None:
+    """Anything else is refused by name."""
+    with pytest.raises(PlanError, match=r"^holds_until_s: .* is not accepted; a float, seconds, is"):
+        serve(Expires(until_s), replay_of([(5, 3)]))
 
 
 def test_whoever_is_told_of_each_token_gets_each_in_its_own_iteration() -> None:
