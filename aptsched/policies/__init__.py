@@ -14,9 +14,12 @@ __all__ = [
     "AptServe",
     "AptServePrinted",
     "FastServe",
+    "Fitted",
     "Priority",
     "RandomOrder",
     "Sarathi",
+    "Shed",
+    "StepTimes",
     "TrueLengths",
     "VLLMv1",
     "decide_in_order",
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from aptsched.policies.aptserve_printed import AptServePrinted
     from aptsched.policies.fastserve import FastServe
     from aptsched.policies.fcfs import FCFS
+    from aptsched.policies.fitted import Fitted
     from aptsched.policies.named import load_policy
     from aptsched.policies.oracle import TrueLengths
     from aptsched.policies.priority import Priority
@@ -41,7 +45,9 @@ if TYPE_CHECKING:
     from aptsched.policies.random_order import RandomOrder
     from aptsched.policies.reordered import decide_in_order
     from aptsched.policies.sarathi import Sarathi
+    from aptsched.policies.shed import Shed
     from aptsched.policies.sjf import SJF
+    from aptsched.policies.step_times import StepTimes
     from aptsched.policies.vllm_v1 import VLLMv1
 else:
     __getattr__, __dir__ = lazily(
@@ -51,6 +57,7 @@ else:
             "aptsched.policies.aptserve_printed": ("AptServePrinted",),
             "aptsched.policies.fastserve": ("FastServe",),
             "aptsched.policies.fcfs": ("FCFS",),
+            "aptsched.policies.fitted": ("Fitted",),
             "aptsched.policies.named": ("load_policy",),
             "aptsched.policies.oracle": ("TrueLengths",),
             "aptsched.policies.priority": ("Priority",),
@@ -58,7 +65,9 @@ else:
             "aptsched.policies.random_order": ("RandomOrder",),
             "aptsched.policies.reordered": ("decide_in_order",),
             "aptsched.policies.sarathi": ("Sarathi",),
+            "aptsched.policies.shed": ("Shed",),
             "aptsched.policies.sjf": ("SJF",),
+            "aptsched.policies.step_times": ("StepTimes",),
             "aptsched.policies.vllm_v1": ("VLLMv1",),
         },
     )

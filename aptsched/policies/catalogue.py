@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from aptsched.policies.named import built_in
+from aptsched import policies
+from aptsched.policies import named
 
 OWN = "FILE.py:NAME"
 SYNTAX = (
@@ -30,21 +31,27 @@ class Entry:
 
 
 def catalogue(select: Sequence[str]) -> list[Entry]:
-    """Every built-in policy in order, then an entry for one's own; `select` are the accepted values of that option.
+    """Every built-in policy in order, those made of another one, and one's own; `select` are that option's values.
 
     An entry is made from the policy itself: the first line of its docstring, and the fields of the dataclass.
     """
     entries = []
-    for name, policy in built_in().items():
+    for name, policy in named.built_in().items():
         choices = {"select": tuple(select), **getattr(policy, "choices", {})}
         known: tuple[Field[Any], ...] = fields(policy)  # type: ignore[arg-type]
-        rule = (policy.__doc__ or "").partition("\n")[0]
+        rule = _rule(policy)
         if any(field.name == "oracle" for field in known):
             rule += " Where true output lengths are known: not in `aptsched run`."
         options = tuple(_option(field, choices.get(field.name)) for field in known if field.name != "oracle")
         entries.append(Entry(name, rule, options))
     own = "A class of yours, made without arguments, or an object, with `decide(view) -> Plan`."
-    return [*entries, Entry(OWN, own)]
+    around = [Entry(f"{name}(POLICY)", _rule(getattr(policies, of))) for name, of in named.WRAPPERS.items()]
+    return [*entries, *around, Entry(OWN, own)]
+
+
+def _rule(policy: type) -> str:
+    """The first line of a class's docstring."""
+    return (policy.__doc__ or "").partition("\n")[0]
 
 
 def _option(field: Field[Any], choices: Sequence[str] | None) -> str:

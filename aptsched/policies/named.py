@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ CLASSES = {
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names
+WRAPPERS = {"shed": "Shed", "fitted": "Fitted"}  # likewise, of policies that are made of another: `shed(fcfs)`
+WRAPPED = re.compile(rf"({'|'.join(WRAPPERS)})\((.*)\)", re.DOTALL)
 FLAGS = {"on": True, "off": False, "true": True, "false": False}
 
 
@@ -40,6 +43,22 @@ def class_of(name: str) -> type[Policy]:
     return found
 
 
+def unwrapped(text: str) -> tuple[list[str], str]:
+    """The names of the policies that a text puts around another one, the outermost first, and the text of that."""
+    names = []
+    while found := WRAPPED.fullmatch(text):
+        names.append(found[1])
+        text = found[2]
+    return names, text
+
+
+def wrapped(policy: Policy, names: Iterable[str]) -> Policy:
+    """The policy within those of these names, the outermost first."""
+    for name in reversed([*names]):
+        policy = getattr(policies, WRAPPERS[name])(policy)
+    return policy
+
+
 def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: TrueLengths | None = None) -> Policy:
     """The policy that a text describes.
 
@@ -49,7 +68,7 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
         `name[:option=value[:option=value ...]]` for a built-in one, as in "aptserve:select=core:forms=kv"; an option
         that is on or off may go without a value. A name may have an option in itself, as "aptserve:as=paper", which
         then stands anywhere among the options. `path.py:Name` for a class without parameters, or an object, in a file
-        of one's own: anything with `decide(view) -> Plan`.
+        of one's own: anything with `decide(view) -> Plan`. Any of them within others of `WRAPPERS`: "shed(fcfs)".
     select : mapping of str to callable, optional
         What the option `select` accepts, by name; "greedy" alone by default.
     oracle : TrueLengths, optional
@@ -60,12 +79,16 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
     InputError
         There is no such policy, option or value: the message lists what there is. The file cannot be loaded.
     """
+    names, inner = unwrapped(text)
+    if names:
+        return wrapped(load_policy(inner, select, oracle), names)
     own = OWN.fullmatch(text)
     if own:
         return _from_file(Path(own["path"]), own["name"])
     name, options = _split(text)
     if name not in CLASSES:
-        raise InputError(f"policy: {name!r} is not known; {', '.join(CLASSES)} are, and path.py:Name")
+        around = " and ".join(f"{each}(POLICY)" for each in WRAPPERS)
+        raise InputError(f"policy: {name!r} is not known; {', '.join(CLASSES)} are, path.py:Name, {around}")
     policy = class_of(name)
     known = {field.name: field for field in fields(policy)}  # type: ignore[arg-type]
     given: dict[str, object] = {}

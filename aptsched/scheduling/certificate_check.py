@@ -21,10 +21,15 @@ ROUNDING = 1e-9  # of a bound: a policy that rounds more tightly than `dual_boun
 
 
 def certifies_itself(policy: Policy) -> bool:
-    """Whether policy and `select` are built in: then the certificate is made by `certify`, and need not be checked."""
+    """Whether policy and `select` are built in: then the certificate is made by `certify`, and need not be checked.
+
+    So it is of a policy that passes on the plans of another one, its attribute `policy`, if both are.
+    """
     select = getattr(policy, "select", None)
     answers = select is None or getattr(select, "__module__", "").partition(".")[0] in ("aptsched", "solvers")
-    return type(policy).__module__.startswith("aptsched.policies.") and answers
+    within = getattr(policy, "policy", None)
+    ours = answers and type(policy).__module__.startswith("aptsched.policies.")
+    return ours and (within is None or certifies_itself(within))
 
 
 def check_certificate(plan: Plan, view: View) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -10,8 +11,8 @@ from aptsched.scheduling.forms import FORM_ENTRIES, Charge
 from aptsched.support import checks
 
 # Beyond the time of KV form, or of a token of a prompt, so they may be below 0.
-ADDED = ("rho_s_per_block", "dequantise_s_per_block", "per_decode_s")
-OPTIONAL = ("dequantise_s_per_block", "per_decode_s")  # left out of files where they are 0
+ADDED = ("rho_s_per_block", "dequantise_s_per_block", "per_decode_s", "prefill_s")
+OPTIONAL = ("dequantise_s_per_block", "per_decode_s", "prefill_s")  # left out of files where they are 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class IterationTime:
     per_decode_s : float
         What a decode, a request that feeds one token after cached ones, takes beyond `per_token_s`. Below 0 where a
         prompt's tokens wait for multiplication, and those of a decode for memory that is read anyway.
+    prefill_s : float
+        What an iteration that feeds tokens of any prompt takes beside that. Below 0 where multiplication then hides the
+        reads of memory that other iterations wait for.
     """
 
     fixed_s: float = 0.0
@@ -46,6 +50,7 @@ class IterationTime:
     dequantise_s_per_block: float = 0.0
     rebuild_s_per_block: float = 0.0
     per_decode_s: float = 0.0
+    prefill_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -87,10 +92,27 @@ class IterationTime:
             Of the tokens fed those that are decodes.
         """
         seconds = self.fixed_s + self.per_token_s * num_tokens + self.per_context_token_s * num_context_tokens
-        seconds += self.per_decode_s * num_decodes
+        seconds += self.per_decode_s * num_decodes + self.prefill_s * (num_tokens > num_decodes)
         if kv_blocks_by_form is not None:
             seconds += sum(each_s * m for each_s, m in zip(self.added_s_per_block, kv_blocks_by_form, strict=True))
         return max(0.0, seconds)
+
+    def prompt_tokens_within(
+        self,
+        seconds: float,
+        num_context_tokens: int = 0,
+        kv_blocks_by_form: Sequence[int] | None = None,
+        num_decodes: int = 0,
+    ) -> float:
+        """How many tokens of prompts can be fed beside decodes in so many seconds; 0 where not any.
+
+        Infinity where tokens take no time. The other parameters are those of `predict`.
+        """
+        without_s = self.predict(num_decodes, num_context_tokens, kv_blocks_by_form, num_decodes)
+        spare_s = seconds - without_s - self.prefill_s
+        if spare_s < 0:
+            return 0.0
+        return spare_s / self.per_token_s if self.per_token_s else math.inf
 
     def as_fields(self) -> dict[str, float]:
         """The fields as in files, where those that are `OPTIONAL` are left out if they are 0."""

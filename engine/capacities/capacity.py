@@ -29,7 +29,7 @@ from engine.capacities.search import Search, Searched
 from engine.study import simulation
 from engine.study.named_policies import by_name, named_policies
 from engine.study.offered_forms import unused_forms, with_wanted
-from engine.study.own_policy import OwnPolicy
+from engine.study.own_policy import own_within
 from engine.study.parallel import results_of
 from engine.study.served_run import FailedRun
 from engine.study.serving import NamedPolicy, Server
@@ -103,7 +103,7 @@ def _forms(policy: NamedPolicy, server: Server) -> tuple[CacheForm | int, ...]:
     """The forms that a policy may give: those it wants; one of the user's own any that is offered, others KV alone."""
     made = policy.make()
     wanted = wanted_forms(made)
-    own = server.cache.offered if isinstance(made, OwnPolicy) else ()
+    own = () if own_within(made) is None else server.cache.offered
     return tuple(sorted({CacheForm.KV, *wanted, *own}))
 
 

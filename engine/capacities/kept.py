@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from aptsched.policies.named import unwrapped
 from aptsched.report.document import digest, sealed
 from aptsched.support import files
 from aptsched.support.own_code import OWN
@@ -94,7 +95,7 @@ def can_be_kept(case: Case) -> bool:
 def own_code(case: Case) -> str | None:
     """The digest of the file of a policy of the user's own; what that imports is not in it."""
     assert isinstance(case.given, str)
-    found = OWN.fullmatch(case.given)
+    found = OWN.fullmatch(unwrapped(case.given)[1])
     return None if found is None else files.sha256(found["path"])
 
 

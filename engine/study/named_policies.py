@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from aptsched.policies.composition import Select
-from aptsched.policies.named import built_in, load_policy
+from aptsched.policies.named import built_in, load_policy, unwrapped, wrapped
 from aptsched.policies.oracle import TrueLengths
 from aptsched.scheduling.plan import Policy
 from aptsched.support.errors import InputError
@@ -87,8 +87,9 @@ def named_policies(
 
 def _make(name: str, given: OnePolicy, select: Mapping[str, Select] | None, oracle: TrueLengths | None) -> Policy:
     if isinstance(given, str):
-        policy = load_policy(given, select, oracle)
-        return OwnPolicy(name, policy) if OWN.fullmatch(given) else policy
+        names, inner = unwrapped(given)
+        policy = load_policy(inner, select, oracle)
+        return wrapped(OwnPolicy(name, policy) if OWN.fullmatch(inner) else policy, names)
     with blamed("policy", name):
         made = given() if isinstance(given, type) else copy.deepcopy(given)
     return made if type(made) in built_in().values() else OwnPolicy(name, made)

@@ -5,12 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
+from aptsched.policies.fitted import Fitted
+from aptsched.policies.shed import Shed
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import Plan, Policy, decided, observer_of
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.scheduling.wanted_forms import wanted_forms
 from aptsched.support.own_code import blamed
+
+
+def own_within(policy: Policy) -> OwnPolicy | None:
+    """The user's own policy that this is, or that is within it; None if there is none."""
+    while isinstance(policy, Shed | Fitted):
+        policy = policy.policy
+    return policy if isinstance(policy, OwnPolicy) else None
 
 
 class OwnPolicy:

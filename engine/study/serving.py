@@ -29,6 +29,7 @@ from engine.simulator.stretch import Stretch
 from engine.state.batch import Executor
 from engine.state.pool import BlockPool
 from engine.study.decision_log import DecisionLog
+from engine.study.own_policy import own_within
 from engine.study.phases import PhaseMeter
 from engine.study.replay import Replay
 from engine.study.served_run import FailedRun, ServedRun
@@ -154,7 +155,8 @@ def serve(
         except KeyboardInterrupt:
             complete, reason = False, INTERRUPTED
         except PlanError as error:
-            raise InputError(f"policy {policy.name}: {error}{getattr(made, 'place', '')}") from error
+            users = own_within(made)
+            raise InputError(f"policy {policy.name}: {error}{'' if users is None else users.place}") from error
     return ServedRun(
         policy=policy.name,
         usage=meter.usage(),

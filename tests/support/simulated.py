@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aptsched.policies.named import load_policy
 from aptsched.policies.oracle import TrueLengths
-from aptsched.scheduling.plan import Plan, Policy
+from aptsched.scheduling.plan import Plan, Policy, observer_of
 from aptsched.scheduling.record import SLO, RequestRecord
 from aptsched.scheduling.view import View
 from caches import cache_of
@@ -37,7 +37,7 @@ MOST_ITERATIONS = 5_000
 POLICIES = (
     *("fcfs", "vllm-v1", "sarathi", "sarathi:chunk_tokens=24", "random", "sjf", "fastserve", "priority", "aptserve"),
     *("aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:order=fcfs", "aptserve:fallback=decaying"),
-    *("aptserve:as=paper", "aptserve:as=paper:forms=kv"),
+    *("aptserve:as=paper", "aptserve:as=paper:forms=kv", "shed(vllm-v1)", "shed(aptserve)", "fitted(shed(sarathi))"),
 )
 
 
@@ -55,6 +55,12 @@ class Seen:
         self.views.append(view)
         self.plans.append(plan)
         return plan
+
+    def on_record(self, record: RequestRecord) -> None:
+        """Told to the policy, if it learns from records."""
+        told = observer_of(self.policy)
+        if told is not None:
+            told(record)
 
 
 @dataclass

@@ -29,6 +29,35 @@ def test_a_decode_has_its_own_price() -> None:
     assert times.predict(3, num_decodes=2) == 1 + 3 / 2 - 2 / 4
 
 
+def test_who_feeds_a_prompt_pays_for_that_once() -> None:
+    """An eighth of a second less with tokens of a prompt, however many, and nothing where all tokens are decodes'."""
+    times = IterationTime(fixed_s=1.0, per_token_s=0.5, prefill_s=-0.125)
+    assert [times.predict(count, num_decodes=2) for count in (2, 3, 9)] == [2.0, 2.375, 5.375]
+
+
+@given(
+    seconds=st.floats(0, 2),
+    num_decodes=st.integers(0, 300),
+    num_context=st.integers(0, 10**5),
+    prefill_s=st.sampled_from([0.0, 0.01, -0.01]),
+)
+def test_as_many_tokens_of_prompts_are_within_a_time_as_it_is_predicted_for(
+    seconds: float, num_decodes: int, num_context: int, prefill_s: float
+) -> None:
+    """So many are predicted to take no longer, but for rounding, and one more longer; none where it is too short."""
+    times = IterationTime(0.02, 1e-4, 1e-6, per_decode_s=-5e-5, prefill_s=prefill_s)
+    count = int(times.prompt_tokens_within(seconds, num_context, num_decodes=num_decodes))
+    within, beyond = (times.predict(num_decodes + n, num_context, num_decodes=num_decodes) for n in (count, count + 1))
+    assert within <= seconds + 1e-9 or count == 0
+    assert beyond >= seconds - 1e-9
+
+
+def test_any_number_of_tokens_is_within_a_time_where_tokens_take_none() -> None:
+    """Infinitely many, or none where the rest takes too long."""
+    times = IterationTime(fixed_s=0.5)
+    assert [times.prompt_tokens_within(seconds) for seconds in (1.0, 0.25)] == [math.inf, 0.0]
+
+
 @given(
     rho=st.floats(-1e9, 1e9),
     dequantise=st.floats(-1e9, 1e9),
@@ -52,8 +81,8 @@ def test_rebuilding_takes_rho_in_each_iteration_and_once() -> None:
 @pytest.mark.parametrize("name", list(vars(IterationTime())))
 @pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf, -2e9])
 def test_a_time_that_is_none_is_named(name: str, wrong: float) -> None:
-    """Only what a form or a decode adds may be below 0, and nothing may be endless."""
-    if wrong == -1.0 and name in ("rho_s_per_block", "dequantise_s_per_block", "per_decode_s"):
+    """Only what a form, a decode or a prompt adds may be below 0, and nothing may be endless."""
+    if wrong == -1.0 and name in ("rho_s_per_block", "dequantise_s_per_block", "per_decode_s", "prefill_s"):
         assert vars(IterationTime(**{name: wrong}))[name] == wrong
         return
     with pytest.raises(InputError, match=f"{name}: .*a finite number of seconds"):

@@ -50,6 +50,7 @@ NAMES = (
         "aptserve:charge=lifetime:promote=false",
         "aptserve:as=paper",
     ),
+    *("shed(vllm-v1)", "shed(aptserve:forms=kv)", "shed(fastserve)", "fitted(shed(fcfs))", "fitted(shed(sarathi))"),
 )
 ABSORBED, REBUILT = (by_roofline(MODELS[name], GPUS["a100-80gb"]) for name in ("opt-13b", "llama-2-7b"))
 ALL_FORMS = cache_of(int8=Fraction(9, 16), keys=Fraction(2, 3))
@@ -83,7 +84,7 @@ def runs(draw: st.DrawFn) -> tuple[str, Replay, dict[str, Any]]:
         "cost": draw(st.sampled_from(COSTS)),
     }
     name, lengths = draw(st.sampled_from(NAMES)), draw(st.lists(LENGTHS, min_size=1, max_size=7))
-    slo_s = draw(st.sampled_from([0.03, 1.0]))
+    slo_s = draw(st.sampled_from([0.03, 0.3, 1.0]))
     slo = SLO(slo_s, slo_s)
     ends = [each.end_s for each in simulate(name, replay_of(lengths, slo=slo), **options).iterations]
     times = st.sampled_from([0.0, *ends]) | st.floats(0, 2 * max(ends))
