@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.reproduce.measured import Measured
 from benchmarks.reproduce.published import POLICIES, Published, Quantity
-from benchmarks.reproduce.trial import LEVELS, Conditions, Trial
+from benchmarks.reproduce.trial import Conditions, Trial
 
 BURSTS = (1.0, 2.0, 4.0, 8.0)  # CVs of a sweep
 RATES_PER_S: Mapping[str, float] = {"sharegpt": 3.0, "humaneval": 6.0, "longbench": 1.5}  # where none is published
@@ -25,11 +25,16 @@ Results = Callable[[Trial], Measured | None]
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is run: the seeds, and which of the models and sets that a number is of; None for all."""
+    """How much is run: the seeds, and which of the models and sets that a number is of; None for all.
+
+    With `one_level` a search is for the level of the number alone, in place of all levels of its setting: it takes half
+    the time where only that one is needed.
+    """
 
     seeds: tuple[int, ...] = (0,)
     models: tuple[str, ...] | None = None
     sets: tuple[str, ...] | None = None
+    one_level: bool = False
 
 
 def why_not(row: Published) -> str | None:
@@ -51,10 +56,10 @@ def figure(row: Published, conditions: Conditions, extent: Extent, results: Resu
     """
     values = list[float]()
     for place in _by_place(row, conditions, extent):
-        of_systems = [[results(trial) for trial in system] for system in place]
-        if any(measured is None for system in of_systems for measured in system):
+        of_systems = [[(trial, results(trial)) for trial in system] for system in place]
+        if any(measured is None for system in of_systems for _, measured in system):
             return None
-        means = [_mean(row, [measured for measured in system if measured is not None]) for system in of_systems]
+        means = [_mean(row, [(trial, found) for trial, found in system if found is not None]) for system in of_systems]
         value = means[0] if len(means) == 1 else means[0] / means[1] if means[1] > 0 else math.nan
         values += [] if math.isnan(value) else [value]
     if not values:
@@ -90,6 +95,7 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
                     conditions=conditions,
                     cv=cv,
                     rate_per_s=rate_per_s,
+                    level=row.level if extent.one_level else None,
                     seed=seed,
                 )
                 for seed in extent.seeds
@@ -98,12 +104,12 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
         ]
 
 
-def _mean(row: Published, measured: Sequence[Measured]) -> float:
+def _mean(row: Published, found: Sequence[tuple[Trial, Measured]]) -> float:
     """The mean over the seeds of what a number says."""
     if row.level is not None:
-        rates = [each.rates_per_s[LEVELS["paper"].index(row.level)] for each in measured]
+        rates = [measured.rates_per_s[trial.levels.index(row.level)] for trial, measured in found]
         known = [math.nan if rate is None else rate for rate in rates]
         return float(np.exp(np.mean(np.log(known))))
     if row.quantity is Quantity.STARVED:
-        return float(np.mean([each.starved for each in measured]))
-    return float(np.mean([each.shares[0][1] for each in measured]))
+        return float(np.mean([measured.starved for _, measured in found]))
+    return float(np.mean([measured.shares[0][1] for _, measured in found]))

@@ -1,4 +1,4 @@
-"""The reproduction as a whole: the fit, all trials, the honest measure, and reruns where we are off; in that order."""
+"""The reproduction as a whole: the fit, all trials, reruns where we are off, and the honest measure; in that order."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ class Study:
         rows = list(rows)
         own = [trial for row in rows for trial in trials(row, self.conditions, self.extent)]
         self.measure(sorted(own, key=lambda trial: (OPT.index(trial.model), trial.rate_per_s is None)))
+        self.measure(sorted(self._reruns(rows), key=lambda trial: trial.rate_per_s is None))
         if honest:
             self.measure(self.honest_trials())
-        self.measure(sorted(self._reruns(rows), key=lambda trial: trial.rate_per_s is None))
 
     def lines(self, rows: Iterable[Published] = PUBLISHED) -> list[Line]:
         """All numbers, with what is there."""
@@ -207,13 +207,16 @@ class Study:
         """The trials of all changes, of numbers that are off; those without a change too, of the same extent."""
         off = [row for row in rows if why_not(row) is None and row.quantity is not Quantity.DECISION]
         off = [row for row in off if (line := self._line(row)).is_off or line.ours is None]
-        for change in (lambda given: given, *CAUSES.values()):
+        for row in off:
+            yield from trials(row, self.conditions, self.rerun_extent)
+        for change in CAUSES.values():
             for row in off:
-                yield from trials(row, change(self.conditions), self.rerun_extent)
+                yield from trials(row, change(self.conditions), replace(self.rerun_extent, one_level=True))
 
     def _rerun(self, row: Published) -> Iterator[Rerun]:
         before = figure(row, self.conditions, self.rerun_extent, self.folder.get)
         for cause, change in CAUSES.items():
-            after = figure(row, change(self.conditions), self.rerun_extent, self.folder.get)
+            extent = replace(self.rerun_extent, one_level=True)
+            after = figure(row, change(self.conditions), extent, self.folder.get)
             if before is not None and after is not None:
                 yield Rerun(cause, before, after, row.value)

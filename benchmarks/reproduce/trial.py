@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -70,17 +71,18 @@ class Trial:
     conditions: Conditions
     cv: float = 1.0
     rate_per_s: float | None = None
+    level: float | None = None
     seed: int = 0
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The levels that are sought, the highest first."""
-        return LEVELS[self.conditions.setting]
+        """The levels that are sought, the highest first: that of the trial, or all of the setting."""
+        return LEVELS[self.conditions.setting] if self.level is None else (self.level,)
 
     @property
     def key(self) -> str:
-        """All of it as text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """All of it as text; what is as by default is left out, so that a new condition leaves what was kept valid."""
+        return json.dumps({**_changed(self), "conditions": _changed(self.conditions)}, sort_keys=True)
 
     def arrivals(self) -> Arrivals:
         """The requests, at any rate."""
@@ -106,6 +108,11 @@ class Trial:
     def server(self) -> Server:
         """The server, whose context is the model's."""
         return simulated_server(self.setup(), Limits())
+
+
+def _changed(given: Trial | Conditions) -> dict[str, Any]:
+    """The fields that are not as by default."""
+    return {field.name: value for field in fields(given) if (value := getattr(given, field.name)) != field.default}
 
 
 @cache
