@@ -9,28 +9,28 @@ from benchmarks.reproduce.figures import closes_half
 from benchmarks.reproduce.trial import Conditions
 
 CAUSES: Mapping[str, Callable[[Conditions], Conditions]] = {
-    "lengths as drawn": lambda given: replace(given, output_scale=1.0),
     "half as long": lambda given: replace(given, output_scale=given.output_scale / 2),
+    "lengths as drawn": lambda given: replace(given, output_scale=1.0),
     "TTFT 4 s": lambda given: replace(given, ttft_s=4.0),
+    "absorbed": lambda given: replace(given, hidden_attention="absorbed"),
+    "roofline": lambda given: replace(given, cost="roofline"),
+    "rho 1.03 ms": lambda given: replace(given, rho_s_per_block=1.03e-3),
+    "500 requests": lambda given: replace(given, num_requests=given.num_requests // 2),
     "TTFT 0.5 s": lambda given: replace(given, ttft_s=0.5),
     "TBT 4 s": lambda given: replace(given, tpot_s=4.0),
     "TBT 0.2 s": lambda given: replace(given, tpot_s=0.2),
-    "rho 1.03 ms": lambda given: replace(given, rho_s_per_block=1.03e-3),
-    "absorbed": lambda given: replace(given, hidden_attention="absorbed"),
-    "roofline": lambda given: replace(given, cost="roofline"),
-    "500 requests": lambda given: replace(given, num_requests=given.num_requests // 2),
 }
 MEANT: Mapping[str, str] = {
-    "lengths as drawn": "outputs of the sets as they are, not scaled",
     "half as long": "outputs of half the scaled lengths",
+    "lengths as drawn": "outputs of the sets as they are, not scaled",
     "TTFT 4 s": "objectives: a TTFT of 4 s in place of 1 s",
+    "absorbed": "hidden states are not rebuilt: what the rebuilding costs is gone",
+    "roofline": "prefills and decodes as fast as first principles say, in place of fits",
+    "rho 1.03 ms": "the policy believes that a block takes 1.03 ms to rebuild, as the authors' prototype calibrates",
+    "500 requests": "500 requests in place of 1,000, as the released client draws",
     "TTFT 0.5 s": "objectives: a TTFT of 0.5 s in place of 1 s",
     "TBT 4 s": "objectives: a P99 of the gaps of 4 s in place of 1 s",
     "TBT 0.2 s": "objectives: a P99 of the gaps of 0.2 s in place of 1 s",
-    "rho 1.03 ms": "the policy believes that a block takes 1.03 ms to rebuild, as the authors' prototype calibrates",
-    "absorbed": "hidden states are not rebuilt: what the rebuilding costs is gone",
-    "roofline": "prefills and decodes as fast as first principles say, in place of fits",
-    "500 requests": "500 requests in place of 1,000, as the released client draws",
 }
 
 

@@ -92,7 +92,7 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
                     policy=policy,
                     model=model,
                     lengths=lengths,
-                    conditions=conditions,
+                    conditions=conditions.of(policy),
                     cv=cv,
                     rate_per_s=rate_per_s,
                     level=row.level if extent.one_level else None,

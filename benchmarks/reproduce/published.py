@@ -23,6 +23,7 @@ POLICIES: Mapping[str, str | None] = {
     "Sarathi-Serve": "sarathi",
     "DeepSpeed-FastGen": None,
 }  # what stands for each system here
+KV_ALONE = ("fcfs", "sarathi", "aptserve:as=paper:forms=kv")  # of these: what is said of hidden states changes nothing
 
 
 class Quantity(StrEnum):

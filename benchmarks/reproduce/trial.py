@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from aptsched.scheduling.record import SLO
 from aptsched.workload import generate
 from aptsched.workload.trace import Trace
-from benchmarks.reproduce.published import NUM_GPUS
+from benchmarks.reproduce.published import KV_ALONE, NUM_GPUS
 from engine.capacities.case import Arrivals, Objectives
 from engine.capacities.setting import SETTINGS
 from engine.loop.limits import Limits
@@ -59,6 +59,10 @@ class Conditions:
     hidden_attention: str = "rebuilt"
     rho_s_per_block: float | None = None
     cost: str | None = None
+
+    def of(self, policy: str) -> Conditions:
+        """What of them matters to a policy: one that gives no hidden states is run once, however these are read."""
+        return replace(self, hidden_attention="rebuilt", rho_s_per_block=None) if policy in KV_ALONE else self
 
 
 @dataclass(frozen=True, kw_only=True)
