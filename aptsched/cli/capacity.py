@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import app, typer
-from aptsched.cli.costs import by_cost, one_by_one
+from aptsched.cli.costs import by_cost, check_each, one_by_one
 from aptsched.cli.instance_options import Cv, ForeignCalibration, Seed, TraceFile, Workload
 from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
 from aptsched.cli.policies import PolicyCommand, answers
@@ -124,13 +125,16 @@ def capacity(
     from engine.capacities.capacity import search_capacity
     from engine.capacities.options import CapacityOptions
 
+    costs = by_cost(cost, out, as_json)
+    options = partial(options_of, context, CapacityOptions, select=answers())
+
     def search(cost: str | None, directory: str | None) -> int:
         with counted("runs") as progress:
-            options = options_of(context, CapacityOptions, cost=cost, select=answers(), progress=progress)
-            study = search_capacity(options, directory)
+            study = search_capacity(options(cost=cost, progress=progress), directory)
         return _ended(study, as_json)
 
-    raise typer.Exit(one_by_one(by_cost(cost, out, as_json), search))
+    check_each(costs, options)
+    raise typer.Exit(one_by_one(costs, search))
 
 
 def _ended(study: CapacityStudy, as_json: bool) -> int:

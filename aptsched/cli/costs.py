@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aptsched.cli.unwritten import raise_first
 from aptsched.support.errors import InputError
 from aptsched.support.several import several
 from aptsched.support.shown import shown
+
+if TYPE_CHECKING:
+    from engine.study.simulate_options import SimulateOptions
 
 CostAndOut = tuple[str | None, str | None]
 
@@ -32,6 +36,14 @@ def by_cost(given: Sequence[str] | None, out: str | None, as_json: bool) -> list
         raise InputError(f"cost: {shown(twice[0])} is given twice; each once is accepted")
     pairs = zip(costs, folders, strict=True)
     return [(cost, None if out is None else str(Path(out) / folder)) for cost, folder in pairs]
+
+
+def check_each(costs: Sequence[CostAndOut], options: Callable[..., SimulateOptions]) -> None:
+    """Refuse, before any study, a cost of several that is not known or does not fit the other options."""
+    from engine.study.simulation import simulated_server
+
+    for each in [options(cost=cost) for cost, _ in costs] if len(costs) > 1 else []:
+        simulated_server(each.setup, each.limits)
 
 
 def one_by_one(costs: Sequence[CostAndOut], serve: Callable[[str | None, str | None], int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from aptsched.cli.base import app, typer
-from aptsched.cli.costs import by_cost, one_by_one
+from aptsched.cli.costs import by_cost, check_each, one_by_one
 from aptsched.cli.instance_options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload
 from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
@@ -115,7 +115,6 @@ def simulate(
     from aptsched.report.progress import counted
     from engine.study.simulate import serve_simulated
     from engine.study.simulate_options import SimulateOptions
-    from engine.study.simulation import simulated_server
 
     costs, kind = by_cost(cost, out, as_json), kind_of_certificates(certificates, out)
     options = partial(options_of, context, SimulateOptions, certificates=kind, select=answers())
@@ -125,6 +124,5 @@ def simulate(
             study = serve_simulated(options(cost=cost, progress=progress), directory)
         return ended(study, directory is not None, as_json)
 
-    for each in [options(cost=cost) for cost, _ in costs[1:]]:
-        simulated_server(each.setup, each.limits)  # so that an unknown cost is refused before any study
+    check_each(costs, options)
     raise typer.Exit(one_by_one(costs, serve))

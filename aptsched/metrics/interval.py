@@ -64,7 +64,7 @@ def seeds_needed(pilots: Sequence[float], half_width: float, most: int) -> int:
     if not 0 < half_width < 1:
         raise InputError(f"half_width: {half_width} is not accepted; a share between 0 and 1 is")
     each = _t(pilots) * _deviation(pilots) / math.log1p(half_width)
-    needed = len(pilots) if math.isnan(each) else math.ceil(each**2)
+    needed = len(pilots) if math.isnan(each) else math.ceil(min(each, most) ** 2)
     return max(len(pilots), min(needed, most))
 
 

@@ -191,7 +191,7 @@ def _descriptor(path: str | os.PathLike[str]) -> int:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a UTF-8 file.
+    """The text of a UTF-8 file, without a byte order mark.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     try:
         with reading(path) as file:
-            return io.TextIOWrapper(file, encoding="utf-8").read()
+            return io.TextIOWrapper(file, encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8 text; a UTF-8 file is accepted") from error
 

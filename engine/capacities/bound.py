@@ -136,15 +136,13 @@ def bound_per_s(
         As in `most_attained`.
     pool : Pool
     """
-    ways = sorted(pool.least_times(), key=lambda way: _without_end(replay_at(1.0), level, by_p99, way))[:BEST]
+    lengths = replay_at(highest_tried(replay_at, 1.0))
+    ways = sorted(pool.least_times(), key=lambda way: _without_end(lengths, level, by_p99, way))[:BEST]
 
     def can(rate_per_s: float) -> bool:
         return most_attained(replay_at(rate_per_s), counted_from_s, by_p99, ways) >= level
 
-    low = _without_end(replay_at(1.0), level, by_p99, ways[0])
-    while low > LOWEST_PER_S and not _can_be_tried(replay_at, low):
-        low /= 1.5
-    high = low
+    low = high = highest_tried(replay_at, _without_end(lengths, level, by_p99, ways[0]))
     while not can(low):
         high, low = low, low / 1.5
     while high <= low or can(high):
@@ -155,6 +153,17 @@ def bound_per_s(
         middle = math.sqrt(low * high)
         low, high = (middle, high) if can(middle) else (low, middle)
     return high
+
+
+def highest_tried(replay_at: Callable[[float], Replay], rate_per_s: float) -> float:
+    """The highest of a rate, two thirds of it, and so on, at which there are requests that count.
+
+    Of a short trace with times all arrive before any counts at higher ones. Where there is none, it is a rate below
+    `LOWEST_PER_S`, of which `replay_at` says why.
+    """
+    while rate_per_s > LOWEST_PER_S and not _can_be_tried(replay_at, rate_per_s):
+        rate_per_s /= 1.5
+    return rate_per_s
 
 
 def _can_be_tried(replay_at: Callable[[float], Replay], rate_per_s: float) -> bool:

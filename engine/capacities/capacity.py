@@ -12,13 +12,13 @@ import numpy as np
 
 from aptsched.metrics.interval import seeds_needed
 from aptsched.policies.oracle import TrueLengths
-from aptsched.report.document import prepare, versions
+from aptsched.report.document import versions
 from aptsched.scheduling.forms import CacheForm, unseen_needs
 from aptsched.scheduling.wanted_forms import wanted_forms
 from aptsched.support import files
 from aptsched.support.keywords import called_with
 from engine.capacities import capacity_files
-from engine.capacities.bound import Pool, rate_without_end
+from engine.capacities.bound import Pool, highest_tried, rate_without_end
 from engine.capacities.bounding import Bounded, Bounding
 from engine.capacities.capacity_study import CapacityStudy
 from engine.capacities.case import Case
@@ -31,6 +31,7 @@ from engine.study.named_policies import by_name, named_policies
 from engine.study.offered_forms import unused_forms, with_wanted
 from engine.study.own_policy import own_within
 from engine.study.parallel import results_of
+from engine.study.replay import Replay
 from engine.study.served_run import FailedRun
 from engine.study.serving import NamedPolicy, Server
 from engine.study.simulate import check_can_be_sent
@@ -77,7 +78,7 @@ def search_capacity(options: CapacityOptions, out: str | None = None) -> Capacit
     server = with_wanted(server, policies)
     if (options.jobs or os.cpu_count() or 1) > 1:
         check_can_be_sent(policies, options.jobs or os.cpu_count() or 1)
-    directory = None if out is None else prepare(out, capacity_files.FILES)
+    directory = None if out is None else capacity_files.place(out, options.recorded())
     searches = _Searches(options, server, {policy.name: _forms(policy, server) for policy in policies}, directory)
     searches.run()
     cost = simulation.cost_of(server)
@@ -197,16 +198,22 @@ class _Searches:
         return Pool(cost, cache, forms, server.num_blocks, limits.max_seqs, limits.max_context)
 
     def _first_per_s(self, group: Group, policy: str, number: int) -> float:
-        """Where a search begins: at the rate of the first seed, or at a guess."""
+        """Where a search begins: at the rate of the first seed, or at a guess; of a short trace at a lower one."""
+        cost = simulation.cost_of(self.server)
+
+        def replay_at(rate_per_s: float) -> Replay:
+            return group.arrivals[number].at(rate_per_s, cost)
+
         if number:
             rates = [group.searched[policy, 0].rate_per_s(level) for level in self.options.levels]
             found = [rate for rate in rates if rate > 0]
             if found:
-                return found[0]
+                return found[0] if self.options.is_drawn else highest_tried(replay_at, found[0])
         if self.options.rates_per_s:
             return self.options.rates_per_s[0]
-        replay = group.arrivals[number].at(1.0, simulation.cost_of(self.server))
-        return rate_without_end(replay, self.options.levels[0], self._pool(self.forms[policy])) / DOUBT
+        lengths = replay_at(highest_tried(replay_at, 1.0))
+        guess = rate_without_end(lengths, self.options.levels[0], self._pool(self.forms[policy])) / DOUBT
+        return guess if self.options.is_drawn else highest_tried(replay_at, guess)
 
     def _seeds_to_add(self) -> range:
         """The numbers of the seeds that intervals still need to be narrow enough."""

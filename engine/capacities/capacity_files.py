@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from aptsched.report import capacity_plot
 from aptsched.report.capacity_plot import Held, Panel
-from aptsched.report.document import as_json, known
+from aptsched.report.document import as_json, known, prepare
 from aptsched.support import files
+from aptsched.support.errors import InputError
+from aptsched.support.json_text import as_shown, read_json
 from engine.capacities.found import Capacity, Group
 
 FILES = ("capacity.json", "capacity.png")
+STUDIED = (
+    *("model", "gpu", "tp", "weight_bytes", "kv_bytes", "num_blocks", "cost"),
+    *("workload", "trace", "cv"),
+)  # options with other values of which a search is of something else; it may go on with others of all the rest
+OWN = "a new directory, or the study's own, is accepted"
+
+
+def place(path: str, options: Mapping[str, Any]) -> Path:
+    """The directory for a search with these options, as they are recorded; made, and found to be writable.
+
+    Raises
+    ------
+    InputError
+        It cannot be written to, or has the results of another study, which would be lost, or taken for one.
+    """
+    directory = prepare(path, FILES)
+    if (directory / "results.json").exists():
+        raise InputError(f"out: {path} has results.json, of another study; {OWN}")
+    before = _options(directory / FILES[0])
+    other = None if before is None else next((name for name in STUDIED if before.get(name) != options[name]), None)
+    if before is not None and other is not None:
+        values = f"{as_shown(before.get(other))}, not {as_shown(options[other])}"
+        raise InputError(f"out: {path} has {FILES[0]}, of another study: its {other} is {values}; {OWN}")
+    return directory
+
+
+def _options(path: Path) -> Mapping[str, Any] | None:
+    """The options of a search that was written; None where there is none."""
+    if not path.exists():
+        return None
+    found = read_json(path)
+    options = found.get("options") if isinstance(found, dict) else None
+    return options if isinstance(options, dict) else {}
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:

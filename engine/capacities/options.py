@@ -121,7 +121,9 @@ class CapacityOptions(SimulateOptions):
     @cached_property
     def is_drawn(self) -> bool:
         """Whether each seed has requests of its own: not those of a trace with times."""
-        return self.source.trace is None or read_source(self.source, 1).arrived_at_s is None
+        if self.source.trace is None:
+            return True
+        return read_source(dataclasses.replace(self.source, num_requests=None), 1).arrived_at_s is None
 
     @property
     def first_seeds(self) -> int:

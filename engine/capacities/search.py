@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from aptsched.metrics.rate_search import crossing_rate, next_rate
 from aptsched.support.errors import InputError
 from engine.capacities.case import Case, Probed, probed
 from engine.capacities.give_up import GiveUp
 from engine.capacities.kept import Kept
+from engine.loop.loop import STUCK
+from engine.study.replay import Replay
 from engine.study.served_run import FailedRun, ServedRun
 from engine.study.serving import ENOUGH, Server, attempt
 from engine.study.simulation import cost_of
 
 USUAL_PROBES = 7  # of a search for one level
 MORE_PROBES = 3  # for each further level
+FEW = 8  # requests by which it is known that a policy serves any
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +95,10 @@ class Search:
             if is_first:
                 raise
             return None, False
+        if is_first and self.case.arrivals.number == 0:
+            idle, stopped = self._idle(replay)
+            if idle is not None or stopped:
+                return idle, stopped
         policy, setting = self.case.made_for(replay), self.case.arrivals.setting
         give_up = GiveUp(replay, setting, min(self.levels))
         run, stopped = attempt(policy, replay, self.server, is_enough=give_up)
@@ -99,3 +108,15 @@ class Search:
         if self.kept is not None:
             self.kept.put(self.case, found)
         return found, stopped
+
+    def _idle(self, replay: Replay) -> tuple[FailedRun | None, bool]:
+        """The failure of a policy that runs nothing though requests wait, which takes long to see at any rate.
+
+        Also whether Ctrl-C was pressed.
+        """
+        prompts, outputs = replay.num_prompt_tokens[:FEW], replay.num_output_tokens[:FEW]
+        few = Replay(np.zeros(len(prompts)), prompts, outputs, replay.slo)
+        run, stopped = attempt(self.case.made_for(few), few, self.server)
+        if isinstance(run, ServedRun) and run.reason == STUCK and not run.usage.num_prefill_tokens:
+            return self.failed(f"{STUCK}, though {len(few)} requests waited"), stopped
+        return None, stopped

@@ -18,31 +18,47 @@ NUM_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_
 NUM_ACTIVE = ("num_experts_per_tok", "moe_k")
 SHARED_SIZE = ("shared_expert_intermediate_size", "shared_intermediate_size")
 NUM_SHARED = ("n_shared_experts", "moe_num_shared_experts")
-EXPERT_SIZE = ("moe_intermediate_size", "intermediate_size")
+OWN_SIZE = "moe_intermediate_size"
 DENSE_LAYERS = (
     *("mlp_only_layers", "decoder_sparse_step", "first_k_dense_replace"),
     *("moe_layer_start_index", "moe_layer_end_index", "moe_layer_interval"),
 )
-EXPERT_FIELDS = frozenset(
-    {*NUM_EXPERTS, *NUM_ACTIVE, *SHARED_SIZE, *NUM_SHARED, "moe_intermediate_size", *DENSE_LAYERS}
-)
+EXPERT_FIELDS = frozenset({*NUM_EXPERTS, *NUM_ACTIVE, *SHARED_SIZE, *NUM_SHARED, OWN_SIZE, *DENSE_LAYERS})
 
 
 def experts_of(
-    config: Json, num_layers: int, *, has_shared_gate: bool = False, has_router_bias: bool = False
+    config: Json,
+    num_layers: int,
+    *,
+    size_field: str = "intermediate_size",
+    can_be_dense: bool = False,
+    has_shared_gate: bool = False,
+    has_router_bias: bool = False,
 ) -> Experts | None:
-    """The experts that a config.json describes; None where it says that there are none, or that no layer has them.
+    """The experts that a config.json describes; None where no layer has them.
+
+    Parameters
+    ----------
+    config : mapping
+    num_layers : int
+    size_field : str
+        The field that has the width of an expert.
+    can_be_dense : bool
+        Whether 0 experts mean a dense model, as in Qwen's families; else at least one is needed.
+    has_shared_gate, has_router_bias : bool
 
     Raises
     ------
     InputError
         A number is missing, or none: field, value, what is accepted.
     """
-    num_experts = _count(config, NUM_EXPERTS)
+    num_experts = _count(config, NUM_EXPERTS, least=0 if can_be_dense else 1)
     num_dense = num_layers - len(_expert_layers(config, num_layers))
     if num_experts == 0 or num_dense == num_layers:
         return None
-    size = next((check_size(name, config[name]) for name in EXPERT_SIZE if config.get(name) is not None), 0)
+    if config.get(size_field) is None:
+        raise InputError(f"{size_field}: it is missing; a whole number is needed")
+    size = check_size(size_field, config[size_field])
     shared = _count(config, NUM_SHARED, 0) * size or _count(config, SHARED_SIZE, 0)
     with renamed({"num_active": NUM_ACTIVE[0]}):
         return Experts(
@@ -56,9 +72,9 @@ def experts_of(
         )
 
 
-def _count(config: Json, names: tuple[str, ...], default: int | None = None) -> int:
-    """The common number of the fields of these names, from 0 on."""
-    found = {name: _whole(name, config[name]) for name in names if config.get(name) is not None}
+def _count(config: Json, names: tuple[str, ...], default: int | None = None, least: int = 0) -> int:
+    """The common number of the fields of these names."""
+    found = {name: _whole(name, config[name], least) for name in names if config.get(name) is not None}
     if len(set(found.values())) > 1:
         raise InputError(f"{', '.join(found)}: {list(found.values())} differ, which is not accepted; one of them is")
     value = next(iter(found.values()), default)

@@ -14,7 +14,7 @@ from typing import Any
 from aptsched.support.errors import InputError
 from engine.models.architecture import LLAMA, OPT, Architecture
 from engine.models.experts import Experts
-from engine.models.hf_experts import EXPERT_FIELDS, experts_of
+from engine.models.hf_experts import EXPERT_FIELDS, OWN_SIZE, experts_of
 from engine.models.size_checks import check_size
 
 Json = Mapping[str, Any]
@@ -84,7 +84,7 @@ def _stablelm_norms(config: Json) -> Mapping[str, Any]:
 def _ernie_experts(config: Json, num_layers: int) -> Experts | None:
     if config.get("use_bias"):
         raise InputError("use_bias: True is not accepted: biases of experts are not counted; false is")
-    return experts_of(config, num_layers, has_router_bias=True)
+    return experts_of(config, num_layers, size_field=OWN_SIZE, has_router_bias=True)
 
 
 def _head_norms(config: Json) -> Mapping[str, Any]:
@@ -183,13 +183,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 Architecture("qwen2_moe"),
                 *("qkv_bias", False, False),
                 defaults={"qkv_bias": True, "use_sliding_window": False},
-                experts=partial(experts_of, has_shared_gate=True),
+                experts=partial(experts_of, size_field=OWN_SIZE, can_be_dense=True, has_shared_gate=True),
             ),
             Family(
                 Architecture("qwen3_moe", qk_norm="head"),
                 mlp_bias=False,
                 defaults={"use_sliding_window": False},
-                experts=experts_of,
+                experts=partial(experts_of, size_field=OWN_SIZE, can_be_dense=True),
             ),
             Family(Architecture("olmoe", qk_norm="all heads"), mlp_bias=False, experts=experts_of),
             Family(Architecture("granitemoe"), mlp_bias=False, experts=experts_of),
@@ -199,7 +199,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 *("attention_bias", False, False),
                 vary=_head_norms,
                 varied_by=("use_qk_norm",),
-                experts=experts_of,
+                experts=partial(experts_of, size_field=OWN_SIZE),
             ),
             Family(Architecture("ernie4_5_moe"), "use_bias", "use_bias", False, defaults=TIED, experts=_ernie_experts),
             Family(Architecture("phimoe", norm="layer"), mlp_bias=False, head_bias="lm_head_bias", experts=experts_of),

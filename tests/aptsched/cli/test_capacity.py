@@ -69,3 +69,36 @@ def test_bad_input_is_one_line(
     assert call(*SMALL, "--trace", lengths, *options) == 2
     said = capsys.readouterr().err
     assert says(said, message) and said.count("\n") == 1
+
+
+def test_the_results_of_another_study_are_not_written_over(
+    lengths: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says whose they are; with other levels and policies the study's own directory goes on."""
+    few = (*SMALL, "--setting", "paper", *FEW, "--out", str(tmp_path / "found"))
+    assert call(*few, "--trace", lengths, "--policy", "fcfs") == 0
+    assert call(*few, "--trace", lengths, "--policy", "fcfs,sarathi", "--level", "0.8", "--gpus-for", "3") == 0
+    before = (tmp_path / "found" / "capacity.json").read_bytes()
+    capsys.readouterr()
+    assert call(*few, "--workload", "humaneval", "--policy", "fcfs") == 2
+    assert call(*few, "--trace", lengths, "--policy", "fcfs", "--tp", "2") == 2
+    other, gpus = capsys.readouterr().err.splitlines()
+    assert 'found has capacity.json, of another study: its workload is null, not "humaneval"; ' in other
+    assert "its tp is 1, not 2; a new directory, or the study's own, is accepted" in gpus
+    assert (tmp_path / "found" / "capacity.json").read_bytes() == before
+    (tmp_path / "found" / "capacity.json").rename(tmp_path / "found" / "results.json")
+    assert call(*few, "--trace", lengths, "--policy", "fcfs") == 2
+    assert says(capsys.readouterr().err, "found has results.json, of another study; ")
+
+
+def test_a_short_trace_with_times_is_searched_from_a_rate_that_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `--rate`, though at one request a second all its requests would arrive in the warm-up."""
+    rows = "".join(f"{at / 5},{20 + 7 * at % 90},{5 + 3 * at % 17}\n" for at in range(40))
+    (tmp_path / "short.csv").write_text(f"arrived_at_s,prompt_tokens,output_tokens\n{rows}", encoding="utf-8")
+    for more in ((), ("--seeds", "3")):
+        options = ("--trace", str(tmp_path / "short.csv"), "--policy", "fcfs", "--setting", "sustained", *more)
+        assert call("capacity", "--jobs", "1", "--level", "0.9", *options, "--json") == 0
+        (row,) = json.loads(capsys.readouterr().out)["capacities"]
+        assert row["at_least"] and 0 < row["rate_per_s"] <= 20 / 60

@@ -1,4 +1,4 @@
-"""`aptsched simulate` with several costs, bytes of numbers and GPUs of one's own, as a user runs it."""
+"""`aptsched simulate` and `capacity` with several costs, bytes of numbers and GPUs of one's own, as a user runs it."""
 
 from __future__ import annotations
 
@@ -35,23 +35,45 @@ def test_each_of_several_costs_has_the_files_that_it_has_alone(
     assert run(capsys, "verify", str(tmp_path / "both"))[0] == 0
 
 
+SEARCH = ("capacity", *SMALL[1:], "--setting", "paper", "--seeds", "1", "--num-blocks", "100")
+
+
+@pytest.mark.parametrize("command", [SMALL, SEARCH])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--cost", "fits,roofline", "--json"), "json: it is not accepted with several costs"),
         (("--cost", "fits,fits"), "cost: 'fits' is given twice"),
         (("--cost", "roofline,guess"), "cost: 'guess' is not known"),
+        (("--cost", "guess,roofline"), "cost: 'guess' is not known"),
         (("--cost", "roofline,fits", "--gpu", "h100"), "cost: no fits are published for opt-13b on 1 x h100"),
         (("--weight-bytes", "3"), "weight_bytes: 3.0 is not accepted; 4, 2, 1 or 0.5 is"),
     ],
 )
 def test_what_is_refused_before_anything_is_served(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: tuple[str, ...],
+    arguments: tuple[str, ...],
+    message: str,
 ) -> None:
     """One line, exit code 2, no table and no file."""
-    code, out, err = run(capsys, *SMALL, *arguments, "--out", str(tmp_path / "none"))
+    code, out, err = run(capsys, *command, *arguments, "--out", str(tmp_path / "none"))
     assert (code, out, err.count("\n")) == (2, "", 1) and message in err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_search_under_each_of_several_costs_is_the_one_it_is_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In a folder of its own, under both pairs of objectives."""
+    few = (*SEARCH, "--level", "0.9", "--slo", "0.5/0.2", "1/1")
+    assert run(capsys, *few, "--cost", "fits", "roofline", "--out", str(tmp_path))[0] == 0
+    for cost in ("fits", "roofline"):
+        code, out, _ = run(capsys, *few, "--cost", cost, "--json")
+        document = json.loads(out)
+        assert code == 0 and [row["slo"] for row in document["capacities"]] == ["0.5/0.2", "1/1"]
+        assert json.loads((tmp_path / cost / "capacity.json").read_text(encoding="utf-8")) == document
 
 
 def test_bytes_and_a_rented_gpu_are_in_the_results(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

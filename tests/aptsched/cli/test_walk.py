@@ -44,7 +44,7 @@ VALID = {  # each ends with 0 within a tenth of a second
     "solve": ["instance.json", "--method", "greedy"],
     "verify": ["study"],
 }
-EXCLUDE = {"--trace": "--workload", "--duration": "--num-requests", "--cache-mem": "--num-blocks"}
+EXCLUDE = {"--trace": "--workload", "simulate --duration": "--num-requests", "--cache-mem": "--num-blocks"}
 FINDS = ("gap", "generate", "solve", "verify")  # commands that say with exit code 1 what they found
 SHARE = 20  # one of so many values
 LARGE = {  # numbers between these are accepted, and take minutes or gigabytes
@@ -96,7 +96,7 @@ class Option:
         given = list(VALID[self.command])
         if self.is_argument:
             return [self.command, *given[1:], "--", value]
-        for name in (self.name, EXCLUDE.get(self.name, "")):
+        for name in (self.name, EXCLUDE.get(self.name, ""), EXCLUDE.get(f"{self.command} {self.name}", "")):
             while name in given:
                 place = given.index(name)
                 del given[place : place + 2]

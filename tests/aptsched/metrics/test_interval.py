@@ -128,6 +128,7 @@ def test_seeds_needed_by_hand() -> None:
     assert seeds_needed(pilots, 0.04, 30) == 13
     assert seeds_needed(pilots, 0.04, 8) == 8
     assert seeds_needed(pilots, 0.5, 30) == 5
+    assert seeds_needed(pilots, 5e-324, 30) == seeds_needed(pilots, 1e-200, 30) == 30
 
 
 @pytest.mark.parametrize("half_width", [0.0, 1.0, math.nan])

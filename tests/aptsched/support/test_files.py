@@ -111,6 +111,12 @@ def test_what_is_no_file_is_one_message(tmp_path: Path) -> None:
     assert before == after
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    """As some editors write it: files of GPUs and models begin behind it, as files of traces do."""
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbftext")
+    assert files.read_text(tmp_path / "marked") == "text"
+
+
 @posix
 def test_what_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     """A pipe without a reader is not waited for; a device may be full."""

@@ -230,3 +230,17 @@ def test_a_policy_that_fails_leaves_the_others(tmp_path: Path) -> None:
     assert [each.policy for each in found.capacities] == ["fcfs"]
     assert [run.policy for run in found.failed] == [f"{own}:Fails"]
     assert "ValueError" in found.failed[0].reason
+
+
+def test_a_policy_that_always_idles_is_found_by_a_few_requests(tmp_path: Path) -> None:
+    """It fails by a message that says so, before it idles through the time of a whole run."""
+    own = tmp_path / "own.py"
+    nothing = "return Plan(*[np.zeros(0, np.int64)] * 3)"
+    body = f"class Idles:\n    def decide(self, view):\n        {nothing}\n"
+    own.write_text(f"import numpy as np\nfrom aptsched import Plan\n\n{body}", encoding="utf-8")
+    found = capacity(**SMALL | {"policy": f"fcfs,{own}:Idles"})
+    assert [each.policy for each in found.capacities] == ["fcfs"] * 2
+    assert {run.reason for run in found.failed} == {
+        f"policy {own}:Idles: nothing ran in 1000 decisions in a row, though 8 requests waited"
+    }
+    assert not any(row["policy"] != "fcfs" for row in found.document["probes"])

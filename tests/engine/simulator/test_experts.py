@@ -93,6 +93,9 @@ def test_experts_that_all_tokens_go_through_are_a_dense_model() -> None:
     assert taken_s[0] == pytest.approx(taken_s[1] + more_s)
 
 
+QWEN: dict[str, object] = {"model_type": "qwen3_moe"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -102,7 +105,10 @@ def test_experts_that_all_tokens_go_through_are_a_dense_model() -> None:
         ({"num_local_experts": 8, "num_experts": 4}, "num_experts, num_local_experts: .* differ"),
         ({"mlp_only_layers": 3}, "mlp_only_layers: 3 is not accepted; a list of layers is"),
         ({"decoder_sparse_step": 0}, "decoder_sparse_step: 0 is not accepted"),
-        ({"moe_intermediate_size": "big"}, "moe_intermediate_size: 'big' is not accepted"),
+        ({"intermediate_size": "big"}, "intermediate_size: 'big' is not accepted"),
+        ({"num_local_experts": 0}, "num_local_experts: 0 is not accepted; a whole number from 1"),
+        (QWEN | {"moe_intermediate_size": None}, "moe_intermediate_size: it is missing"),
+        (QWEN | {"moe_intermediate_size": "big"}, "moe_intermediate_size: 'big' is not accepted"),
     ],
 )
 def test_bad_experts(changes: dict[str, object], message: str) -> None:
