@@ -11,10 +11,15 @@ from aptsched.support.exports import TYPE_CHECKING, lazily
 __all__ = [
     "FCFS",
     "SJF",
+    "VTC",
+    "WAIT",
+    "Andes",
     "AptServe",
     "AptServePrinted",
     "FastServe",
     "Fitted",
+    "NestedWAIT",
+    "PastFuture",
     "Priority",
     "RandomOrder",
     "Sarathi",
@@ -33,13 +38,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from aptsched.policies.andes import Andes
     from aptsched.policies.aptserve import AptServe
     from aptsched.policies.aptserve_printed import AptServePrinted
     from aptsched.policies.fastserve import FastServe
     from aptsched.policies.fcfs import FCFS
     from aptsched.policies.fitted import Fitted
     from aptsched.policies.named import load_policy
+    from aptsched.policies.nested_wait import NestedWAIT
     from aptsched.policies.oracle import TrueLengths
+    from aptsched.policies.past_future import PastFuture
     from aptsched.policies.priority import Priority
     from aptsched.policies.queue import entries, growth, leading, shared, survivors, without_cache
     from aptsched.policies.random_order import RandomOrder
@@ -49,18 +57,23 @@ if TYPE_CHECKING:
     from aptsched.policies.sjf import SJF
     from aptsched.policies.step_times import StepTimes
     from aptsched.policies.vllm_v1 import VLLMv1
+    from aptsched.policies.vtc import VTC
+    from aptsched.policies.wait import WAIT
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "aptsched.policies.andes": ("Andes",),
             "aptsched.policies.aptserve": ("AptServe",),
             "aptsched.policies.aptserve_printed": ("AptServePrinted",),
             "aptsched.policies.fastserve": ("FastServe",),
             "aptsched.policies.fcfs": ("FCFS",),
             "aptsched.policies.fitted": ("Fitted",),
             "aptsched.policies.named": ("load_policy",),
+            "aptsched.policies.nested_wait": ("NestedWAIT",),
             "aptsched.policies.oracle": ("TrueLengths",),
             "aptsched.policies.priority": ("Priority",),
+            "aptsched.policies.past_future": ("PastFuture",),
             "aptsched.policies.queue": ("entries", "growth", "leading", "shared", "survivors", "without_cache"),
             "aptsched.policies.random_order": ("RandomOrder",),
             "aptsched.policies.reordered": ("decide_in_order",),
@@ -69,5 +82,7 @@ else:
             "aptsched.policies.sjf": ("SJF",),
             "aptsched.policies.step_times": ("StepTimes",),
             "aptsched.policies.vllm_v1": ("VLLMv1",),
+            "aptsched.policies.vtc": ("VTC",),
+            "aptsched.policies.wait": ("WAIT",),
         },
     )

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from aptsched.policies.queue import decode_holds, shared
+from aptsched.policies.queue import (
+    blocks_of,
+    decode_holds,
+    fed_of,
+    kept_along,
+    running_and_next,
+    shared,
+    too_large,
+)
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import above_0, all_of, equal
+from aptsched.support.arrays import above_0, all_of, equal, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.constant import constant
 
@@ -35,3 +45,29 @@ def first_chunks(view: View, waiting: Ints, budget: int) -> tuple[Ints, Ints]:
     chunks = shared(view.num_tokens[waiting], budget)
     some = above_0(chunks)
     return (waiting, chunks) if all_of(some) else (waiting[some], chunks[some])
+
+
+def plan_beside_running(view: View, admitted: Callable[[Ints, Ints, int], Ints]) -> Plan:
+    """A plan that feeds the running requests, and beside them first chunks of waiting ones, as far as the budget goes.
+
+    When blocks run out, the last running requests are preempted, and nobody is admitted. A request that the pool can
+    never hold with a KV cache is rejected.
+
+    Parameters
+    ----------
+    view : View
+    admitted : callable
+        From the running rows, the next of the waiting ones in order of arrival, and the blocks that are free once the
+        running requests have grown, the waiting rows to admit, in order: their blocks are free. It is only called where
+        somebody waits whom the sequence limit and the token budget admit.
+    """
+    reject = too_large(view)
+    running, waiting = running_and_next(view, reject)
+    fed = fed_of(view, running)
+    kept, room = kept_along(view, running, fed, view.free_blocks + blocks_of(view, reject))
+    if kept < len(running):
+        return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), running[kept:], reject)
+    budget = view.max_tokens - sum_of(fed)
+    rows = admitted(running, waiting, room) if budget > 0 and len(waiting) else nothing()
+    rows, chunks = first_chunks(view, rows, budget)
+    return chunk_plan(view, running, fed, rows, chunks, nothing(), reject)

@@ -24,6 +24,11 @@ CLASSES = {
     "sjf": "SJF",
     "fastserve": "FastServe",
     "priority": "Priority",
+    "past-future": "PastFuture",
+    "vtc": "VTC",
+    "andes": "Andes",
+    "wait": "WAIT",
+    "nested-wait": "NestedWAIT",
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names

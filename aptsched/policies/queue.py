@@ -16,10 +16,10 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 
-def check_watermark(share: Any) -> None:
+def check_watermark(share: Any, name: str = "watermark") -> None:
     """Raises InputError unless it is a share of the pool that admission can leave free, from 0 to less than 1."""
     if not 0 <= as_float(share) < 1:
-        raise InputError(f"watermark: {shown(share)} is not accepted; a share of the pool, 0 to less than 1, is")
+        raise InputError(f"{name}: {shown(share)} is not accepted; a share of the pool, 0 to less than 1, is")
 
 
 def too_large(view: View) -> Ints:

@@ -38,6 +38,17 @@ POLICIES = (
     *("fcfs", "vllm-v1", "sarathi", "sarathi:chunk_tokens=24", "random", "sjf", "fastserve", "priority", "aptserve"),
     *("aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:order=fcfs", "aptserve:fallback=decaying"),
     *("aptserve:as=paper", "aptserve:as=paper:forms=kv", "shed(vllm-v1)", "shed(aptserve)", "fitted(shed(sarathi))"),
+    *("aptserve:as=paper", "aptserve:as=paper:forms=kv"),
+    *(
+        "past-future",
+        "vtc",
+        "andes",
+        "andes:period=1:pressure=0.3",
+        "wait",
+        "wait:limit=3",
+        "nested-wait",
+        "nested-wait:limit=9",
+    ),
 )
 
 

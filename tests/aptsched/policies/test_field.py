@@ -18,7 +18,19 @@ from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.view import View
 from views import Seen, assert_legal, running, view_of, views
 
-NAMES = ("vllm-v1", "sarathi", "sarathi:chunk_tokens=20", "random", "sjf", "fastserve", "priority")
+NAMES = (
+    *("vllm-v1", "sarathi", "sarathi:chunk_tokens=20", "random", "sjf", "fastserve", "priority"),
+    *(
+        "past-future",
+        "vtc",
+        "andes",
+        "andes:period=1:pressure=0",
+        "wait",
+        "wait:limit=2",
+        "nested-wait",
+        "nested-wait:limit=3",
+    ),
+)
 ORACLE = TrueLengths(np.arange(12), np.arange(12)[::-1] * 7 % 12 + 1)
 
 

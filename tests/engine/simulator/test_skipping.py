@@ -42,6 +42,11 @@ NAMES = (
         "random:seed=1",
         "sjf",
         "fastserve",
+        "past-future",
+        "vtc",
+        "andes:period=2:pressure=0.5",
+        "wait:limit=5",
+        "nested-wait:limit=9",
     ),
     *("aptserve", "aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:promote=false", "aptserve:order=fcfs"),
     *(

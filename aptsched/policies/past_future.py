@@ -1,0 +1,119 @@
+"""Admission by the future peak of memory, with output lengths sampled from those of the past."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aptsched.policies.chunks import plan_beside_running
+from aptsched.policies.future_peak import leading_under_peak
+from aptsched.policies.queue import check_watermark, leading
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import Plan, says_holds
+from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.view import View
+from aptsched.support.checks import Ints, is_count
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
+
+NUM_SAMPLES, MOST_SAMPLES = 200, 5  # lengths that are drawn in all, at least; and for each request, at most
+
+
+@dataclass(eq=False)
+class PastFuture:
+    """As Past-Future of LightLLM: admits who fits even at the future peak of memory, by lengths sampled from the past.
+
+    The output of a running request is sampled from recent output lengths above what it has generated, that of a waiting
+    one from all of them. Waiting requests are admitted in order of arrival as long as the most blocks that all hold at
+    once, until they end, are within the pool but for a reserve, by each of several samples. The first that is not
+    admitted holds up those behind it. Every iteration hands out the token budget, to running requests first, then to
+    those admitted, in chunks. When blocks run out, the last running requests are preempted, and recomputed.
+
+    Parameters
+    ----------
+    reserve : float
+        Share of the pool that the future peak leaves free.
+    window : int
+        Requests that finished last, whose output lengths are kept.
+    max_new_tokens : int
+        Output tokens at which any request is taken to end. At first, half of the window are requests of this length.
+    seed : int
+        Of the samples.
+
+    Notes
+    -----
+    Source: Gong et al., Past-Future Scheduler for LLM Serving under SLA Guarantees (ASPLOS 2025), and the queue of this
+    name in LightLLM's code: window, what it holds at first, reserve, number of samples, and interpolation between
+    neighbouring lengths are as there. Assumed: 1024 tokens, where LightLLM knows the limit of each request.
+
+    Departures: blocks are counted in place of tokens, exactly. Where nothing runs, the first request is admitted
+    whatever its peak, for otherwise it might wait forever.
+    The policy remembers lengths and its generator: make a new object for each run.
+    """
+
+    reserve: float = 0.05
+    window: int = 200
+    max_new_tokens: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_watermark(self.reserve, "reserve")
+        for name, most in (("window", 10**6), ("max_new_tokens", 2**31)):
+            if not is_count(getattr(self, name), 1, most):
+                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; 1 to {most} are")
+        if not is_count(self.seed, 0, 2**63 - 1):
+            raise InputError(f"seed: {shown(self.seed)} is not accepted; 0 to 2**63 - 1 is")
+        self._rng = np.random.default_rng(self.seed)
+        self._lengths = deque([self.max_new_tokens] * max(1, self.window // 2), self.window)
+        self._has_sampled = False
+
+    def on_record(self, record: RequestRecord) -> None:
+        """Learns the output length of a request that has finished."""
+        if record.outcome is Outcome.FINISHED:
+            self._lengths.append(record.num_output_tokens)
+
+    @says_holds
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration."""
+        self._has_sampled = False
+        plan = plan_beside_running(view, lambda running, waiting, room: self._admitted(view, running, waiting, room))
+        return replace(plan, holds=0) if self._has_sampled else plan
+
+    def _admitted(self, view: View, running: Ints, waiting: Ints, room: int) -> Ints:
+        """The waiting requests, in order, that all samples admit; none is drawn where no prompt fits now."""
+        reserved = int(self.reserve * view.num_blocks)
+        blocks = view.cache.blocks(view.num_tokens[waiting], KV)
+        count = leading(blocks, room - reserved)
+        if count:
+            self._has_sampled = True
+            count = self._num_under_peak(view, running, waiting[:count], view.num_blocks - reserved)
+        return waiting[: count if len(running) else max(count, int(blocks[0] <= room))]
+
+    def _num_under_peak(self, view: View, running: Ints, waiting: Ints, max_blocks: int) -> int:
+        """How many of the waiting requests each sample has room for."""
+        rows = np.concatenate([running, waiting])
+        num_tokens, form = view.num_tokens[rows], np.where(view.running[rows], view.form[rows], KV)
+        generated = num_tokens - view.num_prompt_tokens[rows]
+        samples = min(MOST_SAMPLES, NUM_SAMPLES // max(1, len(running)) + 1)
+        return min(
+            leading_under_peak(view.cache, num_tokens, self._num_left(generated), form, len(running), max_blocks)
+            for _ in range(samples)
+        )
+
+    def _num_left(self, generated: Ints) -> Ints:
+        """Output tokens to come of requests that have generated so many, [n]: a sample of each, at least 1.
+
+        Lengths above what is generated are as likely each, and lengths between two neighbours interpolate them.
+        """
+        lengths = np.sort(np.array(self._lengths))
+        longer = lengths.searchsorted(generated, side="right")
+        ends = np.append(lengths, max(int(lengths[-1]), self.max_new_tokens))
+        place = self._rng.random(len(generated)) * (len(ends) - longer)
+        whole = place.astype(np.int64)
+        low = np.where(whole == 0, generated, ends[longer + whole - 1])
+        high = np.maximum(ends[longer + whole], generated + 1)
+        sampled = np.rint(low + (high - low) * (place - whole)).astype(np.int64)
+        sampled = np.where(generated == 0, self._rng.choice(lengths, len(generated)), sampled)
+        return np.maximum(sampled - generated, 1)
