@@ -19,6 +19,7 @@ CAUSES: Mapping[str, Callable[[Conditions], Conditions]] = {
     "TTFT 0.5 s": lambda given: replace(given, ttft_s=0.5),
     "TBT 4 s": lambda given: replace(given, tpot_s=4.0),
     "TBT 0.2 s": lambda given: replace(given, tpot_s=0.2),
+    "twice the rate": lambda given: replace(given, rate_times=2.0),
 }
 MEANT: Mapping[str, str] = {
     "half as long": "outputs of half the scaled lengths",
@@ -31,6 +32,7 @@ MEANT: Mapping[str, str] = {
     "TTFT 0.5 s": "objectives: a TTFT of 0.5 s in place of 1 s",
     "TBT 4 s": "objectives: a P99 of the gaps of 4 s in place of 1 s",
     "TBT 0.2 s": "objectives: a P99 of the gaps of 0.2 s in place of 1 s",
+    "twice the rate": "twice the rate that stands for one that is not at hand (figures 9, 10); else no change",
 }
 
 

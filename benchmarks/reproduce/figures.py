@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,14 +85,15 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
     sets = [lengths for lengths in row.sets if extent.sets is None or lengths in extent.sets]
     systems = [policy for policy in (POLICIES[name] for name in (row.system, row.other) if name) if policy]
     for model, lengths, cv in itertools.product(models, sets, BURSTS if row.cv is None else (row.cv,)):
-        rate_per_s = row.rate_per_s or (None if row.level else RATES_PER_S[lengths])
+        stands_in = row.rate_per_s is None and row.level is None
+        rate_per_s = RATES_PER_S[lengths] * conditions.rate_times if stands_in else row.rate_per_s
         yield [
             [
                 Trial(
                     policy=policy,
                     model=model,
                     lengths=lengths,
-                    conditions=conditions.of(policy),
+                    conditions=replace(conditions.of(policy), rate_times=1.0),
                     cv=cv,
                     rate_per_s=rate_per_s,
                     level=row.level if extent.one_level else None,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aptsched.support import files
 from benchmarks.reproduce.trial import FIRST_PER_S, Trial
-from engine.capacities.case import Case
+from engine.capacities.case import Case, Probed
 from engine.capacities.kept import Kept, code_digest
 from engine.capacities.search import Search
 from engine.study.served_run import FailedRun, ServedRun
@@ -65,6 +65,10 @@ class Folder:
         """Where the runs of a search are kept."""
         decides = {"trial": trial.key, "code": code_digest()}
         return Kept(files.make_directory(self.path / PROBES), decides, min(trial.levels))
+
+    def probe(self, trial: Trial, rate_per_s: float) -> Probed | None:
+        """The run at one rate of a search, if it is there."""
+        return self.kept(trial).get(Case(trial.policy, trial.policy, trial.arrivals()), rate_per_s)
 
     def _path(self, trial: Trial) -> Path:
         return self.path / f"{hashlib.sha256(trial.key.encode()).hexdigest()[:32]}.json"

@@ -10,6 +10,7 @@ from benchmarks.reproduce.causes import CAUSES, MEANT, explained_by
 from benchmarks.reproduce.decisions import MEANT as MEANT_OF_DECISIONS
 from benchmarks.reproduce.figures import BURSTS, OFF, RATES_PER_S, why_not
 from benchmarks.reproduce.published import POLICIES, Published
+from benchmarks.reproduce.seen import seen
 from benchmarks.reproduce.study import FITTED, Line, Study
 from benchmarks.reproduce.tables import honest_table, rate_table, table
 
@@ -36,7 +37,10 @@ def with_written(page: str, written: str) -> str:
 def written(study: Study) -> str:
     """All sections, from what was measured so far."""
     lines = study.lines()
+    bullets = [textwrap.fill(f"- {said}", WIDTH, subsequent_indent="  ") for said in seen(study)]
     parts = [
+        "## What is seen",
+        "\n".join(bullets),
         "## Side by side",
         textwrap.fill(_introduction(study), WIDTH),
         table(HEAD, [row_of(line) for line in lines]),

@@ -209,14 +209,23 @@ class Study:
         off = [row for row in off if (line := self._line(row)).is_off or line.ours is None]
         for row in off:
             yield from trials(row, self.conditions, self.rerun_extent)
-        for change in CAUSES.values():
+        for cause in CAUSES:
             for row in off:
-                yield from trials(row, change(self.conditions), replace(self.rerun_extent, one_level=True))
+                yield from self._changed(row, cause)
+
+    def _changed(self, row: Published, cause: str) -> list[Trial]:
+        """The trials of a number with one condition changed; none where that changes none of them."""
+        as_they_are, changed = (
+            trials(row, given, replace(self.rerun_extent, one_level=True))
+            for given in (self.conditions, CAUSES[cause](self.conditions))
+        )
+        return [] if changed == as_they_are else changed
 
     def _rerun(self, row: Published) -> Iterator[Rerun]:
         before = figure(row, self.conditions, self.rerun_extent, self.folder.get)
-        for cause, change in CAUSES.items():
-            extent = replace(self.rerun_extent, one_level=True)
-            after = figure(row, change(self.conditions), extent, self.folder.get)
-            if before is not None and after is not None:
-                yield Rerun(cause, before, after, row.value)
+        extent = replace(self.rerun_extent, one_level=True)
+        for cause in CAUSES:
+            if before is not None and self._changed(row, cause):
+                after = figure(row, CAUSES[cause](self.conditions), extent, self.folder.get)
+                if after is not None:
+                    yield Rerun(cause, before, after, row.value)

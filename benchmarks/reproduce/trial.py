@@ -49,6 +49,8 @@ class Conditions:
         What policies believe that rebuilding takes, in place of the true time.
     cost : str or None
         "fits" or "roofline"; None for fits where there are any.
+    rate_times : float
+        Times the rates that stand for those that are not at hand.
     """
 
     setting: str = "paper"
@@ -59,6 +61,7 @@ class Conditions:
     hidden_attention: str = "rebuilt"
     rho_s_per_block: float | None = None
     cost: str | None = None
+    rate_times: float = 1.0
 
     def of(self, policy: str) -> Conditions:
         """What of them matters to a policy: one that gives no hidden states is run once, however these are read."""
