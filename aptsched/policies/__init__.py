@@ -11,18 +11,22 @@ from aptsched.support.exports import TYPE_CHECKING, lazily
 __all__ = [
     "FCFS",
     "SJF",
+    "SLAI",
     "VTC",
     "WAIT",
     "Andes",
     "AptServe",
     "AptServePrinted",
+    "FastGen",
     "FastServe",
     "Fitted",
     "NestedWAIT",
     "PastFuture",
     "Priority",
+    "QoServe",
     "RandomOrder",
     "Sarathi",
+    "Scorpio",
     "Shed",
     "StepTimes",
     "TrueLengths",
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from aptsched.policies.andes import Andes
     from aptsched.policies.aptserve import AptServe
     from aptsched.policies.aptserve_printed import AptServePrinted
+    from aptsched.policies.fastgen import FastGen
     from aptsched.policies.fastserve import FastServe
     from aptsched.policies.fcfs import FCFS
     from aptsched.policies.fitted import Fitted
@@ -49,12 +54,15 @@ if TYPE_CHECKING:
     from aptsched.policies.oracle import TrueLengths
     from aptsched.policies.past_future import PastFuture
     from aptsched.policies.priority import Priority
+    from aptsched.policies.qoserve import QoServe
     from aptsched.policies.queue import entries, growth, leading, shared, survivors, without_cache
     from aptsched.policies.random_order import RandomOrder
     from aptsched.policies.reordered import decide_in_order
     from aptsched.policies.sarathi import Sarathi
+    from aptsched.policies.scorpio import Scorpio
     from aptsched.policies.shed import Shed
     from aptsched.policies.sjf import SJF
+    from aptsched.policies.slai import SLAI
     from aptsched.policies.step_times import StepTimes
     from aptsched.policies.vllm_v1 import VLLMv1
     from aptsched.policies.vtc import VTC
@@ -64,6 +72,10 @@ else:
         __name__,
         {
             "aptsched.policies.andes": ("Andes",),
+            "aptsched.policies.scorpio": ("Scorpio",),
+            "aptsched.policies.slai": ("SLAI",),
+            "aptsched.policies.qoserve": ("QoServe",),
+            "aptsched.policies.fastgen": ("FastGen",),
             "aptsched.policies.aptserve": ("AptServe",),
             "aptsched.policies.aptserve_printed": ("AptServePrinted",),
             "aptsched.policies.fastserve": ("FastServe",),

@@ -42,7 +42,9 @@ def catalogue(select: Sequence[str]) -> list[Entry]:
         rule = _rule(policy)
         if any(field.name == "oracle" for field in known):
             rule += " Where true output lengths are known: not in `aptsched run`."
-        options = tuple(_option(field, choices.get(field.name)) for field in known if field.name != "oracle")
+        options = tuple(
+            _option(field, choices.get(field.name)) for field in known if field.init and field.name != "oracle"
+        )
         entries.append(Entry(name, rule, options))
     own = "A class of yours, made without arguments, or an object, with `decide(view) -> Plan`."
     around = [Entry(f"{name}(POLICY)", _rule(getattr(policies, of))) for name, of in named.WRAPPERS.items()]

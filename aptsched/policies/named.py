@@ -29,6 +29,10 @@ CLASSES = {
     "andes": "Andes",
     "wait": "WAIT",
     "nested-wait": "NestedWAIT",
+    "fastgen": "FastGen",
+    "qoserve": "QoServe",
+    "slai": "SLAI",
+    "scorpio": "Scorpio",
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names
@@ -95,7 +99,7 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
         around = " and ".join(f"{each}(POLICY)" for each in WRAPPERS)
         raise InputError(f"policy: {name!r} is not known; {', '.join(CLASSES)} are, path.py:Name, {around}")
     policy = class_of(name)
-    known = {field.name: field for field in fields(policy)}  # type: ignore[arg-type]
+    known = {field.name: field for field in fields(policy) if field.init}  # type: ignore[arg-type]
     given: dict[str, object] = {}
     if known.pop("oracle", None) is not None:
         if oracle is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aptsched.policies.due_times import latest_start_s
 from aptsched.policies.wrapped import claimed
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import ROWS, Plan, Policy, observer_of, says_holds
@@ -70,15 +71,6 @@ class Shed:
         places = {name: rows[getattr(plan, name)] for name in ROWS}
         places["reject"] = np.concatenate([places["reject"], late])
         return replace(plan, **places, reject_reasons=[*own, *reasons], holds=0, then_decodes=False)
-
-
-def latest_start_s(view: View, rows: Ints) -> Floats:
-    """When a request without a cache has to be fed at the latest to have its first token in time, [r]."""
-    num_tokens = view.num_tokens[rows]
-    num_iterations = -(-num_tokens // view.max_tokens)
-    alone_s = view.times.fixed_s * num_iterations + view.times.per_token_s * num_tokens
-    due_s: Floats = view.arrived_at_s[rows] + view.slo_ttft_s[rows]
-    return due_s - alone_s
 
 
 def _reasons(view: View, late: Ints, latest_s: Floats) -> list[str]:

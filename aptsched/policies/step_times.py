@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aptsched.policies.known_before import known_before
 from aptsched.policies.times_fit import CHARGED, TimesFit
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.iteration_time import IterationTime
@@ -17,15 +18,6 @@ from aptsched.support.checks import Floats, Ints
 
 MOVES = ("convert", "swap_out", "swap_in")  # take time that is not predicted
 CHANGES = ("preempt", "reject", *MOVES)
-
-
-def rows_among(request_id: Ints, among: Ints) -> Ints:
-    """Where requests, [n], stand among others, [m], both by their numbers; -1 where one is not there."""
-    if not len(among):
-        return np.full(len(request_id), -1)
-    order = among.argsort(kind="stable")
-    at = order[np.minimum(among.searchsorted(request_id, sorter=order), len(among) - 1)]
-    return np.where(among[at] == request_id, at, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +88,7 @@ class StepTimes:
             return False
         if len(begun.request_id) == len(self._going):
             return equal(begun.request_id, self._going)
-        left = self._going[rows_among(self._going, view.request_id) >= 0]
+        left = self._going[known_before(view.request_id, self._going)[0]]
         return len(left) == len(begun.request_id) and equal(left, begun.request_id)
 
     def _close(self, view: View) -> None:
@@ -147,16 +139,15 @@ def _begun_by(view: View, plan: Plan) -> _Begun:
 
 def _end_of_decodes(view: View, begun: _Begun, ended: dict[int, tuple[int, float]]) -> tuple[Ints, float] | None:
     """Tokens that each request got in its decodes, [b], and when the last came; None where that is not known."""
-    at = rows_among(begun.request_id, view.request_id)
-    here = at >= 0
+    here, rows = known_before(view.request_id, begun.request_id)
     over = [ended.get(number) for number in begun.request_id[~here].tolist()]
     known = [each for each in over if each is not None]
     if len(known) < len(over):
         return None
-    after = np.empty(len(at), np.int64)
-    after[here] = view.num_tokens[at[here]]
+    after = np.empty(len(here), np.int64)
+    after[here] = view.num_tokens[rows]
     after[~here] = [num_tokens for num_tokens, _ in known]
-    last_s = [*view.pending_since_s[at[here]].tolist(), *(last_s for _, last_s in known)]
+    last_s = [*view.pending_since_s[rows].tolist(), *(last_s for _, last_s in known)]
     num_tokens: Ints = after - begun.num_tokens
     return (num_tokens, max(last_s)) if largest_of(num_tokens) > 0 else None
 

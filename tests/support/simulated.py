@@ -37,6 +37,7 @@ MOST_ITERATIONS = 5_000
 POLICIES = (
     *("fcfs", "vllm-v1", "sarathi", "sarathi:chunk_tokens=24", "random", "sjf", "fastserve", "priority", "aptserve"),
     *("aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:order=fcfs", "aptserve:fallback=decaying"),
+    *("fastgen", "qoserve", "qoserve:chunking=off:relegation=off:hybrid=off", "slai", "scorpio"),
     *("aptserve:as=paper", "aptserve:as=paper:forms=kv", "shed(vllm-v1)", "shed(aptserve)", "fitted(shed(sarathi))"),
     *("aptserve:as=paper", "aptserve:as=paper:forms=kv"),
     *(

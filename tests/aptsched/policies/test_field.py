@@ -20,16 +20,10 @@ from views import Seen, assert_legal, running, view_of, views
 
 NAMES = (
     *("vllm-v1", "sarathi", "sarathi:chunk_tokens=20", "random", "sjf", "fastserve", "priority"),
-    *(
-        "past-future",
-        "vtc",
-        "andes",
-        "andes:period=1:pressure=0",
-        "wait",
-        "wait:limit=2",
-        "nested-wait",
-        "nested-wait:limit=3",
-    ),
+    *("fastgen", "fastgen:target_tokens=9", "qoserve", "qoserve:chunking=off:relegation=off:hybrid=off"),
+    *("slai", "slai:max_chunk=20:max_decodes=3", "scorpio"),
+    *("past-future", "vtc", "andes", "andes:period=1:pressure=0"),
+    *("wait", "wait:limit=2", "nested-wait", "nested-wait:limit=3"),
 )
 ORACLE = TrueLengths(np.arange(12), np.arange(12)[::-1] * 7 % 12 + 1)
 

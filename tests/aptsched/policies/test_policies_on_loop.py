@@ -39,6 +39,9 @@ TEXTS = [
     "aptserve:as=paper",
     "aptserve:as=paper:fallback=none",
     "aptserve:as=paper:forms=kv",
+    "fastgen",
+    "qoserve",
+    "slai",
 ]
 TIMES = [
     IterationTime(),

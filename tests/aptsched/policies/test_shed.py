@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from aptsched import InputError
 from aptsched.policies.aptserve import AptServe
+from aptsched.policies.due_times import latest_start_s
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.fitted import Fitted
 from aptsched.policies.named import load_policy
-from aptsched.policies.shed import Shed, latest_start_s
+from aptsched.policies.shed import Shed
 from aptsched.policies.vllm_v1 import VLLMv1
 from aptsched.scheduling.certificate_check import certifies_itself, check_certificate
 from aptsched.scheduling.plan import ALWAYS, ROWS, Plan

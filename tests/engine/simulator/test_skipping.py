@@ -55,6 +55,14 @@ NAMES = (
         "aptserve:charge=lifetime:promote=false",
         "aptserve:as=paper",
     ),
+    *(
+        "fastgen",
+        "qoserve",
+        "qoserve:chunking=off:fixed_chunk=20:relegation=off",
+        "slai:max_decodes=3",
+        "slai",
+        "scorpio",
+    ),
     *("shed(vllm-v1)", "shed(aptserve:forms=kv)", "shed(fastserve)", "fitted(shed(fcfs))", "fitted(shed(sarathi))"),
 )
 ABSORBED, REBUILT = (by_roofline(MODELS[name], GPUS["a100-80gb"]) for name in ("opt-13b", "llama-2-7b"))

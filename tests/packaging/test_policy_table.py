@@ -1,0 +1,31 @@
+"""docs/policies.md has a row for each policy, with all of its options."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from aptsched.policies.named import WRAPPERS, built_in
+
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| `")
+]
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_every_policy_has_a_row_with_its_options(name: str) -> None:
+    """One row, whose last cell names the options in the order that they have."""
+    (row,) = [each for each in ROWS if each[0] == f"`{name}`"]
+    policy = built_in()[name]
+    known = [each.name for each in fields(policy) if each.init and each.name != "oracle"]  # type: ignore[arg-type]
+    assert row[5].rstrip("| ") == ", ".join(f"`{option}`" for option in known)
+
+
+def test_no_other_row_is_there_but_those_of_policies_around_others() -> None:
+    """What is named there can be had by that name."""
+    around = [f"`{name}(POLICY)`" for name in WRAPPERS]
+    assert sorted(row[0] for row in ROWS) == sorted([*(f"`{name}`" for name in built_in()), *around])
