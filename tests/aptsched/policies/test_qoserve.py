@@ -27,7 +27,7 @@ def late_by(seconds: float, prompt: int = 100) -> Seen:
 
 @pytest.mark.parametrize(("slack_s", "chunk"), [(0.06, 298), (0.03, 127), (0.0, 127), (-1.0, 127), (1.0, 2499)])
 def test_chunks_are_as_large_as_the_least_slack_allows(slack_s: float, chunk: int) -> None:
-    """0.06 s / 1.2 - 0.02 s - 0.1 ms (its token) - 0.1 ms (its context) are 298 tokens; in all there are 128 to 2500."""
+    """0.06 s / 1.2 - 0.02 s - 0.1 ms (its token) - 0.1 ms (its context) are 298 tokens; 128 to 2500 in all."""
     view = view_of([late_by(-slack_s), NEW], max_tokens=5000, num_blocks=1000)
     assert QoServe().chunk(view, QoServe().decide(view).request[:1]) == chunk
 
@@ -42,7 +42,7 @@ def test_the_decode_that_is_due_first_decides() -> None:
 
 
 def test_prompts_go_by_deadline_and_length() -> None:
-    """At 8 ms a token 100 tokens more are 0.8 s: the second is due 0.5 s later and goes first; by deadline alone last."""
+    """At 8 ms a token 100 tokens more are 0.8 s: the second, due 0.5 s later, goes first; by deadline alone last."""
     view = view_of([Seen(200, arrived_at_s=9.5), Seen(100, arrived_at_s=10.0)], max_tokens=100)
     assert QoServe().decide(view).request.tolist() == [1]
     assert QoServe(hybrid=False).decide(view).request.tolist() == [0]
@@ -67,7 +67,7 @@ def test_who_cannot_make_its_first_token_goes_last() -> None:
 
 
 def test_a_plan_holds_until_somebody_is_relegated() -> None:
-    """Of 8 blocks 6 are free for a prompt of 7, which is relegated from 10.0325 s on: others could go before it then."""
+    """Of 8 blocks 6 are free for a prompt of 7, relegated from 10.0325 s on: others could go before it then."""
     plan = QoServe().decide(view_of([running(30), Seen(100, arrived_at_s=9.0625)], num_blocks=8))
     assert plan.holds == ALWAYS and plan.holds_until_s == pytest.approx(10.0325)
 
