@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -108,5 +109,6 @@ def test_tokens_are_due_at_the_pace_of_tpot() -> None:
 @pytest.mark.parametrize("name", ["max_chunk", "fixed_chunk", "alpha_s_per_token", "watermark"])
 def test_options_out_of_range_are_named(name: str) -> None:
     """Each by its own name."""
+    bad: dict[str, Any] = {name: -1}
     with pytest.raises(InputError, match=f"^{name}: "):
-        QoServe(**{name: -1})
+        QoServe(**bad)

@@ -72,5 +72,6 @@ def test_lengths_of_outputs_are_learnt() -> None:
 @pytest.mark.parametrize("name", ["max_chunk", "extra_s", "factor", "margin", "watermark"])
 def test_options_out_of_range_are_named(name: str) -> None:
     """Each by its own name."""
+    bad: dict[str, Any] = {name: -1}
     with pytest.raises(InputError, match=f"^{name}: "):
-        Scorpio(**{name: -1})
+        Scorpio(**bad)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aptsched import InputError
@@ -55,5 +57,6 @@ def test_there_are_at_most_so_many_decodes() -> None:
 @pytest.mark.parametrize("name", ["max_chunk", "max_decodes", "batches", "batches_when_full", "full", "watermark"])
 def test_options_out_of_range_are_named(name: str) -> None:
     """Each by its own name."""
+    bad: dict[str, Any] = {name: -1}
     with pytest.raises(InputError, match=f"^{name}: "):
-        SLAI(**{name: -1})
+        SLAI(**bad)
