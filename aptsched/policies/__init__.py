@@ -12,6 +12,7 @@ __all__ = [
     "FCFS",
     "SJF",
     "SLAI",
+    "SVF",
     "VTC",
     "WAIT",
     "Andes",
@@ -20,11 +21,14 @@ __all__ = [
     "FastGen",
     "FastServe",
     "Fitted",
+    "JITServe",
     "NestedWAIT",
     "PastFuture",
     "Priority",
     "QoServe",
     "RandomOrder",
+    "SLOsServe",
+    "SVFTrueLengths",
     "Sarathi",
     "Scorpio",
     "Shed",
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from aptsched.policies.fastserve import FastServe
     from aptsched.policies.fcfs import FCFS
     from aptsched.policies.fitted import Fitted
+    from aptsched.policies.jitserve import JITServe
     from aptsched.policies.named import load_policy
     from aptsched.policies.nested_wait import NestedWAIT
     from aptsched.policies.oracle import TrueLengths
@@ -63,7 +68,9 @@ if TYPE_CHECKING:
     from aptsched.policies.shed import Shed
     from aptsched.policies.sjf import SJF
     from aptsched.policies.slai import SLAI
+    from aptsched.policies.slos_serve import SLOsServe
     from aptsched.policies.step_times import StepTimes
+    from aptsched.policies.svf import SVF, SVFTrueLengths
     from aptsched.policies.vllm_v1 import VLLMv1
     from aptsched.policies.vtc import VTC
     from aptsched.policies.wait import WAIT
@@ -81,6 +88,7 @@ else:
             "aptsched.policies.fastserve": ("FastServe",),
             "aptsched.policies.fcfs": ("FCFS",),
             "aptsched.policies.fitted": ("Fitted",),
+            "aptsched.policies.jitserve": ("JITServe",),
             "aptsched.policies.named": ("load_policy",),
             "aptsched.policies.nested_wait": ("NestedWAIT",),
             "aptsched.policies.oracle": ("TrueLengths",),
@@ -93,6 +101,8 @@ else:
             "aptsched.policies.shed": ("Shed",),
             "aptsched.policies.sjf": ("SJF",),
             "aptsched.policies.step_times": ("StepTimes",),
+            "aptsched.policies.slos_serve": ("SLOsServe",),
+            "aptsched.policies.svf": ("SVF", "SVFTrueLengths"),
             "aptsched.policies.vllm_v1": ("VLLMv1",),
             "aptsched.policies.vtc": ("VTC",),
             "aptsched.policies.wait": ("WAIT",),

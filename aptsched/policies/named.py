@@ -33,6 +33,10 @@ CLASSES = {
     "qoserve": "QoServe",
     "slai": "SLAI",
     "scorpio": "Scorpio",
+    "svf": "SVF",
+    "svf:lengths=true": "SVFTrueLengths",
+    "jitserve": "JITServe",
+    "slos-serve": "SLOsServe",
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names

@@ -22,7 +22,7 @@ def swapping_plan(view: View, order: Ints, reject: Ints, ahead: bool = False) ->
     ----------
     view : View
     order : int array
-        Rows, the most urgent first; who is left out gets no tokens, and keeps its blocks.
+        Rows, the most urgent first; all that hold blocks of the pool are among them.
     reject : int array
         Rows to reject; they may be in the order, and are left out of it.
     ahead : bool
@@ -32,12 +32,12 @@ def swapping_plan(view: View, order: Ints, reject: Ints, ahead: bool = False) ->
     if len(reject):
         order = order[~np.isin(order, reject)]
     free_host = view.free_host_blocks + sum_of(view.num_swapped[reject])
-    plan = _composed(view, order, reject, free_host, ahead)
-    return _composed(view, order[view.running[order]], reject, free_host, ahead) if len(plan.preempt) else plan
+    plan = composed(view, order, reject, free_host, ahead)
+    return composed(view, order[view.running[order]], reject, free_host, ahead) if len(plan.preempt) else plan
 
 
-def _composed(view: View, order: Ints, reject: Ints, free_host: int, ahead: bool) -> Plan:
-    """The plan if these rows alone may run, and whatever has to leave is preempted where the host has no room."""
+def composed(view: View, order: Ints, reject: Ints, free_host: int, ahead: bool = False) -> Plan:
+    """As `swapping_plan`, but whoever has to leave is preempted where these free blocks of the host have no room."""
     fed = shared(view.num_remaining[order], view.max_tokens)
     fed[view.max_seqs :] = 0
     form = np.where(view.form[order] == NONE, KV, view.form[order])

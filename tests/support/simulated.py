@@ -50,6 +50,7 @@ POLICIES = (
         "nested-wait",
         "nested-wait:limit=9",
     ),
+    *("svf", "svf:lengths=true", "jitserve", "slos-serve"),
 )
 
 

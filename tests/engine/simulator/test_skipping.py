@@ -47,6 +47,11 @@ NAMES = (
         "andes:period=2:pressure=0.5",
         "wait:limit=5",
         "nested-wait:limit=9",
+        "svf",
+        "svf:one_bit",
+        "svf:lengths=true",
+        "jitserve",
+        "slos-serve",
     ),
     *("aptserve", "aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:promote=false", "aptserve:order=fcfs"),
     *(
