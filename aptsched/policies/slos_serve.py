@@ -60,7 +60,7 @@ class SLOsServe:
             raise InputError(f"quantile: {shown(self.quantile)} is not accepted; a share above 0, up to 1, is")
         none = np.empty(0, np.int64)
         admission_by_deadline(
-            none * 1.0, none, none, none > 0, np.ones(1), 0
+            np.empty(0), none, none, none > 0, np.ones(1), 0
         )  # compiled before a decision waits for it
         self._outputs = OutputsByPrompt()
         self._request_id, self._is_admitted = np.empty(0, np.int64), np.empty(0, np.bool_)
