@@ -106,7 +106,7 @@ def fluidity_index(since_s: Sequence[float], ttft_s: float, tpot_s: float) -> fl
 
     Source: Etalon (arXiv 2407.07000), algorithm 1, with the objective of the TTFT as the deadline of the prefill.
     """
-    met = missed = 0
+    met, missed = 0, 0.0
     from_s, place = ttft_s, 0
     for token_s in since_s:
         late_s = token_s - (from_s + place * tpot_s)
@@ -114,6 +114,6 @@ def fluidity_index(since_s: Sequence[float], ttft_s: float, tpot_s: float) -> fl
         if late_s <= 0:
             met += 1
         else:
-            missed += int(late_s // tpot_s) + 1
+            missed += late_s // tpot_s + 1
             from_s, place = token_s, 1
     return met / (met + missed)

@@ -59,6 +59,7 @@ def measure_sections(runs: Sequence[ServedRun]) -> list[Section]:
     return sections(runs, _measure_row)
 
 
+MAX_TENANTS = 20  # that a table shows of a run
 TENANTS = (
     Column("policy", left=True),
     Column("tenant", left=True),
@@ -67,13 +68,17 @@ TENANTS = (
 
 
 def tenant_sections(runs: Sequence[ServedRun]) -> list[Section]:
-    """Shares of each tenant's requests, where requests have tenants, by rate."""
+    """Shares of each tenant's requests, where requests have tenants, by rate; of many those that attained least."""
     groups: dict[str, list[list[str]]] = {}
     for run in runs:
-        for tenant, metrics in run.by_tenant.items():
+        total, shown = len(run.by_tenant), list(run.by_tenant.items())
+        if total > MAX_TENANTS:
+            shown = sorted(shown, key=lambda each: (each[1].attained, -each[1].num_requests))[:MAX_TENANTS]
+        few = f": of {table.count(total)} the {MAX_TENANTS} that attained least" if total > MAX_TENANTS else ""
+        for tenant, metrics in shown:
             shares = (known(table.percent, getattr(metrics, name)) for name in OF_TENANTS)
             row = [run.policy, tenant, table.count(metrics.num_requests), *shares]
-            groups.setdefault(f"by tenant{_at(run)}", []).append(row)
+            groups.setdefault(f"by tenant{_at(run)}{few}", []).append(row)
     return [Section(title, rows) for title, rows in groups.items()]
 
 

@@ -64,12 +64,13 @@ class ServedRun:
     def by_tenant(self) -> dict[str, Metrics]:
         """The metrics of each tenant's requests, of those that have any."""
         tenant = np.array([record.tenant for record in self.records], np.int64)
+        order = np.argsort(tenant, kind="stable")
+        order = order[np.searchsorted(tenant[order], 0) :] if self.tenants else order[:0]
         found = dict[str, Metrics]()
-        for number, name in enumerate(self.tenants):
-            rows = np.flatnonzero(tenant == number)
-            if len(rows):
-                alone_s = None if self.alone_s is None else self.alone_s[rows]
-                found[name] = summarise([self.records[row] for row in rows.tolist()], alone_s)
+        for rows in np.split(order, np.flatnonzero(np.diff(tenant[order])) + 1) if len(order) else ():
+            alone_s = None if self.alone_s is None else self.alone_s[rows]
+            name = self.tenants[tenant[rows[0]]]
+            found[name] = summarise([self.records[row] for row in rows.tolist()], alone_s)
         return found
 
     @lazy

@@ -16,7 +16,8 @@ ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
 )
-SIMULATE = ("--workload", "sharegpt", "--policy", "fcfs,sarathi,aptserve", "--rate", "1,2", "--num-requests", "150")
+SIMULATE = ("--policy", "fcfs,sarathi,aptserve", "--rate", "1,2")
+ROWS = [(at / 2, 50 + 97 * at % 900, 20 + 61 * at % 400, f"team-{at % 7}") for at in range(150)]
 CAPACITY = ("--workload", "humaneval", "--policy", "fcfs,sarathi", "--setting", "paper", "--num-requests", "20")
 
 
@@ -27,7 +28,9 @@ def aptsched(*words: str) -> None:
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    aptsched("simulate", *SIMULATE, "--out", str(folder / "study"))
+    rows = "".join(f"{','.join(map(str, row))}\n" for row in ROWS)
+    (folder / "trace.csv").write_text(f"arrived_at_s,prompt_tokens,output_tokens,tenant\n{rows}", encoding="utf-8")
+    aptsched("simulate", "--trace", str(folder / "trace.csv"), *SIMULATE, "--out", str(folder / "study"))
     aptsched("capacity", *CAPACITY, "--seeds", "2", "--out", str(folder / "found"))
     aptsched("report", str(folder / "study"), str(folder / "found"), "--out", str(folder / "page.html"))
     return folder / "page.html"

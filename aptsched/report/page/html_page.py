@@ -10,13 +10,19 @@ from typing import Any
 from aptsched.report.page import gantt
 from aptsched.report.page.command_line import command_of
 from aptsched.report.page.marks import Ink
+from aptsched.report.page.measure_figures import measure_figures, measure_table
 from aptsched.report.page.parts import Figure, figure_html, legend_html, table_html
 from aptsched.report.page.rate_figures import capacity_figures, run_figures
 from aptsched.report.page.request_figures import request_figures
 from aptsched.report.page.stored import Stored, StoredRun
 from aptsched.report.page.tables import capacity_tables, run_tables
+from aptsched.report.page.tenant_figures import even_figure, of_several, tenant_tables, worst_figure
 from aptsched.report.page.time_figures import phases_figure, time_figures
 
+BESIDE = (
+    "<p>The same requests by what others ask of them. Everywhere else a request of these runs attains if each of its "
+    "tokens came by its deadline.</p>"
+)
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # no request to any host
 
 
@@ -96,14 +102,26 @@ def _sections(stored: Stored, inks: Mapping[str, Ink]) -> Iterator[tuple[str, st
         )
     if runs:
         legend = legend_html({run.label: inks[run.label] for run in runs})
-        over_rates = _grid(run_figures(runs, inks)) if any(run.rate_per_s is not None for run in runs) else ""
+        rated = [run for run in runs if run.rate_per_s is not None]
+        over_rates = _grid(run_figures(runs, inks)) if rated else ""
         tables = "".join(table_html(numbers, caption) for caption, numbers in run_tables(runs))
         yield "Over the rate", legend + over_rates + tables
+        beside = _grid(measure_figures(runs, inks)) if rated else ""
+        yield "Other measures", BESIDE + legend + beside + table_html(measure_table(runs), "All runs: other measures")
+        if shared := of_several(runs):
+            yield "Tenants", legend + _tenants(shared, inks)
         yield "Single requests", legend + _by_rate(runs, lambda some: _grid(request_figures(some, inks)))
         yield "Over time", legend + _by_rate(runs, lambda some: _grid(time_figures(some, inks)))
         gantts = _by_rate(runs, lambda some: _grid(phases_figure(run) for run in some if run.phases))
         yield "What requests did when", gantt.legend() + gantts
     yield "How it was made", _made(stored)
+
+
+def _tenants(runs: list[StoredRun], inks: Mapping[str, Ink]) -> str:
+    rated = any(run.rate_per_s is not None for run in runs)
+    worst = _grid([worst_figure(runs, inks)]) if rated else ""
+    spread = _by_rate(runs, lambda some: _grid([even_figure(some, inks)]))
+    return worst + spread + "".join(table_html(numbers, caption) for caption, numbers in tenant_tables(runs))
 
 
 def _searched(document: dict[str, Any]) -> list[str]:

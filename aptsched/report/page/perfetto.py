@@ -12,7 +12,7 @@ from typing import Any
 from aptsched.report.page.gantt import spans
 from aptsched.report.page.stored import StoredRun
 
-MICROSECONDS = 1e6
+DIGITS = 3  # of microseconds: a viewer counts nanoseconds
 Event = dict[str, Any]
 
 
@@ -28,7 +28,8 @@ def _of_run(process: int, run: StoredRun) -> Iterator[Event]:
         name = f"request {request['request_id']}"
         yield {"ph": "M", "pid": process, "tid": thread, "name": "thread_name", "args": {"name": name}}
         for phase, start_s, end_s in spans(request):
-            times = {"ts": start_s * MICROSECONDS, "dur": (end_s - start_s) * MICROSECONDS}
+            start, end = _microseconds(start_s), _microseconds(end_s)
+            times = {"ts": start, "dur": round(end - start, DIGITS)}
             yield {"ph": "X", "pid": process, "tid": thread, "name": phase, "cat": "request", **times}
     yield from _counters(process, run)
 
@@ -44,4 +45,8 @@ def _counters(process: int, run: StoredRun) -> Iterator[Event]:
         if gap is not None:
             counters["certified gap"] = {"share": gap}
         for name, args in counters.items():
-            yield {"ph": "C", "pid": process, "tid": 0, "ts": start_s * MICROSECONDS, "name": name, "args": args}
+            yield {"ph": "C", "pid": process, "tid": 0, "ts": _microseconds(start_s), "name": name, "args": args}
+
+
+def _microseconds(seconds: float) -> float:
+    return round(seconds * 1e6, DIGITS)

@@ -19,7 +19,7 @@ SHARE = Axis("share of requests", low=0.0, high=1.0, text=lambda value: f"{value
 Inks = Mapping[str, Ink]
 
 
-def _share_axis(shares: Sequence[float]) -> Axis:
+def share_axis(shares: Sequence[float]) -> Axis:
     """The axis of shares, from a round one below the least on."""
     return replace(SHARE, low=max(math.floor(min(shares, default=0.0) * 10 - 0.5) / 10, 0.0))
 
@@ -61,7 +61,7 @@ def run_figures(runs: Sequence[StoredRun], inks: Inks) -> Iterator[Figure]:
         "Attainment over the rate",
         "The share of requests that got every token by its deadline, at each rate that was run. Further right at the "
         "same height is better; a hollow marker is a run that was not stable, where the queue grew.",
-        _share_axis([run.summary["attained"] for run in runs]),
+        share_axis([run.summary["attained"] for run in runs]),
         lambda run: run.summary["attained"],
         levels=(0.9, 0.99),
     )
@@ -136,7 +136,7 @@ def _found(title: str, found: Sequence[dict[str, Any]], probes: Sequence[dict[st
     levels = [(level, share(level)) for level in dict.fromkeys(row["level"] for row in found)]
     most = max((x for line in lines for x, _ in line.points), default=1.0)
     least = min((x for line in lines for x, _ in line.points), default=0.0)
-    y = _share_axis([share for line in lines for _, share in line.points])
+    y = share_axis([share for line in lines for _, share in line.points])
     drawing = Drawing(title, replace(RATE, low=least, high=most * FAR), y, lines, spans, levels, bounds=bounds)
     names = ("policy", "level", "rate_per_s", "low", "high", "bound_per_s", "share_of_bound", "stable")
     heads = ("policy", "level", "holds, 1/s", "low", "high", "bound, 1/s", "share of bound", "stable")

@@ -20,7 +20,10 @@ Row = dict[str, Any]
 NAMES = ("results.json", "capacity.json")
 RUN, CAPACITY = ("aptsched.run", 3), ("aptsched.capacity", 1)
 ACCEPTED = "a directory that `aptsched run`, `simulate` or `capacity` wrote with --out is"
-LISTS = {RUN: ("summary", "timelines", "phases"), CAPACITY: ("capacities", "comparisons", "replicas", "probes")}
+LISTS = {
+    RUN: ("summary", "by_tenant", "timelines", "phases"),
+    CAPACITY: ("capacities", "comparisons", "replicas", "probes"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,8 @@ class StoredRun:
         Of some of its requests, as in results.json.
     rows : list of dict
         Of requests.csv.
+    tenants : list of dict
+        Its part of `by_tenant` in results.json.
     num_gpus : int
     """
 
@@ -52,6 +57,7 @@ class StoredRun:
     timeline: Row
     phases: list[Row]
     rows: list[Row]
+    tenants: list[Row]
     num_gpus: int
 
     @property
@@ -128,13 +134,18 @@ def read_stored(directories: Sequence[str | os.PathLike[str]]) -> Stored:
             number = len(found.studies)
             runs = tuple(_runs(path, document, study if several else "", number, found.notices))
             found.studies.append(StoredStudy(study, document, runs))
-    return Stored(tuple(found.studies), tuple(dict.fromkeys(found.notices)))
+    return Stored(tuple(found.studies), tuple(dict.fromkeys(map(_as_text, found.notices))))
 
 
 def _distinct(paths: Sequence[Path]) -> list[str]:
     """A short name of each directory: its own, or the whole path where two have the same."""
     own = [path.absolute().name for path in paths]
-    return [name if own.count(name) == 1 else str(path) for name, path in zip(own, paths, strict=True)]
+    return [_as_text(name if own.count(name) == 1 else str(path)) for name, path in zip(own, paths, strict=True)]
+
+
+def _as_text(name: str) -> str:
+    """A name as a page can have it: what of a path is no UTF-8 is a question mark."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _documents(directory: Path, notices: list[str]) -> Iterator[tuple[str, Row]]:
@@ -186,13 +197,16 @@ def _runs(directory: Path, document: Row, study: str, number: int, notices: list
     rows: dict[tuple[str, float | None], list[Row]] = {}
     for row in _rows(directory / "requests.csv", notices):
         rows.setdefault((row["policy"], row["rate_per_s"]), []).append(row)
+    tenants: dict[tuple[str, float | None], list[Row]] = {}
+    for entry in document["by_tenant"]:
+        tenants.setdefault(_run_of(entry), []).append(entry)
     timelines, phases = ({_run_of(each): each for each in document[name]} for name in ("timelines", "phases"))
     num_gpus = document.get("gpu", {}).get("num_gpus", 1)
     for summary in document["summary"]:
         run = policy, rate = _run_of(summary)
         label = f"{policy} ({study})" if study else policy
-        watched = phases[run]["requests"]
-        yield StoredRun(label, policy, number, rate, summary, timelines[run], watched, rows.get(run, []), num_gpus)
+        of_requests = phases[run]["requests"], rows.get(run, []), tenants.get(run, [])
+        yield StoredRun(label, policy, number, rate, summary, timelines[run], *of_requests, num_gpus)
 
 
 def _run_of(entry: Row) -> tuple[str, float | None]:

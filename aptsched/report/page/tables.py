@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aptsched.report.page.parts import Numbers
@@ -18,7 +18,6 @@ OUTCOMES = {
     "latency P99, s": ("latency", "p99_s"),
     "stalled over 2 s": ("stalled_over_2_s",),
     "over 10 s": ("stalled_over_10_s",),
-    "fluidity": ("fluidity",),
     "rejected": ("rejected",),
     "starved": ("starved",),
     "goodput, 1/s": ("goodput_per_s",),
@@ -77,8 +76,13 @@ REPLICAS = {
 def run_tables(runs: Sequence[StoredRun]) -> Iterator[tuple[str, Numbers]]:
     """A row for each run: what requests saw of it, and what it took."""
     for caption, columns in (("All runs: what requests saw", OUTCOMES), ("All runs: what it took", WORK)):
-        rows = [(run.label, run.rate_per_s, *(_at(run.summary, path) for path in columns.values())) for run in runs]
-        yield caption, Numbers(("policy", "rate, 1/s", *columns), rows)
+        yield caption, run_rows(runs, columns)
+
+
+def run_rows(runs: Sequence[StoredRun], columns: Mapping[str, Sequence[str]]) -> Numbers:
+    """A row for each run, with what its summary has at each of the paths."""
+    rows = [(run.label, run.rate_per_s, *(_at(run.summary, path) for path in columns.values())) for run in runs]
+    return Numbers(("policy", "rate, 1/s", *columns), rows)
 
 
 def capacity_tables(document: dict[str, Any]) -> Iterator[tuple[str, Numbers]]:

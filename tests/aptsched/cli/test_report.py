@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shlex
-from itertools import groupby
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,27 +29,6 @@ def test_one_command_makes_the_page_and_the_trace(study: Path, tmp_path: Path) -
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert "<h1>Mine</h1>" in (tmp_path / "a.html").read_text()
-
-
-def test_the_trace_has_the_phases_and_the_counters_of_the_results(study: Path, tmp_path: Path) -> None:
-    """A process a run, a thread a request, its phases one after the other, and a counter at each point."""
-    out = tmp_path / "trace.json"
-    assert call("report", str(study), "--out", str(tmp_path / "page.html"), "--perfetto", str(out)) == 0
-    events = json.loads(out.read_text())["traceEvents"]
-    document = results.document(study)
-    assert {event["ph"] for event in events} == {"M", "X", "C"}
-    assert all(isinstance(event["pid"], int) and isinstance(event["tid"], int) and event["name"] for event in events)
-    names = [event["args"]["name"] for event in events if event["name"] == "process_name"]
-    assert names == [f"{s['policy']}, {s['rate_per_s']:g} a second" for s in document["summary"]]
-    slices = [event for event in events if event["ph"] == "X"]
-    tracks = [list(track) for _, track in groupby(slices, lambda event: (event["pid"], event["tid"]))]
-    requests = [request for run in document["phases"] for request in run["requests"]]
-    for track, request in zip(tracks, requests, strict=True):
-        assert [event["name"] for event in track] == request["phase"]
-        assert track[0]["ts"] == request["start_s"][0] * 1e6 and all(event["dur"] > 0 for event in track)
-        assert track[-1]["ts"] + track[-1]["dur"] == pytest.approx(request["end_s"] * 1e6)
-    queue = [event["args"]["requests"] for event in events if event["name"] == "queue"]
-    assert queue == [point[-1] for timeline in document["timelines"] for point in timeline["points"]]
 
 
 def test_the_command_on_the_page_makes_the_same_results(study: Path, tmp_path: Path) -> None:
@@ -92,6 +72,19 @@ def test_what_is_not_shown_is_said(study: Path, tmp_path: Path, capsys: pytest.C
     assert call("report", str(tmp_path), "--out", str(tmp_path / "page.html")) == 0
     assert says(capsys.readouterr().err, "version 77, is not shown")
     assert "version 77, is not shown" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes, as Linux has them")
+def test_a_directory_whose_name_is_no_text_is_shown(study: Path, tmp_path: Path) -> None:
+    """With a question mark for each byte that is none, on the page and in the trace."""
+    given, files = (
+        tmp_path / os.fsdecode(b"caf\xc3"),
+        ("--out", str(tmp_path / "a.html"), "--perfetto", str(tmp_path / "a")),
+    )
+    shutil.copytree(study, given)
+    (given / "requests.csv").unlink()
+    assert call("report", str(given), str(study), *files) == 0
+    assert "(caf?)" in (tmp_path / "a.html").read_text("utf-8") and "(caf?)" in (tmp_path / "a").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -104,6 +104,11 @@ def test_fluidity_by_hand(since_s: list[float], expected: float) -> None:
     assert fluidity_index(since_s, 1.0, 0.5) == expected
 
 
+def test_fluidity_of_objectives_that_nothing_meets_is_0() -> None:
+    """However small they are: more deadlines have passed than numbers have digits for."""
+    assert fluidity_index([1.0, 2.0], 5e-324, 5e-324) == 0.0
+
+
 @given(st.lists(requests(), max_size=6))
 def test_fluidity_is_1_just_where_no_token_is_late(made: list[RequestRecord]) -> None:
     """Between 0 and 1 otherwise, and nan without a token."""

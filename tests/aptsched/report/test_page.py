@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from aptsched.report.page import gantt
 from aptsched.report.page.html_page import inks_of, page
 from aptsched.report.page.parts import MAX_ROWS, number, thinned
 from aptsched.report.page.stored import Stored, read_stored
+from aptsched.report.page.tenant_figures import MAX_TENANTS
 from commands import call
 
 VOID = {"meta", "path", "br"}
@@ -160,3 +163,46 @@ def test_long_tables_are_thinned_and_say_so(count: int) -> None:
     """From the first row on, evenly."""
     rows, note = thinned([[at] for at in range(count)])
     assert len(rows) <= MAX_ROWS and bool(note) == (count > MAX_ROWS) and (not rows or rows[0] == [0])
+
+
+def test_other_measures_stand_beside_attainment(both: Stored, study: Path) -> None:
+    """In a section of their own: a mark for each run in three figures, and all measures of each run in a table."""
+    text = page(both, "")
+    section = text[text.index('<section id="other-measures">') :]
+    section = section[: section.index("</section>")]
+    assert section.count('class="mark') - section.count('class="swatch') == 3 * len(both.runs)
+    head, *rows = Read(page(both, "")).tables["All runs: other measures"]
+    for name, field in (("and own P99 TBT", "attained_p99_tbt"), ("and mean TBT", "attained_mean_tbt")):
+        expected = [number(summary[field]) for summary in results.document(study)["summary"]]
+        assert [row[head.index(name)] for row in rows] == expected
+
+
+def test_tenants_are_shown_where_there_are_several(both: Stored, study: Path) -> None:
+    """Worst, median and best of each run, and the tenants that attained least first; else there is no such section."""
+    tables = Read(page(both, "")).tables
+    by_tenant = results.document(study)["by_tenant"]
+    head, *rows = tables["Tenants of each run: attained shares"]
+    for row, run in zip(rows, both.runs, strict=True):
+        shares = [each["attained"] for each in by_tenant if _run_of(each) == (run.policy, run.rate_per_s)]
+        assert row[head.index("worst")] == number(min(shares)) and row[head.index("best")] == number(max(shares))
+    head, *rows = tables["Tenants that attained least"]
+    assert len(rows) == len(by_tenant)
+    for run in both.runs:
+        mine = [float(row[head.index("attained")]) for row in rows if row[:2] == [run.policy, number(run.rate_per_s)]]
+        assert mine == sorted(mine)
+    runs = tuple(replace(run, tenants=run.tenants[:1]) for run in both.runs)
+    assert "Tenants" not in page(Stored((replace(both.studies[0], runs=runs),)), "")
+
+
+def test_of_thousands_of_tenants_few_are_in_the_table(both: Stored) -> None:
+    """The figure has all of them, in as many points as one of requests; the table says what it leaves out."""
+    tenant = both.runs[0].tenants[0]
+    many = [{**tenant, "tenant": f"t{at}", "attained": at / 5000} for at in range(5000)]
+    runs = tuple(replace(run, tenants=many) for run in both.runs)
+    text = page(Stored((replace(both.studies[0], runs=runs),)), "")
+    assert len(Read(text).tables["Tenants that attained least"]) == 1 + MAX_TENANTS * len(runs)
+    assert "results.json has all" in text and len(text) < len(page(both, "")) + 200_000
+
+
+def _run_of(entry: dict[str, Any]) -> tuple[str, float]:
+    return entry["policy"], entry["rate_per_s"]
