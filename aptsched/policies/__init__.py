@@ -9,6 +9,7 @@ from __future__ import annotations
 from aptsched.support.exports import TYPE_CHECKING, lazily
 
 __all__ = [
+    "ALISE",
     "FCFS",
     "SJF",
     "SLAI",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from aptsched.policies.alise import ALISE
     from aptsched.policies.andes import Andes
     from aptsched.policies.aptserve import AptServe
     from aptsched.policies.aptserve_printed import AptServePrinted
@@ -78,6 +80,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "aptsched.policies.alise": ("ALISE",),
             "aptsched.policies.andes": ("Andes",),
             "aptsched.policies.scorpio": ("Scorpio",),
             "aptsched.policies.slai": ("SLAI",),
@@ -92,8 +95,8 @@ else:
             "aptsched.policies.named": ("load_policy",),
             "aptsched.policies.nested_wait": ("NestedWAIT",),
             "aptsched.policies.oracle": ("TrueLengths",),
-            "aptsched.policies.priority": ("Priority",),
             "aptsched.policies.past_future": ("PastFuture",),
+            "aptsched.policies.priority": ("Priority",),
             "aptsched.policies.queue": ("entries", "growth", "leading", "shared", "survivors", "without_cache"),
             "aptsched.policies.random_order": ("RandomOrder",),
             "aptsched.policies.reordered": ("decide_in_order",),

@@ -37,6 +37,7 @@ CLASSES = {
     "svf:lengths=true": "SVFTrueLengths",
     "jitserve": "JITServe",
     "slos-serve": "SLOsServe",
+    "alise": "ALISE",
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names

@@ -84,7 +84,7 @@ class NestedWAIT:
             return
         self._outputs.append(record.num_output_tokens)
         outputs = np.sort(np.array(self._outputs))
-        ends = np.unique(outputs[np.arange(1, self.segments) * len(outputs) // self.segments])
+        ends = np.unique(outputs[np.maximum(np.arange(1, self.segments) * len(outputs) // self.segments - 1, 0)])
         self._starts = np.append(0, ends[ends < outputs[-1]])
         self._widths = np.diff(self._starts, append=outputs[-1])
         self._share = 1 - outputs.searchsorted(self._starts, side="right") / len(outputs)
@@ -117,7 +117,8 @@ class NestedWAIT:
         ready = (entering >= np.maximum(np.floor(threshold), 1)) | (entering + inside >= places)
         goes = ready[of] & (~at_start | (place_among(np.where(at_start, of, -1)) < may_enter[of]))
         begun = view.num_remaining[running] > 1
-        return goes | begun, int(may_enter[0]) if ready[0] or not len(running) else 0
+        may_come = min(int(may_enter[0]), limit - len(running)) if ready[0] or not len(running) else 0
+        return goes | begun, max(0, may_come)
 
     def _limit(self, view: View) -> int:
         """Requests in service at once."""

@@ -98,11 +98,11 @@ class PastFuture:
         generated = num_tokens - view.num_prompt_tokens[rows]
         samples = min(MOST_SAMPLES, NUM_SAMPLES // max(1, len(running)) + 1)
         return min(
-            leading_under_peak(view.cache, num_tokens, self._num_left(generated), form, len(running), max_blocks)
+            leading_under_peak(view.cache, num_tokens, self.sampled_left(generated), form, len(running), max_blocks)
             for _ in range(samples)
         )
 
-    def _num_left(self, generated: Ints) -> Ints:
+    def sampled_left(self, generated: Ints) -> Ints:
         """Output tokens to come of requests that have generated so many, [n]: a sample of each, at least 1.
 
         Lengths above what is generated are as likely each, and lengths between two neighbours interpolate them.

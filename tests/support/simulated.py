@@ -39,18 +39,9 @@ POLICIES = (
     *("aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:order=fcfs", "aptserve:fallback=decaying"),
     *("fastgen", "qoserve", "qoserve:chunking=off:relegation=off:hybrid=off", "slai", "scorpio"),
     *("aptserve:as=paper", "aptserve:as=paper:forms=kv", "shed(vllm-v1)", "shed(aptserve)", "fitted(shed(sarathi))"),
-    *("aptserve:as=paper", "aptserve:as=paper:forms=kv"),
-    *(
-        "past-future",
-        "vtc",
-        "andes",
-        "andes:period=1:pressure=0.3",
-        "wait",
-        "wait:limit=3",
-        "nested-wait",
-        "nested-wait:limit=9",
-    ),
     *("svf", "svf:lengths=true", "jitserve", "slos-serve"),
+    *("past-future", "vtc", "andes", "andes:period=1:pressure=0.3", "wait", "wait:limit=3", "nested-wait", "alise"),
+    *("nested-wait:limit=9", "alise:neighbours=2:aging_s=0.2"),
 )
 
 

@@ -24,7 +24,7 @@ NAMES = (
     *("slai", "slai:max_chunk=20:max_decodes=3", "scorpio"),
     *("past-future", "vtc", "andes", "andes:period=1:pressure=0"),
     *("wait", "wait:limit=2", "nested-wait", "nested-wait:limit=3"),
-    *("svf", "jitserve", "slos-serve"),
+    *("svf", "jitserve", "slos-serve", "alise"),
 )
 ORACLE = TrueLengths(np.arange(12), np.arange(12)[::-1] * 7 % 12 + 1)
 
@@ -42,7 +42,7 @@ def test_plans_are_legal(name: str, view: View) -> None:
     assert_legal(view, made(name).decide(view))
 
 
-@pytest.mark.parametrize("name", ["fastserve", "priority", "priority:redrawn=never:ahead", "jitserve"])
+@pytest.mark.parametrize("name", ["fastserve", "priority", "priority:redrawn=never:ahead", "jitserve", "alise"])
 @settings(max_examples=200, deadline=None)
 @given(view=views(most_host_blocks=60))
 def test_plans_with_swaps_are_legal_and_never_stuck(name: str, view: View) -> None:

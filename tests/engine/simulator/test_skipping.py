@@ -52,6 +52,7 @@ NAMES = (
         "svf:lengths=true",
         "jitserve",
         "slos-serve",
+        "alise",
     ),
     *("aptserve", "aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:promote=false", "aptserve:order=fcfs"),
     *(
