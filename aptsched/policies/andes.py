@@ -82,7 +82,8 @@ class Andes:
         """The plan of the next iteration."""
         policy, waiting = FCFS(self.watermark), np.flatnonzero(~view.running)
         if not len(waiting):
-            return policy.decide(view)
+            plan = policy.decide(view)
+            return replace(plan, holds=0) if len(plan.preempt) else plan
         running = np.flatnonzero(view.running)
         free = max(0, view.free_blocks - len(running))  # a block for each that runs, as it may need one
         if len(running) and view.num_blocks - free >= self.pressure * view.num_blocks:

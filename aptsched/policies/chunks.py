@@ -23,19 +23,27 @@ from aptsched.support.checks import Ints
 from aptsched.support.constant import constant
 
 
-def chunk_plan(view: View, running: Ints, fed: Ints, admitted: Ints, chunks: Ints, preempt: Ints, reject: Ints) -> Plan:
-    """A plan whose entries are the running requests that are fed, [r], then those admitted, with first chunks, [a]."""
-    going = above_0(fed)
+def chunk_plan(
+    view: View, running: Ints, fed: Ints, admitted: Ints, chunks: Ints, preempt: Ints, reject: Ints, holds: int = 0
+) -> Plan:
+    """A plan whose entries are the running requests that are fed, [r], then those admitted, with first chunks, [a].
+
+    `holds` is `Plan.holds` as `holds_behind` says, which counts if all of them are fed up to their newest tokens.
+    """
+    going, feeds_all = above_0(fed), not len(reject)
     if not all_of(going):
-        running, fed = running[going], fed[going]
+        running, fed, feeds_all = running[going], fed[going], False
+    lasting = decode_holds(view, running, admitted, preempt, reject)
     form = view.form[running]
     if len(admitted):
         running, fed = np.concatenate([running, admitted]), np.concatenate([fed, chunks])
         form = np.concatenate([form, constant(KV, len(admitted))])
-    holds = decode_holds(view, running, admitted, preempt, reject)
+    if not equal(fed, view.num_remaining[running]):
+        return Plan(running, fed, form, preempt=preempt, reject=reject, holds=lasting)
     # All are fed to their newest token within the budget, which has room for one token of each then.
-    then_decodes = len(running) == len(view.num_tokens) and equal(fed, view.num_remaining[running])
-    return Plan(running, fed, form, preempt=preempt, reject=reject, holds=holds, then_decodes=then_decodes)
+    then_decodes = len(running) == len(view.num_tokens)
+    lasting = max(lasting, holds) if feeds_all else lasting
+    return Plan(running, fed, form, preempt=preempt, reject=reject, holds=lasting, then_decodes=then_decodes)
 
 
 def first_chunks(view: View, waiting: Ints, budget: int) -> tuple[Ints, Ints]:

@@ -12,6 +12,7 @@ from aptsched.policies.queue import (
     decode_holds,
     entries,
     growth,
+    holds_behind,
     leading,
     running_and_next,
     shared,
@@ -67,7 +68,16 @@ class FCFS:
                 return Plan(*entries(view, rows), reject=reject, then_decodes=then_decodes)
         going, preempt = survivors(view, running, free)
         holds = decode_holds(view, running, preempt, reject)
+        if len(preempt) and not len(begun) and not len(reject) and len(running) < view.max_seqs:
+            holds = self._holds(view, going, preempt, waiting)
         return Plan(*entries(view, going), preempt=preempt, reject=reject, holds=holds, then_decodes=then_decodes)
+
+    def _holds(self, view: View, going: Ints, preempt: Ints, waiting: Ints) -> int:
+        """As `holds_behind`, of a decode of all that are not preempted for it."""
+        ones, spared = np.ones_like(going), int(self.watermark * view.num_blocks)
+        room = view.free_blocks + blocks_of(view, preempt) - sum_of(growth(view, going, ones))
+        behind = np.concatenate([preempt[:1], waiting[:1]])
+        return holds_behind(view, len(going), behind, lambda tokens: view.cache.blocks(tokens, KV) + spared, room)
 
     def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
         """Rows of prompts that were begun and of those admitted beside them; none if the begun ones do not fit."""

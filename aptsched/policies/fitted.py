@@ -48,4 +48,4 @@ class Fitted:
         plan = claimed(self.policy, self.policy.decide(derived(view, times=self._step_times.times(view))))
         decodes = self._step_times.decided(view, plan)
         # What follows an iteration of another kind is looked at, to know when that ended.
-        return plan if decodes or not plan.then_decodes else replace(plan, then_decodes=False)
+        return plan if decodes else replace(plan, holds=0, then_decodes=False)

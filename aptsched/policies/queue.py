@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import ALWAYS, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import above_0, all_of, largest_of, sum_of
+from aptsched.support.arrays import above_0, all_of, largest_of, smallest_of, sum_of
 from aptsched.support.checks import Ints, as_float
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -93,14 +94,15 @@ def fed_of(view: View, running: Ints) -> Ints:
 def kept_along(view: View, running: Ints, fed: Ints, free: int) -> tuple[int, int]:
     """How many of the first running requests keep their cache if so many tokens are fed to each, [r].
 
-    Also how many of the free blocks are left once all have grown, which is below 0 where not all are kept.
+    Also how many blocks are free once these have grown, and the others are gone.
     """
     more = growth(view, running, fed)
     left = free - sum_of(more)
     if left >= 0:
         return len(running), left
     held = view.num_held[running]
-    return leading(held + more, free + sum_of(held)), left
+    kept = leading(held + more, free + sum_of(held))
+    return kept, free + sum_of(held[kept:]) - sum_of(more[:kept])
 
 
 def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
@@ -119,6 +121,27 @@ def decode_holds(view: View, running: Ints, *changed: Ints) -> int:
     if any(map(len, changed)) or not len(running) or largest_of(view.num_remaining[running]) > 1:
         return 0
     return ALWAYS
+
+
+def holds_behind(view: View, num_running: int, behind: Ints, blocks: Callable[[int], int], room: int) -> int:
+    """`Plan.holds` of a plan after which so many requests decode, and who waits was not, or is no more, admitted.
+
+    It lasts as long as nothing happens if the first of those behind, in order, has no room: free blocks become fewer.
+
+    Parameters
+    ----------
+    view : View
+    num_running : int
+    behind : int array
+        Rows that may be admitted next; none where nobody waits, or too many run.
+    blocks : callable
+        From a number of tokens to the blocks without which a request is not admitted.
+    room : int
+        Free blocks after the plan.
+    """
+    if not num_running:
+        return 0
+    return ALWAYS if not len(behind) or blocks(int(view.num_tokens[smallest_of(behind)])) > room else 0
 
 
 def entries(view: View, rows: Ints) -> tuple[Ints, Ints, Ints]:

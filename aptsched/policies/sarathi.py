@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
-from aptsched.policies.queue import blocks_of, growth, kept_along, leading, running_and_next, shared, too_large
+from aptsched.policies.queue import (
+    blocks_of,
+    growth,
+    holds_behind,
+    kept_along,
+    leading,
+    running_and_next,
+    shared,
+    too_large,
+)
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
@@ -54,12 +63,21 @@ class Sarathi:
         reject = too_large(view)
         running, waiting = running_and_next(view, reject)
         free, fed = view.free_blocks + blocks_of(view, reject), self._fed(view, running)
-        kept, _ = kept_along(view, running, fed, free)
+        kept, room = kept_along(view, running, fed, free)
         if kept < len(running):
-            return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), running[kept:], reject)
-        waiting = waiting[: self._num_admitted(view, running, waiting, free)]
-        admitted, chunks = first_chunks(view, waiting, self._budget(view) - sum_of(fed))
-        return chunk_plan(view, running, fed, admitted, chunks, nothing(), reject)
+            preempt, behind = running[kept:], np.concatenate([running[kept : kept + 1], waiting[:1]])
+            holds = self._holds(view, kept, behind, room) if len(running) < view.max_seqs else 0
+            return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), preempt, reject, holds)
+        fitting = waiting[: self._num_admitted(view, running, waiting, free)]
+        admitted, chunks = first_chunks(view, fitting, self._budget(view) - sum_of(fed))
+        left = room - sum_of(view.cache.blocks(chunks, KV))
+        holds = self._holds(view, kept + len(admitted), waiting[len(admitted) :], left)
+        return chunk_plan(view, running, fed, admitted, chunks, nothing(), reject, holds)
+
+    def _holds(self, view: View, num_running: int, behind: Ints, room: int) -> int:
+        """As `holds_behind`: a request is admitted beside others with the blocks of its prompt and the watermark."""
+        spared = int(self.watermark * view.num_blocks)
+        return holds_behind(view, num_running, behind, lambda tokens: view.cache.blocks(tokens, KV) + spared, room)
 
     def _budget(self, view: View) -> int:
         return min(self.chunk_tokens, view.max_tokens)

@@ -54,14 +54,20 @@ class Shed:
         """The policy's plan for the others, and the rejections."""
         unserved = ((view.num_cached == 0) & (view.num_tokens == view.num_prompt_tokens)).nonzero()[0]
         if not len(unserved):
-            return claimed(self.policy, self.policy.decide(view))
+            return self._kept(view)
         latest_s = latest_start_s(view, unserved)
         is_late = latest_s < view.now_s
         if not any_of(is_late):
-            plan = claimed(self.policy, self.policy.decide(view))
+            plan = self._kept(view)
             return replace(plan, holds_until_s=min(plan.holds_until_s, latest_s.min().item())) if plan.holds else plan
         late = unserved[is_late]
         return self._without(view, late, _reasons(view, late, latest_s[is_late]))
+
+    def _kept(self, view: View) -> Plan:
+        """The policy's plan where nobody is late; whom it preempts before the first token may become so."""
+        plan = claimed(self.policy, self.policy.decide(view))
+        unserved = view.num_tokens[plan.preempt] == view.num_prompt_tokens[plan.preempt]
+        return replace(plan, holds=0) if any_of(unserved) else plan
 
     def _without(self, view: View, late: Ints, reasons: list[str]) -> Plan:
         """The policy's plan as if these requests were not there, and their rejections."""

@@ -73,12 +73,14 @@ class VTC:
         policy, waiting = FCFS(self.watermark), np.flatnonzero(~view.running)
         if not len(waiting):
             self._queued = set()
-            return policy.decide(view)
+            plan = policy.decide(view)
+            return replace(plan, holds=0) if len(plan.preempt) else plan
         order, num_tenants = self._order(view, waiting)
         plan = decide_in_order(policy, view, np.concatenate([np.flatnonzero(view.running), order]))
         left = np.concatenate([waiting[~np.isin(waiting, plan.request)], plan.preempt])
         self._queued = set(view.tenant[left].tolist())
-        return plan if num_tenants == 1 or self._is_full(view, waiting) else replace(plan, holds=0)
+        lasts = (num_tenants == 1 or self._is_full(view, waiting)) and not len(plan.preempt)
+        return plan if lasts else replace(plan, holds=0)
 
     def _is_full(self, view: View, waiting: Ints) -> bool:
         """Whether none of the waiting requests can be admitted as long as nothing happens, in whatever order."""

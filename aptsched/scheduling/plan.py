@@ -73,10 +73,10 @@ class Plan:
     candidates : int array
         Row of each request of the problem, [n]: the selection serves candidates[i] in form selection.form[i].
     holds : int
-        For how many further iterations the policy would return this same plan, apart from its problem and selection, if
-        nothing happens in them but that each entry gets the token after its newest one, the blocks for it are there,
-        and time goes by; `ALWAYS` for as long as that is so. A simulation may take such iterations at once, without
-        asking, if the policy's own `decide` is marked (`says_holds`). 0 is always right.
+        For how many further iterations the policy would feed the entries, each its newest token alone, and do nothing
+        else, if nothing happens in them but that each entry gets its next token, the blocks for it are there, and time
+        goes by; `ALWAYS` for as long as that is so. A simulation may take such iterations at once, without asking, if
+        the policy's own `decide` is marked (`says_holds`). 0 is always right.
     holds_until_s : float
         It holds only for iterations that begin at this time or earlier, on the clock of the view, as where a request
         that waits becomes too late then.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aptsched.scheduling.forms import NONE, NUM_FORMS, entry_of
+from aptsched.scheduling.forms import KV, NONE, NUM_FORMS, entry_of
 from aptsched.scheduling.plan import ROWS, Plan, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import all_of, count_of, equal, largest_of, smallest_of, sum_of
@@ -171,6 +171,8 @@ def _check_entries(plan: Plan, view: View, form: Ints, num_remaining: Ints) -> N
 
 def _check_forms(plan: Plan, view: View, own: Ints) -> None:
     """Entries whose own form, [b], is NONE by then get an offered form; the others keep their own."""
+    if equal(plan.form, np.where(own == NONE, KV, own)):
+        return  # mostly: KV is always offered
     offered = view.cache.is_offered.take(plan.form, mode="clip") & (plan.form >= 0) & (plan.form < NUM_FORMS)
     bad = np.where(own == NONE, ~offered, plan.form != own)
     if bad.any():

@@ -8,6 +8,7 @@ from enum import Enum
 from aptsched.scheduling.columns import CountColumns, IdentityColumns, LabelColumns
 from aptsched.support import checks
 from aptsched.support.checks import Floats
+from aptsched.support.quick_init import quick_init
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Outcome(Enum):
     UNFINISHED = "unfinished"
 
 
+@quick_init
 @dataclass(frozen=True, eq=False)
 class RequestRecord(IdentityColumns[int, float], LabelColumns[int], CountColumns[int]):
     """How a request was served and ended: all that the metrics need, with its identity and its counts.

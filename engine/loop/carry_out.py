@@ -6,6 +6,7 @@ import numpy as np
 
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.record import Outcome
+from aptsched.support.checks import Ints
 from aptsched.support.interrupts import Hold
 from engine.loop.lifecycle import RequestBook
 from engine.loop.limits import need
@@ -21,14 +22,20 @@ def apply_plan(plan: Plan, book: RequestBook) -> Applied:
         numbers = [need(num_tokens, pool) for num_tokens in table.num_tokens[plan.reject].tolist()]
         why = [f"given up by the policy: {own or usual}" for own, usual in zip(reasons, numbers, strict=True)]
         book.end(plan.reject, [(Outcome.REJECTED, reason) for reason in why])
-    if len(plan.preempt):
-        table.count_preemptions(plan.preempt, pool.num_cached[table.slot[plan.preempt]])
+    preempt(plan.preempt, book)
     applied = pool.apply(plan, table)
     if len(applied.converted):
         table.num_promotions[applied.converted] += 1
     if len(applied.swapped_out):
         table.num_swap_outs[applied.swapped_out] += 1
     return applied
+
+
+def preempt(rows: Ints, book: RequestBook) -> None:
+    """Throws the caches of these rows away, and counts that."""
+    if len(rows):
+        book.table.count_preemptions(rows, book.pool.num_cached[book.table.slot[rows]])
+        book.pool.release(rows, book.table)
 
 
 def run_batch(applied: Applied, executor: Executor, book: RequestBook, hold: Hold) -> Step:
@@ -41,8 +48,6 @@ def run_batch(applied: Applied, executor: Executor, book: RequestBook, hold: Hol
             step = executor.run(applied.batch)
         check_step(step, applied.batch)
     except BaseException:
-        rows = np.unique(np.concatenate(touched))
-        book.table.count_preemptions(rows, book.pool.num_cached[book.table.slot[rows]])
-        book.pool.release(rows, book.table)
+        preempt(np.unique(np.concatenate(touched)), book)
         raise
     return step

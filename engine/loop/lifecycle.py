@@ -120,7 +120,9 @@ class RequestBook:
         """Makes the records of requests that end, and frees their blocks; they keep their rows for now."""
         if len(rows):
             self.table.count_recomputed(rows, self.pool.num_cached[self.table.slot[rows]])
-            self._ended += [self._record_of_row(row, *end) for row, end in zip(rows.tolist(), ends, strict=True)]
+            counts = zip(*(getattr(self.table, name)[rows].tolist() for name in COUNTS), strict=True)
+            ending = zip(self.table.request[rows].tolist(), ends, counts, strict=True)
+            self._ended += [record_of(request, *end, dict(zip(COUNTS, each))) for request, end, each in ending]  # noqa: B905
             self._leaving.append(rows)
             self.pool.release(rows, self.table)
 
@@ -162,10 +164,6 @@ class RequestBook:
                     self._observer(record)
         finally:
             self._handing_over = False
-
-    def _record_of_row(self, row: int, outcome: Outcome, reason: str) -> RequestRecord:
-        counts = {name: int(getattr(self.table, name)[row]) for name in COUNTS}
-        return record_of(self.table.request[row], outcome, reason, counts)
 
 
 def record_of(request: Request, outcome: Outcome, reason: str, counts: Mapping[str, int] = NONE_YET) -> RequestRecord:

@@ -29,7 +29,6 @@ from engine.state.request import Request
 
 MAX_LATE = 1000  # most requests that callbacks may add while a run is being closed
 
-
 Skip = Callable[["Worker", float, float], Iteration | Plan]  # see `Worker`
 Begun = tuple[Iteration, tuple[Applied, Step] | None]  # None where iterations were skipped
 

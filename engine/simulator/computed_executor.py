@@ -10,7 +10,7 @@ from aptsched.support.checks import Ints
 from aptsched.support.constant import constant
 from engine.simulator.cost import Cost
 from engine.simulator.swap_times import SwapTime
-from engine.simulator.work import Amount, work_of, work_of_decodes
+from engine.simulator.work import Amount, work_of, work_of_chunks, work_of_decodes
 from engine.state.batch import Batch, Step
 
 TOKEN_ID = 0  # the id of every token: requests end by their number of tokens alone
@@ -41,14 +41,13 @@ class ComputedExecutor:
         work.swapped_blocks = 0
         return Step(self.swap_time.seconds(batch, float(self.cost.seconds(work))), token_ids)
 
-    def decodes_s(self, start: Ints, left: Ints, form: Ints, count: int) -> Amount:
-        """Seconds of each of so many iterations in a row that feed one token to each request that is left.
+    def chunks_s(self, start: Ints, fed: Ints) -> Amount:
+        """Seconds of an iteration that feeds so many tokens to each request, [b], in KV form, as `work_of_chunks`."""
+        return self.cost.seconds(work_of_chunks(start, fed))
 
-        It is [count], or one number where all take the same.
+    def decodes_s(self, start: Ints, left: Ints, form: Ints, num_left: Ints) -> Amount:
+        """Seconds of each of several iterations in a row that feed one token to each request that is left.
 
-        Parameters
-        ----------
-        start, left, form : int array, [b]
-            As of `work_of_decodes`.
+        It is [k], or one number where all take the same. Parameters are as of `work_of_decodes`.
         """
-        return self.cost.seconds(work_of_decodes(start, left, form, count, self.cache, self.cost.absorb_up_to))
+        return self.cost.seconds(work_of_decodes(start, left, form, num_left, self.cache, self.cost.absorb_up_to))

@@ -1,43 +1,49 @@
-"""Iterations in which a plan holds, taken many at once on a computed clock."""
+"""A plan and the decodes that follow it, taken at once on a computed clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
 
 import numpy as np
 
 from aptsched.problem.certificate_log import EXACT
-from aptsched.scheduling.forms import KV, NUM_FORMS
-from aptsched.scheduling.plan import ALWAYS, ROWS, Plan
-from aptsched.support.arrays import all_of, any_of, largest_of, smallest_of
-from aptsched.support.checks import Floats, Ints
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import ALWAYS, Plan
+from aptsched.support.arrays import count_of, largest_of, smallest_of, sum_of
+from aptsched.support.checks import Bools, Floats, Ints
+from aptsched.support.constant import constant
+from engine.loop.carry_out import preempt
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
 from engine.simulator.computed_executor import TOKEN_ID, ComputedExecutor
+from engine.simulator.decoding import Decoding, decoding_of
 from engine.simulator.stretch import Stretch
-from engine.simulator.work import num_left
-from engine.state.pool import BlockPool
+from engine.simulator.work import num_left_of
+from engine.state.pool import NO_SLOT
+from engine.state.request import Request
 
 MAX_STRETCH = 4096  # iterations that are taken at once
 SPARE = 16  # iterations that are computed beside those expected until somebody arrives
-CHANGES = tuple(name for name in ROWS if name not in ("request", "candidates"))
 
 
 class Skipping:
-    """Takes the iterations of a plan that holds at once, up to the first in which anything else happens.
+    """Takes the iterations of a plan and of those decodes after it that it holds for at once.
 
-    A plan with entries alone, each of which is a decode, is taken in many iterations up to the first that ends one of
-    them, or that ends when a request has arrived, or after which there are no blocks for all of them. Where all that
-    are unfinished decode, all in KV form, and the policy lets those go on that are left (`Plan.then_decodes`), it is
-    taken beyond ends. What is true of the requests, the pool and the clock afterwards is the same, to the last bit, as
-    if the iterations had been taken one by one.
+    A plan that does nothing but preempt requests, and feed others up to their newest token, is taken in one stretch
+    with the decodes that the policy says will follow (`Plan.holds`, `Plan.then_decodes`), up to the first iteration
+    that ends when a request has arrived, or after which there are no blocks for all of them. Where all that are
+    unfinished decode, all in KV form, and the policy lets those go on that are left, a stretch goes beyond ends; else
+    it ends at the first. What is true of the requests, the pool and the clock afterwards is the same, to the last bit,
+    as if the iterations had been taken one by one.
 
     Parameters
     ----------
     executor : ComputedExecutor
-        The executor of the worker.
+        The worker's. If that is another one, which remembers what it did, it is asked wherever prompts are fed.
     on_stretch : callable
-        Called with each `Stretch`, in place of `Worker.on_iteration` with its iterations.
+        Called with each `Stretch`, in place of `Worker.on_iteration` with its iterations, when the rows of requests
+        that have ended in it are gone.
     past_ends : bool
         Whether iterations may go on where requests end, whose records are then handed over after them: not if a record
         may end the run.
@@ -52,7 +58,7 @@ class Skipping:
     ) -> None:
         self.executor, self.on_stretch, self.past_ends = executor, on_stretch, past_ends
         self._then_decodes = False  # as of the last plan
-        self._each_s = 0.0  # how long an iteration lasts, about
+        self._each_s = 0.0  # how long a decode lasts, about
 
     def __call__(self, worker: Worker, now_s: float, until_s: float) -> Iteration | Plan:
         """Takes iterations of a plan up to the first that ends at `until_s` or later, and returns the last.
@@ -60,111 +66,93 @@ class Skipping:
         Otherwise returns the plan, which is then carried out in one iteration as others are.
         """
         if until_s > now_s and self._then_decodes and worker.table.num_waiting == 0:
-            decode = Plan(np.arange(worker.num_unfinished), holds=ALWAYS, then_decodes=True)
-            last = self._taken(worker, decode, now_s, until_s)
+            last = self._taken(worker, _decode_of_all(worker.num_unfinished), now_s, until_s)
             if last is not None:
                 return last
         plan = worker.planned(now_s)
         self._then_decodes = plan.then_decodes
-        last = self._taken(worker, plan, now_s, until_s) if until_s > now_s and plan.holds else None
+        last = self._taken(worker, plan, now_s, until_s) if until_s > now_s else None
         return plan if last is None else last
 
     def _taken(self, worker: Worker, plan: Plan, now_s: float, until_s: float) -> Iteration | None:
         """The last of the iterations in which the plan was carried out; None if it cannot be so as it is."""
-        if not _decodes_alone(plan, worker):
+        going = decoding_of(plan, worker.table, worker.pool) if _only_serves(plan, worker) else None
+        if going is None or not (going.decodes_alone or self._is_told_nothing(worker)):
             return None
-        left = worker.table.end_tokens[plan.request] - worker.table.num_tokens[plan.request]
-        stretch = self._stretch(worker, plan, left, now_s, until_s)
+        stretch = self._stretch(worker, plan, going, now_s, until_s)
         if stretch is None:
             return None
-        self._each_s = (stretch.end_s[-1].item() - now_s) / len(stretch)
-        _carry_out(worker, plan.request, left, stretch)
+        if len(stretch) > 1:
+            self._each_s = (stretch.end_s[-1] - stretch.end_s[0]).item() / (len(stretch) - 1)
+        preempt(plan.preempt, worker.book)
+        _carry_out(worker, going, stretch)
+        worker.book.remove_ended()
         self.on_stretch(stretch)
         return stretch.last
 
-    def _stretch(self, worker: Worker, plan: Plan, left: Ints, now_s: float, until_s: float) -> Stretch | None:
-        """The iterations in which the plan can be carried out in a row; None if there are no blocks for one.
+    def _is_told_nothing(self, worker: Worker) -> bool:
+        """Whether the worker's executor remembers nothing of a batch that feeds prompts."""
+        return worker.executor is self.executor and self.executor.swap_time is None
 
-        In how many more each entry is over, `left`, [b], is known.
-        """
-        table, pool, rows = worker.table, worker.pool, plan.request
-        slot = table.slot[rows]
-        start, form = pool.num_cached[slot], pool.form[slot]
-        past_ends = self.past_ends and plan.then_decodes and _are_all(rows, worker) and largest_of(form) == KV
-        last_s = max(min(until_s, plan.holds_until_s), now_s)  # the last iteration begins then, or before
+    def _stretch(self, worker: Worker, plan: Plan, going: Decoding, now_s: float, until_s: float) -> Stretch | None:
+        """The iterations in which the plan can be carried out in a row; None if there are no blocks for one."""
+        last_s, holds = (until_s, ALWAYS) if going.are_all else (plan.holds_until_s, plan.holds)
+        last_s = max(min(until_s, last_s), now_s)  # the last iteration begins then, or before
         until = SPARE + 1.5 * (last_s - now_s) / self._each_s if self._each_s else np.inf  # enough, mostly
-        count = min(plan.holds + 1, largest_of(left) if past_ends else smallest_of(left), MAX_STRETCH)
-        count = int(min(count, until))
-        held, taken = _blocks(pool, slot, left, count)
-        most = int(np.maximum.accumulate(taken).searchsorted(pool.free_blocks, side="right"))
+        ends = largest_of(going.left) if self.past_ends and going.are_all else smallest_of(going.left)
+        count = int(min(holds + 1, ends, until, MAX_STRETCH))
+        held, taken = going.blocks(worker.pool, count)
+        most = int(np.maximum.accumulate(taken).searchsorted(worker.pool.free_blocks + sum(going.freed), side="right"))
         if most < 1:
             return None
-        num_seqs = num_left(left, count)
-        scheduling_s = _scheduling_s(worker, num_seqs)
+        num_left = num_left_of(going.left, count)
+        scheduling_s = _scheduling_s(worker, num_left)
         times_s = np.empty(count + 1)
         times_s[0] = now_s
-        times_s[1:] = self.executor.decodes_s(start, left, form, count)
+        times_s[1:] = self.executor.decodes_s(going.start, going.left, going.form, num_left)
+        if not going.decodes_alone:
+            times_s[1] = self.executor.chunks_s(*_first_fed(plan, worker))
         times_s[1:] += scheduling_s
         times_s = times_s.cumsum()  # added up in order
         count = min(most, int(times_s.searchsorted(until_s)), int(times_s.searchsorted(last_s, side="right")))
-        first = _first(worker, plan, (now_s, times_s[1].item(), scheduling_s[0].item()), held[0])
-        return Stretch(first, times_s[1 : count + 1], scheduling_s[:count], num_seqs[:count], held[:count])
+        num_left[0] = len(plan.request)
+        first = _first(worker, plan, going, (now_s, times_s[1].item(), scheduling_s[0].item()), held[0])
+        return Stretch(first, times_s[1 : count + 1], scheduling_s[:count], num_left[:count], held[:count])
 
 
-def _are_all(rows: Ints, worker: Worker) -> bool:
-    """Whether the rows are those of all unfinished requests, in order."""
-    return len(rows) == worker.num_unfinished and all_of(rows[1:] > rows[:-1])
+def _decode_of_all(num_requests: int) -> Plan:
+    """The plan that feeds its newest token to each of so many requests, as long as there are any."""
+    ones = constant(1, num_requests)
+    return Plan(np.arange(num_requests), ones, constant(KV, num_requests), then_decodes=True)
 
 
-def _scheduling_s(worker: Worker, num_seqs: Ints) -> Floats:
-    """Seconds of scheduling in iterations of so many of the requests, [k], where who is no entry stays as it is."""
-    assert worker.scheduling is not None, "the clock is computed"
-    return worker.scheduling.seconds(num_seqs + (worker.num_unfinished - num_seqs[0].item()))
+def _only_serves(plan: Plan, worker: Worker) -> bool:
+    """Whether the plan says how it goes on, and does nothing beside that but preempt requests and feed its entries.
 
-
-def _decodes_alone(plan: Plan, worker: Worker) -> bool:
-    """Whether the plan has entries alone, each of which runs already and feeds its newest output.
-
-    And nobody is told of each token, and no iteration is cut by its predicted time.
+    And nobody is told of each token, no iteration is cut by its predicted time, and there is no gap in a certificate,
+    which would be another one in each iteration.
     """
-    rows, table, pool = plan.request, worker.table, worker.pool
-    if not len(rows) or any(len(getattr(plan, name)) for name in CHANGES):
+    if not (plan.then_decodes or plan.holds):
+        return False
+    if len(plan.swap_out) or len(plan.swap_in) or len(plan.convert) or len(plan.reject):
         return False
     if worker.on_token is not None or worker.limits.max_iteration_s is not None:
         return False
-    if plan.selection is not None and plan.selection.gap > EXACT:
-        return False  # each iteration would have another gap
-    slot, num_tokens = table.slot[rows], table.num_tokens[rows]
-    if not all_of(pool.device.num_held[slot] > 0) or largest_of(num_tokens - pool.num_cached[slot]) > 1:
-        return False
-    return all_of(num_tokens > table.num_prompt_tokens[rows])
+    return plan.selection is None or plan.selection.gap <= EXACT
 
 
-def _blocks(pool: BlockPool, slot: Ints, left: Ints, count: int) -> tuple[Ints, Ints]:
-    """Blocks that are held in each of so many iterations, [count, f], and how many more they are than now, [count].
-
-    A request takes a block when its last one is full, and then another one each time that it has filled that. It gives
-    all back after `left` iterations, [b].
-    """
-    held = np.empty((count, NUM_FORMS), np.int64)
-    held[:] = pool.num_blocks_by_form
-    taken, over = np.zeros(count, np.int64), left < count
-    forms, cached, num_held = pool.form[slot], pool.num_cached[slot], pool.device.num_held[slot]
-    for form in [KV] if largest_of(forms) == KV else np.unique(forms).tolist():
-        are, per_block = forms == form, pool.cache.per_block[form]
-        full = (num_held * per_block - cached)[are, None] + np.arange(0, count, per_block)  # when a block is full
-        more = np.bincount(full[full < np.minimum(left, count)[are, None]], minlength=count)
-        ended = over & are
-        if any_of(ended):
-            back = pool.cache.blocks((cached + left)[ended], form)
-            more -= np.bincount(left[ended], back, count).astype(np.int64)
-        more = more.cumsum()
-        held[:, form] += more
-        taken += more
-    return held, taken
+def _first_fed(plan: Plan, worker: Worker) -> tuple[Ints, Ints]:
+    """Tokens of each entry of a plan that are cached, and that are fed."""
+    return worker.pool.num_cached[worker.table.slot[plan.request]], plan.num_tokens
 
 
-def _first(worker: Worker, plan: Plan, times_s: tuple[float, float, float], held: Ints) -> Iteration:
+def _scheduling_s(worker: Worker, num_left: Ints) -> Floats:
+    """Seconds of scheduling in iterations before which so many are left, [k], where others stay as they are."""
+    assert worker.scheduling is not None, "the clock is computed"
+    return worker.scheduling.seconds(num_left + (worker.num_unfinished - num_left[0].item()))
+
+
+def _first(worker: Worker, plan: Plan, going: Decoding, times_s: tuple[float, float, float], held: Ints) -> Iteration:
     """The record of the first iteration of a stretch: its start, its end, and the part of it that is scheduling."""
     start_s, end_s, scheduling_s = times_s
     return Iteration(
@@ -172,12 +160,12 @@ def _first(worker: Worker, plan: Plan, times_s: tuple[float, float, float], held
         start_s=start_s,
         end_s=end_s,
         scheduling_s=scheduling_s,
-        num_prefill_tokens=0,
-        num_decode_tokens=len(plan.request),
+        num_prefill_tokens=sum_of(plan.num_tokens) - going.num_decodes,
+        num_decode_tokens=going.num_decodes,
         num_seqs=len(plan.request),
         num_blocks_by_form=tuple(held.tolist()),
-        num_waiting=worker.table.num_waiting,
-        num_preemptions=0,
+        num_waiting=worker.table.num_waiting - count_of(going.slot == NO_SLOT) + len(plan.preempt),
+        num_preemptions=len(plan.preempt),
         num_promotions=0,
         num_rejections=0,
         num_swap_outs=0,
@@ -188,23 +176,37 @@ def _first(worker: Worker, plan: Plan, times_s: tuple[float, float, float], held
     )
 
 
-def _carry_out(worker: Worker, rows: Ints, left: Ints, stretch: Stretch) -> None:
-    """Gives every request, of these rows, the blocks and tokens of its iterations, and ends those that are over."""
+def _carry_out(worker: Worker, going: Decoding, stretch: Stretch) -> None:
+    """Gives every request the blocks and tokens of its iterations, and ends those that are over."""
     table, pool, count, end_s = worker.table, worker.pool, len(stretch), stretch.end_s
-    slot, number, over = table.slot[rows], np.minimum(left, count), left <= count
-    pool.num_cached[slot] += number
-    table.add_tokens(rows, end_s[0].item())
-    table.num_tokens[rows] += number - 1
+    if count == 1:
+        going = going.of_first()
+    rows, left = going.rows, going.left
+    slot = pool.opened(rows, going.slot, going.form, table)
+    number = np.minimum(left, count)
+    cached = going.start + number
+    pool.num_cached[slot] = cached
+    table.add_tokens(rows, end_s[0] if going.later is None else end_s[going.later.astype(np.int64)])
+    table.num_tokens[rows] = cached + 1
     if count > 1:  # of who is over this is not looked at any more
         table.missed_slo[rows] |= (end_s[1:] - end_s[:-1]).max() > table.objective_s[rows]
         table.pending_since_s[rows] = end_s[-1]
-    token_ids, times = [TOKEN_ID] * count, end_s.tobytes()
-    for request, k in zip(table.request[rows].tolist(), number.tolist(), strict=True):
-        request.output_token_ids.extend(token_ids[:k])
-        request.token_at_s.frombytes(times[: k * end_s.itemsize])
-    if any_of(over):
+    _give_tokens(table.request[rows].tolist(), number.tolist(), going.later, end_s)
+    if smallest_of(left) <= count:
+        over = left <= count
         worker.book.end_over(rows[over][left[over].argsort(kind="stable")])
-        slot = slot[~over]
-    after = pool.cache.blocks_by_form(pool.num_cached[slot], pool.form[slot])
-    pool.device.give(slot, after - pool.device.num_held[slot])
+        going_on = ~over
+        slot, cached = slot[going_on], cached[going_on]
+        pool.device.give(slot, pool.cache.blocks_by_form(cached, going.form[going_on]) - going.held[going_on])
+    else:
+        pool.device.give(slot, pool.cache.blocks_by_form(cached, going.form) - going.held)
     worker.num_iterations += count - 1  # the last one is counted when it is over
+
+
+def _give_tokens(requests: list[Request], number: list[int], later: Bools | None, end_s: Floats) -> None:
+    """Gives each request the tokens of its iterations, of which there are so many, [b]."""
+    token_ids, times, size = [TOKEN_ID] * len(end_s), end_s.tobytes(), end_s.itemsize
+    first = repeat(0) if later is None else map(int, later.tolist())
+    for request, begin, end in zip(requests, first, number):  # noqa: B905  # zeros go on
+        request.output_token_ids.extend(token_ids[begin:end])
+        request.token_at_s.frombytes(times[begin * size : end * size])

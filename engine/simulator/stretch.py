@@ -1,4 +1,4 @@
-"""Iterations in a row that differ in their times and blocks alone."""
+"""An iteration and the decodes that follow it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from engine.loop.iteration import Iteration
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Iterations in a row with one plan that holds: each feeds a token to all entries left, and nothing else happens.
+    """Iterations in a row, of which all after the first feed a token to each request left, and do nothing else.
 
     Attributes
     ----------
     first : Iteration
-        The first of them. The decision and its certificate are those of all.
+        The first of them, which may feed prompts and preempt others. The decision and its certificate are those of all.
     end_s, scheduling_s : float array, [k]
         When each ends, and the part of it that is scheduling; the next one begins then.
     num_seqs : int array, [k]
@@ -46,12 +46,16 @@ class Stretch:
         return map(self._iteration, range(len(self)))
 
     def _iteration(self, i: int) -> Iteration:
+        if not i:
+            return self.first
         num_seqs = self.num_seqs[i].item()
         differing = {
             "number": self.first.number + i,
-            "start_s": self.end_s[i - 1].item() if i else self.first.start_s,
+            "start_s": self.end_s[i - 1].item(),
             "end_s": self.end_s[i].item(),
             "scheduling_s": self.scheduling_s[i].item(),
+            "num_prefill_tokens": 0,
+            "num_preemptions": 0,
             "num_decode_tokens": num_seqs,
             "num_seqs": num_seqs,
             "num_blocks_by_form": tuple(self.num_blocks_by_form[i].tolist()),

@@ -97,36 +97,39 @@ def work_of(batch: Batch, cache: CacheShape, absorb_up_to: int = 0) -> Work:
         The most new tokens of a request for which attention over its hidden states is absorbed; for more, and with 0
         always, K and V are rebuilt.
     """
-    start, fed = batch.start, batch.num_tokens
-    decodes = batch.feeds_one & above_0(start)
+    work = work_of_chunks(batch.start, batch.num_tokens)
+    if batch.conversions or any_of(batch.form != KV):
+        charged = _charged(batch, cache, absorb_up_to)
+        work.prefill_squares -= charged.absorbed_squares
+        work.context_tokens += charged.read_tokens
+        work.absorbed_tokens, work.absorbed_pairs = charged.absorbed_tokens, charged.absorbed_pairs
+        work.absorbing_tokens, work.rebuilt_tokens = charged.absorbing_tokens, charged.rebuilt_tokens
+        work.dequantised_tokens = charged.dequantised_tokens
+    work.swapped_blocks = batch.num_swapped_blocks
+    return work
+
+
+def work_of_chunks(start: Ints, fed: Ints) -> Work:
+    """The work of feeding so many tokens, [b], to each request after so many cached ones, [b], all in KV form."""
+    decodes = (fed == 1) & above_0(start)
     num_decodes = count_of(decodes)
     prefill_tokens = prefill_squares = 0
     if num_decodes < len(fed):
         first, tokens = start[~decodes], fed[~decodes]
         prefill_tokens = sum_of(tokens)
         prefill_squares = sum_of(tokens * (2 * first + tokens))
-    charged = _charged(batch, cache, absorb_up_to) if batch.conversions or any_of(batch.form != KV) else NOTHING_CHARGED
-    return Work(
-        prefill_tokens=prefill_tokens,
-        prefill_squares=prefill_squares - charged.absorbed_squares,
-        context_tokens=sum_of(start) + charged.read_tokens,
-        decode_seqs=num_decodes,
-        absorbed_tokens=charged.absorbed_tokens,
-        absorbed_pairs=charged.absorbed_pairs,
-        absorbing_tokens=charged.absorbing_tokens,
-        rebuilt_tokens=charged.rebuilt_tokens,
-        dequantised_tokens=charged.dequantised_tokens,
-        swapped_blocks=batch.num_swapped_blocks,
-    )
+    return Work(prefill_tokens, prefill_squares, sum_of(start), num_decodes)
 
 
-def num_left(left: Ints, count: int) -> Ints:
+def num_left_of(left: Ints, count: int) -> Ints:
     """How many requests take part in each of so many iterations, [count], where each, [b], does in its first `left`."""
     return len(left) - np.bincount(left[left < count], minlength=count).cumsum()
 
 
-def work_of_decodes(start: Ints, left: Ints, form: Ints, count: int, cache: CacheShape, absorb_up_to: int = 0) -> Work:
-    """The work of so many iterations in a row, [count], each of which feeds one token to each request that is left.
+def work_of_decodes(
+    start: Ints, left: Ints, form: Ints, num_left: Ints, cache: CacheShape, absorb_up_to: int = 0
+) -> Work:
+    """The work of iterations in a row, each of which feeds one token to each request that is left.
 
     It is that of `work_of`, computed by the same operations.
 
@@ -135,13 +138,15 @@ def work_of_decodes(start: Ints, left: Ints, form: Ints, count: int, cache: Cach
     start, left, form : int array, [b]
         Tokens of each request that are cached before the first iteration, at least 1; in how many iterations it takes
         part, at least 1, and in all where any are in another form than KV; and its form.
+    num_left : int array, [k]
+        How many are left in each iteration.
     """
-    later, charged = np.arange(count), NOTHING_CHARGED
+    count, charged = len(num_left), NOTHING_CHARGED
+    later = np.arange(count)
     decode_seqs: Amount = len(start)
     begun: Amount = sum_of(start)  # tokens cached before the first iteration by those that are left
     if smallest_of(left) < count:
-        over = left < count
-        decode_seqs = num_left(left, count)
+        over, decode_seqs = left < count, num_left
         begun = begun - np.bincount(left[over], start[over], count).cumsum()
     if any_of(form != KV):
         number = np.bincount(form, minlength=NUM_FORMS).tolist()

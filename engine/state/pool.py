@@ -8,7 +8,7 @@ import numpy as np
 
 from aptsched.scheduling.forms import KV, NONE, NUM_FORMS, CacheShape, sums_by_form
 from aptsched.scheduling.plan import Plan
-from aptsched.support.arrays import count_of, largest_of, sum_of
+from aptsched.support.arrays import any_of, count_of, largest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.quick_init import quick_init
 from engine.state.batch import NO_COPIES, Batch, Conversion, Copies
@@ -180,8 +180,7 @@ class BlockPool:
             here = self.host.num_held[slot] == 0
             row, num_tokens, planned, slot = (array[here] for array in (row, num_tokens, planned, slot))
         own, start, held = self.form[slot], self.num_cached[slot], self.device.num_held[slot]
-        opens = np.count_nonzero(own) < len(own)
-        form = np.where(own == NONE, planned, own) if opens else own
+        form = own if np.count_nonzero(own) == len(own) else np.where(own == NONE, planned, own)
         stop = start + num_tokens
         grown = self.cache.blocks_by_form(stop, form)
         need = grown - held
@@ -191,11 +190,7 @@ class BlockPool:
                 array[fits] for array in (row, num_tokens, slot, form, start, stop, grown, need)
             )
         most = largest_of(grown) if len(grown) else 0
-        if opens:
-            new = slot == NO_SLOT
-            slot[new] = self._open(count_of(new))
-            table.slot[row] = slot
-            self.form[slot] = form
+        slot = self.opened(row, slot, form, table)
         self.device.give(slot, need)
         self.num_cached[slot] = stop
         return row, Batch(
@@ -209,6 +204,15 @@ class BlockPool:
             swap_out=out,
             swap_in=back,
         )
+
+    def opened(self, row: Ints, slot: Ints, form: Ints, table: RequestTable) -> Ints:
+        """The slots of the rows; those that have none get one that holds nothing, for a cache in its form."""
+        new = slot == NO_SLOT
+        if any_of(new):
+            slot = slot.copy()
+            slot[new] = self._open(count_of(new))
+            table.slot[row], self.form[slot] = slot, form
+        return slot
 
     def _open(self, count: int) -> Ints:
         """Slots that hold nothing, so many."""

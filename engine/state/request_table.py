@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from aptsched.scheduling.columns import InternalColumns, ObservedColumns, dtypes
 from aptsched.support.arrays import any_of
-from aptsched.support.checks import Bools, Ints
+from aptsched.support.checks import Bools, Floats, Ints
 from engine.state.request import Request
 
 FIRST_ROWS = 64  # doubled whenever they run out
@@ -85,10 +85,9 @@ class RequestTable(ObservedColumns, InternalColumns):
         rows = (self.request_id[: self.num_rows] == request_id).nonzero()[0]
         return int(rows[0]) if len(rows) else None
 
-    def add_tokens(self, rows: Ints, now_s: float) -> Bools:
-        """Counts one more token for each row, at this time. Returns which rows are over."""
-        late = now_s - self.pending_since_s[rows] > self.objective_s[rows]
-        if any_of(late):
+    def add_tokens(self, rows: Ints, now_s: float | Floats) -> Bools:
+        """Counts one more token for each row, at this time, or at one of each, [n]. Returns which rows are over."""
+        if any_of(late := now_s - self.pending_since_s[rows] > self.objective_s[rows]):
             self.missed_slo[rows] |= late
         self.pending_since_s[rows] = now_s
         self.objective_s[rows] = self.slo_tpot_s[rows]

@@ -11,11 +11,14 @@ import numpy as np
 from aptsched.scheduling.columns import LABELS
 from aptsched.scheduling.record import SLO
 from aptsched.support.checks import Floats, Ints
+from aptsched.support.quick_init import of_values
 from aptsched.workload import ranges
 from aptsched.workload.own_columns import OwnColumns
 from aptsched.workload.trace import NONE_OF_THEIR_OWN, Trace
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
+
+ANY_TOKENS = SamplingParams(ignore_eos=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +104,8 @@ class Replay:
 
 @cache
 def _up_to(max_tokens: int) -> SamplingParams:
-    """So many tokens, whatever they are: parameters are checked as they are made, and many requests share them."""
-    return SamplingParams(max_tokens=max_tokens, ignore_eos=True)
+    """So many tokens, at least 1, whatever they are: not checked again, and shared by many requests."""
+    return of_values(SamplingParams, {**vars(ANY_TOKENS), "max_tokens": max_tokens})
 
 
 def replay(

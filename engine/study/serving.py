@@ -146,7 +146,8 @@ def serve(
         watched = _all(meter.add, lambda iteration: phases.add(iteration, loop.worker), log)
         skip = None
         if server.skipping is not None and means_holds(made):
-            skip = server.skipping(_all(meter.add_stretch, log.add_stretch), is_enough is None)
+            told = _all(meter.add_stretch, lambda stretch: phases.add(stretch.first, loop.worker), log.add_stretch)
+            skip = server.skipping(told, is_enough is None)
         own = server.executor if server.executor_of_run is None else server.executor_of_run()
         executor, complete = pace or own, True
         loop = Loop(_worker(server, made, executor, on_record, watched, skip))

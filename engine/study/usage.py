@@ -9,9 +9,12 @@ import numpy as np
 
 from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_forms
 from aptsched.support.arrays import sum_of
+from aptsched.support.checks import Floats
 from engine.loop.iteration import Iteration
 from engine.simulator.stretch import Stretch
 from engine.study.timeline import Timeline, TimelinePoint, added_in_order
+
+MAX_STRETCHES = 64  # that are added up together
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,11 @@ class UsageMeter:
         self._block_s_by_form = [0.0] * NUM_FORMS
         self._gap_worst = 0.0
         self._timeline = Timeline()
+        self._stretches: list[Stretch] = []  # not in the sums yet
 
     def add(self, iteration: Iteration) -> None:
         """Add an iteration."""
+        self._add_up()
         it, duration_s = iteration, iteration.duration_s
         self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting, it.scheduling_s)
         if it.start_s < self._warmup_s:
@@ -115,24 +120,44 @@ class UsageMeter:
 
     def add_stretch(self, stretch: Stretch) -> None:
         """Add the iterations of a stretch, to the same sums as one by one."""
-        first, count = stretch.first, len(stretch)
-        start_s, amounts = np.empty(count), np.empty((3 + NUM_FORMS, count))
-        start_s[0], start_s[1:] = first.start_s, stretch.end_s[:-1]
-        duration_s = np.subtract(stretch.end_s, start_s, out=amounts[1])
-        np.multiply(duration_s, stretch.num_blocks_by_form.T, out=amounts[3:])
-        amounts[0] = duration_s * first.num_waiting
-        amounts[2] = stretch.scheduling_s
+        self._stretches.append(stretch)
+        if len(self._stretches) == MAX_STRETCHES:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Add the iterations of the stretches that are not in the sums yet."""
+        if not self._stretches:
+            return
+        stretches, self._stretches = self._stretches, []
+        end_s = np.concatenate([each.end_s for each in stretches])
+        start_s, amounts = np.empty_like(end_s), np.empty((3 + NUM_FORMS, len(end_s)))
+        start_s[1:] = end_s[:-1]
+        counts = [len(each) for each in stretches]
+        start_s[np.cumsum([0, *counts[:-1]])] = [each.first.start_s for each in stretches]
+        duration_s = np.subtract(end_s, start_s, out=amounts[1])
+        held = np.concatenate([each.num_blocks_by_form for each in stretches])
+        np.multiply(duration_s, held.T, out=amounts[3:])
+        np.multiply(duration_s, np.repeat([each.first.num_waiting for each in stretches], counts), out=amounts[0])
+        np.concatenate([each.scheduling_s for each in stretches], out=amounts[2])
         self._timeline.add_many(start_s, amounts)
+        self._add_sums(stretches, start_s, amounts[1:])
+
+    def _add_sums(self, stretches: list[Stretch], start_s: Floats, amounts: Floats) -> None:
+        """Add what comes after the warm-up: of each iteration its seconds, those of scheduling, those times blocks."""
         num_before = int(start_s.searchsorted(self._warmup_s))
         self._num_warmup_iterations += num_before
-        self._num_iterations += count - num_before
-        self._num_decode_tokens += sum_of(stretch.num_seqs[num_before:])
+        self._num_iterations += len(start_s) - num_before
+        self._num_decode_tokens += sum_of(np.concatenate([each.num_seqs for each in stretches])[num_before:])
+        for first in (each.first for each in stretches if each.first.start_s >= self._warmup_s):
+            self._num_prefill_tokens += first.num_prefill_tokens
+            self._num_decode_tokens += first.num_decode_tokens - first.num_seqs
         self._busy_s, self._scheduling_s, *self._block_s_by_form = added_in_order(
-            [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[1:, num_before:]
+            [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[:, num_before:]
         )
 
     def add_decision(self, number: int, gap: float, num_iterations: int) -> None:
         """Add the certified gap of a decision, once the iterations that it was for, from that number on, are added."""
+        self._add_up()
         self._timeline.add_gap(number, gap, num_iterations)
         counted = num_iterations - min(max(self._num_warmup_iterations - number, 0), num_iterations)
         if counted:
@@ -142,6 +167,7 @@ class UsageMeter:
 
     def usage(self) -> Usage:
         """The sums so far."""
+        self._add_up()
         certified = self._num_certified > 0
         return Usage(
             num_blocks=self._num_blocks,

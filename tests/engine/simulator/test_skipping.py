@@ -27,6 +27,7 @@ from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, by_roofline
 from engine.simulator.gpus import GPUS
 from engine.simulator.stretch import Stretch
+from engine.simulator.work import num_left_of
 from engine.state.batch import Batch
 from engine.state.request import Request
 from engine.study.replay import Replay
@@ -132,10 +133,10 @@ def test_a_lone_request_is_decided_on_once_or_twice(name: str, decisions: int) -
 
 @pytest.mark.parametrize(("past_ends", "ends"), [(True, 0), (False, 5)])
 def test_a_stretch_goes_on_where_requests_end_if_it_may(past_ends: bool, ends: int) -> None:
-    """Of six requests that decode together, and end one by one: one stretch, or one for each."""
+    """Of six requests that begin and decode together, and end one by one: one stretch, or one for each."""
     replay, stretches = replay_of([(20, 10 * i + 1) for i in range(1, 7)]), list[Stretch]()
     serve(FCFS(), replay, 200, skips=True, past_ends=past_ends, on_stretch=stretches.append)
-    assert len(stretches) == 1 + ends and sum(map(len, stretches)) == 60
+    assert len(stretches) == 1 + ends and sum(map(len, stretches)) == 61
 
 
 def test_decodes_of_who_runs_are_skipped_while_the_first_that_waits_finds_no_room() -> None:
@@ -210,13 +211,13 @@ def test_a_plan_holds_for_as_many_iterations_as_it_says() -> None:
 
 
 def test_a_plan_holds_for_iterations_that_begin_up_to_its_time() -> None:
-    """One decision for the prompt, one for the decodes that begin by then, and one for each that begins later."""
+    """One decision for the prompt and the decodes that begin by then, and one for each that begins later."""
     replay = replay_of([(5, 41)])
     starts = [each.start_s for each in simulate("fcfs", replay, 200).iterations]
-    for until_s, in_one in ((starts[30], 30), (np.nextafter(starts[30], 0), 29), (0.0, 1), (np.inf, 40)):
+    for until_s, in_one in ((starts[30], 30), (np.nextafter(starts[30], 0), 29), (0.0, 0), (np.inf, 40)):
         served = serve(Expires(float(until_s)), replay, 200, skips=True)
         assert [each.start_s for each in served.iterations] == starts
-        assert len(served.seen.plans) == 1 + 1 + (40 - in_one)
+        assert len(served.seen.plans) == 1 + (40 - in_one)
 
 
 @pytest.mark.parametrize("until_s", [np.nan, 1, None, "1"])
@@ -241,7 +242,7 @@ def test_times_of_decodes_are_those_of_their_batches(data: st.DataObject, cost: 
     form = np.array(data.draw(st.lists(forms, min_size=number, max_size=number)), np.int64)
     executor = ComputedExecutor(cost, ALL_FORMS)
     left = np.full(number, 20) if (form != CacheForm.KV).any() else rng.integers(1, 30, number)
-    found = executor.decodes_s(start, left, form, 20)
+    found = executor.decodes_s(start, left, form, num_left_of(left, 20))
     for i, seconds in enumerate(np.broadcast_to(found, 20).tolist()):
         going = left > i
         n = going.sum()

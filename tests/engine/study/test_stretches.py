@@ -108,9 +108,16 @@ def test_a_stretch_counts_as_its_iterations(counts: list[int], seed: int, warmup
     for count in counts:
         end_s = now_s + rng.uniform(0, 0.1, count).cumsum()
         held = rng.integers(0, 3, (count, 5)).cumsum(axis=0)
-        decode = replace(LONE, num_prefill_tokens=0)
         num_seqs, scheduling_s = np.sort(rng.integers(1, 4, count))[::-1], rng.uniform(0, 1e-3, count)
-        stretch = Stretch(replace(decode, start_s=now_s), end_s, scheduling_s, num_seqs, held)
+        first = replace(
+            LONE,
+            start_s=now_s,
+            end_s=end_s[0].item(),
+            scheduling_s=scheduling_s[0].item(),
+            num_seqs=num_seqs[0].item(),
+            num_blocks_by_form=tuple(held[0].tolist()),
+        )
+        stretch = Stretch(first, end_s, scheduling_s, num_seqs, held)
         many.add_stretch(stretch)
         for each in stretch.iterations():
             single.add(each)
