@@ -105,7 +105,8 @@ class FastServe:
     def _follow(self, view: View) -> None:
         """Forget requests that have ended and let new ones join, so that the rows are those of the view."""
         known, before = known_before(self._request_id, view.request_id)
-        prefill_s = view.times.fixed_s + view.times.per_token_s * view.num_tokens.astype(np.float64)
+        base_s = view.times.fixed_s + view.times.prefill_s
+        prefill_s = base_s + view.times.per_token_s * view.num_tokens.astype(np.float64)
         level = self.joined(prefill_s)
         used_s, last_ran_s = np.zeros(len(level)), np.full(len(level), view.now_s)
         level[known], used_s[known], last_ran_s[known] = (

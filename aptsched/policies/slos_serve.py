@@ -128,7 +128,7 @@ def prompt_tokens(view: View, decodes: Bools, batch_s: float, more: Ints) -> tup
     times, num_decodes = view.times, count_of(decodes) + more
     room = np.maximum(view.max_tokens - num_decodes, 0).astype(np.float64)
     read_s = times.per_context_token_s * sum_of(view.num_cached[decodes])
-    beside_s = times.fixed_s + (times.per_token_s + times.per_decode_s) * num_decodes + read_s
+    beside_s = times.fixed_s + times.prefill_s + (times.per_token_s + times.per_decode_s) * num_decodes + read_s
     if times.per_token_s:
         room = np.clip((batch_s - beside_s) / times.per_token_s, 0.0, room)
     took_s = np.maximum(beside_s + times.per_token_s * room, SHORTEST_S)

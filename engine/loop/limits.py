@@ -55,7 +55,7 @@ class Limits:
         rows = view.running.nonzero()[0]
         kv_blocks = sums_by_form(view.form[rows], view.cache.blocks(view.num_tokens[rows], KV))
         read_s = view.times.predict(0, sum_of(view.num_cached[rows]), kv_blocks, len(rows))
-        affordable = (self.max_iteration_s - read_s) / view.times.per_token_s
+        affordable = (self.max_iteration_s - read_s - view.times.prefill_s) / view.times.per_token_s
         budget = max(int(min(affordable, view.max_tokens)), len(rows) + 1)
         return replace(view, max_tokens=min(budget, view.max_tokens))
 

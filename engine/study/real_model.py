@@ -141,7 +141,7 @@ def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> 
 def alone_s(replay: Replay, times: IterationTime) -> Floats | None:
     """Seconds that each request would take alone, [r]: a prefill, then decodes; None where times are of nothing."""
     prompts, more = replay.num_prompt_tokens, replay.num_output_tokens - 1
-    prefill_s = times.fixed_s + times.per_token_s * prompts
+    prefill_s = times.fixed_s + times.prefill_s + times.per_token_s * prompts
     context = prompts + np.maximum(more - 1, 0) / 2  # the mean of the decodes
     decode_s = times.fixed_s + times.per_token_s + times.per_decode_s + times.per_context_token_s * context
     seconds: Floats = prefill_s + more * decode_s

@@ -57,6 +57,12 @@ def test_the_budget_is_what_time_is_left_for(max_iteration_s: float | None, max_
     assert Limits(max_iteration_s=max_iteration_s).within_deadline(VIEW).max_tokens == max_tokens
 
 
+def test_what_a_prompt_takes_beside_its_tokens_is_set_aside() -> None:
+    """A quarter of a second of the 10 tokens that are there without it are 2 of them."""
+    view = dataclasses.replace(VIEW, times=dataclasses.replace(TIMES, prefill_s=0.25))
+    assert Limits(max_iteration_s=3.1875).within_deadline(view).max_tokens == 8
+
+
 def test_without_a_deadline_nothing_is_cut() -> None:
     """The view stays the same object, also where a token is believed to take no time."""
     assert Limits().within_deadline(VIEW) is VIEW

@@ -11,7 +11,7 @@ from aptsched.scheduling.iteration_time import IterationTime
 from engine.study.real_model import alone_s
 from engine.study.replay import Replay
 
-TIMES = IterationTime(fixed_s=0.02, per_token_s=1e-4, per_context_token_s=1e-6, per_decode_s=-5e-5)
+TIMES = IterationTime(fixed_s=0.02, per_token_s=1e-4, per_context_token_s=1e-6, per_decode_s=-5e-5, prefill_s=3e-3)
 
 
 def requests(prompts: list[int], outputs: list[int]) -> Replay:
