@@ -89,7 +89,7 @@ def _make(name: str, given: OnePolicy, select: Mapping[str, Select] | None, orac
     if isinstance(given, str):
         names, inner = unwrapped(given)
         policy = load_policy(inner, select, oracle)
-        return wrapped(OwnPolicy(name, policy) if OWN.fullmatch(inner) else policy, names)
+        return wrapped(OwnPolicy(inner, policy) if OWN.fullmatch(inner) else policy, names)
     with blamed("policy", name):
         made = given() if isinstance(given, type) else copy.deepcopy(given)
     return made if type(made) in built_in().values() else OwnPolicy(name, made)
