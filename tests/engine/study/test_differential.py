@@ -10,11 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched.scheduling.forms import CacheForm
+from aptsched.scheduling.record import SLO
 from engine.loop.limits import Limits
 from engine.study.replay import Replay
 from simulated import POLICIES, Served, replay_of, replays, simulate
 
 WIDE = Limits(10**6, 256, 2048)
+IN_ORDER = (
+    *("fcfs", "vllm-v1", "sarathi", "fastgen", "qoserve", "slai", "scorpio", "past-future", "vtc", "andes"),
+    *("shed(fcfs)", "fitted(shed(sarathi))", "aptserve:order=fcfs"),
+)
 
 
 @settings(max_examples=15, deadline=None)
@@ -46,6 +51,17 @@ def test_fcfs_admits_in_order_of_arrival(replay: Replay) -> None:
     """Requests first run in the order in which they came."""
     served = simulate("fcfs", replay, 20, Limits(2048, 256, 100))
     assert served.admitted() == sorted(served.admitted())
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
+@settings(max_examples=10, deadline=None)
+@given(outputs=st.lists(st.integers(1, 12), min_size=1, max_size=8), data=st.data())
+def test_equal_requests_are_admitted_in_order_of_arrival(name: str, outputs: list[int], data: st.DataObject) -> None:
+    """Where prompts, objectives, tenants and priorities are equal, what these go by is the arrival."""
+    arrived = data.draw(st.lists(st.integers(0, 20), min_size=len(outputs), max_size=len(outputs)).map(sorted))
+    replay = replay_of([(40, output) for output in outputs], [at / 20 for at in arrived], SLO(100.0, 100.0))
+    admitted = simulate(name, replay, 14, Limits(256, 4, 100)).admitted()
+    assert admitted == sorted(admitted) == list(range(len(outputs)))
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pytest
@@ -11,11 +11,13 @@ from aptsched.policies.fitted import Fitted
 from aptsched.policies.named import load_policy
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Plan, Policy
-from aptsched.scheduling.view import View
+from aptsched.scheduling.view import View, derived
+from engine.loop.clock import SchedulingTime
 from engine.models.known_models import MODELS
 from engine.simulator.believed import believed
 from engine.simulator.cost import Cost, by_roofline
 from engine.simulator.gpus import GPUS
+from engine.simulator.work import Amount, Work
 from simulated import COST, Served, replay_of, serve
 
 
@@ -70,6 +72,42 @@ def test_fitted_times_are_nearer_than_those_believed(name: str, cost: Cost) -> N
     assert fitted < prior
     fitted, prior = np.abs(errors[later & prompts]).mean(axis=0)
     assert fitted < prior / 2
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Passes whose time is linear in what they do, but for what a prompt adds."""
+
+    def seconds(self, work: Work) -> Amount:
+        """Seconds of each iteration."""
+        prompts = work.prefill_tokens > 0
+        return (
+            0.015 + 3e-3 * prompts + 9e-5 * work.prefill_tokens + 2e-4 * work.decode_seqs + 3e-7 * work.context_tokens
+        )
+
+
+@dataclass
+class Misled:
+    """A policy that is told times which are half of what is believed, by which it then begins."""
+
+    policy: Policy
+
+    def decide(self, view: View) -> Plan:
+        """The policy's plan."""
+        half = {name: value / 2 for name, value in asdict(view.times).items()}
+        return self.policy.decide(derived(view, times=IterationTime(**half)))
+
+
+def test_times_that_are_linear_are_found_in_a_run() -> None:
+    """Whatever it begins with: the second half of the iterations are predicted within 2%."""
+    rng, shown = np.random.default_rng(5), Shown(load_policy("sarathi"))
+    lengths = [(int(prompt), int(output)) for prompt, output in rng.integers([50, 20], [1500, 200], (100, 2))]
+    replay = replay_of(lengths, np.cumsum(rng.exponential(0.4, 100)).tolist())
+    free = SchedulingTime(0.0, 0.0)
+    served = serve(Misled(Fitted(shown)), replay, 910, cost=Cost(Linear(), 0.0, 0.0, "for tests"), scheduling=free)
+    seen = [*zip(served.seen.views, served.seen.plans, served.iterations, shown.times, strict=True)]
+    for view, plan, iteration, times in seen[len(seen) // 2 :]:
+        assert predicted_s(view, plan, times) == pytest.approx(iteration.duration_s, rel=0.02)
 
 
 def test_times_begin_as_they_are_believed() -> None:
