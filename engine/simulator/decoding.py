@@ -73,7 +73,9 @@ class Decoding:
         after its last iteration.
         """
         held = np.empty((count, NUM_FORMS), np.int64)
-        held[:] = np.subtract(pool.num_blocks_by_form, self.freed)
+        held[:] = pool.num_blocks_by_form
+        if self.freed is not NONE_HELD:
+            held -= np.array(self.freed)
         if largest_of(self.form) == KV:
             taken = _taken(self.start, self.left, self.held, pool.cache.per_block[KV], count)
             held[:, KV] += taken

@@ -189,7 +189,8 @@ def _carry_out(worker: Worker, going: Decoding, stretch: Stretch) -> None:
     table.add_tokens(rows, end_s[0] if going.later is None else end_s[going.later.astype(np.int64)])
     table.num_tokens[rows] = cached + 1
     if count > 1:  # of who is over this is not looked at any more
-        table.missed_slo[rows] |= (end_s[1:] - end_s[:-1]).max() > table.objective_s[rows]
+        gaps_s = end_s[1:] - end_s[:-1]
+        table.missed_slo[rows] |= gaps_s[gaps_s.argmax()] > table.objective_s[rows]
         table.pending_since_s[rows] = end_s[-1]
     _give_tokens(table.request[rows].tolist(), number.tolist(), going.later, end_s)
     if smallest_of(left) <= count:
@@ -205,8 +206,9 @@ def _carry_out(worker: Worker, going: Decoding, stretch: Stretch) -> None:
 
 def _give_tokens(requests: list[Request], number: list[int], later: Bools | None, end_s: Floats) -> None:
     """Gives each request the tokens of its iterations, of which there are so many, [b]."""
-    token_ids, times, size = [TOKEN_ID] * len(end_s), end_s.tobytes(), end_s.itemsize
+    count, token_ids, times, size = len(end_s), [TOKEN_ID] * len(end_s), end_s.tobytes(), end_s.itemsize
     first = repeat(0) if later is None else map(int, later.tolist())
     for request, begin, end in zip(requests, first, number):  # noqa: B905  # zeros go on
-        request.output_token_ids.extend(token_ids[begin:end])
-        request.token_at_s.frombytes(times[begin * size : end * size])
+        takes_all = end - begin == count  # as most do
+        request.output_token_ids.extend(token_ids if takes_all else token_ids[begin:end])
+        request.token_at_s.frombytes(times if takes_all else times[begin * size : end * size])

@@ -82,7 +82,9 @@ def choose(condition: Any, yes: Amount, no: Amount) -> Amount:
 
 def larger(first: Amount, second: Amount) -> Amount:
     """`numpy.maximum`, but fast for single numbers."""
-    return choose(first > second, first, second)
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.maximum(first, second)
+    return max(first, second)
 
 
 def work_of(batch: Batch, cache: CacheShape, absorb_up_to: int = 0) -> Work:
@@ -123,6 +125,8 @@ def work_of_chunks(start: Ints, fed: Ints) -> Work:
 
 def num_left_of(left: Ints, count: int) -> Ints:
     """How many requests take part in each of so many iterations, [count], where each, [b], does in its first `left`."""
+    if smallest_of(left) >= count:
+        return np.full(count, len(left))
     return len(left) - np.bincount(left[left < count], minlength=count).cumsum()
 
 

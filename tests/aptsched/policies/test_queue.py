@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aptsched.policies.queue import (
     fed_of,
     growth,
+    holds_behind,
     kept_along,
     leading,
     leading_at_least,
@@ -17,9 +19,10 @@ from aptsched.policies.queue import (
     too_large,
 )
 from aptsched.scheduling.forms import KV
+from aptsched.scheduling.plan import ALWAYS
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
-from views import views
+from views import Seen, view_of, views
 
 AMOUNTS = st.lists(st.integers(0, 9), max_size=12).map(lambda amounts: np.array(amounts, np.int64))
 BUDGETS = st.integers(-3, 60)
@@ -61,6 +64,20 @@ def test_too_large_is_what_the_whole_pool_cannot_hold(view: View) -> None:
     """As the blocks of each with a KV cache say."""
     blocks = [view.cache.blocks(num_tokens, KV) for num_tokens in view.num_tokens.tolist()]
     assert too_large(view).tolist() == [row for row, count in enumerate(blocks) if count > view.num_blocks]
+
+
+@pytest.mark.parametrize(("room", "holds"), [(2, ALWAYS), (3, 0)])
+def test_a_plan_holds_while_the_first_behind_has_no_room(room: int, holds: int) -> None:
+    """Of requests of 40 and 10 tokens, the first in order, of 3 blocks, is admitted with 3 free ones, not with 2."""
+    view = view_of([Seen(40), Seen(10)])
+    behind = np.array([1, 0])
+
+    def blocks(num_tokens: int) -> int:
+        return view.cache.blocks(num_tokens, KV)
+
+    assert holds_behind(view, 5, behind, blocks, room) == holds
+    assert holds_behind(view, 5, behind[:0], blocks, 0) == ALWAYS  # nobody waits
+    assert holds_behind(view, 0, behind, blocks, 0) == 0  # nobody decodes
 
 
 @given(views(), st.integers(0, 30))

@@ -139,6 +139,19 @@ def test_a_stretch_goes_on_where_requests_end_if_it_may(past_ends: bool, ends: i
     assert len(stretches) == 1 + ends and sum(map(len, stretches)) == 61
 
 
+@pytest.mark.parametrize("name", ["vllm-v1", "sarathi"])
+def test_who_is_admitted_or_preempted_begins_a_stretch(name: str) -> None:
+    """Of four requests that take turns in a pool of 12 blocks, each decision admits or preempts one, or follows an end.
+
+    An iteration that does so is the first of a stretch: none is followed by another decision alone to decode.
+    """
+    served = simulate(name, replay_of([(30, 60), (30, 60), (30, 60), (30, 60)]), 12, skips=True)
+    plans, ends = served.seen.plans, sum(len(each.token_at_s) > 0 for each in served.records)
+    changes = [len(plan.preempt) > 0 or plan.num_tokens.max() > 1 for plan in plans]
+    assert sum(len(plan.preempt) for plan in plans) > 0
+    assert sum(not each for each in changes) <= ends and len(plans) < len(served.iterations) / 8
+
+
 def test_decodes_of_who_runs_are_skipped_while_the_first_that_waits_finds_no_room() -> None:
     """Of a pool of 6 blocks the first request takes 3 to 6, so that the second, of 4, waits for its end."""
     served = simulate("fcfs", replay_of([(40, 50), (60, 1)]), 6, skips=True)
