@@ -117,6 +117,19 @@ def test_believed_rho_changes_decisions_and_not_costs(capsys: pytest.CaptureFixt
     assert document["cost"]["executed_rho_s_per_block"] == 0.5
 
 
+def test_what_swaps_take_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """Copies of single blocks take longest, groups beside the computing the least; equal runs give equal bytes."""
+    texts: dict[str, str] = {}
+    for name, swap in (("bytes", ()), ("blocks", ("--swap", "blocks")), *[("grouped", ("--swap", "grouped"))] * 2):
+        options = ("--policy", "priority:frequency=0:ahead", "--rate", "30", "--num-blocks", "60", "--json")
+        code, out, _ = run(capsys, *SMALL, *options, *swap)
+        assert code == 0 and texts.setdefault(name, out) == out
+    documents = {name: json.loads(out) for name, out in texts.items()}
+    assert {name: document["options"]["swap"] for name, document in documents.items()} == {n: n for n in documents}
+    busy_s = {name: document["summary"][0]["busy_s"] for name, document in documents.items()}
+    assert busy_s["grouped"] < busy_s["bytes"] < busy_s["blocks"]
+
+
 def test_swap_space_is_given_in_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     """Four pools by default, whole blocks where it is given; requests and blocks that were swapped are counted."""
     documents = []
