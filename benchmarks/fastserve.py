@@ -17,7 +17,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +42,8 @@ from engine.study.simulation import Setup, simulated_server
 
 PUBLISHED = {0.1: (0.054, 0.164), 0.2: (0.499, 1.80), 0.5: (1.376, 5.18), 1.0: (4.492, 16.3)}  # mean and P95 by rate
 TIMES_VLLM = (31.4, 17.9)  # at most, at equal mean and at equal tail latency
-LATENCIES_S = ((0.1, 0.5), (0.3, 1.5), (1.0, 5.0))  # mean and P95 at which rates are compared
-RATES_PER_S = [round(0.6 * 1.3**step, 3) for step in range(8)]
+LATENCIES_S = ((0.1, 0.5), PUBLISHED[0.2])  # mean and P95 at which rates are compared
+RATES_PER_S = (0.1, 0.14, 0.2, 0.28, 0.4, 0.55, 0.75, 1.0, 1.3, 1.7, 2.3)
 CONTEXT = 2048  # tokens for which FasterTransformer sets memory aside
 
 
@@ -97,16 +96,25 @@ class Bench:
         return [record for record in run.records if len(record.token_at_s)]
 
     def rates_at(self, make: Callable[[], Policy]) -> list[tuple[float, float]]:
-        """For each pair of latencies the highest of `RATES_PER_S`, in order, at which mean or P95 is within it."""
-        found = [[0.0, 0.0] for _ in LATENCIES_S]
+        """The rates at which mean and P95 reach each of `LATENCIES_S`, between neighbours of `RATES_PER_S`."""
+        tried = list[tuple[float, float]]()
         for rate in RATES_PER_S:
-            both_s = mean_and_tail(per_token_s(self.run(make(), rate)))
-            print(f"{rate:g}/s: {both_s[0]:.3g} {both_s[1]:.3g}", file=sys.stderr, flush=True)
-            for at, within in zip(found, LATENCIES_S, strict=True):
-                at[:] = [rate if took <= most else known for took, most, known in zip(both_s, within, at, strict=True)]
-            if both_s[0] > LATENCIES_S[-1][0] and both_s[1] > LATENCIES_S[-1][1]:
+            tried.append(mean_and_tail(per_token_s(self.run(make(), rate))))
+            print(f"{rate:g}/s: {tried[-1][0]:.3g} {tried[-1][1]:.3g}", file=sys.stderr, flush=True)
+            if all(took > most for took, most in zip(tried[-1], LATENCIES_S[-1], strict=True)):
                 break
-        return [(mean, tail) for mean, tail in found]
+        means, tails = np.array(tried).T
+        return [(reached(means, mean), reached(tails, tail)) for mean, tail in LATENCIES_S]
+
+
+def reached(latency_s: Floats, most_s: float) -> float:
+    """The rate at which latencies, of the first of `RATES_PER_S`, first pass that one; nan if they do not."""
+    after = int((latency_s > most_s).argmax())
+    if after == 0:
+        return float("nan")
+    low, high = (float(np.log(each)) for each in RATES_PER_S[after - 1 : after + 1])
+    before_s, after_s = (float(np.log(each)) for each in latency_s[after - 1 : after + 1])
+    return float(np.exp(low + (high - low) * (np.log(most_s) - before_s) / (after_s - before_s)))
 
 
 def per_token_s(records: Sequence[RequestRecord]) -> Floats:
@@ -134,15 +142,16 @@ def to_completion(bench: Bench) -> list[Row]:
     return rows
 
 
-def times_vllm(bench: Bench) -> list[Row]:
-    """How many times the rate of vLLM FastServe serves at the same latency; the published ones are the most of all."""
-    theirs, ours = bench.rates_at(FCFS), bench.rates_at(partial(FastServe))
+def at_equal_latency(bench: Bench) -> list[Row]:
+    """Rates at which latencies are reached, and how many times that of others FastServe serves."""
+    completion, vllm, fastserve = (bench.rates_at(make) for make in (Completion, FCFS, FastServe))
     rows: list[Row] = []
-    for within, vllm, fastserve in zip(LATENCIES_S, theirs, ours, strict=True):
+    for number, within in enumerate(LATENCIES_S):
         for place, what in enumerate(("mean", "P95")):
-            times = fastserve[place] / vllm[place] if vllm[place] else float("nan")
-            rates = {"rate vllm": vllm[place], "rate fastserve": fastserve[place], "times vllm": times}
-            rows.append({"within": f"{what} {within[place]:g} s", **rates, "at most": TIMES_VLLM[place]})
+            first, second, ours = (each[number][place] for each in (completion, vllm, fastserve))
+            rates = {"rate completion": first, "rate vllm": second, "rate fastserve": ours}
+            times = {"times completion": ours / first, "times vllm": ours / second, "at most": TIMES_VLLM[place]}
+            rows.append({"within": f"{what} {within[place]:g} s", **rates, **times})
     return rows
 
 
@@ -161,7 +170,7 @@ def main() -> None:
     bench = Bench(server, ArrivalSource(None, "sharegpt", options.requests, None, options.seed))
     tables = {
         "seconds a token, served to completion": to_completion(bench),
-        "rates at equal latency": times_vllm(bench),
+        "rates at equal latency": at_equal_latency(bench),
     }
     for title, rows in tables.items():
         show(f"OPT-13B on {options.gpu}: {title}", rows)
