@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from aptsched.knapsack.hull import Steps
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
@@ -68,62 +66,54 @@ def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chos
 
 @compiled
 def _run(order: Ints, low: int, high: int, steps: Steps, value: Floats, room: int) -> tuple[int, int, bool]:
-    """Puts the run that fits first in a range of positions, then the first that does not; where, the room, any ties."""
-    slope, weight, _ = steps
-    low, end, room = _split(order, low, high, slope, 0, weight, room)
-    step = 0
-    while low < end:  # of equal slopes, some do not fit
-        step, others = step + len(value), low
-        for at in range(low, end):
-            if order[at] < step:
-                order[at], order[others], others = order[others], order[at], others + 1
-        low, same, room = _split(order, low, others, value, step - len(value), weight, room)
-        if low < same:
-            positions = sorted([order[at] for at in range(low, same)])
-            for at in range(low, same):
-                order[at] = positions[at - low]
-            while weight[order[low]] <= room:
-                low, room = low + 1, room - weight[order[low]]
-            return low, room, len(positions) > 1
+    """Puts the run that fits first in a range of positions, then the first that does not; where, the room, any ties.
+
+    What precedes a pivot is moved to the front, and taken if it fits, else looked at more closely: in linear time, as a
+    rule. Source: Balas and Zemel, "An algorithm for large zero-one knapsack problems", Operations Research 28(5), 1980.
+    """
+    (slope, weight, _), first, end = steps, low, high
+    while low < high:
+        middle, last = (low + high) // 2, high - 1
+        one, two, three = slope[order[low]], slope[order[middle]], slope[order[last]]
+        steep = max(min(one, two), min(max(one, two), three))
+        at = low if one == steep else middle if two == steep else last
+        pivot, order[at], above, extra = order[at], order[last], low, 0
+        for at in range(low, last):
+            position = order[at]
+            order[at], order[above] = order[above], position
+            above += slope[position] > steep
+            if slope[position] == steep:
+                above += _precedes(position, pivot, value)
+        order[last], order[above] = order[above], pivot
+        for at in range(low, above):  # for itself, so that the loop before has no branches
+            extra += weight[order[at]]
+        if extra > room:
+            high = above
+        elif extra + weight[pivot] > room:
+            tied = _is_tied(order, max(low - 1, first), min(high + 1, end), pivot, slope, value)
+            return above, room - extra, tied  # of all like it some are in this range, or next to it
+        else:
+            low, room = above + 1, room - extra - weight[pivot]
     return low, room, False
 
 
 @compiled
-def _split(order: Ints, low: int, high: int, key: Floats, start: int, weight: Ints, room: int) -> tuple[int, int, int]:
-    """Takes what fits of a range of positions by falling key; where it ends, the end of equal ones there, and the room.
-
-    Keys are those of the positions from `start` on.
-    Of equal ones that do not fit all, none is taken. What is above a pivot is moved to the front, and taken if it fits,
-    else looked at more closely: in linear time, as a rule. Source: Balas and Zemel, "An algorithm for large zero-one
-    knapsack problems", Operations Research 28(5), 1980.
-    """
-    while low < high:
-        first, middle, last = order[low] - start, order[(low + high) // 2] - start, order[high - 1] - start
-        first, middle, last = key[first], key[middle], key[last]
-        pivot = max(min(first, middle), min(max(first, middle), last))
-        above, extra = _to_front(order, low, high, key, start, pivot, weight)
-        if above == low:  # nothing is steeper than the pivot, but some are as steep
-            above, extra = _to_front(order, low, high, key, start, math.nextafter(pivot, -math.inf), weight)
-            if extra > room:
-                return low, above, room
-        if extra > room:
-            high = above
-        else:
-            low, room = above, room - extra
-    return low, low, room
+def _precedes(one: int, other: int, value: Floats) -> bool:
+    """Whether a position comes before another of equal slope."""
+    i, j = one % len(value), other % len(value)
+    larger: bool = value[i] > value[j]
+    return one < other if one - i != other - j or value[i] == value[j] else larger
 
 
 @compiled
-def _to_front(order: Ints, low: int, high: int, key: Floats, start: int, pivot: float, weight: Ints) -> tuple[int, int]:
-    """Moves positions above a pivot to the front of a range; where they end, and their weight."""
-    above, extra = low, 0
+def _is_tied(order: Ints, low: int, high: int, one: int, slope: Floats, value: Floats) -> bool:
+    """Whether one of a range of positions differs from others by nothing else."""
+    tied, i = False, one % len(value)
     for at in range(low, high):
-        position = order[at]
-        order[at], order[above] = order[above], position
-        above += key[position - start] > pivot
-    for at in range(low, above):  # for itself, so that the loop before has no branches
-        extra += weight[order[at]]
-    return above, extra
+        if slope[order[at]] == slope[one] and order[at] != one:
+            j = order[at] % len(value)
+            tied = tied or (one - i == order[at] - j and value[i] == value[j])
+    return tied
 
 
 @compiled

@@ -27,8 +27,8 @@ from solvers.solution import Solution, Status
 ONLINE_WORK = 30_000  # some milliseconds
 DEFAULT_WORK = 5_000_000  # tenths of a second, or seconds in plain Python
 TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
-BEAMS = (64, 1024, 16_384, 262_144)
-MISSED = 1e-9  # of the gap: what sums of losses may miss
+BEAMS = (192, 3072, 49_152, 786_432)  # numbers kept, one of each resource for each state
+MISSED = 1 + 1e-9  # times the gap: with what sums of losses may miss
 
 
 def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: int | None = None) -> Solution:
@@ -132,8 +132,11 @@ def improve(
         m, gap, incumbent, rounding = near(*given, star, slack, whole, real)
         if gap <= 0:
             return option, True, rounding
-        found = (m, whole, real, slack, prices[which], incumbent, gap)
-        count, proved, work = budget.last(search(*found, MISSED * gap, beam, budget.left, chosen))
+        found, states = (
+            ((m, whole, real), slack, prices[which], incumbent, gap * MISSED),
+            beam // max(1, len(resources)),
+        )
+        count, proved, work = budget.last(search(*found, states, budget.left, chosen))
         budget.left -= work
         if count >= 0:
             option = star.copy()

@@ -33,7 +33,7 @@ def best_exactly(
     m, gap, incumbent, _ = in_plain_python(near)(*given, star, slack, table, real)
     if gap <= 0:
         return option, True
-    chosen, found = [0] * most, (m, table, real, slack, prices[::-1], incumbent, gap, 0, MOST)
+    chosen, found = [0] * most, ((m, table, real), slack, prices[::-1], incumbent, gap, MOST)
     count, proved, _ = budget.last(in_plain_python(search)(*found, min(budget.left, MOST_WORK), chosen))
     if count < 0:
         return option, proved

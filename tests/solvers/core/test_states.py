@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aptsched.support.checks import Floats, Ints
+from solvers.core.exact import MISSED
 from solvers.core.states import PAUSE, search
 
 WIDE = 10**6
@@ -65,8 +66,8 @@ def steps(case: Case, incumbent: int, beam: int, max_work: int) -> Iterator[tupl
     (request, loss, gain, take), gap = case.choices(), float(case.bound - incumbent)
     whole, real = np.vstack([request, request, take]), np.vstack([loss, gain])
     slack, price, chosen = np.array(case.slack), np.array(case.price, np.float64), np.empty(len(request), np.int64)
-    given = (len(request), whole, real, slack, price, float(incumbent), gap, 1e-9 * gap, beam, max_work, chosen)
-    for count, proved, work in search(*given):
+    given = (slack, price, float(incumbent), gap * MISSED, beam, max_work, chosen)
+    for count, proved, work in search((len(request), whole, real), *given):
         yield None if count < 0 else chosen[:count].copy(), proved, work
 
 
