@@ -24,19 +24,20 @@ def increments(gain: Floats, weight: Ints) -> Steps:
     """
     k, n = gain.shape
     steps = (np.zeros(k * n), np.empty(k * n, np.int64), np.empty(k * n, np.int64))
-    wrap(gain, weight, np.zeros((2, n)), *steps)
+    wrap(gain, weight, np.zeros(n), np.zeros(n, np.int64), *steps)
     return steps
 
 
 @compiled
-def wrap(gain: Floats, weight: Ints, reached: Floats, slope: Floats, added: Ints, option: Ints) -> None:
+def wrap(gain: Floats, weight: Ints, reached: Floats, held: Ints, slope: Floats, added: Ints, option: Ints) -> None:
     """Gift wrapping, O(k^2 n): from the option reached, its gain and weight, the one of steepest slope is next."""
-    n = len(gain[0])
+    n = len(reached)
     for step in range(len(gain)):
         first = step * n
         for row in range(len(gain)):
+            gains, weights = gain[row], weight[row]
             for i in range(n):
-                more, extra = gain[row][i] - reached[0][i], weight[row][i] - reached[1][i]
+                more, extra = gains[i] - reached[i], weights[i] - held[i]
                 offered = more > 0 and (extra > 0 or step == 0)
                 steep = more / (extra if extra > 0 else WEIGHTLESS) if offered else 0.0
                 is_best = steep > slope[first + i]
@@ -45,7 +46,7 @@ def wrap(gain: Floats, weight: Ints, reached: Floats, slope: Floats, added: Ints
         for i in range(n):
             if slope[first + i] > 0:
                 row = option[first + i] - 1
-                added[first + i] = weight[row][i] - int(reached[1][i])
-                reached[0][i], reached[1][i] = gain[row][i], weight[row][i]
+                added[first + i] = weight[row][i] - held[i]
+                reached[i], held[i] = gain[row][i], weight[row][i]
                 if step > 0:
                     slope[first + i] = min(slope[first + i], slope[first + i - n])

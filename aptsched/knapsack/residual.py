@@ -106,8 +106,8 @@ def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) ->
         raise short
     order = canonical_order(problem) if ordered else None
     rows = slice(None) if order is None else order
-    gain, blocks = row_by_row(problem.values.T[:, rows]), row_by_row(problem.weights.T[:, rows])
-    value, base, seqs = gain[0], None, repeated(1, gain.shape[1])
+    gain, blocks, base = problem.values.T[:, rows], problem.weights.T[:, rows], None
+    value, seqs = row_by_row(gain[0]), repeated(1, gain.shape[1])
     tokens = repeated(0, gain.shape[1]) if problem.num_tokens is None else problem.num_tokens[rows]
     room, max_tokens, max_seqs = problem.capacity, problem.max_tokens, problem.max_seqs
     if problem.required is not None:

@@ -8,20 +8,13 @@ from aptsched.knapsack.residual import Options
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
 
+Table = tuple[Ints, Floats]  # of alternatives
 CHUNK = 128  # terms that are added up for themselves, so that sums of many are not rounded as often
 
 
 @compiled
 def near(
-    options: Options,
-    price: Floats,
-    resources: Ints,
-    option: Ints,
-    rounding: float,
-    star: Ints,
-    slack: Ints,
-    whole: Ints,
-    real: Floats,
+    options: Options, price: Floats, which: Ints, option: Ints, rounding: float, star: Ints, slack: Ints, table: Table
 ) -> tuple[int, float, float, float]:
     """The best option of each request at the LP's multipliers, and the others that may be in a better selection.
 
@@ -29,8 +22,8 @@ def near(
     ----------
     options, price : tuple of array, float array [3]
         Of the residual, and of its relaxation.
-    resources : int array, [D]
-        Which resources there are: 0 = blocks, 1 = tokens, 2 = sequences. Others count as unlimited; their price is 0.
+    which : int array, [D]
+        The resources: 0 = blocks, 1 = tokens, 2 = sequences. Others count as unlimited; their price is 0.
     option : int array, [n]
         The incumbent.
     rounding : float
@@ -39,7 +32,7 @@ def near(
         Written: the best options.
     slack : int array, [D]
         The limits; written: what the best options leave free of them, maybe less than 0.
-    whole, real : int array [2 + D, k n], float array [4, k n]
+    table : int array [2 + D, k n], float array [4, k n]
         Written of m options other than the best, request by request: request, option, and how much more it takes of
         each resource than the best; by how much the bound falls if the request has it (its loss, in seconds), and its
         gain above that of the best. No selection whose losses add up to more than the gap is better than the incumbent.
@@ -50,16 +43,17 @@ def near(
         How many there are; by how much the bound exceeds the incumbent's gain, plus the rounding, or 0 where rounding
         may explain it; the incumbent's gain above that of the best options; smaller differences may be rounding errors.
     """
-    (gain, blocks, tokens, seqs), most, closest, m = options, real[2], real[3], 0
+    (gain, blocks, tokens, seqs), (whole, real), m = options, table, 0
+    most, closest = real[2], real[3]
     bound = 0 * price[0]
-    for r in range(len(resources)):
-        bound += price[resources[r]] * slack[r]
+    for r in range(len(which)):
+        bound += price[which[r]] * slack[r]
     _best(options, price, most, closest, star)
     best, best_gain, worth, used = _sums(options, most, star, option)
     rounding *= bound + best_gain
     gap = bound + best - worth
-    for r in range(len(resources)):
-        slack[r] -= used[resources[r]]
+    for r in range(len(which)):
+        slack[r] -= used[which[r]]
     if gap <= rounding:
         return 0, 0 * gap, worth - best_gain, rounding
     gap += rounding
@@ -74,8 +68,8 @@ def near(
                     whole[0][m], whole[1][m], real[0][m], real[1][m] = i, f, loss, value - at_gain
                     more = (f > 0) - (now > 0)
                     take = (weight - at_blocks, more * tokens[i], more * seqs[i])
-                    for r in range(len(resources)):
-                        whole[2 + r][m] = take[resources[r]]
+                    for r in range(len(which)):
+                        whole[2 + r][m] = take[which[r]]
                     m += 1
     return m, gap, worth - best_gain, rounding
 

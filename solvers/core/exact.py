@@ -27,7 +27,7 @@ from solvers.solution import Solution, Status
 ONLINE_WORK = 30_000  # some milliseconds
 DEFAULT_WORK = 5_000_000  # tenths of a second, or seconds in plain Python
 TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
-BEAMS = (192, 3072, 49_152, 786_432)  # numbers kept, one of each resource for each state
+NUMBERS = (192, 3072, 49_152, 786_432)  # of states that are kept, one of each resource for each
 MISSED = 1 + 1e-9  # times the gap: with what sums of losses may miss
 
 
@@ -125,18 +125,16 @@ def improve(
     """The best selection within some resources, proved or not, and the rounding: by ever wider beams of states."""
     n, most, prices, which = len(option), residual.gain.size, np.array(price), np.array(resources, np.int64)
     star, chosen, sums = np.empty(n, np.int64), np.empty(most, np.int64), (8 * CHUNK + n // CHUNK) * UNIT_ROUNDOFF
-    whole, real = np.empty((2 + len(resources), most), np.int64), np.empty((4, most))
-    for beam in BEAMS:
+    whole, within = np.empty((2 + len(which), most), np.int64), prices[which]
+    table = whole, np.empty((4, most))
+    for numbers in NUMBERS:
         slack = np.array([residual.limits[resource] for resource in resources], np.int64)
-        given = (residual.options, prices, which, option, sums)
-        m, gap, incumbent, rounding = near(*given, star, slack, whole, real)
+        m, gap, best, rounding = near(residual.options, prices, which, option, sums, star, slack, table)
         if gap <= 0:
             return option, True, rounding
-        found, states = (
-            ((m, whole, real), slack, prices[which], incumbent, gap * MISSED),
-            beam // max(1, len(resources)),
-        )
-        count, proved, work = budget.last(search(*found, states, budget.left, chosen))
+        beam, gap = numbers // max(1, len(which)), gap * MISSED
+        found = search(m, table, slack, within, best, gap, beam, budget.left, chosen)
+        count, proved, work = budget.last(found)
         budget.left -= work
         if count >= 0:
             option = star.copy()

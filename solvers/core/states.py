@@ -9,21 +9,21 @@ import numpy as np
 
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
+from solvers.core.alternatives import Table
 
-Alternatives = tuple[int, Ints, Floats]
 Limits = tuple[Ints, Floats, list[int], list[int]]  # what is free, its price; least and most that a stage on can take
 PAUSE = 2000  # pairs after which the caller may look at the clock
 
 
 @compiled
 def search(
-    some: Alternatives, slack: Ints, price: Floats, best: float, gap: float, beam: int, max_work: int, chosen: Ints
+    m: int, table: Table, slack: Ints, price: Floats, best: float, gap: float, beam: int, max_work: int, chosen: Ints
 ) -> Iterator[tuple[int, bool, int]]:
     """The choice of largest gain: at most one alternative for each request, taking at most the slack together.
 
     Parameters
     ----------
-    some : m, whole, real
+    m, table
         The alternatives, as `near` has written them.
     slack, price : array, [D]
         What is free of each resource, maybe less than 0; its multiplier.
@@ -49,7 +49,7 @@ def search(
     the last resource alone come first, and their states are kept: each state of the others is completed by the best of
     these that fits, so that whoever goes on from it has another alternative's loss ahead.
     """
-    (m, whole, real), size = some, len(slack)
+    (whole, real), size = table, len(slack)
     request, loss, gain = whole[0][:m], real[0][:m], real[1][:m]
     take = [whole[2 + r][p] for p in range(m) for r in range(size)]
     kept, begin, spent, least, num_single = _stages(request, take, loss, gap, size)

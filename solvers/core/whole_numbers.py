@@ -28,18 +28,18 @@ def best_exactly(
     most, limits = residual.gain.size, [int(min(limit, MOST)) for limit in residual.limits]
     taken = [(use * (limit < MOST)).tolist() for use, limit in zip(residual.options[1:], limits, strict=True)]
     options, prices = (exact_gains(problem, residual), *taken), [whole(each * residual.unit_s) for each in price]
-    star, table, real = [0] * len(option), [[0] * most for _ in range(5)], [[0] * most for _ in range(4)]
+    star, table = [0] * len(option), ([[0] * most for _ in range(5)], [[0] * most for _ in range(4)])
     slack, given = limits[::-1], (options, prices, (2, 1, 0), option.tolist(), 0)
-    m, gap, incumbent, _ = in_plain_python(near)(*given, star, slack, table, real)
+    m, gap, incumbent, _ = in_plain_python(near)(*given, star, slack, table)
     if gap <= 0:
         return option, True
-    chosen, found = [0] * most, ((m, table, real), slack, prices[::-1], incumbent, gap, MOST)
+    chosen, found = [0] * most, (m, table, slack, prices[::-1], incumbent, gap, MOST)
     count, proved, _ = budget.last(in_plain_python(search)(*found, min(budget.left, MOST_WORK), chosen))
     if count < 0:
         return option, proved
     better = np.array(star)
     for at in chosen[:count]:
-        better[table[0][at]] = table[1][at]
+        better[table[0][0][at]] = table[0][1][at]
     return better, proved
 
 

@@ -50,7 +50,7 @@ def alternatives(
     star, slack = np.empty(len(incumbent), np.int64), np.array([residual.limits[r] for r in resources], np.int64)
     whole, real = np.empty((2 + len(resources), most), np.int64), np.empty((4, most))
     given = (residual.options, np.array(price), np.array(resources, np.int64), np.array(incumbent, np.int64), SUMS)
-    m, gap, worth_more, rounding = near(*given, star, slack, whole, real)
+    m, gap, worth_more, rounding = near(*given, star, slack, (whole, real))
     table, (loss, gain, _, _) = whole[:, :m], real[:, :m]
     return Alternatives(price, star, slack, table[0], table[1], table[2:], loss, gain, gap, worth_more, rounding)
 
@@ -151,7 +151,7 @@ def test_sums_of_many_are_rounded_little() -> None:
     )
     options = (gain, row_by_row(none[None]), none, none)
     which, incumbent = np.arange(3), np.zeros(n, np.int64)
-    _, gap, below, _ = near(options, np.zeros(3), which, incumbent, 0.0, star, slack, whole, real)
+    _, gap, below, _ = near(options, np.zeros(3), which, incumbent, 0.0, star, slack, (whole, real))
     exact = math.fsum(gain[0].tolist())
     assert star.all() and gap == -below
     assert abs(gap - exact) <= (CHUNK + n // CHUNK) * 2.0**-53 * exact

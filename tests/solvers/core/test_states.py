@@ -67,7 +67,7 @@ def steps(case: Case, incumbent: int, beam: int, max_work: int) -> Iterator[tupl
     whole, real = np.vstack([request, request, take]), np.vstack([loss, gain])
     slack, price, chosen = np.array(case.slack), np.array(case.price, np.float64), np.empty(len(request), np.int64)
     given = (slack, price, float(incumbent), gap * MISSED, beam, max_work, chosen)
-    for count, proved, work in search((len(request), whole, real), *given):
+    for count, proved, work in search(len(request), (whole, real), *given):
         yield None if count < 0 else chosen[:count].copy(), proved, work
 
 
