@@ -47,6 +47,8 @@ class Conditions:
         How hidden states are read.
     rho_s_per_block : float or None
         What policies believe that rebuilding takes, in place of the true time.
+    executed_rho_s_per_block : float or None
+        What rebuilding takes, and policies believe then, in place of what the products take.
     cost : str or None
         "fits" or "roofline"; None for fits where there are any.
     rate_times : float
@@ -60,12 +62,15 @@ class Conditions:
     tpot_s: float = 1.0
     hidden_attention: str = "rebuilt"
     rho_s_per_block: float | None = None
+    executed_rho_s_per_block: float | None = None
     cost: str | None = None
     rate_times: float = 1.0
 
     def of(self, policy: str) -> Conditions:
         """What of them matters to a policy: one that gives no hidden states is run once, however these are read."""
-        return replace(self, hidden_attention="rebuilt", rho_s_per_block=None) if policy in KV_ALONE else self
+        if policy not in KV_ALONE:
+            return self
+        return replace(self, hidden_attention="rebuilt", rho_s_per_block=None, executed_rho_s_per_block=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,7 @@ class Trial:
             NUM_GPUS[self.model],
             cost=of.cost,
             rho_s_per_block=of.rho_s_per_block,
+            executed_rho_s_per_block=of.executed_rho_s_per_block,
             hidden_attention=of.hidden_attention,
         )
 

@@ -96,6 +96,6 @@ def test_twice_the_rate_changes_only_rates_that_are_not_at_hand() -> None:
 
 def test_hidden_states_are_no_condition_of_policies_without_them() -> None:
     """A policy on the KV cache alone is run once, whatever is said of hidden states; others are not."""
-    absorbed = trial.Conditions(hidden_attention="absorbed", rho_s_per_block=1e-3)
+    absorbed = trial.Conditions(hidden_attention="absorbed", rho_s_per_block=1e-3, executed_rho_s_per_block=0.0)
     assert absorbed.of("sarathi") == trial.Conditions()
     assert absorbed.of("aptserve:as=paper") == absorbed
