@@ -11,11 +11,11 @@ import numpy as np
 from aptsched.knapsack.algorithm1_fitted import algorithm1_fitted
 from aptsched.policies.composition import compose
 from aptsched.policies.form_choice import on_offer
-from aptsched.policies.queue import fed_to_all, growth, without_cache
+from aptsched.policies.queue import decode_holds, fed_to_all, growth, without_cache
 from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, CacheForm
-from aptsched.scheduling.plan import Plan, nothing
+from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import all_of, any_of, smallest_of, sum_of
 from aptsched.support.checks import Ints
@@ -72,6 +72,7 @@ class AptServePrinted:
             if not isinstance(value, str) or value not in choices:
                 raise InputError(f"{name}: {shown(value)} is not accepted; {', '.join(choices)} are")
 
+    @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration, with its problem and certificate."""
         lightest = on_offer(view.cache, self.forms)[-1]
@@ -84,7 +85,7 @@ class AptServePrinted:
         plan = self._prefill(view, waiting, running) if longer_pending(view, waiting, running) else None
         if plan is None:
             plan = self._decode(view, waiting, running)
-        return replace(plan, reject=never) if len(never) else plan
+        return replace(plan, reject=never, holds=0) if len(never) else plan
 
     def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
         """The plan that admits waiting requests to the free blocks; None where it would admit none."""
@@ -117,7 +118,8 @@ class AptServePrinted:
         own = view.form[running]
         keeps = selection.form == own
         if all_of(keeps):
-            return Plan(running, fed, own, problem=problem, selection=selection, candidates=running)
+            holds = self._holds(view, waiting, running)
+            return Plan(running, fed, own, problem=problem, selection=selection, candidates=running, holds=holds)
         preempt = running[~keeps]
         if not any_of(keeps):
             plan = self._prefill(without_cache(view, preempt), np.union1d(waiting, running), nothing())
@@ -126,6 +128,20 @@ class AptServePrinted:
         as_chosen = running if np.array_equal(keeps, selection.form > 0) else nothing()  # not where a form changes
         entries = (running[keeps], fed[keeps], own[keeps])
         return Plan(*entries, preempt=preempt, problem=problem, selection=selection, candidates=as_chosen)
+
+    def _holds(self, view: View, waiting: Ints, running: Ints) -> int:
+        """`Plan.holds` of a decode of all running requests in their own form: while all have KV, and nobody has room.
+
+        As long as there are blocks for all, all are chosen in KV form, the dearest: the gap is 0. Who waits may become
+        more urgent, but no smaller, and free blocks only become fewer.
+        """
+        if any_of(view.form[running] != KV):
+            return 0
+        if len(waiting) and len(running) < min(view.max_seqs, view.max_tokens):
+            least = view.cache.blocks(smallest_of(view.num_tokens[waiting]), on_offer(view.cache, self.forms)[-1])
+            if least <= view.free_blocks - sum_of(growth(view, running, np.ones_like(running))):
+                return 0
+        return decode_holds(view, running)
 
     def _problem(
         self, view: View, rows: Ints, num_unfinished: int, fed: Ints, capacity: int, max_seqs: int

@@ -44,7 +44,8 @@ def served(name: str, server: Server, log: Path | None = None) -> ServedRun:
 
 
 @pytest.mark.parametrize(
-    "name", ["fcfs", "vllm-v1", "sarathi", "aptserve", "aptserve:forms=kv", "aptserve:forms=hidden"]
+    "name",
+    ["fcfs", "vllm-v1", "sarathi", "aptserve", "aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:as=paper"],
 )
 def test_figures_are_those_of_iterations_one_by_one(name: str) -> None:
     """Records and usage with its timeline are equal to the last bit, where blocks are short too.
