@@ -99,7 +99,8 @@ class ALISE:
         """The time that each request is predicted to take still, alone, [n]."""
         times, left = view.times, np.maximum(view.num_prompt_tokens + self.predicted(view) - view.num_tokens, 1.0)
         decode_s = times.fixed_s + times.per_token_s + times.per_decode_s + times.per_context_token_s * view.num_tokens
-        prefill_s = np.where(view.num_remaining > 1, times.per_token_s * view.num_remaining, 0.0)
+        prompt_s = times.prefill_s + times.per_token_s * view.num_remaining
+        prefill_s = np.where(view.num_remaining > 1, prompt_s, 0.0)
         remaining_s: Floats = prefill_s + left * decode_s
         return remaining_s
 
