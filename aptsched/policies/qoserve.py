@@ -77,15 +77,14 @@ class QoServe:
         of = sorted_rows(view)
         if not len(of.begun) and not len(of.waiting):
             return beside_decodes(view, of, of.decodes, of.begun, 0)
-        latest_s = latest_start_s(view, of.waiting) if self.relegation else np.full(len(of.waiting), np.inf)
-        relegated = latest_s < view.now_s
-        waiting = of.waiting[np.lexsort((self._key_s(view, of.waiting), relegated))]
-        count = num_admitted(view, of, waiting, self.watermark)
-        behind = np.isin(waiting[:count], of.waiting[relegated])
-        prompts = np.concatenate([of.begun, waiting[:count]])
-        behind = np.concatenate([np.zeros(len(of.begun), np.bool_), behind])
-        prompts = prompts[np.lexsort((self._key_s(view, prompts), behind))]
-        until_s = latest_s[~relegated].min(initial=np.inf).item()
+        prompts = np.concatenate([of.begun, of.waiting])
+        latest_s = latest_start_s(view, prompts) if self.relegation else np.full(len(prompts), np.inf)
+        late = latest_s < view.now_s
+        until_s = latest_s[~late].min(initial=np.inf).item()
+        prompts = prompts[np.lexsort((self._key_s(view, prompts), late & ~view.running[prompts]))]
+        waits = ~view.running[prompts]
+        count = num_admitted(view, of, prompts[waits], self.watermark)
+        prompts = prompts[~waits | (waits.cumsum() <= count)]
         return beside_decodes(view, of, of.decodes, prompts, self.chunk(view, of.decodes), until_s)
 
     def chunk(self, view: View, decodes: Ints) -> int:
