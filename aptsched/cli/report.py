@@ -50,6 +50,7 @@ def _write(directories: list[str], out: str, perfetto: str | None, title: str) -
     from aptsched.report.page.perfetto import trace
     from aptsched.report.page.stored import read_stored
     from aptsched.support import files
+    from aptsched.support.plural import how_many
 
     if not title.isprintable():
         raise InputError(f"title: {shown(title)} is not accepted; text on one line is")
@@ -63,7 +64,8 @@ def _write(directories: list[str], out: str, perfetto: str | None, title: str) -
     if perfetto is not None and traced is not None:
         files.write(perfetto, traced)
     files.write(out, made)
-    print(f"{out}: {len(made.encode()) / 1e6:.1f} MB, {len(stored.runs)} runs, {len(stored.searches)} searches")
+    found = f"{how_many(len(stored.runs), 'run')}, {how_many(len(stored.searches), 'search', 'searches')}"
+    print(f"{out}: {len(made.encode()) / 1e6:.1f} MB, {found}")
     if perfetto is not None and traced is not None:
         print(f"{perfetto}: {len(traced) / 1e6:.1f} MB")
     for notice in stored.notices:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from aptsched.report.progress import Progress
+from aptsched.support.plural import how_many
 
 if TYPE_CHECKING:
     from engine.study.replay import Replay
@@ -31,7 +32,8 @@ class RunProgress:
             self.close()
             self._num_begun += 1
             which = f"run {self._num_begun} of {self._num_planned}"
-            say_now(f"{policy}: {count} requests, which arrive over {replay.last_arrival_s:.3g} s ({which})")
+            said = f"{how_many(count, 'request')}, arriving over {replay.last_arrival_s:.3g} s"
+            say_now(f"{policy}: {said} ({which})")
             self._line = Progress(count, "requests ended")
         elif self._line is not None:
             self._line.tell(num_ended)

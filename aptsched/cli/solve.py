@@ -24,6 +24,7 @@ from aptsched.cli.instance_options import (
     source,
 )
 from aptsched.support import interrupts
+from aptsched.support.plural import how_many
 
 PROCESSES = ("pulp", "pulp-cbc")  # they start a process, which would inherit the blocked Ctrl-C
 
@@ -96,7 +97,8 @@ def snapshot(
     if mps is not None:
         instance.write_mps(problem, mps)
     digest = instance.digest(problem)
-    print(filled(f"{out}: {problem.num_requests} requests, {problem.capacity} blocks, sha256 {digest}", sys.stdout))
+    sizes = f"{how_many(problem.num_requests, 'request')}, {how_many(problem.capacity, 'block')}"
+    print(filled(f"{out}: {sizes}, sha256 {digest}", sys.stdout))
     notices.tell(cut.notices, sys.stderr)
 
 

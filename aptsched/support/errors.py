@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aptsched.support.plural import how_many
+
 MOST_SHOWN = 500  # characters of what an error says
 
 
@@ -23,7 +25,7 @@ class InfeasibleError(ValueError):
         self.num_blocks, self.num_tokens, self.num_seqs = num_blocks, num_tokens, num_seqs
         super().__init__(
             "required: the requests that must be served do not fit, by "
-            f"{num_blocks} blocks, {num_tokens} tokens and {num_seqs} sequences"
+            f"{how_many(num_blocks, 'block')}, {how_many(num_tokens, 'token')} and {how_many(num_seqs, 'sequence')}"
         )
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from aptsched.support.errors import InputError
+from aptsched.support.plural import how_many
 from aptsched.workload.trace import Trace
 
 GivenTrace = str | os.PathLike[str] | Trace | Iterable[Sequence[float]]
@@ -58,4 +59,4 @@ def read_given(trace: str | Trace, num_requests: int | None = None) -> Trace:
 
 def recorded(trace: str | Trace | None) -> str | None:
     """The trace's name in results: its path, or how many requests were given."""
-    return f"{len(trace)} requests" if isinstance(trace, Trace) else trace
+    return how_many(len(trace), "request") if isinstance(trace, Trace) else trace

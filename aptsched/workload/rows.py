@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aptsched.support.errors import InputError
+from aptsched.support.plural import how_many
 from aptsched.workload import cells
 from aptsched.workload.own_columns import OwnRefused, OwnRows
 from aptsched.workload.trace import Trace
@@ -60,7 +61,9 @@ class Rows:
     def trace(self, path: str, units_per_s: int, notices: Sequence[str]) -> Trace:
         """The trace, its first arrival at 0; `notices` are the reader's own, and come first."""
         if not self.prompts:
-            left_out = f" ({self.num_dropped} rows without prompt tokens are left out)" if self.num_dropped else ""
+            left_out = (
+                f" ({how_many(self.num_dropped, 'row')} without prompt tokens left out)" if self.num_dropped else ""
+            )
             raise InputError(f"{path}: no requests under the header{left_out}; at least one is needed")
         times = np.asarray(self.times)
         arrived = (times - times.min()) / units_per_s if times.size else None
@@ -76,7 +79,7 @@ class Rows:
     def _notices(self) -> Iterator[str]:
         if self.num_dropped:
             total = len(self.prompts) + self.num_dropped
-            yield f"{self.num_dropped} of {total} rows of the trace have no prompt tokens and were left out."
+            yield f"Rows of the trace without prompt tokens, which were left out: {self.num_dropped} of {total}."
         if (np.diff(np.asarray(self.times)) < 0).any():
             yield "The rows of the trace are not in order of arrival: those that were read are sorted."
 

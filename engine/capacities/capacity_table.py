@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aptsched.report import table
 from aptsched.report.table import Column, Section
+from aptsched.support.plural import how_many
 from engine.capacities.found import Capacity, Comparison, Group, Replicas
 from engine.study.run_table import known
 
@@ -64,17 +65,17 @@ def replica_sections(replicas: Sequence[Replicas], rate_per_s: float | None) -> 
     for each in replicas:
         cost = "-" if each.cost_per_million_tokens is None else f"{each.cost_per_million_tokens:.3g}"
         row = [each.policy, str(each.num_replicas), str(each.num_gpus), cost]
-        title = f"{rate_per_s:g} requests a second, {each.level:.4g} of them {each.slo}, {each.setting}"
+        title = f"{how_many(rate_per_s, 'request')} a second, {each.level:.4g} of them {each.slo}, {each.setting}"
         groups.setdefault(title, []).append(row)
     return [Section(title, rows) for title, rows in groups.items()]
 
 
 def notes(groups: Sequence[Group], capacities: Sequence[Capacity]) -> list[str]:
     """Lines below the tables that explain them."""
-    counts = " and ".join(dict.fromkeys(str(len(group.arrivals)) for group in groups))
+    counts = " and ".join(dict.fromkeys(how_many(len(group.arrivals), "seed") for group in groups))
     lines = [
         "holds: the highest rate below which every probed rate holds, the geometric mean over "
-        f"{counts} seeds, the same for all policies, and its 95% interval; times the first's: of paired seeds. no "
+        f"{counts}, the same for all policies, and its 95% interval; times the first's: of paired seeds. no "
         "policy passes: with these forms of cache, and the share of it that is reached. Latencies, stalled (a gap of "
         "over 10 s) and rejected: at the highest rate that holds; most: output tokens a second of any run.",
     ]

@@ -14,6 +14,7 @@ from aptsched.policies.oracle import TrueLengths
 from aptsched.report.document import known
 from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
+from aptsched.support.plural import how_many
 from aptsched.workload.trace import Trace
 from engine.capacities.setting import Setting
 from engine.simulator.cost import Cost
@@ -156,7 +157,7 @@ def windows(source: ArrivalSource, num_seeds: int) -> list[ArrivalSource]:
     if read is None or read.arrived_at_s is None:
         return seeds
     if len(read) < 2 * num_seeds:
-        most = f"up to {len(read) // 2} is, as the trace has {len(read)} requests"
+        most = f"up to {len(read) // 2} is, as the trace has {how_many(len(read), 'request')}"
         raise InputError(f"seeds: {num_seeds} is not accepted; {most}")
     ends = np.linspace(0, len(read), num_seeds + 1).astype(int).tolist()
     longest = source.num_requests or len(read)

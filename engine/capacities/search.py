@@ -9,6 +9,7 @@ import numpy as np
 
 from aptsched.metrics.rate_search import crossing_rate, next_rate
 from aptsched.support.errors import InputError
+from aptsched.support.plural import how_many
 from engine.capacities.case import Case, Probed, probed
 from engine.capacities.give_up import GiveUp
 from engine.capacities.kept import Kept
@@ -118,5 +119,5 @@ class Search:
         few = Replay(np.zeros(len(prompts)), prompts, outputs, replay.slo)
         run, stopped = attempt(self.case.made_for(few), few, self.server)
         if isinstance(run, ServedRun) and run.reason == STUCK and not run.usage.num_prefill_tokens:
-            return self.failed(f"{STUCK}, though {len(few)} requests waited"), stopped
+            return self.failed(f"{STUCK}, though {how_many(len(few), 'request')} waited"), stopped
         return None, stopped

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from aptsched.metrics.service import Metrics
+from aptsched.support.plural import how_many
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ class Setting:
         return self.by_p99 or metrics.stable is not False
 
     def __str__(self) -> str:
-        arrivals = f"{self.num_requests} requests" if self.duration_s is None else f"{self.duration_s:g} s of arrivals"
+        arrivals = (
+            how_many(self.num_requests or 0, "request")
+            if self.duration_s is None
+            else f"{self.duration_s:g} s of arrivals"
+        )
         warmup = f", of which the first {self.warmup_s:g} s do not count" if self.warmup_s else ""
         measure = "TTFT and own P99 TBT" if self.by_p99 else "deadlines of tokens, and stable"
         return f"{self.name}: {arrivals}{warmup}, {measure}"

@@ -152,10 +152,10 @@ def replay(
 def _changes(trace: Trace, num_clipped: int) -> Iterator[str]:
     """Notices about what is not served as the trace has it."""
     if num_clipped:
-        yield f"Of {len(trace)} requests {num_clipped} were clipped to the most tokens of prompt or output."
+        yield f"Requests clipped to the most tokens of prompt or output: {num_clipped} of {len(trace)}."
     num_without = int((trace.output_tokens == 0).sum())
     if num_without:
-        yield f"Of {len(trace)} requests {num_without} have no output tokens: such a request is served one."
+        yield f"Requests without output tokens, of which each is served one: {num_without} of {len(trace)}."
 
 
 def beyond_context(replay: Replay, max_context: int) -> int:
@@ -169,5 +169,5 @@ def context_notices(replays: Sequence[Replay], max_context: int) -> list[str]:
     beyond = beyond_context(largest, max_context)
     if not beyond:
         return []
-    counts = f"Of {len(largest)} requests {beyond} are longer than the context of {max_context} tokens"
-    return [f"{counts}: a prompt is rejected, an output ends there."]
+    counts = f"Requests longer than the context of {max_context} tokens: {beyond} of {len(largest)}"
+    return [f"{counts}. A prompt is rejected, an output ends there."]

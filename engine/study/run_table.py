@@ -13,6 +13,7 @@ from aptsched.report import table
 from aptsched.report.table import Column, Section
 from aptsched.scheduling.forms import FormEntry, shown_forms
 from aptsched.scheduling.record import Outcome
+from aptsched.support.plural import how_many
 from engine.calibration.pace import is_off
 from engine.study.replay import Replay
 from engine.study.served_run import FailedRun, ServedRun
@@ -194,7 +195,7 @@ def sections(runs: Sequence[ServedRun], row: Callable[[ServedRun, Metrics], list
     groups: dict[str, list[list[str]]] = {}
     for run in runs:
         count = len(run.records)
-        title = f"{count} request{'s' if count > 1 else ''}{_at(run)}"
+        title = f"{how_many(count, 'request')}{_at(run)}"
         groups.setdefault(title, []).append([run.policy, *row(run, run.metrics)])
     return [Section(title, rows) for title, rows in groups.items()]
 

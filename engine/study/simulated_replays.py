@@ -11,6 +11,7 @@ import numpy as np
 from aptsched.scheduling.record import SLO
 from aptsched.support import checks
 from aptsched.support.errors import InputError
+from aptsched.support.plural import how_many
 from aptsched.workload import Trace
 from aptsched.workload.synthetic import DEFAULT_RATE_PER_S, WORKLOADS
 from engine.study.arrival_source import (
@@ -106,7 +107,8 @@ def _with_end_said(found: AtRates, duration_s: float) -> AtRates:
     if not short:
         return found
     ends = ", ".join(f"{last_s:g} s" + (f" at {rate:g} a second" if len(found) > 1 else "") for rate, last_s in short)
-    said = f"--duration {duration_s:g} s is beyond the end of the trace, whose {len(found[0][1])} requests arrive until"
+    last = f"of whose {how_many(len(found[0][1]), 'request')} the last arrives at"
+    said = f"--duration {duration_s:g} s is beyond the end of the trace, {last}"
     return [(rate, trace.with_notice(f"{said} {ends}.")) for rate, trace in found]
 
 

@@ -18,6 +18,7 @@ from aptsched.report.page.stored import Stored, StoredRun
 from aptsched.report.page.tables import capacity_tables, run_tables
 from aptsched.report.page.tenant_figures import even_figure, of_several, tenant_tables, worst_figure
 from aptsched.report.page.time_figures import phases_figure, time_figures
+from aptsched.support.plural import how_many
 
 BESIDE = (
     "<p>The same requests by what others ask of them. Everywhere else a request of these runs attains if each of its "
@@ -137,7 +138,7 @@ def _by_rate(runs: list[StoredRun], drawn: Callable[[list[StoredRun]], str]) -> 
     rates = sorted({run.rate_per_s for run in runs}, key=lambda rate: -(rate or 0.0))
     parts = []
     for number, rate in enumerate(rates):
-        name = "all requests at once" if rate is None else f"{rate:g} requests a second"
+        name = "all requests at once" if rate is None else f"{how_many(rate, 'request')} a second"
         content = drawn([run for run in runs if run.rate_per_s == rate])
         parts.append(f"<details{'' if number else ' open'}><summary>{name}</summary>{content}</details>")
     return "".join(parts)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aptsched.report.page.parts import Numbers
 from aptsched.report.page.stored import StoredRun
+from aptsched.support.plural import how_many
 
 OUTCOMES = {
     "attained": ("attained",),
@@ -90,7 +91,11 @@ def capacity_tables(document: dict[str, Any]) -> Iterator[tuple[str, Numbers]]:
     named = (
         ("Highest rates that hold, with 95% intervals", "capacities", CAPACITIES),
         ("Times the rate of the first policy", "comparisons", COMPARISONS),
-        (f"Replicas for {document['options'].get('gpus_for')} requests a second", "replicas", REPLICAS),
+        (
+            f"Replicas for {how_many(document['options'].get('gpus_for') or 0, 'request')} a second",
+            "replicas",
+            REPLICAS,
+        ),
     )
     for caption, name, columns in named:
         if document[name]:

@@ -13,8 +13,8 @@ from aptsched.support.text_lines import wrapped
 from commands import call
 from tiny_model import OPT, save_model
 
-LEFT_OUT = "1 of 3 rows of the trace have no prompt tokens and were left out."
-SERVED_ONE = "Of 2 requests 1 have no output tokens: such a request is served one."
+LEFT_OUT = "Rows of the trace without prompt tokens, which were left out: 1 of 3."
+SERVED_ONE = "Requests without output tokens, of which each is served one: 1 of 2."
 BURSTGPT_DROPPED = """Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type
 5,ChatGPT,0,0,0,API log
 6,GPT-4,10,0,10,API log
@@ -183,4 +183,7 @@ def test_a_prompt_that_is_longer_than_any_context_is_rejected_and_not_drawn(
     document = json.loads(capsys.readouterr().out)
     assert [row["request_id"] for row in document["rejected"]] == [0]
     assert document["summary"][0]["num_finished"] == 1
-    assert any("Of 2 requests 1 are longer than the context" in notice for notice in document["notices"])
+    assert any(
+        notice.startswith("Requests longer than the context of ") and "1 of 2." in notice
+        for notice in document["notices"]
+    )

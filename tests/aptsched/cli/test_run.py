@@ -31,7 +31,10 @@ def test_a_table_and_files_of_what_each_policy_comes_to(
     out, err = capsys.readouterr()
     rows = [line.split()[0] for line in out.splitlines() if line.startswith(("fcfs ", "aptserve "))]
     assert rows == ["fcfs", "aptserve"] * 3 and max(map(len, out.splitlines())) <= 80
-    assert re.search(r"Of 12 requests 1\d were clipped", out) and "fcfs: 12 requests, which arrive over" in err
+    assert (
+        re.search(r"Requests clipped to the most tokens of prompt or output: 1\d of 12", out)
+        and "fcfs: 12 requests, arriving over" in err
+    )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["certificates-aptserve.jsonl", *FILES])
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (document["schema"], document["version"], document["complete"]) == ("aptsched.run", 3, True)

@@ -99,8 +99,8 @@ def test_a_run_counts_under_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -
                 progress(policy, replay, num_ended)
         progress.close()
         assert file.getvalue() == (
-            f"fcfs: 5 requests, which arrive over 4 s (run 1 of 2)\n{counted}"
-            f"aptserve: 5 requests, which arrive over 4 s (run 2 of 2)\n{counted}"
+            f"fcfs: 5 requests, arriving over 4 s (run 1 of 2)\n{counted}"
+            f"aptserve: 5 requests, arriving over 4 s (run 2 of 2)\n{counted}"
         )
 
 

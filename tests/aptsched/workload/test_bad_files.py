@@ -153,7 +153,7 @@ def test_bad_rows(tmp_path: Path, content: str, text: str) -> None:
         ("prompt_tokens,output_tokens\n\n", ": no requests under the header; at least one is needed"),
         (
             BURSTGPT + "5,GPT-4,0,0,0,API log\n",
-            ": no requests under the header (1 rows without prompt tokens are left out); at least one is needed",
+            ": no requests under the header (1 row without prompt tokens left out); at least one is needed",
         ),
     ],
 )

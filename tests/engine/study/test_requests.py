@@ -140,7 +140,7 @@ def test_a_duration_beyond_the_end_of_a_trace_is_said(folder: Path, num_rows: in
     assert (found.notices == ()) == (duration_s <= end)
     for notice in found.notices:
         assert (
-            f"{duration_s:g} s is beyond the end of the trace, whose {num_rows} requests arrive until {end} s."
+            f"{duration_s:g} s is beyond the end of the trace, of whose {num_rows} requests the last arrives at {end} s"
             in notice
         )
 
@@ -150,7 +150,7 @@ def test_each_rate_that_ends_early_is_in_the_one_notice(folder: Path) -> None:
     found = replays(timed(folder, 11), 0.5, 2.0, 4.0, duration_s=8.0)
     assert [len(each) for each in found] == [4, 11, 11]
     (notice,) = {notice for each in found for notice in each.notices}
-    assert notice.endswith("11 requests arrive until 5 s at 2 a second, 2.5 s at 4 a second.")
+    assert notice.endswith("11 requests the last arrives at 5 s at 2 a second, 2.5 s at 4 a second.")
 
 
 @pytest.mark.parametrize(
