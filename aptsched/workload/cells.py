@@ -121,7 +121,7 @@ def _time(value: object) -> int | float:
 
 def _number(value: object) -> int | float | None:
     if isinstance(value, str):
-        if "_" in value:  # Python would read 1_000 as a number
+        if "_" in value or not value.isascii():  # Python would read 1_000, and digits of any script
             return None
         try:
             value = int(value)

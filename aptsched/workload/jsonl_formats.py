@@ -108,9 +108,9 @@ def read_jsonl(path: str, lines: Iterator[tuple[int, str]], most: int | None) ->
             seen = _Objects(_arrivals(f"{path}, line {line}", request))
             rows.times = array("d" if seen.arrivals is None else seen.arrivals.typecode)
         own = {name: request[name] for name in OWN if name in request}
-        if BAILIAN <= request.keys():
-            own = {TENANT: request.get("type"), **own}
-        add_row(rows, path, line, *_values(path, line, request, seen), own)
+        called = {TENANT: "type"} if BAILIAN <= request.keys() and TENANT not in own else {}
+        own |= {name: request.get(field) for name, field in called.items()}
+        add_row(rows, path, line, *_values(path, line, request, seen), own, called)
         seen.add(request)
         if rows.are_enough:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -85,10 +86,21 @@ class Rows:
 
 
 def add_row(
-    rows: Rows, path: str, line: int, time: float | None, prompt: int, output: int, own: Mapping[str, object]
+    rows: Rows,
+    path: str,
+    line: int,
+    time: float | None,
+    prompt: int,
+    output: int,
+    own: Mapping[str, object],
+    called: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Add a request of a file's line; a value of its own columns that is not accepted is a bad row."""
+    """Add a request of a file's line; a value of its own columns that is not accepted is a bad row.
+
+    `called` has the name of a column in the file, where that is another.
+    """
     try:
         rows.append(time, prompt, output, own)
     except OwnRefused as refusal:
-        raise cells.bad_row(path, line, refusal.column, own[refusal.column], str(refusal)) from None
+        name = called.get(refusal.column, refusal.column)
+        raise cells.bad_row(path, line, name, own[refusal.column], str(refusal)) from None
