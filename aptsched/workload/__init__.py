@@ -5,9 +5,13 @@ from aptsched.workload.snapshot import snapshot, snapshots  # at once: the modul
 from aptsched.workload.synthetic import WORKLOADS, generate
 from aptsched.workload.trace import Trace
 
-__all__ = ["WORKLOADS", "Trace", "generate", "read_trace", "snapshot", "snapshots"]
+__all__ = ["WORKLOADS", "Trace", "draw_servegen", "generate", "read_trace", "snapshot", "snapshots"]
 
 if TYPE_CHECKING:
     from aptsched.workload.readers import read_trace
+    from aptsched.workload.servegen import draw_servegen
 else:
-    __getattr__, __dir__ = lazily(__name__, {"aptsched.workload.readers": ("read_trace",)})
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {"aptsched.workload.readers": ("read_trace",), "aptsched.workload.servegen": ("draw_servegen",)},
+    )

@@ -65,7 +65,9 @@ def replica_sections(replicas: Sequence[Replicas], rate_per_s: float | None) -> 
     for each in replicas:
         cost = "-" if each.cost_per_million_tokens is None else f"{each.cost_per_million_tokens:.3g}"
         row = [each.policy, str(each.num_replicas), str(each.num_gpus), cost]
-        title = f"{how_many(rate_per_s, 'request')} a second, {each.level:.4g} of them {each.slo}, {each.setting}"
+        title = (
+            f"{how_many(rate_per_s or 0.0, 'request')} a second, {each.level:.4g} of them {each.slo}, {each.setting}"
+        )
         groups.setdefault(title, []).append(row)
     return [Section(title, rows) for title, rows in groups.items()]
 

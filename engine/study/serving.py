@@ -115,7 +115,8 @@ def serve(
         Path of the log of decisions that have a certificate, written during the run; no file if none has one.
     watch : Watch, optional
     is_enough : callable, optional
-        Told of each request that has ended, and says whether the run may end here: the others are unfinished then.
+        Told of each request that has ended, and says whether the run may end here: the others are unfinished then. No
+        phases of requests are noted in such a run.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def serve(
     """
     meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), list[RequestRecord](), 0
     pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
-    phases = PhaseMeter(replay.arrived_at_s, replay.warmup_s)
+    phases = PhaseMeter(replay.arrived_at_s[: len(replay) if is_enough is None else 0], replay.warmup_s)
     with DecisionLog(certificates, meter.add_decision) as log:
 
         def on_record(record: RequestRecord) -> None:

@@ -65,6 +65,14 @@ def test_caches_are_where_the_pool_has_them(name: str) -> None:
     assert {"waiting", "prefill", "decode"} <= names and ("swapped" in names) == (name == "fastserve")
 
 
+def test_a_run_that_may_end_early_notes_none() -> None:
+    """Its records are those of a whole one, and nobody reads its phases."""
+    policy = NamedPolicy("fcfs", lambda: load_policy("fcfs"))
+    whole, probe = serve(policy, REPLAY, SERVER), serve(policy, REPLAY, SERVER, is_enough=lambda record: False)
+    assert whole.phases and not probe.phases
+    assert [r.token_at_s.tolist() for r in probe.records] == [r.token_at_s.tolist() for r in whole.records]
+
+
 def test_a_prefill_ends_with_its_token_and_a_long_gap_is_held() -> None:
     """By hand: cached from 1 s, tokens at 2, 3 and 9 s with a TPOT of 2 s; preempted at 9.5 s, again from 11 s on."""
     record = RequestRecord(
