@@ -49,6 +49,7 @@ FINDS = ("gap", "generate", "solve", "verify")  # commands that say with exit co
 SHARE = 20  # one of so many values
 LARGE = {  # numbers between these are accepted, and take minutes or gigabytes
     ("capacity", "--num-requests"): (100, 10**9),
+    ("capacity", "--jobs"): (1, 10**21),  # each would start processes, twice
     ("capacity", "--seeds"): (2, 10**9),
     ("gap", "--num-requests"): (5000, 10**6),
     ("gap", "--instances"): (50, 10**6),
