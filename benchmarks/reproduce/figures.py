@@ -39,8 +39,7 @@ class Extent:
 
 def why_not(row: Published) -> str | None:
     """Why a number is not run; None if it is."""
-    missing = [name for name in (row.system, row.other) if name is not None and POLICIES[name] is None]
-    return f"no policy stands for {missing[0]} here" if missing else NOT_MEASURED.get(row.quantity)
+    return NOT_MEASURED.get(row.quantity)
 
 
 def trials(row: Published, conditions: Conditions, extent: Extent) -> list[Trial]:
@@ -83,7 +82,7 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
         return
     models = [model for model in row.models if extent.models is None or model in extent.models]
     sets = [lengths for lengths in row.sets if extent.sets is None or lengths in extent.sets]
-    systems = [policy for policy in (POLICIES[name] for name in (row.system, row.other) if name) if policy]
+    systems = [POLICIES[name] for name in (row.system, row.other) if name]
     for model, lengths, cv in itertools.product(models, sets, BURSTS if row.cv is None else (row.cv,)):
         stands_in = row.rate_per_s is None and row.level is None
         rate_per_s = RATES_PER_S[lengths] * conditions.rate_times if stands_in else row.rate_per_s

@@ -158,7 +158,8 @@ def _changes(study: Study) -> str:
     meanings = "\n".join(f"- **{cause}**: {meaning}." for cause, meaning in {**MEANT, **MEANT_OF_DECISIONS}.items())
     said = (
         f"Reruns are of {of} and the first seed; the column *ours* is the same without a change, so it can differ from "
-        "the figure above where that is of more models. In bold: at least half of the gap is closed."
+        "the figure above where that is of more models. In bold: at least half of the gap is closed. Without a figure "
+        "it was not run, or is not changed."
     )
     return f"{textwrap.fill(said, WIDTH)}\n\n{meanings}"
 

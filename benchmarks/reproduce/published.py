@@ -15,15 +15,20 @@ LONG = ("llama-3-8b-262k", "yi-6b-200k")
 NUM_GPUS: Mapping[str, int] = {"opt-13b": 1, "opt-30b": 2, "opt-66b": 4}  # A100-40GB, tensor parallel
 SETS = ("sharegpt", "humaneval", "longbench")
 LONG_SETS = ("wikitext", "arxiv", "bookcorpus")
-POLICIES: Mapping[str, str | None] = {
+POLICIES: Mapping[str, str] = {
     "Apt-Serve": "aptserve:as=paper",
     "KV cache only": "aptserve:as=paper:forms=kv",
     "hybrid cache, FCFS": "aptserve:order=fcfs",
     "vLLM": "fcfs",
     "Sarathi-Serve": "sarathi",
-    "DeepSpeed-FastGen": None,
+    "DeepSpeed-FastGen": "fastgen",
 }  # what stands for each system here
-KV_ALONE = ("fcfs", "sarathi", "aptserve:as=paper:forms=kv")  # of these: what is said of hidden states changes nothing
+KV_ALONE = (
+    "fcfs",
+    "sarathi",
+    "fastgen",
+    "aptserve:as=paper:forms=kv",
+)  # of these: what is said of hidden states changes nothing
 
 
 class Quantity(StrEnum):

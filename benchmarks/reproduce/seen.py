@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from aptsched.metrics.stability import highest_rate
 from benchmarks.reproduce.causes import explained_by
 from benchmarks.reproduce.compared import OURS, honest_ratio, line_of, mean_ratios, models_of, rate, ratio, sets_of
 from benchmarks.reproduce.published import PUBLISHED, SETS, Published, Quantity
@@ -14,6 +15,7 @@ from benchmarks.reproduce.study import FITTED, HONEST, Study
 from benchmarks.reproduce.trial import Trial
 
 Sentence = Callable[[Study], str | None]
+NEAR = (0.9, 0.88)  # levels between which a curve is flat or not
 
 
 def seen(study: Study) -> Iterator[str]:
@@ -99,6 +101,28 @@ def _between_tables(study: Study) -> str | None:
     )
 
 
+def _flat(study: Study) -> str | None:
+    """How much the rate depends on the level near 90%."""
+    held = {policy: [_crossing(study, policy, level) for level in NEAR] for policy in (OURS, "fcfs")}
+    ours, theirs = held[OURS], held["fcfs"]
+    if None in ours or None in theirs:
+        return None
+    return (
+        f"**Near 90% the share hardly depends on the rate**: at {NEAR[1]:.0%} in place of {NEAR[0]:.0%} `{OURS}` holds "
+        f"{ours[1]:.2f} req/s on sharegpt with OPT-13B in place of {ours[0]:.2f}, `fcfs` {theirs[1]:.2f} in place of "
+        f"{theirs[0]:.2f}. Two points of the share are so much of the ratio."
+    )
+
+
+def _crossing(study: Study, policy: str, level: float) -> float | None:
+    """Where the shares of the probes of OPT-13B on ShareGPT fall below a level; None if they are not there."""
+    found = study.folder.get(
+        Trial(policy=policy, model="opt-13b", lengths="sharegpt", conditions=study.conditions.of(policy))
+    )
+    known = [] if found is None else [(at, share) for at, share in found.shares if share is not None]
+    return highest_rate([at for at, _ in known], [share for _, share in known], level) if known else None
+
+
 def _changes(study: Study) -> str | None:
     line = line_of(study, other="vLLM", over="mean", sets=SETS, level=0.9)
     if not line.reruns:
@@ -126,15 +150,18 @@ def _order(study: Study) -> str | None:
 
 
 def _sarathi(study: Study) -> str | None:
-    means = mean_ratios(study, "sarathi", 0.9)
-    return (
-        None
-        if means is None
-        else (
-            f"**Over `sarathi`** at 90% it holds {_by_set(means)} times the rate; published are 1.4 on humaneval, 2.5 "
-            "on longbench and 1.9 over all sets."
-        )
-    )
+    return _over(study, "sarathi", "1.4 on humaneval, 2.5 on longbench and 1.9 over all sets")
+
+
+def _fastgen(study: Study) -> str | None:
+    return _over(study, "fastgen", "1.4 on humaneval, 2.3 on longbench and 1.8 over all sets")
+
+
+def _over(study: Study, policy: str, published: str) -> str | None:
+    means = mean_ratios(study, policy, 0.9)
+    if means is None:
+        return None
+    return f"**Over `{policy}`** at 90% it holds {_by_set(means)} times the rate; published are {published}."
 
 
 def _hybrid(study: Study) -> str | None:
@@ -192,10 +219,12 @@ SENTENCES: tuple[Sentence, ...] = (
     _at_60,
     _cannot_last,
     _at_90,
+    _flat,
     _between_tables,
     _changes,
     _order,
     _sarathi,
+    _fastgen,
     _hybrid,
     _honest,
     _starved,

@@ -168,12 +168,10 @@ class Study:
 
     def _share_of_fitted(self, output_scale: float) -> float:
         """The share at the published rate with such a scale, the mean over `FIT_SEEDS`."""
-        policy = POLICIES[FITTED.system]
-        assert policy is not None
         conditions = Conditions(num_requests=self.num_requests, output_scale=output_scale)
         wanted = [
             Trial(
-                policy=policy,
+                policy=POLICIES[FITTED.system],
                 model=FITTED.models[0],
                 lengths=FITTED.sets[0],
                 conditions=conditions,

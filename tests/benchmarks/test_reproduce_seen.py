@@ -13,7 +13,7 @@ causes, figures, measured, published, study, trial = (
     pytest.importorskip(f"benchmarks.reproduce.{name}")
     for name in ("causes", "figures", "measured", "published", "study", "trial")
 )
-RATES = {"fcfs": (2.0, 3.0), "sarathi": (2.5, 3.5), "aptserve:as=paper": (2.8, 12.0)}
+RATES = {"fcfs": (2.0, 3.0), "sarathi": (2.5, 3.5), "fastgen": (3.5, 4.0), "aptserve:as=paper": (2.8, 12.0)}
 
 
 def study_in(folder: Path) -> Any:
@@ -50,6 +50,8 @@ def test_sentences_say_what_was_measured(tmp_path: Path) -> None:
         "from 10.0% within both objectives to 50.0% (published 11.8% to 98.2%)",
         "up to 5.0 times the share of `fcfs` (published 7.5)",
         "**Over `sarathi`** at 90% it holds 1.12 on sharegpt",
+        "**Over `fastgen`** at 90% it holds 0.80 on sharegpt",
+        "at 88% in place of 90% `aptserve:as=paper` holds 3.41 req/s on sharegpt",
         "+0.0 points on sharegpt at 6 req/s (published +1.6)",
         "`aptserve`, hidden states absorbed, 2.00 on sharegpt",
         "2.0% at 3 req/s and 2.0% at 6 req/s",
