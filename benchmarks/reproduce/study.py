@@ -26,6 +26,7 @@ HONEST = (
     ("aptserve:as=paper", "rebuilt"),
     ("aptserve:as=paper", "absorbed"),
     ("aptserve", "absorbed"),
+    ("aptserve:charge=lifetime", "absorbed"),
 )  # policies and how hidden states are read, of the last section
 HONEST_TTFT_S, HONEST_TPOT_S = 1.0, 0.2
 FIT_SEEDS = range(5)
