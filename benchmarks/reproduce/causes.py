@@ -11,6 +11,8 @@ from benchmarks.reproduce.trial import Conditions
 CAUSES: Mapping[str, Callable[[Conditions], Conditions]] = {
     "half as long": lambda given: replace(given, output_scale=given.output_scale / 2),
     "lengths as drawn": lambda given: replace(given, output_scale=1.0),
+    "short prompts": lambda given: replace(given, max_prompt_tokens=1024),
+    "our policy": lambda given: replace(given, printed=False),
     "TTFT 4 s": lambda given: replace(given, ttft_s=4.0),
     "absorbed": lambda given: replace(given, hidden_attention="absorbed"),
     "free": lambda given: replace(given, executed_rho_s_per_block=0.0),
@@ -25,6 +27,8 @@ CAUSES: Mapping[str, Callable[[Conditions], Conditions]] = {
 MEANT: Mapping[str, str] = {
     "half as long": "outputs of half the scaled lengths",
     "lengths as drawn": "outputs of the sets as they are, not scaled",
+    "short prompts": "without prompts of more than 1,024 tokens, as vLLM's benchmark draws from ShareGPT",
+    "our policy": "`aptserve`, hidden states rebuilt, in place of `aptserve:as=paper`",
     "TTFT 4 s": "objectives: a TTFT of 4 s in place of 1 s",
     "absorbed": "hidden states are read without being rebuilt; the policy believes that they are rebuilt",
     "free": "rebuilding takes no time, and the policy knows it: hidden states cost nothing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
         return
     models = [model for model in row.models if extent.models is None or model in extent.models]
     sets = [lengths for lengths in row.sets if extent.sets is None or lengths in extent.sets]
-    systems = [POLICIES[name] for name in (row.system, row.other) if name]
+    systems = [_policy(name, conditions) for name in (row.system, row.other) if name]
     for model, lengths, cv in itertools.product(models, sets, BURSTS if row.cv is None else (row.cv,)):
         stands_in = row.rate_per_s is None and row.level is None
         rate_per_s = RATES_PER_S[lengths] * conditions.rate_times if stands_in else row.rate_per_s
@@ -92,7 +92,7 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
                     policy=policy,
                     model=model,
                     lengths=lengths,
-                    conditions=replace(conditions.of(policy), rate_times=1.0),
+                    conditions=conditions.of(policy),
                     cv=cv,
                     rate_per_s=rate_per_s,
                     level=row.level if extent.one_level else None,
@@ -102,6 +102,12 @@ def _by_place(row: Published, conditions: Conditions, extent: Extent) -> Iterato
             ]
             for policy in systems
         ]
+
+
+def _policy(system: str, conditions: Conditions) -> str:
+    """What stands for a system; for Apt-Serve our own policy, where it is not as printed."""
+    policy = POLICIES[system]
+    return policy if conditions.printed else policy.replace(":as=paper", "")
 
 
 def _mean(row: Published, found: Sequence[tuple[Trial, Measured]]) -> float:

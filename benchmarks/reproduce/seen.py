@@ -16,6 +16,7 @@ from benchmarks.reproduce.trial import Trial
 
 Sentence = Callable[[Study], str | None]
 NEAR = (0.9, 0.88)  # levels between which a curve is flat or not
+MOST = 4  # changes that a sentence names
 
 
 def seen(study: Study) -> Iterator[str]:
@@ -132,8 +133,8 @@ def _changes(study: Study) -> str | None:
     end = "none closes half of the gap" if best is None else f"the first closes {1 - best.left:.0%} of the gap"
     return (
         f"**One change at a time** takes the mean ratio to `fcfs` over all sets at 90%, with OPT-13B "
-        f"{by_left[0].before:.2f}, to {joined([f'{rerun.after:.2f} ({rerun.cause})' for rerun in by_left])}; "
-        f"{line.published.shown} is published, and {end}."
+        f"{by_left[0].before:.2f}, to {joined([f'{rerun.after:.2f} ({rerun.cause})' for rerun in by_left[:MOST]])} at "
+        f"best; {line.published.shown} is published, and {end}."
     )
 
 

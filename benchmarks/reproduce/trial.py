@@ -53,6 +53,10 @@ class Conditions:
         "fits" or "roofline"; None for fits where there are any.
     rate_times : float
         Times the rates that stand for those that are not at hand.
+    max_prompt_tokens : int or None
+        Requests with longer prompts are left out.
+    printed : bool
+        Whether Apt-Serve is carried out as printed, or as our policy does.
     """
 
     setting: str = "paper"
@@ -65,12 +69,15 @@ class Conditions:
     executed_rho_s_per_block: float | None = None
     cost: str | None = None
     rate_times: float = 1.0
+    max_prompt_tokens: int | None = None
+    printed: bool = True
 
     def of(self, policy: str) -> Conditions:
-        """What of them matters to a policy: one that gives no hidden states is run once, however these are read."""
+        """What of them matters to a policy that is run: of one without hidden states nothing that is said of these."""
+        given = replace(self, rate_times=1.0, printed=True)
         if policy not in KV_ALONE:
-            return self
-        return replace(self, hidden_attention="rebuilt", rho_s_per_block=None, executed_rho_s_per_block=None)
+            return given
+        return replace(given, hidden_attention="rebuilt", rho_s_per_block=None, executed_rho_s_per_block=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ class Trial:
         of = self.conditions
         setting = SETTINGS[of.setting]
         num_requests = None if setting.num_requests is None else of.num_requests
-        trace = scaled(self.lengths, of.output_scale)
+        trace = scaled(self.lengths, of.output_scale, of.max_prompt_tokens)
         source = ArrivalSource(trace, None, num_requests, self.cv, self.seed)
         return Arrivals(source, setting, Objectives("", SLO(of.ttft_s, of.tpot_s)), self.seed)
 
@@ -129,8 +136,9 @@ def _changed(given: Trial | Conditions) -> dict[str, Any]:
 
 
 @cache
-def scaled(lengths: str, output_scale: float) -> Trace:
+def scaled(lengths: str, output_scale: float, max_prompt_tokens: int | None = None) -> Trace:
     """Lengths of a built-in workload, the same for all, outputs times a factor, at least one token each."""
     drawn = generate(lengths, NUM_ROWS, np.random.default_rng(0))
     outputs = np.maximum(1, np.rint(output_scale * drawn.output_tokens))
-    return Trace(None, drawn.prompt_tokens, outputs)
+    kept = drawn.prompt_tokens <= (max_prompt_tokens or np.inf)
+    return Trace(None, drawn.prompt_tokens[kept], outputs[kept])
