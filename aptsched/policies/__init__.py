@@ -19,6 +19,7 @@ __all__ = [
     "Andes",
     "AptServe",
     "AptServePrinted",
+    "BidPrice",
     "FastGen",
     "FastServe",
     "Fitted",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from aptsched.policies.andes import Andes
     from aptsched.policies.aptserve import AptServe
     from aptsched.policies.aptserve_printed import AptServePrinted
+    from aptsched.policies.bid_price import BidPrice
     from aptsched.policies.fastgen import FastGen
     from aptsched.policies.fastserve import FastServe
     from aptsched.policies.fcfs import FCFS
@@ -88,6 +90,7 @@ else:
             "aptsched.policies.fastgen": ("FastGen",),
             "aptsched.policies.aptserve": ("AptServe",),
             "aptsched.policies.aptserve_printed": ("AptServePrinted",),
+            "aptsched.policies.bid_price": ("BidPrice",),
             "aptsched.policies.fastserve": ("FastServe",),
             "aptsched.policies.fcfs": ("FCFS",),
             "aptsched.policies.fitted": ("Fitted",),

@@ -38,6 +38,7 @@ CLASSES = {
     "jitserve": "JITServe",
     "slos-serve": "SLOsServe",
     "alise": "ALISE",
+    "bid-price": "BidPrice",
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names

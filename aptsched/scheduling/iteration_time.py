@@ -12,7 +12,8 @@ from aptsched.support import checks
 
 # Beyond the time of KV form, or of a token of a prompt, so they may be below 0.
 ADDED = ("rho_s_per_block", "dequantise_s_per_block", "per_decode_s", "prefill_s")
-OPTIONAL = ("dequantise_s_per_block", "per_decode_s", "prefill_s")  # left out of files where they are 0
+# Left out of files where they are 0.
+OPTIONAL = ("dequantise_s_per_block", "per_decode_s", "prefill_s", "swap_s_per_block")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class IterationTime:
     prefill_s : float
         What an iteration that feeds tokens of any prompt takes beside that. Below 0 where multiplication then hides the
         reads of memory that other iterations wait for.
+    swap_s_per_block : float
+        Time that copying a block to the host or back takes, in an iteration that does; 0 where nobody knows.
     """
 
     fixed_s: float = 0.0
@@ -51,6 +54,7 @@ class IterationTime:
     rebuild_s_per_block: float = 0.0
     per_decode_s: float = 0.0
     prefill_s: float = 0.0
+    swap_s_per_block: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

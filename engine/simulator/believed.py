@@ -38,6 +38,7 @@ def believed(cost: Cost, rho_s_per_block: float | None = None) -> IterationTime:
         dequantise_s_per_block=BLOCK_SIZE * cost.dequantise_s_per_token,
         rebuild_s_per_block=rebuild_s,
         per_decode_s=decode_s - per_token_s,
+        swap_s_per_block=cost.swap_s_per_block,
     )
     return times if rho_s_per_block is None else times.with_rebuilding(rho_s_per_block)
 

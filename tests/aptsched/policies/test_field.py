@@ -25,6 +25,7 @@ NAMES = (
     *("past-future", "vtc", "andes", "andes:period=1:pressure=0"),
     *("wait", "wait:limit=2", "nested-wait", "nested-wait:limit=3"),
     *("svf", "jitserve", "slos-serve", "alise"),
+    *("bid-price", "bid-price:reject=off", "bid-price:forms=hybrid"),
 )
 ORACLE = TrueLengths(np.arange(12), np.arange(12)[::-1] * 7 % 12 + 1)
 
@@ -42,7 +43,9 @@ def test_plans_are_legal(name: str, view: View) -> None:
     assert_legal(view, made(name).decide(view))
 
 
-@pytest.mark.parametrize("name", ["fastserve", "priority", "priority:redrawn=never:ahead", "jitserve", "alise"])
+@pytest.mark.parametrize(
+    "name", ["fastserve", "priority", "priority:redrawn=never:ahead", "jitserve", "alise", "bid-price"]
+)
 @settings(max_examples=200, deadline=None)
 @given(view=views(most_host_blocks=60))
 def test_plans_with_swaps_are_legal_and_never_stuck(name: str, view: View) -> None:

@@ -39,6 +39,7 @@ TEXTS = [
     "aptserve:as=paper",
     "aptserve:as=paper:fallback=none",
     "aptserve:as=paper:forms=kv",
+    "bid-price:reject=off",
     "fastgen",
     "qoserve",
     "slai",

@@ -1,0 +1,210 @@
+"""Bid prices: requests are accepted, held in memory and sent to the host by what their time on the machine is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from aptsched.knapsack.greedy import greedy
+from aptsched.knapsack.warm_up import warm_up
+from aptsched.policies.backlog_price import BacklogPrice, accepted
+from aptsched.policies.composition import Select, compose, forms_table, next_blocks
+from aptsched.policies.form_charges import worthwhile
+from aptsched.policies.form_choice import FORM_SETS, on_offer
+from aptsched.policies.outlook import Outlook, outlook
+from aptsched.policies.output_survival import OutputSurvival
+from aptsched.policies.queue import blocks_of, decode_holds, too_large
+from aptsched.policies.service_value import ServiceValue
+from aptsched.policies.swapping import leaving
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.scheduling.forms import KV, NONE, CacheForm
+from aptsched.scheduling.plan import ROWS, Plan, nothing, says_holds
+from aptsched.scheduling.record import RequestRecord
+from aptsched.scheduling.view import View, derived
+from aptsched.support.arrays import all_of, any_of, count_of, largest_of, pairwise_sum, sum_of
+from aptsched.support.checks import Bools, Floats, Ints, seconds
+from aptsched.support.errors import InputError
+from aptsched.support.shown import shown
+
+LEAST_CHUNK = 256  # tokens of prompts that an iteration takes, however tight deadlines are
+LATE = "its first token would come after its objective"
+DEAR = "at this backlog it takes more of the machine's time than its objectives are worth"
+
+
+@dataclass(eq=False)
+class BidPrice:
+    """Ours: who is worth its time on the machine is accepted; who has slack makes room for others, on the host.
+
+    Every iteration is a `BatchProblem` over all who run, wait, or are on the host, with values in seconds of the whole
+    machine (`ServiceValue`). Each waits for a token that is due (`Outlook`): who is ahead of it, as decodes mostly are,
+    can pause without harm. So when blocks are short for who has no slack, such as a request that has just arrived, who
+    has most and needs the machine longest is swapped out, and comes back in time. A request is accepted when it
+    arrives, if it can make its first token and costs less than it is worth (`BacklogPrice`): fewer dear ones are, the
+    more is to be done. Prompts go beside decodes, in chunks by which the tightest deadline still holds.
+
+    Parameters
+    ----------
+    select : callable, BatchProblem -> Selection
+        Solves the problem. It is not called where all requests fit.
+    forms : str
+        Forms of cache that requests may be given, as in `AptServe`; those are offered in which a full pool serves more.
+    reject : bool
+        Whether those that are not accepted are rejected at once. Otherwise they, too, wait in the background, as do
+        those that have missed a deadline: served where there is room, or when their patience ends.
+    strength, power : float
+        Of the price: what a request is worth in times of the mean cost, where what is to be done would take as long as
+        a request, and the power of the backlog with which it falls.
+    pause_s : float
+        The longest pause between two tokens.
+    patience_s : float
+        From the arrival of a request in the background until it should be done.
+
+    Notes
+    -----
+    Derived in docs/policy.md. The policy remembers lengths and arrivals: make a new object for each run.
+    """
+
+    select: Select = greedy
+    forms: str = "kv"
+    reject: bool = True
+    strength: float = 2.0
+    power: float = 2.0
+    pause_s: float = 9.0
+    patience_s: float = 50.0
+
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"forms": tuple(FORM_SETS)}
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.forms, str) or self.forms not in FORM_SETS:
+            raise InputError(f"forms: {shown(self.forms)} is not accepted; {', '.join(FORM_SETS)} are")
+        if not callable(self.select):
+            raise InputError(f"select: {shown(self.select)} is not accepted; a method that selects is")
+        for name in ("strength", "power"):
+            if not 0 < getattr(self, name) <= 1e6:
+                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; above 0, up to 1e6, is")
+        for name in ("pause_s", "patience_s"):
+            seconds(name, getattr(self, name), above_0=True)
+        warm_up(self.select)
+        self._lengths, self._price = OutputSurvival(), BacklogPrice(self.strength, self.power)
+        self._value, self._newest = ServiceValue(self.pause_s), -1
+
+    @property
+    def wanted_forms(self) -> tuple[CacheForm, ...]:
+        """The forms that it may give; lossy ones are offered only because they are named here."""
+        return FORM_SETS[self.forms]
+
+    def on_record(self, record: RequestRecord) -> None:
+        """Learns how long outputs are."""
+        self._lengths.add(record)
+
+    @says_holds
+    def decide(self, view: View) -> Plan:
+        """The plan of the next iteration, with its problem and certificate."""
+        never = too_large(view)
+        if not len(never):
+            return self._composed(view) if len(view.num_tokens) else Plan()
+        rows = np.delete(np.arange(len(view.num_tokens)), never)
+        if not len(rows):
+            return Plan(reject=never)
+        plan = self._composed(derived(view, rows, free_blocks=view.free_blocks + blocks_of(view, never)))
+        places = {name: rows[getattr(plan, name)] for name in ROWS}
+        reasons = [*plan.reject_reasons, *[""] * len(never)]
+        places["reject"] = np.concatenate([places["reject"], never])
+        return replace(plan, **places, reject_reasons=reasons, holds=0)
+
+    def _composed(self, view: View) -> Plan:
+        """The plan for requests of which the pool can hold each one."""
+        offer = worthwhile(on_offer(view.cache, self.forms), view)
+        of = self._outlook(view, offer[0])
+        is_new = of.waiting & (of.generated == 0)
+        in_time = of.slack_s >= np.where(of.waiting, of.lead_s, 0.0)
+        taken, worth_s = accepted(self._price, of.cost_s, pairwise_sum(of.cost_s[~of.waiting]), is_new & in_time)
+        turned_away = is_new & ~taken
+        background = turned_away | ~in_time
+        patience_s = view.arrived_at_s + self.patience_s - view.now_s - of.duration_s
+        slack_s = np.where(background, patience_s, of.slack_s) - of.lead_s
+        ends = self._lengths.ends_within(view.num_prompt_tokens, of.generated, self.pause_s / of.iteration_s)
+        value_s = self._value.seconds(view, of, slack_s, ends, worth_s)
+        reject, rows = nothing(), np.arange(len(view.num_tokens))
+        if self.reject and any_of(turned_away):
+            reject, rows = turned_away.nonzero()[0], np.logical_not(turned_away).nonzero()[0]
+        reasons = [DEAR if made_it else LATE for made_it in in_time[reject].tolist()]
+        if not len(rows):
+            return Plan(reject=reject, reject_reasons=reasons)
+        plan = self._answered(view, of, rows, value_s[rows], self._chunk(view, of, background), offer)
+        lasts = len(plan.request) == len(view.num_tokens) and all_of(of.running)
+        holds = decode_holds(view, plan.request) if lasts else 0
+        return replace(plan, reject=reject, reject_reasons=reasons, holds=holds)
+
+    def _outlook(self, view: View, form: int) -> Outlook:
+        """The outlook; requests that have arrived are taken note of."""
+        self._lengths.update(view.num_prompt_tokens, view.num_tokens - view.num_prompt_tokens)
+        of = outlook(view, self._lengths, form)
+        new = view.request_id > self._newest
+        if any_of(new):
+            self._price.add(of.cost_s[new], of.duration_s[new])
+            self._newest = largest_of(view.request_id)
+        return of
+
+    def _chunk(self, view: View, of: Outlook, background: Bools) -> int:
+        """Tokens of prompts in this iteration: as many as leave the tightest deadline of those that run."""
+        on_time = of.running & (of.generated > 0) & ~background
+        tight_s = float(of.slack_s[on_time].min()) if any_of(on_time) else np.inf
+        num_context = sum_of(view.num_cached[of.running])
+        chunk = view.times.prompt_tokens_within(tight_s, num_context, None, count_of(of.running))
+        return int(max(1, min(max(chunk, LEAST_CHUNK), view.max_tokens - count_of(~of.waiting))))
+
+    def _answered(
+        self, view: View, of: Outlook, rows: Ints, value_s: Floats, chunk: int, offer: tuple[int, ...]
+    ) -> Plan:
+        """The problem's answer as a plan; of those not served as few leave the pool as blocks need."""
+        fed = np.minimum(view.num_remaining[rows], chunk)
+        values, weights = self._options(view, of, rows, value_s, offer)
+        problem = BatchProblem.unchecked(values, weights, view.num_blocks, fed, view.max_tokens, view.max_seqs)
+        selection = compose(problem, self.select)
+        served = selection.form > 0
+        request, fed, form = rows[served], fed[served], selection.form[served]
+        stored = np.where(of.waiting[request], view.num_tokens[request], view.num_cached[request] + fed)
+        more = np.maximum(view.cache.blocks_by_form(stored, form) - view.num_held[request], 0)
+        short, preempt, swap_out = sum_of(more) - view.free_blocks, nothing(), nothing()
+        if short > 0:
+            idle = (~served & of.running[rows]).nonzero()[0]
+            idle = idle[np.argsort(value_s[idle] / view.num_held[rows[idle]], kind="stable")]
+            preempt, swap_out = leaving(view, rows[idle], short, 0, view.free_host_blocks)
+        return Plan(
+            request,
+            fed,
+            form,
+            preempt=preempt,
+            swap_out=swap_out,
+            swap_in=request[of.away[request]],
+            problem=problem,
+            selection=selection,
+            candidates=rows,
+        )
+
+    def _options(
+        self, view: View, of: Outlook, rows: Ints, value_s: Floats, offer: tuple[int, ...]
+    ) -> tuple[Floats, Ints]:
+        """Values and weights of the forms, [r, f]: their own for those that have a cache, else all on offer.
+
+        A form that takes longer to read is charged for that, in every iteration that is left.
+        """
+        own, num_tokens = view.form[rows], view.num_tokens[rows]
+        blocks = next_blocks(view, num_tokens, KV)
+        blocks_kv = blocks
+        if largest_of(own) <= KV and offer == (KV,):
+            return value_s[:, None], np.where(of.running[rows], view.cache.blocks(num_tokens, KV), blocks)[:, None]
+        forms = np.arange(KV, max(*offer, largest_of(own)) + 1)
+        offered = (own == forms[:, None]) | ((own == NONE) & np.isin(forms, offer)[:, None])
+        in_form = np.array(
+            [next_blocks(view, num_tokens, form) if view.cache.offers(form) else blocks_kv for form in forms.tolist()]
+        )
+        added_s = np.array(view.times.added_s_per_block)[forms]
+        least_s = added_s[np.isin(forms, offer)].min()
+        left = of.duration_s[rows] / of.iteration_s
+        charges_s = np.where(own == NONE, (added_s - least_s)[:, None] * left * blocks_kv, 0.0)
+        return forms_table(value_s, charges_s, in_form, offered)

@@ -1,0 +1,79 @@
+"""What is expected of requests: their slack, the tokens that are left, and what they cost the whole machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptsched.policies.due_times import due_s
+from aptsched.policies.output_survival import OutputSurvival
+from aptsched.scheduling.forms import KV
+from aptsched.scheduling.view import View
+from aptsched.support.arrays import count_of
+from aptsched.support.checks import Bools, Floats, Ints
+
+LEAST_S = 1e-6  # of an iteration, where it is believed to take no time
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """All unfinished requests of a view, as far as can be expected, [n] each.
+
+    Attributes
+    ----------
+    running, away, waiting : bool array
+        Whether it holds blocks of the pool, blocks on the host, or none.
+    generated : int array
+        Output tokens so far.
+    slack_s : float array
+        From now until its next token is due; below 0 where that is late.
+    lead_s : float array
+        From the decision to serve it until its next token, alone: its prefill, or its way back from the host.
+    duration_s : float array
+        How long it takes still, decoding in every iteration of a full pool.
+    cost_s : float array
+        Seconds of the whole machine that it takes still: its mean share of the pool for that long, and its prefill.
+    iteration_s : float
+        Seconds of an iteration of a full pool.
+    """
+
+    running: Bools
+    away: Bools
+    waiting: Bools
+    generated: Ints
+    slack_s: Floats
+    lead_s: Floats
+    duration_s: Floats
+    cost_s: Floats
+    iteration_s: float
+
+
+def outlook(view: View, lengths: OutputSurvival, form: int) -> Outlook:
+    """The outlook of the requests of a view, if those without a cache get one of that form."""
+    running, away = view.running, view.num_swapped > 0
+    generated, times = view.num_tokens - view.num_prompt_tokens, view.times
+    left = lengths.expected_left(view.num_prompt_tokens, generated)
+    iteration_s = full_pool_s(view, form, count_of(running))
+    per_block = np.array(view.cache.per_block)[np.where(view.form > 0, view.form, form)]
+    share = np.minimum((view.num_tokens + left / 2) / (per_block * view.num_blocks), 1.0)
+    duration_s = left * iteration_s
+    return Outlook(
+        running=running,
+        away=away,
+        waiting=np.logical_not(running | away),
+        generated=generated,
+        slack_s=due_s(view, np.arange(len(left))) - view.now_s,
+        lead_s=times.fixed_s + times.per_token_s * view.num_remaining + times.swap_s_per_block * view.num_swapped,
+        duration_s=duration_s,
+        cost_s=duration_s * share + times.per_token_s * (view.num_remaining - 1),
+        iteration_s=iteration_s,
+    )
+
+
+def full_pool_s(view: View, form: int, num_decodes: int) -> float:
+    """Seconds, above 0, that an iteration of so many decodes is believed to take that reads all of a pool in a form."""
+    num_context = view.num_blocks * view.cache.per_block[form]
+    kv_blocks = [0] * len(view.times.added_s_per_block)
+    kv_blocks[form] = view.cache.blocks(num_context, KV)
+    return max(LEAST_S, view.times.predict(num_decodes, num_context, kv_blocks, num_decodes))

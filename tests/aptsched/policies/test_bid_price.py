@@ -1,0 +1,119 @@
+"""Our own policy on single views, by hand: who is accepted, who makes room, and who is rejected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aptsched import InputError
+from aptsched.knapsack.greedy import greedy
+from aptsched.policies.bid_price import DEAR, LATE, BidPrice
+from aptsched.policies.named import load_policy
+from aptsched.problem.certificate import certify
+from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.scheduling.view import View
+from proofs.certificate import check
+from views import Seen, running, view_of, views
+
+STRONG = 8.0  # so that in pools of a few blocks, which one request takes half of, who comes is accepted
+TIMES = IterationTime(0.03, 1e-4, 1e-6, swap_s_per_block=5e-3)
+
+
+def decode(num_tokens: int, num_output: int, now_s: float = 2.0) -> Seen:
+    """A request of so many tokens that arrived at 0 s and has had its newest one now; the next is due in time."""
+    return running(num_tokens - num_output, num_output, slo_tpot_s=0.2, last_token_at_s=now_s)
+
+
+def on_host(num_tokens: int, num_output: int, since_s: float) -> Seen:
+    """The same on the host since its newest token."""
+    return replace(decode(num_tokens, num_output, since_s), swapped=True)
+
+
+def at(now_s: float, requests: list[Seen], num_blocks: int, num_host_blocks: int = 100) -> View:
+    """What the policy sees then."""
+    view = view_of(requests, num_blocks, num_host_blocks=num_host_blocks)
+    return replace(view, now_s=now_s, times=TIMES)
+
+
+def test_who_is_ahead_makes_room_for_who_has_just_come() -> None:
+    """Of two decodes in a full pool the one that is 11 s ahead goes to the host, and the prompt is fed."""
+    requests = [decode(64, 60), decode(64, 6), Seen(40, arrived_at_s=1.2)]
+    plan = BidPrice(strength=STRONG).decide(at(2.0, requests, num_blocks=8))
+    assert plan.swap_out.tolist() == [0] and sorted(plan.request.tolist()) == [1, 2]
+    assert not len(plan.preempt) and not len(plan.reject)
+
+
+def test_nobody_leaves_for_who_can_still_wait() -> None:
+    """Right after it has come, the same prompt waits: within most of a second blocks may be free without a swap."""
+    requests = [decode(64, 60), decode(64, 6), Seen(40, arrived_at_s=2.0)]
+    plan = BidPrice(strength=STRONG).decide(at(2.0, requests, num_blocks=8))
+    assert sorted(plan.request.tolist()) == [0, 1] and not len(plan.swap_out)
+
+
+def test_who_pauses_comes_back_in_time() -> None:
+    """One on the host stays there while another decodes, and takes its place when its next token is nearly due."""
+    away, other = on_host(64, 60, since_s=5.0), decode(120, 100, now_s=6.0)
+    waits = BidPrice().decide(at(6.0, [away, other], num_blocks=8))
+    assert waits.request.tolist() == [1]
+    other = decode(120, 110, now_s=12.9)
+    back = BidPrice().decide(at(12.9, [away, other], num_blocks=8))
+    assert back.request.tolist() == [0] and back.swap_in.tolist() == [0] and back.swap_out.tolist() == [1]
+
+
+def test_who_cannot_make_its_first_token_is_told() -> None:
+    """It came 1.2 s ago, and its objective was 1 s: rejected with the reason, or served in the background."""
+    view = at(1.2, [Seen(40)], num_blocks=8)
+    plan = BidPrice().decide(view)
+    assert plan.reject.tolist() == [0] and list(plan.reject_reasons) == [LATE] and not len(plan.request)
+    plan = BidPrice(reject=False).decide(view)
+    assert plan.request.tolist() == [0] and not len(plan.reject)
+
+
+def test_the_dearest_is_turned_away_while_much_is_to_be_done() -> None:
+    """Beside twenty long decodes a short prompt is accepted, and one that takes a quarter of the pool is not."""
+    decodes = [decode(400, 50) for _ in range(20)]
+    requests = [*decodes, Seen(1500, arrived_at_s=2.0), Seen(30, arrived_at_s=2.0)]
+    plan = BidPrice(strength=0.5).decide(at(2.0, requests, num_blocks=700))
+    assert plan.reject.tolist() == [20] and list(plan.reject_reasons) == [DEAR]
+    assert 21 in plan.request.tolist()
+
+
+def test_decodes_hold() -> None:
+    """Where all decode, and nobody waits or is on the host, nothing but an end or an arrival changes that."""
+    assert BidPrice().decide(at(2.0, [decode(64, 60), decode(64, 6)], num_blocks=20)).holds > 10**6
+    requests = [decode(64, 6), on_host(64, 60, since_s=2.0)]
+    assert BidPrice().decide(at(2.0, requests, num_blocks=6)).holds == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(view=views(most_host_blocks=60), forms=st.sampled_from(["kv", "hybrid", "hidden", "hybrid+int8"]))
+def test_every_problem_is_certified_and_a_quarter_or_more_is_had(view: View, forms: str) -> None:
+    """The bound of each decision holds by exact arithmetic, and the greedy is within its factor of it."""
+    plan = BidPrice(forms=forms, reject=False).decide(view)
+    if plan.problem is None:
+        return
+    assert plan.selection is not None
+    found = greedy(plan.problem)
+    assert certify(plan.problem, found.form, found.multipliers).bound_s == found.bound_s
+    assert 4 * found.objective_s >= found.bound_s * (1 - 1e-9)
+    assert check(plan.problem, plan.selection).holds
+
+
+@pytest.mark.parametrize("text", ["strength=0", "power=-1", "pause_s=0", "patience_s=nan", "forms=fp8", "select=none"])
+def test_bad_options(text: str) -> None:
+    """An option out of range is named."""
+    with pytest.raises(InputError, match=text.partition("=")[0]):
+        load_policy(f"bid-price:{text}")
+
+
+def test_arrivals_are_counted_once() -> None:
+    """Seeing the same requests again does not change the price."""
+    policy, view = BidPrice(reject=False), at(0.1, [Seen(40), Seen(90)], num_blocks=6)
+    first, again = policy.decide(view), policy.decide(view)
+    assert first.problem is not None
+    assert again.problem is not None
+    assert np.array_equal(first.problem.values, again.problem.values)
