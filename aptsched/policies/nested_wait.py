@@ -30,11 +30,11 @@ class NestedWAIT:
     Output tokens are divided into segments by quantiles of the outputs that were seen; a waiting request stands at the
     start of the first segment, and one that has as many tokens as a segment ends with at the start of the next. Up to
     `limit` requests are in service, and each segment has a share of them: its threshold, how many may enter it in an
-    iteration, is that of the segment before times the share of requests that go so far, and a margin. In an iteration a
-    segment's requests are served if as many stand at its start as its threshold says, or the segment is full; of those
-    at its start as many as the threshold, and what is free of its share. The others keep their cache and wait. Prompts
-    are fed in chunks of what the token budget leaves, as far as blocks are free. When blocks run out, the last running
-    requests are preempted, and recomputed.
+    iteration, is that of the segment before times the share of requests that go so far, and a margin; a fraction of one
+    adds up over iterations. In an iteration a segment's requests are served if as many stand at its start as may enter
+    then, or the segment is full; of those at its start as many as that, and as are free of its share. The others keep
+    their cache and wait. Prompts are fed in chunks of what the token budget leaves, as far as blocks are free. When
+    blocks run out, the last running requests are preempted, and recomputed.
 
     Parameters
     ----------
@@ -72,6 +72,7 @@ class NestedWAIT:
             raise InputError(f"margin: {shown(self.margin)} is not accepted; 0 to 1 is")
         self._outputs = deque[int]((), WINDOW)
         self._num_ended, self._prompts = 0, 0  # requests, and their prompts' tokens
+        self._num_decisions = 0  # by thresholds
         # Of each segment, [s]: the output that its requests have at least, how much more they may have in it, and the
         # share of all requests that have more output than its start.
         self._starts, self._widths, self._share = np.zeros(1, np.int64), np.ones(1, np.int64), np.ones(1)
@@ -109,16 +110,18 @@ class NestedWAIT:
         output = (view.num_tokens - view.num_prompt_tokens)[running]
         of = self._starts.searchsorted(output, side="right") - 1
         at_start = (output == self._starts[of]) & (of > 0)
+        self._num_decisions += 1
+        may_enter = np.floor(threshold * self._num_decisions) - np.floor(threshold * (self._num_decisions - 1))
         entering = np.bincount(of[at_start], minlength=len(threshold))
         entering[0] = num_waiting
         inside = np.bincount(of[~at_start], minlength=len(threshold))
         places = np.maximum(np.rint(threshold * self._widths), 1)
-        may_enter = np.clip(places - inside, 0, np.ceil(threshold)).astype(np.int64)
-        ready = (entering >= np.maximum(np.floor(threshold), 1)) | (entering + inside >= places)
+        ready = (entering >= may_enter) | (entering + inside >= places)
+        may_enter = np.clip(places - inside, 0, may_enter).astype(np.int64)
         goes = ready[of] & (~at_start | (place_among(np.where(at_start, of, -1)) < may_enter[of]))
         begun = view.num_remaining[running] > 1
-        may_come = min(int(may_enter[0]), limit - len(running)) if ready[0] or not len(running) else 0
-        return goes | begun, max(0, may_come)
+        may_come = int(may_enter[0]) if ready[0] else 0
+        return goes | begun, max(min(may_come, limit - len(running)), int(not len(running)))
 
     def _limit(self, view: View) -> int:
         """Requests in service at once."""

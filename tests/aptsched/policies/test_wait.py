@@ -113,6 +113,12 @@ def test_requests_wait_at_the_start_of_a_segment() -> None:
     assert served(inside, first, Seen(5)) == [0, 1]  # no segment is ready: all that run go on
 
 
+def test_a_threshold_of_a_half_lets_one_in_every_other_time() -> None:
+    """25 in service: one an iteration enters the first segment, and half a one the second, whose others go on."""
+    policy, view = learnt(25), view_of([running(10, 20), running(10, 10)], num_blocks=500)
+    assert [policy.decide(view).request.tolist() for _ in range(4)] == [[0], [0, 1]] * 2
+
+
 def test_nested_before_anything_has_finished_is_vllm_v1() -> None:
     """Up to the limit, which is that of sequences here, requests are admitted as blocks are free."""
     replay = replay_of([(20, 30)] * 20)
