@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aptsched.policies.step_times import StepTimes
-from aptsched.policies.wrapped import claimed
+from aptsched.policies.wrapped import plan_within
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import Plan, Policy, observer_of, says_holds
 from aptsched.scheduling.record import RequestRecord
@@ -45,7 +45,7 @@ class Fitted:
     @says_holds
     def decide(self, view: View) -> Plan:
         """The policy's plan."""
-        plan = claimed(self.policy, self.policy.decide(derived(view, times=self._step_times.times(view))))
+        plan = plan_within(self.policy, derived(view, times=self._step_times.times(view)))
         decodes = self._step_times.decided(view, plan)
         # What follows an iteration of another kind is looked at, to know when that ended.
         return plan if decodes else replace(plan, holds=0, then_decodes=False)

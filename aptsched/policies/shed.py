@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.due_times import latest_start_s
-from aptsched.policies.wrapped import claimed
+from aptsched.policies.wrapped import plan_within
 from aptsched.scheduling.forms import CacheForm
 from aptsched.scheduling.plan import ROWS, Plan, Policy, observer_of, says_holds
 from aptsched.scheduling.record import RequestRecord
@@ -65,14 +65,14 @@ class Shed:
 
     def _kept(self, view: View) -> Plan:
         """The policy's plan where nobody is late; whom it preempts before the first token may become so."""
-        plan = claimed(self.policy, self.policy.decide(view))
+        plan = plan_within(self.policy, view)
         unserved = view.num_tokens[plan.preempt] == view.num_prompt_tokens[plan.preempt]
         return replace(plan, holds=0) if any_of(unserved) else plan
 
     def _without(self, view: View, late: Ints, reasons: list[str]) -> Plan:
         """The policy's plan as if these requests were not there, and their rejections."""
         rows = np.delete(np.arange(len(view.num_tokens)), late)
-        plan = self.policy.decide(derived(view, rows))
+        plan = plan_within(self.policy, derived(view, rows))
         own = plan.reject_reasons or [""] * len(plan.reject)
         places = {name: rows[getattr(plan, name)] for name in ROWS}
         places["reject"] = np.concatenate([places["reject"], late])

@@ -37,13 +37,30 @@ class Fails(Mine):
 class Illegal(Mine):
     def decide(self, view):
         return Plan(reject=[0])
+
+class Nothing(Mine):
+    def decide(self, view):
+        return None
+
+class Lists(Mine):
+    def decide(self, view):
+        return Plan([0], [1], [1])
+
+class Beyond(Mine):
+    def decide(self, view):
+        return Plan(preempt=view.request_id + 99)
+
+class Holds(Mine):
+    def decide(self, view):
+        return Plan(holds=1.5)
 """
+AROUND = ["shed({})", "fitted({})", "fitted(shed({}))", "shed(fitted({}))"]
 WORK = ["simulate", "--workload", "humaneval", "--num-requests", "80", "--rate", "60", "--jobs", "1"]
 
 
 @pytest.fixture
 def mine(tmp_path: Path) -> str:
-    """The path of a file with three policies."""
+    """The path of a file with policies."""
     path = tmp_path / "mine.py"
     path.write_text(MINE)
     return str(path)
@@ -66,12 +83,23 @@ def test_a_policy_of_ones_own_is_served_within_others_as_a_built_in_one(mine: st
     assert any(row["outcome"] == "finished" for row in rows[0])
 
 
-@pytest.mark.parametrize(("policy", "told"), [("Fails", "not today"), ("Illegal", "mine.py, line 19")])
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("Fails", "not today"),
+        ("Illegal", "mine.py, line 19"),
+        ("Nothing", "NoneType is not accepted; a Plan is"),
+        ("Lists", "request: list is not accepted"),
+        ("Beyond", "preempt: row 99 is not accepted"),
+        ("Holds", "holds: 1.5 is not accepted"),
+    ],
+)
 def test_what_goes_wrong_within_is_one_message(
-    mine: str, policy: str, told: str, capsys: pytest.CaptureFixture[str]
+    mine: str, policy: str, told: str, around: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the place in the user's file."""
-    assert call(*WORK, "--policy", f"shed({mine}:{policy})") == 2
+    assert call(*WORK, "--policy", around.format(f"{mine}:{policy}")) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and f"{policy}" in err and "mine.py" in err and told in err
 
