@@ -49,7 +49,7 @@ def written(study: Study) -> str:
         _changes(study),
         table(("", "published", "ours", *CAUSES), list(rerun_rows(lines))),
         "## Rates that hold",
-        "Requests a second within a TTFT of 1 s and a P99 of the own gaps of 1 s, as above; a dash where none holds.",
+        "Requests a second within a TTFT of 1 s and a P99 of own gaps of 1 s, as above; a dash where none is found.",
         rate_table(study),
         "## Under the honest measure",
         textwrap.fill(_honest_words(study), WIDTH),
@@ -170,5 +170,6 @@ def _honest_words(study: Study) -> str:
         "Requests a second at 90% where each token has its deadline, arrival + TTFT + (i - 1) TPOT with a TTFT of "
         f"{honest.ttft_s:g} s and a TPOT of {honest.tpot_s:g} s, 660 s of requests arrive, of which the first 60 s do "
         "not count, all are served to the end, and the run has to be stable. OPT-13B, outputs scaled as above; in "
-        "brackets how many times the rate of `fcfs` it is. Absorbed: hidden states are read without being rebuilt."
+        "brackets how many times the rate of `fcfs` it is. Absorbed: hidden states are read without being rebuilt. "
+        "A dash: it was not run, or no rate holds."
     )
