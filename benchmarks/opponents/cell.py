@@ -15,6 +15,7 @@ SETS = ("sharegpt", "humaneval", "longbench")
 CVS = (1.0, 4.0)
 LEVELS = (0.99, 0.9)
 HARDEST, EASIER = ("longbench", 4.0), 0.75  # at this cell hardly any rate has 90% within their objectives
+TIMES_AS_LONG = 3.0  # there, as a burst takes minutes
 
 
 class StoppedError(Exception):
@@ -36,7 +37,12 @@ class Cell:
     @property
     def levels(self) -> tuple[float, ...]:
         """The levels that are sought in the second part, the highest first; the first part seeks the last of them."""
-        return (EASIER,) if (self.lengths, self.cv) == HARDEST else LEVELS
+        return (EASIER,) if self.is_hardest else LEVELS
+
+    @property
+    def is_hardest(self) -> bool:
+        """Whether these are bursts of long prompts."""
+        return (self.lengths, self.cv) == HARDEST
 
 
 CELLS = tuple(Cell(lengths, cv) for cv in CVS for lengths in SETS)
@@ -63,6 +69,11 @@ class Extent:
         """The levels that are sought at a cell."""
         return cell.levels if self.all_levels else cell.levels[-1:]
 
+    def seconds(self, cell: Cell) -> tuple[float, float]:
+        """Of arrivals at a cell, and of the warm-up."""
+        duration_s, warmup_s = self.arrivals_s[cell.lengths]
+        return duration_s * (TIMES_AS_LONG if cell.is_hardest else 1.0), warmup_s
+
 
 def searched(cell: Cell, policies: Sequence[str], extent: Extent, folder: Path, jobs: int) -> CapacityStudy:
     """What the policies hold at a cell, as `aptsched capacity` finds it, written to the folder of that name.
@@ -73,7 +84,7 @@ def searched(cell: Cell, policies: Sequence[str], extent: Extent, folder: Path, 
         Ctrl-C came; the same call goes on from there.
     """
     out = str(folder / cell.name)
-    duration_s, warmup_s = extent.arrivals_s[cell.lengths]
+    duration_s, warmup_s = extent.seconds(cell)
     with counted("runs") as progress:
         options = CapacityOptions(
             workload=cell.lengths,

@@ -33,12 +33,14 @@ def held(rates: Mapping[str, tuple[tuple[float, ...], ...]], level: float = 0.9)
     return {(at, level, policy): capacity(policy, level, found) for at, policy, found in each}
 
 
-def test_bursts_of_long_prompts_are_held_to_three_quarters() -> None:
+def test_bursts_of_long_prompts_are_held_to_three_quarters_and_served_for_longer() -> None:
     """All others to 99 and 90%; the first part seeks the lower level alone."""
     levels = {each.name: each.levels for each in cell.CELLS}
     assert levels.pop("longbench-cv4") == (0.75,)
     assert len(levels) == 5 and set(levels.values()) == {(0.99, 0.9)}
-    assert cell.Extent(1, {}, all_levels=False).levels(TWO[0]) == (0.9,)
+    extent = cell.Extent(1, {"sharegpt": (90.0, 30.0), "longbench": (60.0, 10.0)}, all_levels=False)
+    assert extent.levels(TWO[0]) == (0.9,) and extent.seconds(TWO[0]) == (90.0, 30.0)
+    assert extent.seconds(cell.CELLS[-1]) == (180.0, 10.0)
 
 
 def test_times_fcfs_is_the_geometric_mean_over_cells_of_paired_seeds() -> None:
@@ -84,7 +86,7 @@ def test_a_cell_of_its_own_level_stands_among_those_of_the_lowest() -> None:
 
 def test_rates_are_those_of_the_command_and_are_kept(tmp_path: Path) -> None:
     """In a folder of the cell, with the options that `aptsched capacity` would record."""
-    extent = cell.Extent(1, {"longbench": (60.0, 10.0)}, all_levels=True)
+    extent = cell.Extent(1, {"longbench": (20.0, 10.0)}, all_levels=True)
     bursts = cell.CELLS[-1]
     study = cell.searched(bursts, ["fcfs", "shed(fcfs)"], extent, tmp_path, 1)
     document = json.loads((tmp_path / "longbench-cv4" / "capacity.json").read_text(encoding="utf-8"))
