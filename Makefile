@@ -12,7 +12,7 @@ APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check browser bench fuzz proofs reproduce clean
+.PHONY: help setup demo test lint check browser bench fuzz proofs reproduce published clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -66,6 +66,11 @@ proofs: $(READY) ## the proofs in Coq, checked; apt-get installs Coq
 
 reproduce: $(READY) ## Apt-Serve's published evaluation beside ours; writes reproduce-out/ and docs/reproduction.md
 	@$(BIN)/python -m benchmarks.reproduce $(ARGS)
+
+published: $(READY) ## published figures of FastServe, WAIT and QoServe beside ours; bench-out/, docs/reproduction.md
+	@$(BIN)/python -m benchmarks.fastserve
+	@$(BIN)/python -m benchmarks.wait
+	@$(BIN)/python -m benchmarks.qoserve
 
 clean: ## remove .venv and all outputs
 	@rm -rf .venv .browser demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks

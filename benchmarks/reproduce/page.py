@@ -19,19 +19,19 @@ WIDTH = 140  # of a line of text
 HEAD = ("where", "of", "what", "setting", "published", "ours", "ours / published", "")
 
 
-def with_written(page: str, written: str) -> str:
-    """The page with other text between its two marks.
+def with_written(page: str, written: str, begin: str = BEGIN) -> str:
+    """The page with other text between a mark and the next `END`.
 
     Raises
     ------
     ValueError
         A mark is missing.
     """
-    before, found, rest = page.partition(BEGIN)
+    before, found, rest = page.partition(begin)
     _, ended, after = rest.partition(END)
     if not (found and ended):
-        raise ValueError(f"the page needs the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{written}\n\n{END}{after}"
+        raise ValueError(f"the page needs the lines {begin} and {END}")
+    return f"{before}{begin}\n\n{written}\n\n{END}{after}"
 
 
 def written(study: Study) -> str:
