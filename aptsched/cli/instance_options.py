@@ -52,6 +52,9 @@ Cv = Annotated[
         metavar="C", help="Coefficient of variation of the gaps between arrivals (default 1: Poisson; azure-code 13.2)."
     ),
 ]
+Jitter = Annotated[
+    float | None, typer.Option(metavar="J", help="Share by which each length is moved at most, as the seed says.")
+]
 
 Certificates = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from functools import partial
 
 from aptsched.cli.base import app, typer
 from aptsched.cli.costs import by_cost, check_each, one_by_one
-from aptsched.cli.instance_options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload
+from aptsched.cli.instance_options import Certificates, Cv, ForeignCalibration, Jitter, Seed, TraceFile, Workload
 from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
 from aptsched.cli.policies import PolicyCommand, answers
@@ -52,6 +52,7 @@ def simulate(
     workload: Workload = None,
     rate: Rates = None,
     cv: Cv = None,
+    jitter: Jitter = None,
     num_requests: NumRequests = None,
     duration: Duration = None,
     warmup: Warmup = 0.0,

@@ -84,6 +84,7 @@ def described(source: ArrivalSource) -> dict[str, Any]:
         "num_requests": source.num_requests,
         "cv": source.cv,
         "seed": source.seed,
+        **({"jitter": source.jitter} if source.jitter else {}),
     }
 
 

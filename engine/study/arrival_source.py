@@ -12,6 +12,7 @@ from aptsched.support.errors import InputError
 from aptsched.workload import generate, ranges
 from aptsched.workload.arrivals import gamma_arrivals
 from aptsched.workload.given import check_origin, read_given
+from aptsched.workload.jitter import check_jitter
 from aptsched.workload.synthetic import DEFAULT_CV, DEFAULT_RATE_PER_S, WORKLOADS
 from aptsched.workload.trace import Trace
 
@@ -19,7 +20,7 @@ DEFAULT_REQUESTS = 100
 MAX_REQUESTS = 10_000_000
 MAX_RATE_PER_S = 1e9  # at higher rates requests would arrive at the same time
 LENGTHS_ALONE = "The trace has lengths alone: arrivals are drawn"
-ROWS = 1  # number of the seed's stream for rows, apart from that of arrivals
+ROWS, JITTER = 1, 2  # numbers of the seed's streams for rows and for jitter, apart from that of arrivals
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class ArrivalSource:
     cv : float or None
         Coefficient of variation of the gaps between arrivals; None for the default.
     seed : int
+    jitter : float or None
+        Share by which lengths are moved at most, as the seed says.
     """
 
     trace: str | Trace | None = None
@@ -46,9 +49,12 @@ class ArrivalSource:
     num_requests: int | None = None
     cv: float | None = None
     seed: int = 0
+    jitter: float | None = None
 
     def __post_init__(self) -> None:
         check_origin(self.trace, self.workload, self.seed)
+        if self.jitter is not None:
+            check_jitter(self.jitter)
         if self.num_requests is not None:
             ranges.whole("num_requests", self.num_requests, MAX_REQUESTS)
 

@@ -55,6 +55,8 @@ class SimulateOptions(ServingOptions):
         Arrivals a second; by default the trace's own.
     cv : float, optional
         Coefficient of variation of the gaps between arrivals that are drawn.
+    jitter : float, optional
+        Share by which the lengths of prompts and outputs are moved at most, as the seed says.
     num_requests : int, optional
         Requests: the first of a trace, or drawn where it has lengths alone. By default 1,000 of a workload, all of a
         trace.
@@ -111,6 +113,7 @@ class SimulateOptions(ServingOptions):
     workload: str | None = None
     rate: str | float | Iterable[str | float] | None = None
     cv: float | None = None
+    jitter: float | None = None
     num_requests: int | None = None
     duration: float | None = None
     warmup: float = 0.0
@@ -178,7 +181,7 @@ class SimulateOptions(ServingOptions):
     def source(self) -> ArrivalSource:
         """The source of the requests."""
         trace = self.trace if self.trace is None or isinstance(self.trace, Trace) else str(self.trace)
-        return ArrivalSource(trace, self.workload, self.num_requests, self.cv, self.seed)
+        return ArrivalSource(trace, self.workload, self.num_requests, self.cv, self.seed, self.jitter)
 
     def recorded(self) -> dict[str, Any]:
         """The options as results have them, in order: plain values, and only what may change a result."""

@@ -13,8 +13,10 @@ from aptsched.support import checks
 from aptsched.support.errors import InputError
 from aptsched.support.plural import how_many
 from aptsched.workload import Trace
+from aptsched.workload.jitter import jittered
 from aptsched.workload.synthetic import DEFAULT_RATE_PER_S, WORKLOADS
 from engine.study.arrival_source import (
+    JITTER,
     MAX_REQUESTS,
     ArrivalSource,
     checked_rates,
@@ -56,9 +58,16 @@ def simulated_replays(
         found = list(traces(source, rates_per_s, DEFAULT_REQUESTS if source.workload is not None else None))
     else:
         found = _of_duration(source, rates_per_s, duration_s)
+    if source.jitter:
+        found = [(rate, jittered(trace, source.jitter, _jitter_rng(source))) for rate, trace in found]
     replays = [replay(trace, slo, rate, source.seed) for rate, trace in found]
     notices = max(replays, key=len).notices  # the longest has all requests of the others
     return [dataclasses.replace(each, notices=notices) for each in replays]
+
+
+def _jitter_rng(source: ArrivalSource) -> np.random.Generator:
+    """The seed's stream for jitter, from its beginning."""
+    return np.random.default_rng([source.seed, JITTER])
 
 
 def _of_duration(source: ArrivalSource, rates_per_s: Sequence[float], duration_s: float) -> AtRates:
