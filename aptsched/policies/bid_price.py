@@ -70,10 +70,10 @@ class BidPrice:
     select: Select = greedy
     forms: str = "kv"
     reject: bool = True
-    strength: float = 2.0
+    strength: float = 2.5
     power: float = 2.0
     pause_s: float = 9.0
-    patience_s: float = 50.0
+    patience_s: float = 55.0
 
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"forms": tuple(FORM_SETS)}
 
@@ -128,10 +128,9 @@ class BidPrice:
         slack_s = np.where(background, patience_s, of.slack_s) - of.lead_s
         ends = self._lengths.ends_within(view.num_prompt_tokens, of.generated, self.pause_s / of.iteration_s)
         value_s = self._value.seconds(view, of, slack_s, ends, worth_s)
-        reject, rows = nothing(), np.arange(len(view.num_tokens))
-        if self.reject and any_of(turned_away):
-            reject, rows = turned_away.nonzero()[0], np.logical_not(turned_away).nonzero()[0]
+        reject = turned_away.nonzero()[0] if self.reject else nothing()
         reasons = [DEAR if made_it else LATE for made_it in in_time[reject].tolist()]
+        rows = candidates(view, of, value_s, turned_away if self.reject else np.zeros_like(turned_away))
         if not len(rows):
             return Plan(reject=reject, reject_reasons=reasons)
         plan = self._answered(view, of, rows, value_s[rows], self._chunk(view, of, background), offer)
@@ -208,3 +207,16 @@ class BidPrice:
         left = of.duration_s[rows] / of.iteration_s
         charges_s = np.where(own == NONE, (added_s - least_s)[:, None] * left * blocks_kv, 0.0)
         return forms_table(value_s, charges_s, in_form, offered)
+
+
+def candidates(view: View, of: Outlook, value_s: Floats, turned_away: Bools) -> Ints:
+    """Rows of those that hold blocks, and of those that wait as many as an iteration may have, the most worth a token.
+
+    Those turned away are left out.
+    """
+    staying = np.logical_not(turned_away)
+    waiting = (of.waiting & staying).nonzero()[0]
+    if len(waiting) > view.max_seqs:
+        density = value_s[waiting] / view.num_tokens[waiting]
+        staying[waiting[np.argpartition(density, -view.max_seqs)[: -view.max_seqs]]] = False
+    return staying.nonzero()[0]

@@ -117,3 +117,11 @@ def test_arrivals_are_counted_once() -> None:
     assert first.problem is not None
     assert again.problem is not None
     assert np.array_equal(first.problem.values, again.problem.values)
+
+
+def test_of_a_long_queue_the_best_are_candidates() -> None:
+    """Of nine that wait, three may run beside a decode: these are candidates, and they are the shortest."""
+    requests = [decode(64, 60), *(Seen(100 - 10 * i, arrived_at_s=2.0) for i in range(9))]
+    view = replace(at(2.0, requests, num_blocks=40), max_seqs=3)
+    plan = BidPrice(strength=1e5).decide(view)
+    assert plan.candidates.tolist() == [0, 7, 8, 9] and len(plan.request) == 3
