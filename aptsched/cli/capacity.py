@@ -126,8 +126,7 @@ def capacity(
     from engine.capacities.capacity import search_capacity
     from engine.capacities.options import CapacityOptions
 
-    costs = by_cost(cost, out, as_json)
-    options = partial(options_of, context, CapacityOptions, select=answers())
+    costs, options = by_cost(cost, out, as_json), partial(options_of, context, CapacityOptions, select=answers())
 
     def search(cost: str | None, directory: str | None) -> int:
         with counted("runs") as progress:

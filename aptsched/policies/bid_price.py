@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -14,7 +15,7 @@ from aptsched.policies.backlog_price import BacklogPrice, accepted
 from aptsched.policies.composition import Select, compose, forms_table, next_blocks
 from aptsched.policies.form_charges import worthwhile
 from aptsched.policies.form_choice import FORM_SETS, on_offer
-from aptsched.policies.outlook import Outlook, outlook
+from aptsched.policies.outlook import Outlook, arrivals_cost_s, outlook
 from aptsched.policies.output_survival import OutputSurvival
 from aptsched.policies.queue import blocks_of, decode_holds, too_large
 from aptsched.policies.service_value import ServiceValue
@@ -29,6 +30,7 @@ from aptsched.support.checks import Bools, Floats, Ints, seconds
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
+WINDOW = 300  # requests that arrived last, by which the price is made
 LEAST_CHUNK = 256  # tokens of prompts that an iteration takes, however tight deadlines are
 LATE = "its first token would come after its objective"
 DEAR = "at this backlog it takes more of the machine's time than its objectives are worth"
@@ -54,9 +56,11 @@ class BidPrice:
     reject : bool
         Whether those that are not accepted are rejected at once. Otherwise they, too, wait in the background, as do
         those that have missed a deadline: served where there is room, or when their patience ends.
-    strength, power : float
-        Of the price: what a request is worth in times of the mean cost, where what is to be done would take as long as
-        a request, and the power of the backlog with which it falls.
+    strength : float
+        What a request is worth, in times of the mean cost, where what is to be done takes the machine as long as a
+        request stays.
+    overcommit : float
+        How many times the blocks of the pool those that are accepted may take, on the host too: swaps would take over.
     pause_s : float
         The longest pause between two tokens.
     patience_s : float
@@ -71,7 +75,7 @@ class BidPrice:
     forms: str = "kv"
     reject: bool = True
     strength: float = 2.5
-    power: float = 2.0
+    overcommit: float = 2.0
     pause_s: float = 9.0
     patience_s: float = 55.0
 
@@ -82,14 +86,15 @@ class BidPrice:
             raise InputError(f"forms: {shown(self.forms)} is not accepted; {', '.join(FORM_SETS)} are")
         if not callable(self.select):
             raise InputError(f"select: {shown(self.select)} is not accepted; a method that selects is")
-        for name in ("strength", "power"):
+        for name in ("strength", "overcommit"):
             if not 0 < getattr(self, name) <= 1e6:
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; above 0, up to 1e6, is")
         for name in ("pause_s", "patience_s"):
             seconds(name, getattr(self, name), above_0=True)
         warm_up(self.select)
-        self._lengths, self._price = OutputSurvival(), BacklogPrice(self.strength, self.power)
+        self._lengths, self._price = OutputSurvival(), BacklogPrice(self.strength)
         self._value, self._newest = ServiceValue(self.pause_s), -1
+        self._arrived = deque[int](maxlen=WINDOW)  # prompts
 
     @property
     def wanted_forms(self) -> tuple[CacheForm, ...]:
@@ -121,7 +126,9 @@ class BidPrice:
         of = self._outlook(view, offer[0])
         is_new = of.waiting & (of.generated == 0)
         in_time = of.slack_s >= np.where(of.waiting, of.lead_s, 0.0)
-        taken, worth_s = accepted(self._price, of.cost_s, pairwise_sum(of.cost_s[~of.waiting]), is_new & in_time)
+        room = int(self.overcommit * view.num_blocks) - sum_of(view.num_held) - sum_of(view.num_swapped)
+        backlog_s, blocks = pairwise_sum(of.cost_s[~of.waiting]), next_blocks(view, view.num_tokens, offer[0])
+        taken, worth_s = accepted(self._price, of.cost_s, backlog_s, is_new & in_time, blocks, room)
         turned_away = is_new & ~taken
         background = turned_away | ~in_time
         patience_s = view.arrived_at_s + self.patience_s - view.now_s - of.duration_s
@@ -144,8 +151,10 @@ class BidPrice:
         of = outlook(view, self._lengths, form)
         new = view.request_id > self._newest
         if any_of(new):
-            self._price.add(of.cost_s[new], of.duration_s[new])
+            self._arrived.extend(view.num_prompt_tokens[new].tolist())
             self._newest = largest_of(view.request_id)
+            prompts = np.array(self._arrived)
+            self._price = self._price.of_arrivals(*arrivals_cost_s(view, self._lengths, form, prompts, of.iteration_s))
         return of
 
     def _chunk(self, view: View, of: Outlook, background: Bools) -> int:

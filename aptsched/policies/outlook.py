@@ -56,7 +56,6 @@ def outlook(view: View, lengths: OutputSurvival, form: int) -> Outlook:
     left = lengths.expected_left(view.num_prompt_tokens, generated)
     iteration_s = full_pool_s(view, form, count_of(running))
     per_block = np.array(view.cache.per_block)[np.where(view.form > 0, view.form, form)]
-    share = np.minimum((view.num_tokens + left / 2) / (per_block * view.num_blocks), 1.0)
     duration_s = left * iteration_s
     return Outlook(
         running=running,
@@ -66,9 +65,26 @@ def outlook(view: View, lengths: OutputSurvival, form: int) -> Outlook:
         slack_s=due_s(view, np.arange(len(left))) - view.now_s,
         lead_s=times.fixed_s + times.per_token_s * view.num_remaining + times.swap_s_per_block * view.num_swapped,
         duration_s=duration_s,
-        cost_s=duration_s * share + times.per_token_s * (view.num_remaining - 1),
+        cost_s=cost_s(view, view.num_tokens, left, per_block, duration_s)
+        + times.per_token_s * (view.num_remaining - 1),
         iteration_s=iteration_s,
     )
+
+
+def cost_s(view: View, num_tokens: Ints, left: Floats, per_block: Ints | int, duration_s: Floats) -> Floats:
+    """Seconds of the whole machine that requests of so many tokens take in so long, [n], by their share of the pool."""
+    share = (num_tokens + left / 2) / (per_block * view.num_blocks)
+    return duration_s * np.minimum(share, 1.0)
+
+
+def arrivals_cost_s(
+    view: View, lengths: OutputSurvival, form: int, prompts: Ints, iteration_s: float
+) -> tuple[Floats, Floats]:
+    """What requests with such prompts, [n], cost from their arrival on, and how long they take, as is expected now."""
+    left = lengths.expected_left(prompts, np.zeros_like(prompts))
+    duration_s = left * iteration_s
+    held_s = cost_s(view, prompts, left, view.cache.per_block[form], duration_s)
+    return held_s + view.times.per_token_s * (prompts - 1), duration_s
 
 
 def full_pool_s(view: View, form: int, num_decodes: int) -> float:

@@ -103,7 +103,9 @@ def test_every_problem_is_certified_and_a_quarter_or_more_is_had(view: View, for
     assert check(plan.problem, plan.selection).holds
 
 
-@pytest.mark.parametrize("text", ["strength=0", "power=-1", "pause_s=0", "patience_s=nan", "forms=fp8", "select=none"])
+@pytest.mark.parametrize(
+    "text", ["strength=0", "overcommit=-1", "pause_s=0", "patience_s=nan", "forms=fp8", "select=none"]
+)
 def test_bad_options(text: str) -> None:
     """An option out of range is named."""
     with pytest.raises(InputError, match=text.partition("=")[0]):
