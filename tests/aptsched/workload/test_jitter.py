@@ -17,10 +17,15 @@ from engine.study.simulated_replays import simulated_replays
 LENGTHS = st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 5000)), min_size=1, max_size=30)
 
 
+def trace_of(lengths: list[tuple[int, int]]) -> Trace:
+    """A trace without arrivals of these prompts and outputs."""
+    return Trace(None, [prompt for prompt, _ in lengths], [output for _, output in lengths])
+
+
 @given(lengths=LENGTHS, share=st.floats(0, 0.99), seed=st.integers(0, 99))
 def test_each_length_moves_by_its_share_at_most(lengths: list[tuple[int, int]], share: float, seed: int) -> None:
     """But for rounding; nothing becomes 0 that was not, and what was 0 stays."""
-    trace = Trace(None, *zip(*lengths, strict=True))
+    trace = trace_of(lengths)
     moved = jittered(trace, share, np.random.default_rng(seed))
     for before, after in ((trace.prompt_tokens, moved.prompt_tokens), (trace.output_tokens, moved.output_tokens)):
         assert (np.abs(after - before) <= share * before + 0.5 + 1e-9).all()
@@ -30,7 +35,7 @@ def test_each_length_moves_by_its_share_at_most(lengths: list[tuple[int, int]], 
 @given(lengths=LENGTHS, seed=st.integers(0, 99))
 def test_a_longer_trace_begins_as_a_shorter_one(lengths: list[tuple[int, int]], seed: int) -> None:
     """So the requests of a lower rate are the first of a higher one."""
-    short, long = (Trace(None, *zip(*each, strict=True)) for each in (lengths, [*lengths, (7, 7)]))
+    short, long = trace_of(lengths), trace_of([*lengths, (7, 7)])
     first, more = (jittered(each, 0.1, np.random.default_rng(seed)) for each in (short, long))
     assert first.prompt_tokens.tolist() == more.prompt_tokens[:-1].tolist()
     assert first.output_tokens.tolist() == more.output_tokens[:-1].tolist()
