@@ -43,6 +43,11 @@ ROWS = (
     Row("7", "Where the printed Algorithm 1 and Theorem 1 fail (counterexamples are run by tests)"),
     Row("8", "The 0-1 knapsack is the case of one form a request", "knapsack_reduces", "Knapsack.v"),
     Row("8", "The 0-1 knapsack is NP-hard"),
+    Row("9", "What no policy passes, whatever it decides over time"),
+    Row("10", "Contract: an iteration keeps what was promised, whatever it does", "contract_kept", "Contract.v"),
+    Row("10", "... so all who were admitted have memory, and every token in time", "contract_holds", "Contract.v"),
+    Row("10", "A chunk handed out in order leaves every prefix of prompts less by the chunk", "chunk_in_order",
+        "Contract.v"),
 )  # fmt: skip
 
 

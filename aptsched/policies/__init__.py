@@ -20,6 +20,7 @@ __all__ = [
     "AptServe",
     "AptServePrinted",
     "BidPrice",
+    "Contract",
     "FastGen",
     "FastServe",
     "Fitted",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from aptsched.policies.aptserve import AptServe
     from aptsched.policies.aptserve_printed import AptServePrinted
     from aptsched.policies.bid_price import BidPrice
+    from aptsched.policies.contract import Contract
     from aptsched.policies.fastgen import FastGen
     from aptsched.policies.fastserve import FastServe
     from aptsched.policies.fcfs import FCFS
@@ -91,6 +93,7 @@ else:
             "aptsched.policies.aptserve": ("AptServe",),
             "aptsched.policies.aptserve_printed": ("AptServePrinted",),
             "aptsched.policies.bid_price": ("BidPrice",),
+            "aptsched.policies.contract": ("Contract",),
             "aptsched.policies.fastserve": ("FastServe",),
             "aptsched.policies.fcfs": ("FCFS",),
             "aptsched.policies.fitted": ("Fitted",),

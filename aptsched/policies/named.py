@@ -39,6 +39,7 @@ CLASSES = {
     "slos-serve": "SLOsServe",
     "alise": "ALISE",
     "bid-price": "BidPrice",
+    "contract": "Contract",
     "aptserve": "AptServe",
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names

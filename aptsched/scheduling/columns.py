@@ -68,6 +68,7 @@ class ObservedColumns(IdentityColumns[Ints, Floats], LabelColumns[Ints], CountCo
     num_tokens: Annotated[
         Ints, "Prompt and output so far: all of them are cached after the iteration that yields the next token."
     ]
+    cap_tokens: Annotated[Ints, "Tokens of prompt and output that it cannot exceed, as far as a server knows."]
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,8 @@ class Request:
     output_token_ids : list of int
     token_at_s : array of float
         When each output token came.
-    tenant, priority : int
-        As `LabelColumns` says.
+    tenant, priority, cap_tokens : int
+        As the columns of these names say; the cap is that of `params`, or this one where it is larger.
     """
 
     request_id: int
@@ -42,6 +42,7 @@ class Request:
     token_at_s: array[float] = field(default_factory=lambda: array("d"))
     tenant: int = 0
     priority: int = 0
+    cap_tokens: int = 0
 
     @property
     def num_tokens(self) -> int:

@@ -54,7 +54,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.slo_tpot_s[row] = request.slo.tpot_s
         self.tenant[row], self.priority[row] = request.tenant, request.priority
         self.num_prompt_tokens[row], self.num_tokens[row] = request.num_prompt_tokens, request.num_tokens
-        self.end_tokens[row] = end_tokens
+        self.end_tokens[row], self.cap_tokens[row] = end_tokens, max(end_tokens, request.cap_tokens)
         self.num_rows += 1
 
     @property

@@ -51,6 +51,8 @@ class Replay:
         How long each request would take with no other beside it, where that is known.
     own : OwnColumns
         Objectives of their own, tenants and priorities.
+    output_cap : int, optional
+        Output tokens that no request exceeds, which policies see (`View.cap_tokens`); the most of any by default.
     """
 
     arrived_at_s: Floats
@@ -66,6 +68,7 @@ class Replay:
     warmup_s: float = 0.0
     alone_s: Floats | None = None
     own: OwnColumns = NONE_OF_THEIR_OWN
+    output_cap: int | None = None
 
     def __len__(self) -> int:
         """Number of requests, r."""
@@ -88,13 +91,16 @@ class Replay:
         lengths = (self.num_prompt_tokens, self.num_output_tokens)
         labels = [self.own.filled(name, len(self), 0).astype(np.int64) for name in LABELS]
         columns = [each.tolist() for each in (self.arrived_at_s, *lengths, *self.objectives_s, *labels)]
+        cap = self.output_cap or max(lengths[1].tolist(), default=1)
         known: dict[tuple[float, float], SLO] = {}  # few requests have objectives that no other has
         for i, (arrived_at_s, num_prompt_tokens, num_output_tokens, ttft_s, tpot_s, *of) in enumerate(zip(*columns)):  # noqa: B905
             params = _up_to(num_output_tokens)
             if (slo := known.get((ttft_s, tpot_s))) is None:
                 slo = known[ttft_s, tpot_s] = SLO(ttft_s, tpot_s)
             prompt, label = self._prompt(i, num_prompt_tokens), dict(zip(LABELS, of, strict=True))
-            yield Request(i, arrived_at_s, num_prompt_tokens, params, slo, prompt, **label)
+            yield Request(
+                i, arrived_at_s, num_prompt_tokens, params, slo, prompt, cap_tokens=num_prompt_tokens + cap, **label
+            )
 
     def _prompt(self, i: int, num_tokens: int) -> Ints | None:
         if self.vocab_size is None or (self.max_context is not None and num_tokens > self.max_context):

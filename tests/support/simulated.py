@@ -42,7 +42,7 @@ POLICIES = (
     *("svf", "svf:lengths=true", "jitserve", "slos-serve"),
     *("past-future", "vtc", "andes", "andes:period=1:pressure=0.3", "wait", "wait:limit=3", "nested-wait", "alise"),
     *("nested-wait:limit=9", "alise:neighbours=2:aging_s=0.2"),
-    *("bid-price", "bid-price:reject=off", "bid-price:forms=hybrid"),
+    *("bid-price", "bid-price:reject=off", "bid-price:forms=hybrid", "contract"),
 )
 
 

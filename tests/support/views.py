@@ -37,6 +37,7 @@ class Seen:
     swapped: bool = False
     num_preemptions: int = 0
     priority: int = 0
+    most_left: int = 100
 
 
 def _columns(requests: Sequence[Seen], cache: CacheShape) -> dict[str, Any]:
@@ -66,6 +67,7 @@ def _columns(requests: Sequence[Seen], cache: CacheShape) -> dict[str, Any]:
         "num_prompt_tokens": ints([r.num_prompt_tokens for r in requests]),
         "priority": ints([r.priority for r in requests]),
         "num_tokens": ints([r.num_prompt_tokens + r.num_output_tokens for r in requests]),
+        "cap_tokens": ints([r.num_prompt_tokens + r.num_output_tokens + r.most_left for r in requests]),
         "num_preemptions": ints([r.num_preemptions for r in requests]),
         "num_cached": cached,
         "form": form,

@@ -25,7 +25,7 @@ NAMES = (
     *("past-future", "vtc", "andes", "andes:period=1:pressure=0"),
     *("wait", "wait:limit=2", "nested-wait", "nested-wait:limit=3"),
     *("svf", "jitserve", "slos-serve", "alise"),
-    *("bid-price", "bid-price:reject=off", "bid-price:forms=hybrid"),
+    *("bid-price", "bid-price:reject=off", "bid-price:forms=hybrid", "contract"),
 )
 ORACLE = TrueLengths(np.arange(12), np.arange(12)[::-1] * 7 % 12 + 1)
 

@@ -54,6 +54,7 @@ NAMES = (
         "jitserve",
         "slos-serve",
         "alise",
+        "contract",
     ),
     *("aptserve", "aptserve:forms=kv", "aptserve:forms=hidden", "aptserve:promote=false", "aptserve:order=fcfs"),
     *(
