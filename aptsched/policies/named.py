@@ -103,8 +103,9 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
         return _from_file(Path(own["path"]), own["name"])
     name, options = _split(text)
     if name not in CLASSES:
-        around = " and ".join(f"{each}(POLICY)" for each in WRAPPERS)
-        raise InputError(f"policy: {name!r} is not known; {', '.join(CLASSES)} are, path.py:Name, {around}")
+        around = " or ".join(f"{each}(POLICY)" for each in WRAPPERS)
+        said = f"{', '.join(CLASSES)} and path.py:Name are, and any of them, with its options, as {around}"
+        raise InputError(f"policy: {(text if '(' in text else name)!r} is not known; {said}")
     policy = class_of(name)
     known = {field.name: field for field in fields(policy) if field.init}  # type: ignore[arg-type]
     given: dict[str, object] = {}

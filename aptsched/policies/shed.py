@@ -21,7 +21,7 @@ LATE = "its first token was due {due_s:.6g} s after its arrival, and would come 
 
 @dataclass(frozen=True, eq=False)
 class Shed:
-    """The policy, on whose behalf who waits and cannot make the first token any more is rejected.
+    """The policy, without those that wait and cannot make their first token in time any more: they are rejected.
 
     That is a request without a cache whose first token would come after arrival + TTFT if it were fed at once, alone,
     in as few iterations as its prompt takes, by the times that the view has. The policy does not see who is rejected.

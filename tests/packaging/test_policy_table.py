@@ -9,9 +9,12 @@ import pytest
 
 from aptsched.policies.named import WRAPPERS, built_in
 
+PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
+TABLES = [table for table in PAGE.split("\n\n") if table.startswith("| policy | rule |")]  # others are of figures
 ROWS = [
     [cell.strip() for cell in line.strip()[1:-1].split("|")]
-    for line in (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8").splitlines()
+    for table in TABLES
+    for line in table.splitlines()
     if line.startswith("| `")
 ]
 

@@ -188,7 +188,7 @@ def test_duration() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--policy", "best"), f"policy: 'best' is not known; {', '.join(CLASSES)} are, and path.py:Name"),
+        (("--policy", "best"), f"policy: 'best' is not known; {', '.join(CLASSES)} and path.py:Name are, and any"),
         (("--swap", "fast"), "swap: 'fast' is not accepted; bytes, blocks, grouped are"),
         (("--model", "gpt-5"), ", ".join(MODELS)),
         (("--gpu", "abacus"), ", ".join(GPUS)),

@@ -99,14 +99,16 @@ def test_what_is_not_meant_within_is_not_said_outside(around: type[Shed] | type[
 
 
 def test_policies_within_others_by_name() -> None:
-    """In any order, with options; what is not known within is refused as it is alone."""
+    """In any order, with options; what is not known within is refused as it is alone, and options go within."""
     policy = load_policy("shed(fitted(aptserve:forms=kv))")
     assert isinstance(policy, Shed) and isinstance(policy.policy, Fitted)
     assert policy.policy.policy == AptServe(forms="kv")
     assert isinstance(load_policy("fitted(shed(fcfs))"), Fitted)
     for text in ("shed()", "shed(nobody)", "shed(fcfs", "shed(fcfs):watermark=1", "shed"):
-        with pytest.raises(InputError, match=r"^policy: .* is not known; fcfs.*shed\(POLICY\) and fitted\(POLICY\)"):
+        with pytest.raises(InputError, match=r"^policy: .* is not known; fcfs.*shed\(POLICY\) or fitted\(POLICY\)"):
             load_policy(text)
+    with pytest.raises(InputError, match=r"^policy: 'shed\(fcfs\):watermark=1' is not known; .*with its options, as"):
+        load_policy("shed(fcfs):watermark=1")
 
 
 def test_times_decide_who_is_late() -> None:
