@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aptsched.policies.queue import decode_holds, too_large
+from aptsched.policies.queue import check_span, decode_holds, too_large
 from aptsched.policies.swapping import swapping_plan
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.record import Outcome, RequestRecord
@@ -64,8 +64,7 @@ class ALISE:
 
     def __post_init__(self) -> None:
         for name in ("quantum_s", "aging_s"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; seconds above 0 are")
+            check_span(name, getattr(self, name))
         for name in ("neighbours", "window", "output_tokens"):
             if not is_count(getattr(self, name), 1, 2**31):
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; 1 to 2**31 are")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.fcfs import FCFS
-from aptsched.policies.queue import check_watermark, too_large, without_cache
+from aptsched.policies.queue import check_span, check_watermark, too_large, without_cache
 from aptsched.policies.reordered import decide_in_order
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, says_holds
@@ -19,6 +19,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 RUNNING = 1.5  # weight of the gain of a request that runs
+LEAST_S = 1e-9  # objectives below count as this
 FULL = 0.9  # share of the room from which on the greedy ends at a misfit
 
 
@@ -70,8 +71,7 @@ class Andes:
         check_watermark(self.watermark)
         if not 0 <= self.pressure <= 1:
             raise InputError(f"pressure: {shown(self.pressure)} is not accepted; a share of the pool, 0 to 1, is")
-        if not 0 < self.horizon_s < np.inf:
-            raise InputError(f"horizon_s: {shown(self.horizon_s)} is not accepted; seconds above 0 are")
+        check_span("horizon_s", self.horizon_s)
         for name, least in (("period", 1), ("max_preempted", 0)):
             if not is_count(getattr(self, name), least, 2**31):
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; {least} to 2**31 are")
@@ -115,9 +115,10 @@ class Andes:
         the square of the share that will lack; without any token, 1 if its first one is still not due, else 0.
         """
         elapsed_s, length = view.now_s - view.arrived_at_s, view.num_tokens - view.num_prompt_tokens
-        readable = (elapsed_s + self.horizon_s) / view.slo_tpot_s
-        with_more = length + self.horizon_s / np.maximum(view.slo_tpot_s, self._token_s(view))
-        due_s = view.slo_ttft_s + length * view.slo_tpot_s
+        tpot_s = np.maximum(view.slo_tpot_s, LEAST_S)
+        readable = (elapsed_s + self.horizon_s) / tpot_s
+        with_more = length + self.horizon_s / np.maximum(tpot_s, self._token_s(view))
+        due_s = view.slo_ttft_s + length * tpot_s
         in_time = (length > 0) & (view.pending_since_s - view.arrived_at_s < due_s)
         served = np.where(in_time, 1.0, np.minimum(1.0, (with_more / readable) ** 2))
         lacks = np.maximum(readable - length, 0.0) / readable

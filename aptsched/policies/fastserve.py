@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.known_before import known_before
-from aptsched.policies.queue import too_large
+from aptsched.policies.queue import check_span, too_large
 from aptsched.policies.swapping import swapping_plan
 from aptsched.scheduling.forms import NONE
 from aptsched.scheduling.plan import Plan, nothing
@@ -61,8 +61,7 @@ class FastServe:
 
     def __post_init__(self) -> None:
         for name in ("quantum_s", "starvation_s"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise InputError(f"{name}: {getattr(self, name)} is not accepted; seconds above 0 are")
+            check_span(name, getattr(self, name))
         if not 1 <= self.num_levels <= 64:
             raise InputError(f"num_levels: {self.num_levels} is not accepted; 1 to 64 are")
         if self.starvation_period < 1:

@@ -44,6 +44,7 @@ CLASSES = {
     "aptserve:as=paper": "AptServePrinted",
 }  # exports of `aptsched.policies` by the policies' names
 WRAPPERS = {"shed": "Shed", "fitted": "Fitted"}  # likewise, of policies that are made of another: `shed(fcfs)`
+MOST_WRAPPERS = 16  # around one policy
 WRAPPED = re.compile(rf"({'|'.join(WRAPPERS)})\((.*)\)", re.DOTALL)
 FLAGS = {"on": True, "off": False, "true": True, "false": False}
 
@@ -60,9 +61,19 @@ def class_of(name: str) -> type[Policy]:
 
 
 def unwrapped(text: str) -> tuple[list[str], str]:
-    """The names of the policies that a text puts around another one, the outermost first, and the text of that."""
-    names = []
+    """The names of the policies that a text puts around another one, the outermost first, and the text of that.
+
+    Raises
+    ------
+    InputError
+        There are more than 16.
+    """
+    names: list[str] = []
     while found := WRAPPED.fullmatch(text):
+        if len(names) == MOST_WRAPPERS:
+            raise InputError(
+                f"policy: {shown(text)} is not accepted within {len(names)} others; up to {MOST_WRAPPERS} are"
+            )
         names.append(found[1])
         text = found[2]
     return names, text

@@ -17,6 +17,12 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 
+def check_span(field: str, span_s: float) -> None:
+    """Raises InputError unless it is a span that times can be divided by."""
+    if not 1e-9 <= span_s <= 1e9:
+        raise InputError(f"{field}: {shown(span_s)} is not accepted; seconds from 1e-9 to 1e9 are")
+
+
 def check_watermark(share: Any, name: str = "watermark") -> None:
     """Raises InputError unless it is a share of the pool that admission can leave free, from 0 to less than 1."""
     if not 0 <= as_float(share) < 1:

@@ -56,8 +56,10 @@ class VTC:
     def __post_init__(self) -> None:
         check_watermark(self.watermark)
         for name in ("input_weight", "output_weight"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; a number above 0 is")
+            if not 0 < getattr(self, name) <= 1e9:
+                raise InputError(
+                    f"{name}: {shown(getattr(self, name))} is not accepted; a number above 0, up to 1e9, is"
+                )
         self._base: dict[int, float] = {}  # of each tenant's counter: lifts, and what ended requests were served
         self._queued: set[int] = set()  # tenants who had requests waiting after the last decision
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from aptsched.scheduling.forms import KV, NONE, NUM_FORMS, sums_by_form
 from aptsched.scheduling.plan import Plan
-from aptsched.support.arrays import above_0, all_of, count_of, equal, largest_of, smallest_of, sum_of
+from aptsched.support.arrays import above_0, all_of, any_of, count_of, equal, largest_of, smallest_of, sum_of
 from aptsched.support.checks import Bools, Ints
 from aptsched.support.constant import constant
 from aptsched.support.quick_init import quick_init
@@ -108,8 +108,9 @@ def _taken(start: Ints, left: Ints, before: Ints, per_block: int, count: int) ->
 def decoding_of(plan: Plan, table: RequestTable, pool: BlockPool) -> Decoding | None:
     """Who decodes after a plan: all requests by `Plan.then_decodes`, else its entries by `Plan.holds`.
 
-    None where the plan says neither, or anybody has more than the newest token left to be fed after it. A decision with
-    a certificate stands for its own entries alone, and who is preempted does not decode.
+    None where the plan says neither, or anybody has more than the newest token left to be fed after it, or, not being
+    fed by it, the last one of a prompt, which is no decode. A decision with a certificate stands for its own entries
+    alone, and who is preempted does not decode.
     """
     can_be_all = plan.then_decodes and plan.problem is None and not len(plan.preempt)
     found = _of_rows(plan, table, pool, are_all=True) if can_be_all else None
@@ -127,6 +128,8 @@ def _of_rows(plan: Plan, table: RequestTable, pool: BlockPool, are_all: bool) ->
         fed[plan.request] = plan.num_tokens
         later = fed == 0
         after = table.num_tokens[rows] - later
+        if any_of(later & (table.num_tokens[rows] == table.num_prompt_tokens[rows])):
+            return None
         own = pool.form[table.slot[rows]]
         form = np.where(own == NONE, KV, own)
     slot = table.slot[rows]

@@ -52,7 +52,7 @@ class Efficiency:
             if name == "hidden_reads":
                 is_accepted, accepted = is_number and value in (1, 2), "1 or 2 is"
             elif name in ("all_reduce_s", "copy_launch_s"):
-                is_accepted, accepted = is_number and 0 <= value < 1, "seconds from 0 to 1 are"
+                is_accepted, accepted = is_number and 0 <= value < 1, "seconds from 0 to less than 1 are"
             else:
                 is_accepted, accepted = is_number and 0 < value <= 1, "a share above 0 and up to 1 is"
             if not is_accepted:

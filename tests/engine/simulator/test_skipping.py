@@ -98,7 +98,7 @@ def runs(draw: st.DrawFn) -> tuple[str, Replay, dict[str, Any]]:
     """A policy, requests in bursts, some arriving just when an iteration ends, and a machine."""
     options: dict[str, Any] = {
         "num_blocks": draw(st.sampled_from([6, 10, 20, 200])),
-        "limits": Limits(draw(st.sampled_from([24, 256])), draw(st.sampled_from([2, 8])), 90),
+        "limits": Limits(draw(st.sampled_from([16, 24, 256])), draw(st.sampled_from([2, 8])), 90),
         "ratio": draw(st.sampled_from([Fraction(1, 2), Fraction(3, 5), Fraction(1)])),
         "scheduling": draw(st.sampled_from([SchedulingTime(), SchedulingTime(0.0, 0.0)])),
         "num_host_blocks": draw(st.sampled_from([0, 30])),
@@ -130,6 +130,15 @@ def test_a_lone_request_is_decided_on_once_or_twice(name: str, decisions: int) -
     """For its prompt and, where the order of the queue is not that of arrival, once for its decodes."""
     served = simulate(name, replay_of([(20, 300)]), 200, skips=True)
     assert len(served.seen.plans) == decisions and len(served.iterations) == 300
+
+
+@pytest.mark.parametrize("name", ["fcfs", "vtc", "andes"])
+def test_the_last_token_of_a_prompt_is_fed_as_one(name: str) -> None:
+    """A prompt of one token more than the budget allows waits behind the next prompt, and its token is no decode."""
+    replay, limits = replay_of([(33, 15), (32, 20)]), Limits(16, 8, 90)
+    single = simulate(name, replay, limits=limits)
+    same(simulate(name, replay, limits=limits, skips=True), single)
+    assert sum(each.num_prefill_tokens for each in single.iterations) == 33 + 32
 
 
 @pytest.mark.parametrize(("past_ends", "ends"), [(True, 0), (False, 5)])
