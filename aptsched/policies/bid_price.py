@@ -17,7 +17,7 @@ from aptsched.policies.form_charges import worthwhile
 from aptsched.policies.form_choice import FORM_SETS, on_offer
 from aptsched.policies.outlook import Outlook, arrivals_cost_s, outlook
 from aptsched.policies.output_survival import OutputSurvival
-from aptsched.policies.queue import blocks_of, decode_holds, too_large
+from aptsched.policies.queue import blocks_of, check_span, decode_holds, too_large
 from aptsched.policies.service_value import ServiceValue
 from aptsched.policies.swapping import leaving
 from aptsched.problem.batch_problem import BatchProblem
@@ -26,7 +26,7 @@ from aptsched.scheduling.plan import ROWS, Plan, nothing, says_holds
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View, derived
 from aptsched.support.arrays import all_of, any_of, count_of, largest_of, pairwise_sum, sum_of
-from aptsched.support.checks import Bools, Floats, Ints, seconds
+from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
@@ -79,7 +79,7 @@ class BidPrice:
     pause_s: float = 9.0
     patience_s: float = 55.0
 
-    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"forms": tuple(FORM_SETS)}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"forms": ("kv", *(name for name in FORM_SETS if name != "kv"))}
 
     def __post_init__(self) -> None:
         if not isinstance(self.forms, str) or self.forms not in FORM_SETS:
@@ -90,7 +90,7 @@ class BidPrice:
             if not 0 < getattr(self, name) <= 1e6:
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; above 0, up to 1e6, is")
         for name in ("pause_s", "patience_s"):
-            seconds(name, getattr(self, name), above_0=True)
+            check_span(name, getattr(self, name))
         warm_up(self.select)
         self._lengths, self._price = OutputSurvival(), BacklogPrice(self.strength)
         self._value, self._newest = ServiceValue(self.pause_s), -1

@@ -156,11 +156,15 @@ def _lengths(path: Path) -> dict[int, list[Counts]]:
         raise InputError(f"{path}: {shown(document)} is not accepted; an object is")
     found = dict[int, list[Counts]]()
     for start, fields in document.items():
-        if not isinstance(fields, dict) or not start.isdecimal():
+        try:
+            start_s = cells.count(start, 0)
+        except cells.Refused:
+            fields = None
+        if not isinstance(fields, dict):
             raise InputError(f"{path}: {shown(start)}: not accepted; seconds, each with an object, are")
         if all(isinstance(fields.get(name), str) and fields[name].strip() == "{}" for name in LENGTHS):
             continue
-        found[int(start)] = [_counts(f"{path}: {start}, {name}", fields.get(name)) for name in LENGTHS]
+        found[start_s] = [_counts(f"{path}: {start}, {name}", fields.get(name)) for name in LENGTHS]
     return dict(sorted(found.items()))
 
 
@@ -169,7 +173,7 @@ def _counts(where: str, given: Any) -> Counts:
         shares = dict(ast.literal_eval(given).items())
         values = np.array([cells.count(value, 0) for value in shares], np.int64)
         weights = np.array([cells.seconds(value) for value in shares.values()])
-        if not weights.sum() > 0:
+        if not 0 < sum(weights.tolist()) < math.inf:
             raise ValueError
     except (ValueError, TypeError, AttributeError, SyntaxError, MemoryError, RecursionError, cells.Refused) as error:
         accepted = 'text such as "{81: 0.25, 90: 0.75}", numbers of tokens with shares,'

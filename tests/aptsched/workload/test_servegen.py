@@ -112,11 +112,14 @@ def test_a_window_without_lengths_is_left_out_and_said(folder: Path) -> None:
         ),
         ("trace", "3.16,", "3.16,,", "line 2, column 7: "),
         ("dataset", '"600"', '"six"', "'six': not accepted"),
+        ("dataset", '"600"', f'"{"9" * 5000}"', "not accepted; seconds, each with an object, are"),
+        ("dataset", '"600"', '"\u0666"', "not accepted; seconds, each with an object, are"),
         ("dataset", '"600"', "600", "not JSON"),
         ("dataset", "{10: 0.25", "{10: -0.25", "600, input_tokens: "),
         ("dataset", "{10: 0.25", "{1.5: 0.25", "600, input_tokens: "),
         ("dataset", "{1: 1.0}", "{1: 0.0}", "600, output_tokens: "),
         ("dataset", "{1: 1.0}", "__import__('os').getcwd()", "600, output_tokens: "),
+        ("dataset", "{1: 1.0}", "{1: 1e308, 2: 1e308}", "600, output_tokens: "),
         ("dataset", "{1: 1.0}", "[1]", "600, output_tokens: "),
         ("dataset", "input_tokens", "text_tokens", "input_tokens: None is not accepted"),
     ],
@@ -124,7 +127,7 @@ def test_a_window_without_lengths_is_left_out_and_said(folder: Path) -> None:
 def test_damaged_data_are_one_message(folder: Path, name: str, old: str, new: str, message: str) -> None:
     """It names the file, and what in it; no text of a file is run."""
     path = next(folder.glob(f"chunk-{BURSTY}-{name}.*"))
-    path.write_text(path.read_text().replace(old, new))
+    path.write_text(path.read_text().replace(old, new), encoding="utf-8")
     with pytest.raises(InputError) as caught:
         drawn(folder)
     said = str(caught.value)
