@@ -24,7 +24,19 @@ from solvers import core
 from strategies import problems, sweep_problem
 
 HYBRID = BatchProblem.hybrid([9.0, 7.0, 4.0], [6, 5, 3], 8, 0.25, num_tokens=[5, 4, 3], max_tokens=9, max_seqs=2)
-SUPPORT = ("arrays", "beside", "checks", "errors", "exports", "fields", "files", "json_text", "quick_init", "shown")
+SUPPORT = (
+    "arrays",
+    "beside",
+    "checks",
+    "errors",
+    "exports",
+    "fields",
+    "files",
+    "json_text",
+    "plural",
+    "quick_init",
+    "shown",
+)
 KNOWN = {"aptsched", "aptsched.support", *(f"aptsched.support.{name}" for name in SUPPORT)}
 KNOWN |= {"aptsched.problem", "aptsched.problem.batch_problem", "aptsched.problem.instance"}
 FIELDS = list(Selection.__dataclass_fields__)

@@ -36,7 +36,7 @@ class Late:
         ([], ["trace, workload", "neither"]),
         (["--workload", "chat"], ["workload", "'chat'", "sharegpt"]),
         (["--trace", "missing.csv"], ["missing.csv", "No such file"]),
-        (["--policy", "lifo"], ["policy", "'lifo'", "fcfs, ", "aptserve:as=paper are"]),
+        (["--policy", "lifo"], ["policy", "'lifo'", "fcfs, ", "aptserve:as=paper and path.py:Name are"]),
         (["--policy", "aptserve:select=cplex"], ["select", "'cplex'", "greedy, core"]),
         (["--policy", ","], ["policy", "at least one"]),
         (["--policy", "missing.py:Mine"], ["policy", "missing.py"]),

@@ -28,7 +28,7 @@ def test_overload_by_hand() -> None:
     error = overload(CROWDED)
     assert error is not None
     assert (error.num_blocks, error.num_tokens, error.num_seqs) == (1, 5, 1)
-    assert "by 1 blocks, 5 tokens and 1 sequences" in str(error)
+    assert "by 1 block, 5 tokens and 1 sequence" in str(error)
 
 
 def test_no_overload_without_required_requests() -> None:

@@ -107,7 +107,7 @@ def test_tables_have_the_numbers_of_the_results(both: Stored, study: Path, searc
     found = json.loads((search / "capacity.json").read_text())
     head, *rows = tables["Highest rates that hold, with 95% intervals"]
     assert [row[head.index("holds, 1/s")] for row in rows] == [number(row["rate_per_s"]) for row in found["capacities"]]
-    assert len(tables["Replicas for 20.0 requests a second"]) == 1 + len(found["replicas"])
+    assert len(tables["Replicas for 20 requests a second"]) == 1 + len(found["replicas"])
 
 
 def test_figures_have_a_mark_for_each_run_and_probe(both: Stored, search: Path) -> None:
