@@ -49,11 +49,15 @@ def test_plans_are_legal(name: str, view: View) -> None:
 @settings(max_examples=200, deadline=None)
 @given(view=views(most_host_blocks=60))
 def test_plans_with_swaps_are_legal_and_never_stuck(name: str, view: View) -> None:
-    """Where requests are on the host, and where it is full; blocks are free ahead only at the host's cost."""
+    """Where requests are on the host, and where it is full.
+
+    Blocks are free ahead only at the host's cost; but `bid-price` goes by values alone: where the host is full, one of
+    low value may be preempted for one of high value.
+    """
     plan = made(name).decide(view)
     assert_legal(view, plan)
     assert len(plan.request) or len(plan.reject) == len(view.request_id)
-    assert not len(plan.preempt) or view.running[plan.request].all()
+    assert name == "bid-price" or not len(plan.preempt) or view.running[plan.request].all()
 
 
 @given(
