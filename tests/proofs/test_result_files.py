@@ -231,6 +231,15 @@ def test_any_document_has_a_verdict(name: str, schema: Any, version: Any, more: 
         verdict(directory)
 
 
+def told_apart(value: object) -> object:
+    """A document in which true is not 1, as in JSON."""
+    if isinstance(value, dict):
+        return {key: told_apart(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [told_apart(part) for part in value]
+    return ("bool", value) if isinstance(value, bool) else value
+
+
 @given(st.data())
 def test_any_mutation_of_real_results_has_a_verdict(originals: dict[str, Path], data: st.DataObject) -> None:
     """A value of any kind at any place of any of our documents; it is found, or the document is sealed and the same."""
@@ -248,7 +257,7 @@ def test_any_mutation_of_real_results_has_a_verdict(originals: dict[str, Path], 
             if file.name != "results.json":
                 shutil.copy(file, beside)
         code = verdict(beside)[0]
-    assert code == (0 if json.loads(text) == given else 1)
+    assert code == (0 if told_apart(json.loads(text)) == told_apart(given) else 1)
 
 
 @pytest.mark.parametrize("depth", range(800, 1001, 10))
