@@ -81,6 +81,8 @@ class SLAI:
         num_others = max(0, left - sum_of(view.num_remaining[prompts]))
         decodes = of.decodes[order[: num_critical + num_others]]
         plan = beside_decodes(view, of, decodes, prompts, left)
+        if not len(plan.request) and len(order):  # no prompt finds room: its tokens go to decodes
+            plan = beside_decodes(view, of, of.decodes[order], prompts, budget - len(order))
         return replace(plan, then_decodes=False) if plan.then_decodes and len(view.num_tokens) > most else plan
 
     def _last_moment_s(self, view: View, of: Sorted, budget: int) -> Floats:
