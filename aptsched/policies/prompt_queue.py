@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.chunks import chunk_plan
-from aptsched.policies.queue import blocks_of, growth, kept_along, leading, shared, too_large
-from aptsched.scheduling.forms import KV
+from aptsched.policies.queue import blocks_of, kept_along, num_with_room, shared, too_large
 from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import above_0, count_of, sum_of
+from aptsched.support.arrays import above_0, count_of
 from aptsched.support.checks import Ints
 
 
@@ -46,20 +45,10 @@ def sorted_rows(view: View) -> Sorted:
 
 
 def num_admitted(view: View, of: Sorted, waiting: Ints, watermark: float) -> int:
-    """How many of the waiting requests, in the order given, have room for their whole prompts.
-
-    The blocks that running requests need for their next tokens, or the rest of their prompts, are set aside; so is
-    the watermark, a share of the pool, unless nothing runs.
-    """
+    """As `num_with_room`, of as many of the waiting requests as the sequence limit lets run."""
     running = np.concatenate([of.decodes, of.begun])
-    count = view.max_seqs - len(running)
-    if count <= 0 or not len(waiting):
-        return 0
-    blocks = view.cache.blocks(view.num_tokens[waiting[:count]], KV)
-    free = view.free_blocks + blocks_of(view, of.reject)
-    room = free - sum_of(growth(view, running, view.num_remaining[running]))
-    admitted = leading(blocks, room - int(watermark * view.num_blocks))
-    return admitted if len(running) else max(admitted, min(1, leading(blocks, room)))
+    seats = max(0, view.max_seqs - len(running))
+    return num_with_room(view, running, waiting[:seats], view.free_blocks + blocks_of(view, of.reject), watermark)
 
 
 def beside_decodes(view: View, of: Sorted, decodes: Ints, prompts: Ints, budget: int, until_s: float = np.inf) -> Plan:

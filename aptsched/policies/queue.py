@@ -118,6 +118,20 @@ def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
     return running[:kept][above_0(fed[:kept])], running[kept:]
 
 
+def num_with_room(view: View, running: Ints, waiting: Ints, free: int, watermark: float) -> int:
+    """How many of the waiting requests, in the order given, have room for their whole prompts in the free blocks.
+
+    The blocks that running requests need for their next tokens, or the rest of their prompts, are set aside; so is
+    the watermark, a share of the pool, unless nothing runs.
+    """
+    if not len(waiting):
+        return 0
+    blocks = view.cache.blocks(view.num_tokens[waiting], KV)
+    room = free - sum_of(growth(view, running, view.num_remaining[running]))
+    count = leading(blocks, room - int(watermark * view.num_blocks))
+    return count if len(running) else max(count, min(1, leading(blocks, room)))
+
+
 def decode_holds(view: View, running: Ints, *changed: Ints) -> int:
     """`Plan.holds` of a plan that only feeds running requests, where no other rows are `changed` by it.
 

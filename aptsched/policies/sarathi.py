@@ -9,10 +9,10 @@ import numpy as np
 from aptsched.policies.chunks import chunk_plan, first_chunks
 from aptsched.policies.queue import (
     blocks_of,
-    growth,
+    check_watermark,
     holds_behind,
     kept_along,
-    leading,
+    num_with_room,
     running_and_next,
     shared,
     too_large,
@@ -54,8 +54,7 @@ class Sarathi:
     def __post_init__(self) -> None:
         if self.chunk_tokens < 1:
             raise InputError(f"chunk_tokens: {self.chunk_tokens} is not accepted; at least 1 is")
-        if not 0 <= self.watermark < 1:
-            raise InputError(f"watermark: {self.watermark} is not accepted; a share of the pool, 0 to less than 1, is")
+        check_watermark(self.watermark)
 
     @says_holds
     def decide(self, view: View) -> Plan:
@@ -68,7 +67,7 @@ class Sarathi:
             preempt, behind = running[kept:], np.concatenate([running[kept : kept + 1], waiting[:1]])
             holds = self._holds(view, kept, behind, room) if len(running) < view.max_seqs else 0
             return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), preempt, reject, holds)
-        fitting = waiting[: self._num_admitted(view, running, waiting, free)]
+        fitting = waiting[: num_with_room(view, running, waiting, free, self.watermark)]
         admitted, chunks = first_chunks(view, fitting, self._budget(view) - sum_of(fed))
         left = room - sum_of(view.cache.blocks(chunks, KV))
         holds = self._holds(view, kept + len(admitted), waiting[len(admitted) :], left)
@@ -89,13 +88,3 @@ class Sarathi:
         fed = np.zeros_like(remaining)
         fed[order] = shared(remaining[order], self._budget(view))
         return fed
-
-    def _num_admitted(self, view: View, running: Ints, waiting: Ints, free: int) -> int:
-        """How many of the waiting, in order, have room for their whole prompts."""
-        if not len(waiting):
-            return 0
-        blocks = view.cache.blocks(view.num_tokens[waiting], KV)
-        room = free - sum_of(growth(view, running, view.num_remaining[running]))
-        spared = room - int(self.watermark * view.num_blocks)
-        count = leading(blocks, spared)
-        return count if len(running) else max(count, min(1, leading(blocks, room)))
