@@ -18,11 +18,12 @@ from aptsched.policies.form_choice import FORM_SETS, on_offer
 from aptsched.policies.outlook import Outlook, arrivals_cost_s, outlook
 from aptsched.policies.output_survival import OutputSurvival
 from aptsched.policies.queue import blocks_of, check_span, decode_holds, too_large
+from aptsched.policies.reordered import also_rejecting, placed
 from aptsched.policies.service_value import ServiceValue
 from aptsched.policies.swapping import leaving
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
-from aptsched.scheduling.plan import ROWS, Plan, nothing, says_holds
+from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View, derived
 from aptsched.support.arrays import all_of, any_of, count_of, largest_of, pairwise_sum, sum_of
@@ -115,10 +116,7 @@ class BidPrice:
         if not len(rows):
             return Plan(reject=never)
         plan = self._composed(derived(view, rows, free_blocks=view.free_blocks + blocks_of(view, never)))
-        places = {name: rows[getattr(plan, name)] for name in ROWS}
-        reasons = [*plan.reject_reasons, *[""] * len(never)]
-        places["reject"] = np.concatenate([places["reject"], never])
-        return replace(plan, **places, reject_reasons=reasons, holds=0)
+        return also_rejecting(placed(plan, rows), never, [""] * len(never))
 
     def _composed(self, view: View) -> Plan:
         """The plan for requests of which the pool can hold each one."""

@@ -11,6 +11,7 @@ from aptsched.policies.known_before import known_before
 from aptsched.policies.output_lengths import OutputLengths
 from aptsched.policies.prompt_queue import Sorted, beside_decodes, num_admitted, sorted_rows
 from aptsched.policies.queue import check_watermark
+from aptsched.policies.reordered import also_rejecting
 from aptsched.policies.scorpio_guards import latest_starts, num_in_pace
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.record import RequestRecord
@@ -94,7 +95,8 @@ class Scorpio:
         plan = beside_decodes(view, of, decodes, prompts, budget, latest_s[~late].min(initial=np.inf).item())
         if not at_one_pace:
             plan = replace(plan, holds=0, then_decodes=False)
-        return plan if not len(rejected) else _rejecting(plan, rejected, view.now_s - latest_s[late])
+        reasons = [LATE.format(late_s=each) for each in (view.now_s - latest_s[late]).tolist()]
+        return also_rejecting(plan, rejected, reasons) if reasons else plan
 
     def _latest_s(self, view: View, waiting: Ints) -> Floats:
         """Until when each of who waits, in order, may begin, [w]; infinity once it has output."""
@@ -136,10 +138,3 @@ class Scorpio:
         credit[runs] -= 1
         self._request_id, self._credit = request_id, credit
         return of.decodes[runs], all_of(runs) and all_of(tpot_s == least_s)
-
-
-def _rejecting(plan: Plan, rows: Ints, late_s: Floats) -> Plan:
-    """The plan that rejects these requests too, which are late by so many seconds."""
-    reasons = ["" for _ in plan.reject] + [LATE.format(late_s=each) for each in late_s.tolist()]
-    reject = np.concatenate([plan.reject, rows])
-    return replace(plan, reject=reject, reject_reasons=reasons, holds=0, then_decodes=False)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.due_times import latest_start_s
+from aptsched.policies.reordered import also_rejecting, placed
 from aptsched.policies.wrapped import plan_within
 from aptsched.scheduling.forms import CacheForm
-from aptsched.scheduling.plan import ROWS, Plan, Policy, observer_of, says_holds
+from aptsched.scheduling.plan import Plan, Policy, observer_of, says_holds
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View, derived
 from aptsched.scheduling.wanted_forms import wanted_forms
@@ -72,11 +73,7 @@ class Shed:
     def _without(self, view: View, late: Ints, reasons: list[str]) -> Plan:
         """The policy's plan as if these requests were not there, and their rejections."""
         rows = np.delete(np.arange(len(view.num_tokens)), late)
-        plan = plan_within(self.policy, derived(view, rows))
-        own = plan.reject_reasons or [""] * len(plan.reject)
-        places = {name: rows[getattr(plan, name)] for name in ROWS}
-        places["reject"] = np.concatenate([places["reject"], late])
-        return replace(plan, **places, reject_reasons=[*own, *reasons], holds=0, then_decodes=False)
+        return also_rejecting(placed(plan_within(self.policy, derived(view, rows)), rows), late, reasons)
 
 
 def _reasons(view: View, late: Ints, latest_s: Floats) -> list[str]:

@@ -10,7 +10,7 @@ from aptsched.policies.known_before import known_before
 from aptsched.policies.times_fit import CHARGED, TimesFit
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.iteration_time import IterationTime
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import Plan, nothing
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import all_of, any_of, equal, largest_of
@@ -50,7 +50,7 @@ class StepTimes:
     def __init__(self) -> None:
         self._fit: TimesFit | None = None
         self._begun: _Begun | None = None
-        self._going: Ints = np.empty(0, np.int64)  # requests that were decoded last, by number
+        self._going: Ints = nothing()  # requests that were decoded last, by number
         self._ended: dict[int, tuple[int, float]] = {}  # tokens of those that ended meanwhile, and when the last came
         self._unlearnt: list[tuple[Floats, float]] = []
 
@@ -73,7 +73,7 @@ class StepTimes:
             return True
         if self._begun is not None:
             self._close(view)
-        self._begun, self._going = begun, nobody() if begun is None else begun.request_id
+        self._begun, self._going = begun, nothing() if begun is None else begun.request_id
         return begun is not None and begun.only_decodes
 
     def on_record(self, record: RequestRecord) -> None:
@@ -107,11 +107,6 @@ class StepTimes:
             num_tokens, end_s = end
             count = largest_of(num_tokens)
             self._unlearnt.append((_amounts(view, begun, num_tokens, count), (end_s - begun.at_s) / count))
-
-
-def nobody() -> Ints:
-    """No requests."""
-    return np.empty(0, np.int64)
 
 
 def _begun_by(view: View, plan: Plan) -> _Begun:
