@@ -76,6 +76,8 @@ class Andes:
             if not is_count(getattr(self, name), least, 2**31):
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; {least} to 2**31 are")
         self._num_contended = 0
+        none = row_by_row(np.empty(0, np.int64))
+        take_in_order(none, none, 0, np.empty(0, np.bool_))  # compiled before a decision waits for it
 
     @says_holds
     def decide(self, view: View) -> Plan:

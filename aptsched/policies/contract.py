@@ -10,6 +10,7 @@ import numpy as np
 from aptsched.policies.chunks import chunk_plan
 from aptsched.policies.contract_terms import Terms, chunk_sizes, prompt_left
 from aptsched.policies.due_times import due_s
+from aptsched.policies.future_peak import get_ready
 from aptsched.policies.queue import blocks_of, kept_along, shared, too_large
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
@@ -53,6 +54,7 @@ class Contract:
         if not 0 <= self.margin <= 1e6:
             raise InputError(f"margin: {shown(self.margin)} is not accepted; a share of at least 0 is")
         seconds("beside_s", self.beside_s)
+        get_ready()
 
     @says_holds
     def decide(self, view: View) -> Plan:

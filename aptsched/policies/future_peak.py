@@ -57,6 +57,11 @@ def leading_under_peak(
     return bisect_right(with_more, max_blocks, key=ends.peak)  # each one more makes the peak no smaller
 
 
+def get_ready() -> None:
+    """Has what is compiled here compiled, or loaded from disk, before a decision waits for it."""
+    future_peak(CacheShape(), *np.ones((3, 1), np.int64))
+
+
 class _Ends:
     """Requests by falling number of tokens to come."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.chunks import plan_beside_running
-from aptsched.policies.future_peak import leading_under_peak
+from aptsched.policies.future_peak import get_ready, leading_under_peak
 from aptsched.policies.queue import check_watermark, leading
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, says_holds
@@ -68,6 +68,7 @@ class PastFuture:
         self._rng = np.random.default_rng(self.seed)
         self._lengths = deque([self.max_new_tokens] * max(1, self.window // 2), self.window)
         self._has_sampled = False
+        get_ready()
 
     def on_record(self, record: RequestRecord) -> None:
         """Learns the output length of a request that has finished."""

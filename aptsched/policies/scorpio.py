@@ -12,7 +12,7 @@ from aptsched.policies.output_lengths import OutputLengths
 from aptsched.policies.prompt_queue import Sorted, beside_decodes, num_admitted, sorted_rows
 from aptsched.policies.queue import check_watermark
 from aptsched.policies.reordered import also_rejecting
-from aptsched.policies.scorpio_guards import latest_starts, num_in_pace
+from aptsched.policies.scorpio_guards import get_ready, latest_starts, num_in_pace
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
@@ -74,6 +74,7 @@ class Scorpio:
                 raise InputError(f"{name}: {getattr(self, name)} is not accepted; a number above 0 is")
         check_watermark(self.watermark)
         self._request_id, self._credit = np.empty(0, np.int64), np.empty(0)
+        get_ready()
 
     def on_record(self, record: RequestRecord) -> None:
         """Learns how long outputs are."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from aptsched.support.checks import Floats, Ints
-from aptsched.support.compiled import compiled
+from aptsched.support.compiled import compiled, row_by_row
 
 
 @compiled
@@ -59,3 +61,10 @@ def num_in_pace(
         if i >= num_running and i > 0 and batch_s >= allowed * least_s:
             return i - num_running
     return len(tpot_s) - num_running
+
+
+def get_ready() -> None:
+    """Has both compiled, or loaded from disk, before a decision waits for them."""
+    seconds, tokens = row_by_row(np.ones(1)), row_by_row(np.ones(1, np.int64))
+    latest_starts(seconds, tokens, 0.0, 0.0, 0.0, np.empty(1))
+    num_in_pace(seconds, tokens, 1, 0.0, 0.0, 0.0, 0.0, 0.0)

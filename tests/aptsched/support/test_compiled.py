@@ -31,6 +31,16 @@ for problem in problems:
             print(selection.form.tolist(), selection.objective_s.hex(), selection.bound_s.hex(), selection.multipliers)
 """
 
+VERSIONS = """
+import sys
+from aptsched.support.compiled import Compiled
+def versions():
+    ours = [vars(module) for name, module in sys.modules.items() if name.startswith(("aptsched", "solvers"))]
+    loops = {id(value): value for scope in ours for value in scope.values() if isinstance(value, Compiled)}
+    made = [value for value in loops.values() if value.run is not None]
+    return {f"{value.__module__}.{value.__name__}": len(value.run.signatures) for value in made}
+"""  # of how many kinds of arguments each loop that was called is compiled for
+
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(ROOT), str(Path(__file__).parents[2] / "support")])
@@ -123,15 +133,11 @@ def test_numba_is_imported_with_the_first_call_only() -> None:
 def test_once_warm_nothing_is_compiled_any_more(warm_up: str) -> None:
     """Whatever forms, limits and required requests come, and in whatever order a table lies in memory."""
     code = (
-        "import sys, numpy\nfrom aptsched import BatchProblem, greedy, InfeasibleError\n"
-        "from aptsched.knapsack.warm_up import warm_up\nfrom aptsched.support.compiled import Compiled\n"
+        "import numpy\nfrom aptsched import BatchProblem, greedy, InfeasibleError\n"
+        "from aptsched.knapsack.warm_up import warm_up\n"
         "from solvers.core import exact_selection\nfrom solvers.methods import find_method\n"
         "from solvers.study import method_runs\nfrom strategies import sweep_problem\n"
-        "def versions():\n"
-        "    ours = [vars(m) for name, m in sys.modules.items() if name.startswith(('aptsched', 'solvers'))]\n"
-        "    loops = {id(value): value for scope in ours for value in scope.values() if isinstance(value, Compiled)}\n"
-        "    return {value.__name__: len(value.run.signatures) for value in loops.values() if value.run is not None}\n"
-        f"{warm_up}before = versions()\n"
+        f"{VERSIONS}{warm_up}before = versions()\n"
         "for index in range(200):\n"
         "    p = sweep_problem(index)\n"
         "    other = [numpy.ascontiguousarray(table) for table in (p.values, p.weights)]\n"
@@ -145,6 +151,26 @@ def test_once_warm_nothing_is_compiled_any_more(warm_up: str) -> None:
     )
     changed, _, num_loops = run(code).stdout.rpartition(" ")
     assert changed == "{}" and int(num_loops) > 20
+
+
+@pytest.mark.skipif(not is_fast(), reason="numba is not there, so nothing is compiled")
+def test_once_a_policy_is_made_no_decision_compiles() -> None:
+    """Where requests run, decode, wait, and compete for the blocks."""
+    code = (
+        "from dataclasses import replace\n"
+        "from aptsched.policies.named import load_policy\n"
+        "from views import Seen, running, view_of\n"
+        "names = ('andes:period=1:pressure=0', 'past-future', 'contract', 'scorpio', 'slos-serve')\n"
+        f"{VERSIONS}policies = [load_policy(name) for name in names]\nbefore = versions()\n"
+        "requests = [running(40), running(30), running(90, 3), Seen(20, num_cached=14)]\n"
+        "requests += [Seen(50), Seen(7)] * 9\n"
+        "requests = [replace(each, slo_ttft_s=99.0, slo_tpot_s=9.0) for each in requests]\n"
+        "for num_blocks in (14, 17, 400):\n"
+        "    for policy in policies:\n        policy.decide(view_of(requests, num_blocks))\n"
+        "after = versions()\n"
+        "print([name for name in after if after[name] != before.get(name)], len(after))\n"
+    )
+    assert run(code).stdout == "[] 6\n"
 
 
 def test_it_is_said_once_that_deciding_is_slow() -> None:
