@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aptsched.policies.queue import check_span, decode_holds, too_large
+from aptsched.policies.option_checks import check_count, check_span
+from aptsched.policies.queue import decode_holds, too_large
 from aptsched.policies.swapping import swapping_plan
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import all_of
-from aptsched.support.checks import Floats, Ints, is_count
-from aptsched.support.errors import InputError
-from aptsched.support.shown import shown
+from aptsched.support.checks import Floats, Ints
 
 
 @dataclass(eq=False)
@@ -66,8 +65,7 @@ class ALISE:
         for name in ("quantum_s", "aging_s"):
             check_span(name, getattr(self, name))
         for name in ("neighbours", "window", "output_tokens"):
-            if not is_count(getattr(self, name), 1, 2**31):
-                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; 1 to 2**31 are")
+            check_count(name, getattr(self, name))
         self._finished = deque[tuple[int, int]]((), self.window)  # prompt and output of each
         self._prompts = self._summed = np.zeros(1, np.int64)  # in order of the prompts; sums of the outputs before each
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.fcfs import FCFS
-from aptsched.policies.queue import check_span, check_watermark, too_large, without_cache
+from aptsched.policies.option_checks import check_count, check_span, check_watermark
+from aptsched.policies.queue import too_large, without_cache
 from aptsched.policies.reordered import decide_in_order
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import count_of, sum_of
-from aptsched.support.checks import Bools, Floats, Ints, is_count
+from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.compiled import compiled, row_by_row
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
@@ -72,9 +73,8 @@ class Andes:
         if not 0 <= self.pressure <= 1:
             raise InputError(f"pressure: {shown(self.pressure)} is not accepted; a share of the pool, 0 to 1, is")
         check_span("horizon_s", self.horizon_s)
-        for name, least in (("period", 1), ("max_preempted", 0)):
-            if not is_count(getattr(self, name), least, 2**31):
-                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; {least} to 2**31 are")
+        check_count("period", self.period)
+        check_count("max_preempted", self.max_preempted, least=0)
         self._num_contended = 0
         none = row_by_row(np.empty(0, np.int64))
         take_in_order(none, none, 0, np.empty(0, np.bool_))  # compiled before a decision waits for it

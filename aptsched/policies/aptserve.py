@@ -15,16 +15,8 @@ from aptsched.policies.form_charges import CHARGES
 from aptsched.policies.form_choice import FORM_SETS, decode_s, on_offer, own_blocks
 from aptsched.policies.form_values import FormValues
 from aptsched.policies.lasting import lasting_decode
-from aptsched.policies.queue import (
-    check_watermark,
-    entries,
-    fed_to_all,
-    growth,
-    leading,
-    leading_at_least,
-    survivors,
-    without_cache,
-)
+from aptsched.policies.option_checks import check_watermark
+from aptsched.policies.queue import entries, fed_to_all, growth, leading, leading_at_least, survivors, without_cache
 from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm

@@ -15,9 +15,10 @@ from aptsched.policies.backlog_price import BacklogPrice, accepted
 from aptsched.policies.composition import Select, compose, forms_table, next_blocks
 from aptsched.policies.form_charges import worthwhile
 from aptsched.policies.form_choice import FORM_SETS, on_offer
+from aptsched.policies.option_checks import check_span
 from aptsched.policies.outlook import Outlook, arrivals_cost_s, outlook
 from aptsched.policies.output_survival import OutputSurvival
-from aptsched.policies.queue import blocks_of, check_span, decode_holds, too_large
+from aptsched.policies.queue import blocks_of, decode_holds, too_large
 from aptsched.policies.reordered import also_rejecting, placed
 from aptsched.policies.service_value import ServiceValue
 from aptsched.policies.swapping import leaving

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.known_before import known_before
-from aptsched.policies.queue import check_span, too_large
+from aptsched.policies.option_checks import check_span
+from aptsched.policies.queue import too_large
 from aptsched.policies.swapping import swapping_plan
 from aptsched.scheduling.forms import NONE
 from aptsched.scheduling.plan import Plan, nothing

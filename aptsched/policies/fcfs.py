@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aptsched.policies.option_checks import check_watermark
 from aptsched.policies.queue import (
     blocks_of,
-    check_watermark,
     decode_holds,
     entries,
     growth,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aptsched.policies.option_checks import check_count
 from aptsched.policies.outputs_by_prompt import OutputsByPrompt
 from aptsched.policies.queue import leading, too_large
 from aptsched.policies.swapping import swapping_plan
@@ -14,7 +15,7 @@ from aptsched.scheduling.forms import KV, NONE
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
-from aptsched.support.checks import Bools, Floats, Ints, is_count
+from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
@@ -67,8 +68,7 @@ class JITServe:
 
     def __post_init__(self) -> None:
         for name in ("frame", "refresh"):
-            if not is_count(getattr(self, name), 1, 10**6):
-                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; 1 to 1000000 are")
+            check_count(name, getattr(self, name), most=10**6)
         for name in ("cutoff", "quantile"):
             if not 0 < getattr(self, name) <= 1:
                 raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; a share above 0, up to 1, is")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
+from aptsched.policies.option_checks import check_count
 from aptsched.policies.queue import blocks_of, kept_along, leading, running_and_next, shared, too_large
 from aptsched.policies.wait import check_service, most_in_service, place_among
 from aptsched.scheduling.forms import KV
@@ -15,7 +16,7 @@ from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
-from aptsched.support.checks import Bools, Floats, Ints, is_count
+from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
@@ -66,8 +67,7 @@ class NestedWAIT:
 
     def __post_init__(self) -> None:
         check_service(self.limit, self.output_tokens)
-        if not is_count(self.segments, 1, 1000):
-            raise InputError(f"segments: {shown(self.segments)} is not accepted; 1 to 1000 are")
+        check_count("segments", self.segments, most=1000)
         if not 0 <= self.margin <= 1:
             raise InputError(f"margin: {shown(self.margin)} is not accepted; 0 to 1 is")
         self._outputs = deque[int]((), WINDOW)

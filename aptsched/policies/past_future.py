@@ -9,14 +9,13 @@ import numpy as np
 
 from aptsched.policies.chunks import plan_beside_running
 from aptsched.policies.future_peak import get_ready, leading_under_peak
-from aptsched.policies.queue import check_watermark, leading
+from aptsched.policies.option_checks import check_count, check_seed, check_watermark
+from aptsched.policies.queue import leading
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import View
-from aptsched.support.checks import Ints, is_count
-from aptsched.support.errors import InputError
-from aptsched.support.shown import shown
+from aptsched.support.checks import Ints
 
 NUM_SAMPLES, MOST_SAMPLES = 200, 5  # lengths that are drawn in all, at least; and for each request, at most
 
@@ -60,11 +59,9 @@ class PastFuture:
 
     def __post_init__(self) -> None:
         check_watermark(self.reserve, "reserve")
-        for name, most in (("window", 10**6), ("max_new_tokens", 2**31)):
-            if not is_count(getattr(self, name), 1, most):
-                raise InputError(f"{name}: {shown(getattr(self, name))} is not accepted; 1 to {most} are")
-        if not is_count(self.seed, 0, 2**63 - 1):
-            raise InputError(f"seed: {shown(self.seed)} is not accepted; 0 to 2**63 - 1 is")
+        check_count("window", self.window, most=10**6)
+        check_count("max_new_tokens", self.max_new_tokens)
+        check_seed(self.seed)
         self._rng = np.random.default_rng(self.seed)
         self._lengths = deque([self.max_new_tokens] * max(1, self.window // 2), self.window)
         self._has_sampled = False

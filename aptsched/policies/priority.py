@@ -9,11 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from aptsched.policies.known_before import known_before
+from aptsched.policies.option_checks import check_count, check_seed
 from aptsched.policies.queue import too_large
 from aptsched.policies.swapping import swapping_plan
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View
-from aptsched.support.checks import Ints, is_count
+from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
@@ -64,10 +65,8 @@ class Priority:
             raise InputError(f"redrawn: {shown(self.redrawn)} is not accepted; {', '.join(REDRAWN)} are")
         if not 0 <= self.frequency <= 1:
             raise InputError(f"frequency: {shown(self.frequency)} is not accepted; 0 to 1 redraws an iteration are")
-        if not is_count(self.num_levels, 1, 2**31):
-            raise InputError(f"num_levels: {shown(self.num_levels)} is not accepted; 1 to 2**31 are")
-        if not is_count(self.seed, 0, 2**63 - 1):
-            raise InputError(f"seed: {shown(self.seed)} is not accepted; 0 to 2**63 - 1 is")
+        check_count("num_levels", self.num_levels)
+        check_seed(self.seed)
         self._rng = np.random.default_rng(self.seed)
         self._request_id = self._level = np.empty(0, np.int64)
         self._num_decisions = 0

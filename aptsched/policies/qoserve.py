@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.due_times import due_s, latest_start_s
+from aptsched.policies.option_checks import check_watermark
 from aptsched.policies.prompt_queue import beside_decodes, num_admitted, sorted_rows
-from aptsched.policies.queue import check_watermark
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support import checks

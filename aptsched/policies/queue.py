@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,21 +11,7 @@ from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import ALWAYS, nothing
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import above_0, all_of, largest_of, smallest_of, sum_of
-from aptsched.support.checks import Ints, as_float
-from aptsched.support.errors import InputError
-from aptsched.support.shown import shown
-
-
-def check_span(field: str, span_s: float) -> None:
-    """Raises InputError unless it is a span that times can be divided by."""
-    if not 1e-9 <= span_s <= 1e9:
-        raise InputError(f"{field}: {shown(span_s)} is not accepted; seconds from 1e-9 to 1e9 are")
-
-
-def check_watermark(share: Any, name: str = "watermark") -> None:
-    """Raises InputError unless it is a share of the pool that admission can leave free, from 0 to less than 1."""
-    if not 0 <= as_float(share) < 1:
-        raise InputError(f"{name}: {shown(share)} is not accepted; a share of the pool, 0 to less than 1, is")
+from aptsched.support.checks import Ints
 
 
 def too_large(view: View) -> Ints:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.fcfs import FCFS
+from aptsched.policies.option_checks import check_seed
 from aptsched.policies.reordered import decide_in_order
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.checks import Ints
-from aptsched.support.errors import InputError
 
 MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
@@ -36,8 +36,7 @@ class RandomOrder:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: {self.seed} is not accepted; 0 to 2**63 - 1 is")
+        check_seed(self.seed)
 
     @says_holds
     def decide(self, view: View) -> Plan:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
+from aptsched.policies.option_checks import check_watermark
 from aptsched.policies.queue import (
     blocks_of,
-    check_watermark,
     holds_behind,
     kept_along,
     num_with_room,

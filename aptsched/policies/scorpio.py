@@ -8,9 +8,9 @@ import numpy as np
 
 from aptsched.policies.due_times import due_s
 from aptsched.policies.known_before import known_before
+from aptsched.policies.option_checks import check_watermark
 from aptsched.policies.output_lengths import OutputLengths
 from aptsched.policies.prompt_queue import Sorted, beside_decodes, num_admitted, sorted_rows
-from aptsched.policies.queue import check_watermark
 from aptsched.policies.reordered import also_rejecting
 from aptsched.policies.scorpio_guards import get_ready, latest_starts, num_in_pace
 from aptsched.scheduling.plan import Plan, says_holds

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aptsched.policies.option_checks import check_watermark
 from aptsched.policies.prompt_queue import Sorted, beside_decodes, num_admitted, sorted_rows
-from aptsched.policies.queue import check_watermark
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of

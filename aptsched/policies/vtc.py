@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aptsched.policies.fcfs import FCFS
-from aptsched.policies.queue import check_watermark
+from aptsched.policies.option_checks import check_watermark
 from aptsched.policies.reordered import decide_in_order
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, says_holds

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptsched.policies.chunks import plan_beside_running
+from aptsched.policies.option_checks import check_count
 from aptsched.policies.queue import leading, too_large
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import View
-from aptsched.support.checks import Floats, Ints, is_count
-from aptsched.support.errors import InputError
-from aptsched.support.shown import shown
+from aptsched.support.checks import Floats, Ints
 
 NUM_TYPES = 64  # prompts of up to 2**63 tokens
 
@@ -128,6 +127,5 @@ def place_among(of: Ints) -> Ints:
 
 def check_service(limit: int, output_tokens: int) -> None:
     """Raises InputError unless both options are accepted."""
-    for name, value, least in (("limit", limit, 0), ("output_tokens", output_tokens, 1)):
-        if not is_count(value, least, 2**31):
-            raise InputError(f"{name}: {shown(value)} is not accepted; {least} to 2**31 are")
+    check_count("limit", limit, least=0)
+    check_count("output_tokens", output_tokens)
