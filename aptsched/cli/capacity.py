@@ -42,6 +42,7 @@ Settings = Annotated[list[str], typer.Option("--setting", metavar="S ...", help=
 Seeds = Annotated[
     int | None, typer.Option(metavar="N", help="Seeds, or parts of a trace with times (default: 5, up to 20).")
 ]
+NoBound = Annotated[bool, typer.Option("--no-bound", help="Do not seek the rate that no policy passes.")]
 HalfWidth = Annotated[
     float | None,
     typer.Option(metavar="W", help="Seeds are added until half of each interval is at most that (default 0.04)."),
@@ -73,6 +74,7 @@ def capacity(
     objectives: Slos = None,
     setting: Settings = ["sustained,paper"],  # noqa: B006
     seeds: Seeds = None,
+    no_bound: NoBound = False,
     half_width: HalfWidth = None,
     gpus_for: GpusFor = None,
     rate: First = None,

@@ -23,6 +23,7 @@ from engine.study.simulate_options import SimulateOptions
 NUM_SEEDS = 5  # with which a search begins
 MOST_SEEDS = 20  # up to which seeds are added, until intervals are narrow enough
 HALF_WIDTH = 0.04
+OF_SETTING = {"sustained": ("duration", "warmup"), "paper": ("num_requests",)}  # options that one setting has
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +45,8 @@ class CapacityOptions(SimulateOptions):
     seeds : int, optional
         So many seeds, from `seed` on, the same for all policies; of a trace with times so many parts. By default 5, and
         as many more, up to 20, as `half_width` takes.
+    no_bound : bool
+        Whether the rate that no policy passes is not sought, which takes as long as some runs.
     half_width : float, optional
         Seeds are added until half of every interval's width is at most that share of the rate. By default 0.04 where no
         number of seeds is given, and none are added where one is. A trace with times has no further parts.
@@ -62,6 +65,7 @@ class CapacityOptions(SimulateOptions):
     objectives: str | Iterable[str] | None = None
     setting: str | Iterable[str] = ("sustained", "paper")
     seeds: int | None = None
+    no_bound: bool = False
     half_width: float | None = None
     gpus_for: float | None = None
     num_requests: int | None = 1000
@@ -136,6 +140,22 @@ class CapacityOptions(SimulateOptions):
         if self.half_width is None and self.seeds is None:
             return HALF_WIDTH
         return self.half_width
+
+    @property
+    def unused_notices(self) -> list[str]:
+        """What was given of a setting that is not asked for, and a half width for which no seeds can be added."""
+        names = {setting.name for setting in self.settings}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        said = [
+            f"--{name.replace('_', '-')} {getattr(self, name)} is of the setting {setting}, which is not asked for."
+            for setting, its_own in OF_SETTING.items()
+            for name in its_own
+            if setting not in names and getattr(self, name) != defaults[name]
+        ]
+        if self.half_width is not None and (self.seeds == 1 or not self.is_drawn):
+            why = "one seed has no interval" if self.seeds == 1 else "a trace with times has no further parts"
+            said.append(f"--half-width {self.half_width:g} adds no seeds: {why}.")
+        return said
 
     def arrivals(self, setting: Setting, objectives: Objectives, num_seeds: int) -> list[Arrivals]:
         """The requests of each seed."""
