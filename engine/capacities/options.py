@@ -12,6 +12,7 @@ from aptsched.metrics.slo_presets import preset
 from aptsched.scheduling.record import SLO
 from aptsched.support import checks
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import read_number
 from aptsched.support.several import as_texts, numbers, several
 from aptsched.support.shown import shown
 from aptsched.workload import ranges
@@ -185,7 +186,7 @@ def objectives_of(text: str, model: str) -> Objectives:
         except InputError as error:
             raise InputError(f"{error}; two numbers of seconds, such as 1/0.2, are accepted too") from error
     try:
-        ttft_s, tpot_s = map(float, text.split("/"))
+        ttft_s, tpot_s = (read_number(part, float) for part in text.split("/"))
         return Objectives(text, SLO(ttft_s, tpot_s))
     except ValueError as error:
         raise InputError(

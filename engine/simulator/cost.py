@@ -103,8 +103,8 @@ class Cost:
         unmeasured = tuple(form for form in self.unmeasured if form != CacheForm.HIDDEN)
         rebuilt_s = rho_s_per_block / BLOCK_SIZE
         source = f"{self.source}; blocks are rebuilt in {rho_s_per_block:g} s, as given"
-        given = {"rebuild_s_per_token": rebuilt_s, "gather_s": 0.0, "source": source, "unmeasured": unmeasured}
-        return replace(self.rebuilding(), **given)
+        found = replace(self.rebuilding(), rebuild_s_per_token=rebuilt_s, gather_s=0.0)
+        return replace(found, source=source, unmeasured=unmeasured)
 
 
 def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:
