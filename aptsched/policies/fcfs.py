@@ -19,6 +19,7 @@ from aptsched.policies.queue import (
     survivors,
     too_large,
 )
+from aptsched.scheduling.first_come import FirstCome
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
@@ -54,49 +55,49 @@ class FCFS:
     def __post_init__(self) -> None:
         check_watermark(self.watermark)
 
+    def first_come(self, max_tokens: int, num_blocks: int) -> FirstCome:
+        """A request is admitted with the blocks of its prompt, those of the watermark stay free, and decodes wait."""
+        return FirstCome(max_tokens, int(self.watermark * num_blocks), whole=True, alone=True)
+
     @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
-        reject = too_large(view)
+        rule, reject = self.first_come(view.max_tokens, view.num_blocks), too_large(view)
         running, waiting = running_and_next(view, reject)
         free = view.free_blocks + blocks_of(view, reject)
         then_decodes = len(view.num_tokens) <= min(view.max_tokens, view.max_seqs)
         begun = running[view.num_remaining[running] > 1]
         if len(begun) or len(waiting):
-            rows = self._prefill(view, begun, waiting, len(running), free)
+            rows = _prefill(view, rule, begun, waiting, len(running), free)
             if len(rows):
                 return Plan(*entries(view, rows), reject=reject, then_decodes=then_decodes)
         going, preempt = survivors(view, running, free)
         holds = decode_holds(view, running, preempt, reject)
         if len(preempt) and not len(begun) and not len(reject) and len(running) < view.max_seqs:
-            holds = self._holds(view, going, preempt, waiting)
+            room = view.free_blocks + blocks_of(view, preempt) - sum_of(growth(view, going, np.ones_like(going)))
+            holds = holds_behind(view, rule, len(going), np.concatenate([preempt[:1], waiting[:1]]), room)
         return Plan(*entries(view, going), preempt=preempt, reject=reject, holds=holds, then_decodes=then_decodes)
 
-    def _holds(self, view: View, going: Ints, preempt: Ints, waiting: Ints) -> int:
-        """As `holds_behind`, of a decode of all that are not preempted for it."""
-        ones, spared = np.ones_like(going), int(self.watermark * view.num_blocks)
-        room = view.free_blocks + blocks_of(view, preempt) - sum_of(growth(view, going, ones))
-        behind = np.concatenate([preempt[:1], waiting[:1]])
-        return holds_behind(view, len(going), behind, lambda tokens: view.cache.blocks(tokens, KV) + spared, room)
 
-    def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
-        """Rows of prompts that were begun and of those admitted beside them; none if the begun ones do not fit."""
-        fed = shared(view.num_remaining[begun], view.max_tokens)
-        left = free - sum_of(growth(view, begun, fed))
-        if left < 0:
-            return nothing()
-        admitted = self._admitted(view, waiting, num_running, left, view.max_tokens - sum_of(fed))
-        return np.concatenate([begun, admitted])[: view.max_seqs]
+def _prefill(view: View, rule: FirstCome, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
+    """Rows of prompts that were begun and of those admitted beside them; none if the begun ones do not fit."""
+    fed = shared(view.num_remaining[begun], rule.max_tokens)
+    left = free - sum_of(growth(view, begun, fed))
+    if left < 0:
+        return nothing()
+    admitted = _admitted(view, rule, waiting, num_running, left, rule.max_tokens - sum_of(fed))
+    return np.concatenate([begun, admitted])[: view.max_seqs]
 
-    def _admitted(self, view: View, waiting: Ints, num_running: int, free: int, max_tokens: int) -> Ints:
-        """The waiting requests, in order, that the free blocks and tokens admit."""
-        if not len(waiting):
-            return waiting
-        first = int(view.num_tokens[waiting[0]])
-        first_blocks, room = view.cache.blocks(first, KV), free - int(self.watermark * view.num_blocks)
-        if num_running == 0:
-            room = max(room, min(free, first_blocks))
-        if first_blocks > room or first > max_tokens:
-            return waiting[: int(first_blocks <= room and max_tokens == view.max_tokens)]
-        tokens = view.num_tokens[waiting]
-        return waiting[: min(leading(view.cache.blocks(tokens, KV), room), leading(tokens, max_tokens))]
+
+def _admitted(view: View, rule: FirstCome, waiting: Ints, num_running: int, free: int, max_tokens: int) -> Ints:
+    """The waiting requests, in order, that the free blocks and tokens admit."""
+    if not len(waiting):
+        return waiting
+    first = int(view.num_tokens[waiting[0]])
+    first_blocks, room = rule.least_blocks(view.cache, first, max_tokens), free - rule.spared_blocks
+    if num_running == 0:
+        room = max(room, min(free, first_blocks))
+    if first_blocks > room or first > max_tokens:
+        return waiting[: int(first_blocks <= room and max_tokens == rule.max_tokens)]
+    tokens = view.num_tokens[waiting]
+    return waiting[: min(leading(view.cache.blocks(tokens, KV), room), leading(tokens, max_tokens))]

@@ -45,10 +45,11 @@ def sorted_rows(view: View) -> Sorted:
 
 
 def num_admitted(view: View, of: Sorted, waiting: Ints, watermark: float) -> int:
-    """As `num_with_room`, of as many of the waiting requests as the sequence limit lets run."""
+    """As `num_with_room`, of as many of the waiting as the sequence limit lets run; the watermark is a share."""
     running = np.concatenate([of.decodes, of.begun])
     seats = max(0, view.max_seqs - len(running))
-    return num_with_room(view, running, waiting[:seats], view.free_blocks + blocks_of(view, of.reject), watermark)
+    free, spared = view.free_blocks + blocks_of(view, of.reject), int(watermark * view.num_blocks)
+    return num_with_room(view, running, waiting[:seats], free, spared)
 
 
 def beside_decodes(view: View, of: Sorted, decodes: Ints, prompts: Ints, budget: int, until_s: float = np.inf) -> Plan:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from aptsched.scheduling.first_come import FirstCome
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import ALWAYS, nothing
 from aptsched.scheduling.view import View
@@ -103,17 +103,17 @@ def survivors(view: View, running: Ints, free: int) -> tuple[Ints, Ints]:
     return running[:kept][above_0(fed[:kept])], running[kept:]
 
 
-def num_with_room(view: View, running: Ints, waiting: Ints, free: int, watermark: float) -> int:
+def num_with_room(view: View, running: Ints, waiting: Ints, free: int, spared_blocks: int) -> int:
     """How many of the waiting requests, in the order given, have room for their whole prompts in the free blocks.
 
-    The blocks that running requests need for their next tokens, or the rest of their prompts, are set aside; so is
-    the watermark, a share of the pool, unless nothing runs.
+    The blocks that running requests need for their next tokens, or the rest of their prompts, are set aside; so are
+    those spared, unless nothing runs.
     """
     if not len(waiting):
         return 0
     blocks = view.cache.blocks(view.num_tokens[waiting], KV)
     room = free - sum_of(growth(view, running, view.num_remaining[running]))
-    count = leading(blocks, room - int(watermark * view.num_blocks))
+    count = leading(blocks, room - spared_blocks)
     return count if len(running) else max(count, min(1, leading(blocks, room)))
 
 
@@ -128,7 +128,7 @@ def decode_holds(view: View, running: Ints, *changed: Ints) -> int:
     return ALWAYS
 
 
-def holds_behind(view: View, num_running: int, behind: Ints, blocks: Callable[[int], int], room: int) -> int:
+def holds_behind(view: View, rule: FirstCome, num_running: int, behind: Ints, room: int) -> int:
     """`Plan.holds` of a plan after which so many requests decode, and who waits was not, or is no more, admitted.
 
     It lasts as long as nothing happens if the first of those behind, in order, has no room: free blocks become fewer.
@@ -136,17 +136,20 @@ def holds_behind(view: View, num_running: int, behind: Ints, blocks: Callable[[i
     Parameters
     ----------
     view : View
+    rule : FirstCome
     num_running : int
     behind : int array
         Rows that may be admitted next; none where nobody waits, or too many run.
-    blocks : callable
-        From a number of tokens to the blocks without which a request is not admitted.
     room : int
         Free blocks after the plan.
     """
     if not num_running:
         return 0
-    return ALWAYS if not len(behind) or blocks(int(view.num_tokens[smallest_of(behind)])) > room else 0
+    if not len(behind):
+        return ALWAYS
+    first = int(view.num_tokens[smallest_of(behind)])
+    needed = rule.least_blocks(view.cache, first, rule.max_tokens - num_running) + rule.spared_blocks
+    return ALWAYS if needed > room else 0
 
 
 def entries(view: View, rows: Ints) -> tuple[Ints, Ints, Ints]:

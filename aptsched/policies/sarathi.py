@@ -17,6 +17,7 @@ from aptsched.policies.queue import (
     shared,
     too_large,
 )
+from aptsched.scheduling.first_come import FirstCome
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
@@ -56,35 +57,33 @@ class Sarathi:
             raise InputError(f"chunk_tokens: {self.chunk_tokens} is not accepted; at least 1 is")
         check_watermark(self.watermark)
 
+    def first_come(self, max_tokens: int, num_blocks: int) -> FirstCome:
+        """A request is admitted with the blocks of its prompt, and those of the watermark stay free."""
+        spared = int(self.watermark * num_blocks)
+        return FirstCome(min(self.chunk_tokens, max_tokens), spared, whole=True)
+
     @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
-        reject = too_large(view)
+        rule, reject = self.first_come(view.max_tokens, view.num_blocks), too_large(view)
         running, waiting = running_and_next(view, reject)
-        free, fed = view.free_blocks + blocks_of(view, reject), self._fed(view, running)
+        free, fed = view.free_blocks + blocks_of(view, reject), _fed(view, running, rule.max_tokens)
         kept, room = kept_along(view, running, fed, free)
         if kept < len(running):
             preempt, behind = running[kept:], np.concatenate([running[kept : kept + 1], waiting[:1]])
-            holds = self._holds(view, kept, behind, room) if len(running) < view.max_seqs else 0
+            holds = holds_behind(view, rule, kept, behind, room) if len(running) < view.max_seqs else 0
             return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), preempt, reject, holds)
-        fitting = waiting[: num_with_room(view, running, waiting, free, self.watermark)]
-        admitted, chunks = first_chunks(view, fitting, self._budget(view) - sum_of(fed))
+        fitting = waiting[: num_with_room(view, running, waiting, free, rule.spared_blocks)]
+        admitted, chunks = first_chunks(view, fitting, rule.max_tokens - sum_of(fed))
         left = room - sum_of(view.cache.blocks(chunks, KV))
-        holds = self._holds(view, kept + len(admitted), waiting[len(admitted) :], left)
+        holds = holds_behind(view, rule, kept + len(admitted), waiting[len(admitted) :], left)
         return chunk_plan(view, running, fed, admitted, chunks, nothing(), reject, holds)
 
-    def _holds(self, view: View, num_running: int, behind: Ints, room: int) -> int:
-        """As `holds_behind`: a request is admitted beside others with the blocks of its prompt and the watermark."""
-        spared = int(self.watermark * view.num_blocks)
-        return holds_behind(view, num_running, behind, lambda tokens: view.cache.blocks(tokens, KV) + spared, room)
 
-    def _budget(self, view: View) -> int:
-        return min(self.chunk_tokens, view.max_tokens)
-
-    def _fed(self, view: View, running: Ints) -> Ints:
-        """Tokens fed to each running request, [r]: decodes first, then begun prefills, each in order of arrival."""
-        remaining = view.num_remaining[running]
-        order = np.argsort(remaining > 1, kind="stable")[: view.max_seqs]
-        fed = np.zeros_like(remaining)
-        fed[order] = shared(remaining[order], self._budget(view))
-        return fed
+def _fed(view: View, running: Ints, budget: int) -> Ints:
+    """Tokens fed to each running request, [r]: decodes first, then begun prefills, each in order of arrival."""
+    remaining = view.num_remaining[running]
+    order = np.argsort(remaining > 1, kind="stable")[: view.max_seqs]
+    fed = np.zeros_like(remaining)
+    fed[order] = shared(remaining[order], budget)
+    return fed

@@ -8,11 +8,11 @@ import numpy as np
 
 from aptsched.policies.chunks import chunk_plan, first_chunks
 from aptsched.policies.queue import blocks_of, fed_of, holds_behind, kept_along, leading, running_and_next, too_large
+from aptsched.scheduling.first_come import FirstCome
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.view import View
 from aptsched.support.arrays import sum_of
-from aptsched.support.checks import Ints
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,23 @@ class VLLMv1:
     never hold with a KV cache is rejected.
     """
 
+    def first_come(self, max_tokens: int, num_blocks: int) -> FirstCome:
+        """A request is admitted with the blocks of its first chunk."""
+        return FirstCome(max_tokens)
+
     @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration."""
-        reject = too_large(view)
+        rule, reject = self.first_come(view.max_tokens, view.num_blocks), too_large(view)
         running, waiting = running_and_next(view, reject)
         fed = fed_of(view, running)
         kept, room = kept_along(view, running, fed, view.free_blocks + blocks_of(view, reject))
         if kept < len(running):
             preempt, behind = running[kept:], np.concatenate([running[kept : kept + 1], waiting[:1]])
-            holds = self._holds(view, kept, behind, room) if len(running) < view.max_seqs else 0
+            holds = holds_behind(view, rule, kept, behind, room) if len(running) < view.max_seqs else 0
             return chunk_plan(view, running[:kept], fed[:kept], nothing(), nothing(), preempt, reject, holds)
-        admitted, chunks = first_chunks(view, waiting, view.max_tokens - sum_of(fed))
+        admitted, chunks = first_chunks(view, waiting, rule.max_tokens - sum_of(fed))
         blocks = view.cache.blocks(chunks, KV)
         count = leading(blocks, room) if len(admitted) else 0
-        holds = self._holds(view, kept + count, waiting[count:], room - sum_of(blocks[:count]))
+        holds = holds_behind(view, rule, kept + count, waiting[count:], room - sum_of(blocks[:count]))
         return chunk_plan(view, running, fed, admitted[:count], chunks[:count], nothing(), reject, holds)
-
-    def _holds(self, view: View, num_running: int, behind: Ints, room: int) -> int:
-        """As `holds_behind`: a request is admitted with the blocks of its first chunk."""
-        budget = view.max_tokens - num_running
-        return holds_behind(view, num_running, behind, lambda tokens: view.cache.blocks(min(tokens, budget), KV), room)

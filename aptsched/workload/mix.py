@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aptsched.support.errors import InputError
-from aptsched.support.number_text import read_number
 from aptsched.support.shown import shown
 
 
@@ -58,7 +57,7 @@ def read_mix(workload: str, known: Iterable[str]) -> Mix:
 
 def _share(part: str, text: str) -> float:
     try:
-        share = read_number(text, float)
+        share = float(text)
     except ValueError:
         share = 0.0
     if not 0 < share <= 1e9:

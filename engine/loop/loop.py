@@ -123,5 +123,5 @@ class Loop:
         worker, clock = self.worker, self.clock
         if not worker.num_unfinished:
             return worker.step(clock.now_s())
-        clock.wait_until(worker.begin(clock.now_s(), self._arrivals.next_s))
+        clock.wait_until(worker.begin(clock.now_s(), self._arrivals))
         return worker.finish()

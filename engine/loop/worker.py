@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from aptsched.scheduling.record import Outcome, RequestRecord
 from aptsched.scheduling.view import all_read
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
+from engine.loop.arrivals import Arrivals
 from engine.loop.carry_out import apply_plan, run_batch
 from engine.loop.clock import SchedulingTime
 from engine.loop.iteration import Iteration, iteration_of
@@ -29,7 +29,7 @@ from engine.state.request import Request
 
 MAX_LATE = 1000  # most requests that callbacks may add while a run is being closed
 
-Skip = Callable[["Worker", float, float], Iteration | Plan]  # see `Worker`
+Skip = Callable[["Worker", float, Arrivals], Iteration | Plan]  # see `Worker`
 Begun = tuple[Iteration, tuple[Applied, Step] | None]  # None where iterations were skipped
 
 
@@ -61,8 +61,8 @@ class Worker:
     on_token : callable, optional
         Called with each request, its new token and the time in seconds, before the record if the token ends it.
     skip : Skip, optional
-        Called with the worker, the time, and that of the next arrival in place of `planned`: returns a plan, or the
-        last of the iterations that it has carried out, with the requests ended that are over by then.
+        Called with the worker, the time, and who arrives next in place of `planned`: returns a plan, or the last of the
+        iterations that it has carried out, with those added that have arrived, and those ended that are over by then.
 
     Attributes
     ----------
@@ -171,16 +171,16 @@ class Worker:
         self.begin(now_s)
         return self.finish()
 
-    def begin(self, now_s: float, until_s: float = -math.inf) -> float:
+    def begin(self, now_s: float, arrivals: Arrivals | None = None) -> float:
         """Decides and runs an iteration that begins now. Returns until when the worker is busy, in seconds.
 
-        If no request arrives before `until_s`, it may stand for many in which the plan holds. Requests may be added
-        meanwhile; aborts take effect at the end. Errors as in `step`.
+        Where the caller says who arrives next, it may stand for many. Requests may be added meanwhile; aborts take
+        effect at the end. Errors as in `step`.
         """
         assert not self.is_busy, "an iteration is finished before the next one begins"
         self.is_busy = True
         try:
-            self._begun = self._decide_and_run(now_s, until_s)
+            self._begun = self._decide_and_run(now_s, arrivals)
         except BaseException:
             self._settle()
             self.book.hand_over()
@@ -234,9 +234,9 @@ class Worker:
             if (of_others := kept()) is not None:
                 all_read(of_others)
 
-    def _decide_and_run(self, now_s: float, until_s: float) -> Begun:
+    def _decide_and_run(self, now_s: float, arrivals: Arrivals | None) -> Begun:
         started, num_requests = perf_counter(), self.num_unfinished
-        plan = self.planned(now_s) if self.skip is None else self.skip(self, now_s, until_s)
+        plan = self.skip(self, now_s, arrivals) if self.skip and arrivals else self.planned(now_s)
         if isinstance(plan, Iteration):
             return plan, None
         applied = apply_plan(plan, self.book)

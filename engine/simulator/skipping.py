@@ -8,16 +8,19 @@ from itertools import repeat
 import numpy as np
 
 from aptsched.problem.certificate_log import EXACT
+from aptsched.scheduling.first_come import first_come_of
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import ALWAYS, Plan
 from aptsched.support.arrays import count_of, largest_of, smallest_of, sum_of
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.constant import constant
+from engine.loop.arrivals import Arrivals
 from engine.loop.carry_out import preempt
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
 from engine.simulator.computed_executor import TOKEN_ID, ComputedExecutor
 from engine.simulator.decoding import Decoding, decoding_of
+from engine.simulator.in_order import InOrder, is_in_order
 from engine.simulator.stretch import Stretch
 from engine.simulator.work import num_left_of
 from engine.state.pool import NO_SLOT
@@ -60,11 +63,15 @@ class Skipping:
         self._then_decodes = False  # as of the last plan
         self._each_s = 0.0  # how long a decode lasts, about
 
-    def __call__(self, worker: Worker, now_s: float, until_s: float) -> Iteration | Plan:
-        """Takes iterations of a plan up to the first that ends at `until_s` or later, and returns the last.
+    def __call__(self, worker: Worker, now_s: float, arrivals: Arrivals) -> Iteration | Plan:
+        """Takes iterations, and returns the last: by the policy's rule, or of a plan until the next request arrives.
 
         Otherwise returns the plan, which is then carried out in one iteration as others are.
         """
+        last = self._in_order(worker, now_s, arrivals)
+        if last is not None:
+            return last
+        until_s = arrivals.next_s
         if until_s > now_s and self._then_decodes and worker.table.num_waiting == 0:
             last = self._taken(worker, _decode_of_all(worker.num_unfinished), now_s, until_s)
             if last is not None:
@@ -73,6 +80,24 @@ class Skipping:
         self._then_decodes = plan.then_decodes
         last = self._taken(worker, plan, now_s, until_s) if until_s > now_s else None
         return plan if last is None else last
+
+    def _in_order(self, worker: Worker, now_s: float, arrivals: Arrivals) -> Iteration | None:
+        """The last of the iterations that were taken by the rule of a policy that serves in order of arrival."""
+        rule = first_come_of(worker.policy, worker.limits.max_tokens, worker.pool.num_blocks)
+        if rule is None or not (_may_skip(worker) and self._is_told_nothing(worker) and is_in_order(worker, rule)):
+            return None
+        serving, stretch = InOrder(worker, rule, self.executor, arrivals, now_s), None
+        try:
+            serving.go_on(self.past_ends)
+        finally:
+            stretch = serving.settle()
+        return None if stretch is None else self._told(worker, stretch)
+
+    def _told(self, worker: Worker, stretch: Stretch) -> Iteration:
+        """The last iteration, once the rows of those that have ended are gone, and everybody is told of the stretch."""
+        worker.book.remove_ended()
+        self.on_stretch(stretch)
+        return stretch.last
 
     def _taken(self, worker: Worker, plan: Plan, now_s: float, until_s: float) -> Iteration | None:
         """The last of the iterations in which the plan was carried out; None if it cannot be so as it is."""
@@ -86,9 +111,7 @@ class Skipping:
             self._each_s = (stretch.end_s[-1] - stretch.end_s[0]).item() / (len(stretch) - 1)
         preempt(plan.preempt, worker.book)
         _carry_out(worker, going, stretch)
-        worker.book.remove_ended()
-        self.on_stretch(stretch)
-        return stretch.last
+        return self._told(worker, stretch)
 
     def _is_told_nothing(self, worker: Worker) -> bool:
         """Whether the worker's executor remembers nothing of a batch that feeds prompts."""
@@ -117,7 +140,8 @@ class Skipping:
         count = min(most, int(times_s.searchsorted(until_s)), int(times_s.searchsorted(last_s, side="right")))
         num_left[0] = len(plan.request)
         first = _first(worker, plan, going, (now_s, times_s[1].item(), scheduling_s[0].item()), held[0])
-        return Stretch(first, times_s[1 : count + 1], scheduling_s[:count], num_left[:count], held[:count])
+        waiting = np.full(count, first.num_waiting)
+        return Stretch(first, times_s[1 : count + 1], scheduling_s[:count], num_left[:count], held[:count], waiting)
 
 
 def _decode_of_all(num_requests: int) -> Plan:
@@ -129,16 +153,18 @@ def _decode_of_all(num_requests: int) -> Plan:
 def _only_serves(plan: Plan, worker: Worker) -> bool:
     """Whether the plan says how it goes on, and does nothing beside that but preempt requests and feed its entries.
 
-    And nobody is told of each token, no iteration is cut by its predicted time, and there is no gap in a certificate,
-    which would be another one in each iteration.
+    And there is no gap in a certificate, which would be another one in each iteration.
     """
     if not (plan.then_decodes or plan.holds):
         return False
     if len(plan.swap_out) or len(plan.swap_in) or len(plan.convert) or len(plan.reject):
         return False
-    if worker.on_token is not None or worker.limits.max_iteration_s is not None:
-        return False
-    return plan.selection is None or plan.selection.gap <= EXACT
+    return _may_skip(worker) and (plan.selection is None or plan.selection.gap <= EXACT)
+
+
+def _may_skip(worker: Worker) -> bool:
+    """Whether nobody is told of each token, and no iteration is cut by its predicted time."""
+    return worker.on_token is None and worker.limits.max_iteration_s is None
 
 
 def _first_fed(plan: Plan, worker: Worker) -> tuple[Ints, Ints]:

@@ -1,18 +1,35 @@
-"""An iteration and the decodes that follow it."""
+"""Iterations in a row, taken at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.quick_init import of_values
 from engine.loop.iteration import Iteration
 
 
+class Fed(NamedTuple):
+    """What an iteration feeds that is no decode of all its entries, and how many it preempts."""
+
+    num_prefill_tokens: int
+    num_decode_tokens: int
+    num_preemptions: int
+
+
+class Move(NamedTuple):
+    """A cache that comes into the pool, or is thrown away, at the start of an iteration."""
+
+    at_s: float
+    request_id: int
+    comes: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Iterations in a row, of which all after the first feed a token to each request left, and do nothing else.
+    """Iterations in a row, of which all after the first feed a token to each of their entries, but where `fed` says.
 
     Attributes
     ----------
@@ -21,9 +38,15 @@ class Stretch:
     end_s, scheduling_s : float array, [k]
         When each ends, and the part of it that is scheduling; the next one begins then.
     num_seqs : int array, [k]
-        Entries that are left in each iteration.
+        Entries of each iteration.
     num_blocks_by_form : int array, [k, f]
         Blocks of the pool that requests hold in each iteration.
+    num_waiting : int array, [k]
+        As `Iteration.num_waiting` of each.
+    fed : mapping of int to Fed
+        What iterations after the first do that feed prompts or preempt others, by their place.
+    moves : sequence of Move
+        Of these, in order.
     """
 
     first: Iteration
@@ -31,6 +54,9 @@ class Stretch:
     scheduling_s: Floats
     num_seqs: Ints
     num_blocks_by_form: Ints
+    num_waiting: Ints
+    fed: Mapping[int, Fed] = field(default_factory=dict)
+    moves: Sequence[Move] = ()
 
     def __len__(self) -> int:
         """Number of iterations, k."""
@@ -49,15 +75,15 @@ class Stretch:
         if not i:
             return self.first
         num_seqs = self.num_seqs[i].item()
+        fed = self.fed.get(i, Fed(0, num_seqs, 0))
         differing = {
             "number": self.first.number + i,
             "start_s": self.end_s[i - 1].item(),
             "end_s": self.end_s[i].item(),
             "scheduling_s": self.scheduling_s[i].item(),
-            "num_prefill_tokens": 0,
-            "num_preemptions": 0,
-            "num_decode_tokens": num_seqs,
+            **fed._asdict(),
             "num_seqs": num_seqs,
+            "num_waiting": self.num_waiting[i].item(),
             "num_blocks_by_form": tuple(self.num_blocks_by_form[i].tolist()),
         }
         return of_values(Iteration, vars(self.first) | differing)

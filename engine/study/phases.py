@@ -14,6 +14,7 @@ from aptsched.support.arrays import any_of
 from aptsched.support.checks import Floats, Ints
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
+from engine.simulator.stretch import Stretch
 
 MAX_REQUESTS = 100
 MAX_STILL = 256  # parts of a request's time: a shorter one without a token is not told apart from decoding
@@ -81,6 +82,17 @@ class PhaseMeter:
             self._next_s = float(self._arrived_at_s[stop]) if stop < len(self._ids) else math.inf
             if self._first < stop:
                 self._look(it.start_s, worker, slice(self._first, stop))
+
+    def add_stretch(self, stretch: Stretch, worker: Worker) -> None:
+        """Take note of iterations that the worker has just finished: those after the first say what comes and goes."""
+        if not stretch.moves:
+            self.add(stretch.first, worker)
+        for at_s, number, comes in stretch.moves:
+            if number in self._changes:
+                place = IN_POOL if comes else NO_CACHE
+                self._changes[number].append((at_s, place))
+                self._place[self._ids.searchsorted(number)] = place
+                self._is_any_without = True  # perhaps
 
     def _look(self, start_s: float, worker: Worker, arrived: slice) -> None:
         table, ids, before = worker.table, self._ids[arrived], self._place[arrived]

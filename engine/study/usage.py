@@ -11,7 +11,7 @@ from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_for
 from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Floats
 from engine.loop.iteration import Iteration
-from engine.simulator.stretch import Stretch
+from engine.simulator.stretch import Fed, Stretch
 from engine.study.timeline import Timeline, TimelinePoint, added_in_order
 
 MAX_STRETCHES = 64  # that are added up together
@@ -137,7 +137,7 @@ class UsageMeter:
         duration_s = np.subtract(end_s, start_s, out=amounts[1])
         held = np.concatenate([each.num_blocks_by_form for each in stretches])
         np.multiply(duration_s, held.T, out=amounts[3:])
-        np.multiply(duration_s, np.repeat([each.first.num_waiting for each in stretches], counts), out=amounts[0])
+        np.multiply(duration_s, np.concatenate([each.num_waiting for each in stretches]), out=amounts[0])
         np.concatenate([each.scheduling_s for each in stretches], out=amounts[2])
         self._timeline.add_many(start_s, amounts)
         self._add_sums(stretches, start_s, amounts[1:])
@@ -148,9 +148,14 @@ class UsageMeter:
         self._num_warmup_iterations += num_before
         self._num_iterations += len(start_s) - num_before
         self._num_decode_tokens += sum_of(np.concatenate([each.num_seqs for each in stretches])[num_before:])
-        for first in (each.first for each in stretches if each.first.start_s >= self._warmup_s):
-            self._num_prefill_tokens += first.num_prefill_tokens
-            self._num_decode_tokens += first.num_decode_tokens - first.num_seqs
+        place = 0  # of the first of a stretch
+        for each in stretches:
+            of_first: tuple[int, Iteration | Fed] = (0, each.first)
+            for at, fed in (of_first, *each.fed.items()):
+                if place + at >= num_before:
+                    self._num_prefill_tokens += fed.num_prefill_tokens
+                    self._num_decode_tokens += fed.num_decode_tokens - each.num_seqs[at].item()
+            place += len(each)
         self._busy_s, self._scheduling_s, *self._block_s_by_form = added_in_order(
             [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[:, num_before:]
         )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aptsched.policies.named import load_policy
 from aptsched.policies.oracle import TrueLengths
+from aptsched.scheduling.first_come import FirstCome, first_come_of
 from aptsched.scheduling.plan import Plan, Policy, observer_of
 from aptsched.scheduling.record import SLO, RequestRecord
 from aptsched.scheduling.view import View
@@ -60,6 +61,10 @@ class Seen:
         self.views.append(view)
         self.plans.append(plan)
         return plan
+
+    def first_come(self, max_tokens: int, num_blocks: int) -> FirstCome | None:
+        """The policy's rule, if it has one."""
+        return first_come_of(self.policy, max_tokens, num_blocks)
 
     def on_record(self, record: RequestRecord) -> None:
         """Told to the policy, if it learns from records."""

@@ -18,6 +18,7 @@ from aptsched.policies.queue import (
     shared,
     too_large,
 )
+from aptsched.scheduling.first_come import FirstCome
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import ALWAYS
 from aptsched.scheduling.view import View
@@ -69,15 +70,21 @@ def test_too_large_is_what_the_whole_pool_cannot_hold(view: View) -> None:
 @pytest.mark.parametrize(("room", "holds"), [(2, ALWAYS), (3, 0)])
 def test_a_plan_holds_while_the_first_behind_has_no_room(room: int, holds: int) -> None:
     """Of requests of 40 and 10 tokens, the first in order, of 3 blocks, is admitted with 3 free ones, not with 2."""
-    view = view_of([Seen(40), Seen(10)])
+    view, rule = view_of([Seen(40), Seen(10)]), FirstCome(64)
     behind = np.array([1, 0])
+    assert holds_behind(view, rule, 5, behind, room) == holds
+    assert holds_behind(view, rule, 5, behind[:0], 0) == ALWAYS  # nobody waits
+    assert holds_behind(view, rule, 0, behind, 0) == 0  # nobody decodes
 
-    def blocks(num_tokens: int) -> int:
-        return view.cache.blocks(num_tokens, KV)
 
-    assert holds_behind(view, 5, behind, blocks, room) == holds
-    assert holds_behind(view, 5, behind[:0], blocks, 0) == ALWAYS  # nobody waits
-    assert holds_behind(view, 0, behind, blocks, 0) == 0  # nobody decodes
+@pytest.mark.parametrize(
+    ("rule", "blocks"), [(FirstCome(37), 2), (FirstCome(37, whole=True), 3), (FirstCome(37, spared_blocks=4), 6)]
+)
+def test_what_an_admission_needs_is_said_by_the_rule(rule: FirstCome, blocks: int) -> None:
+    """Of 40 tokens beside 5 decodes and a budget of 37: the blocks of 32, of all of them, or 4 to be spared as well."""
+    view = view_of([Seen(40)])
+    assert holds_behind(view, rule, 5, np.array([0]), blocks - 1) == ALWAYS
+    assert holds_behind(view, rule, 5, np.array([0]), blocks) == 0
 
 
 @given(views(), st.integers(0, 30))

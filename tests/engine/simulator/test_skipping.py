@@ -149,7 +149,7 @@ def test_a_stretch_goes_on_where_requests_end_if_it_may(past_ends: bool, ends: i
     assert len(stretches) == 1 + ends and sum(map(len, stretches)) == 61
 
 
-@pytest.mark.parametrize("name", ["vllm-v1", "sarathi"])
+@pytest.mark.parametrize("name", ["shed(vllm-v1)", "shed(sarathi)"])
 def test_who_is_admitted_or_preempted_begins_a_stretch(name: str) -> None:
     """Of four requests that take turns in a pool of 12 blocks, each decision admits or preempts one, or follows an end.
 

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.named import load_policy
 from aptsched.problem.certificate_log import EXACT
+from aptsched.scheduling.first_come import FirstCome
 from aptsched.scheduling.plan import Plan, means_holds
 from aptsched.scheduling.record import SLO
 from aptsched.scheduling.view import View
-from aptsched.support.checks import Ints
 from caches import by_form
 from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.models.known_models import MODELS
 from engine.simulator.gpus import GPUS
-from engine.simulator.stretch import Stretch
+from engine.simulator.stretch import Fed, Stretch
 from engine.study.replay import Replay
 from engine.study.served_run import ServedRun
 from engine.study.serving import NamedPolicy, Server, serve
@@ -53,7 +53,7 @@ def test_figures_are_those_of_iterations_one_by_one(name: str) -> None:
     But for gaps that are 0 but for rounding: those of several iterations are rounded as in the first of them.
     """
     skipped, single = served(name, SERVER), served(name, ONE_BY_ONE)
-    assert skipped.records == single.records
+    assert skipped.records == single.records and skipped.phases == single.phases
     of_both = [asdict(run.usage) for run in (skipped, single)]
     gaps = [[usage.pop(name) or 0.0 for name in ("gap_mean", "gap_worst")] for usage in of_both]
     for gap, usage in zip(gaps, of_both, strict=True):
@@ -77,9 +77,9 @@ class Heir(FCFS):
 
     num_decisions = 0
 
-    def _prefill(self, view: View, begun: Ints, waiting: Ints, num_running: int, free: int) -> Ints:
+    def first_come(self, max_tokens: int, num_blocks: int) -> FirstCome:
         type(self).num_decisions += 1
-        return super()._prefill(view, begun, waiting, num_running, free)
+        return super().first_come(max_tokens, num_blocks)
 
 
 def test_a_policy_that_passes_plans_on_is_asked_in_every_iteration() -> None:
@@ -117,8 +117,10 @@ def test_a_stretch_counts_as_its_iterations(counts: list[int], seed: int, warmup
             scheduling_s=scheduling_s[0].item(),
             num_seqs=num_seqs[0].item(),
             num_blocks_by_form=tuple(held[0].tolist()),
+            num_waiting=count,
         )
-        stretch = Stretch(first, end_s, scheduling_s, num_seqs, held)
+        fed = {at: Fed(at, count, 1) for at in range(1, count, 7)}
+        stretch = Stretch(first, end_s, scheduling_s, num_seqs, held, count + np.arange(count), fed)
         many.add_stretch(stretch)
         for each in stretch.iterations():
             single.add(each)

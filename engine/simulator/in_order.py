@@ -1,0 +1,258 @@
+"""Requests served in order of arrival by a policy's rule, iteration after iteration, without asking it."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Callable
+from operator import attrgetter
+from typing import cast
+
+from aptsched.scheduling.first_come import FirstCome
+from aptsched.scheduling.forms import KV
+from aptsched.support.arrays import above_0, all_of, largest_of
+from aptsched.support.checks import Bools
+from engine.loop.arrivals import Arrivals
+from engine.loop.worker import Worker
+from engine.simulator.computed_executor import ComputedExecutor
+from engine.simulator.ledger import Ledger, Running
+from engine.simulator.stretch import Stretch
+from engine.simulator.work import Work
+
+MOST_ITERATIONS = 4096  # after which no further ones are begun
+Prompts = list[tuple[Running, int]]  # whose prompts are fed, and how many tokens of them
+by_end = attrgetter("end_beat", "row")
+
+
+def is_in_order(worker: Worker, rule: FirstCome) -> bool:
+    """Whether the rule says how the worker goes on: its first requests run, and all but the last of them decode."""
+    table, pool = worker.table, worker.pool
+    num_rows, count = table.num_rows, table.num_rows - table.num_waiting
+    if not 0 < count <= min(worker.limits.max_seqs, rule.max_tokens) or not all_of(above_0(table.slot[:count])):
+        return False
+    if largest_of(pool.form) > KV or pool.host.free_blocks < pool.num_host_blocks:
+        return False
+    if not all_of(decode_of(worker, count)[: count if rule.alone else count - 1]):
+        return False
+    return pool.cache.blocks(largest_of(table.num_tokens[:num_rows]), KV) <= pool.num_blocks
+
+
+def decode_of(worker: Worker, count: int) -> Bools:
+    """Whether each of so many first requests, which run, has its newest output token alone left to be fed."""
+    table, num_tokens = worker.table, worker.table.num_tokens[:count]
+    left = num_tokens - worker.pool.num_cached[table.slot[:count]]
+    is_decode: Bools = (left == 1) & (num_tokens > table.num_prompt_tokens[:count])
+    return is_decode
+
+
+class InOrder:
+    """Serves the requests of a worker by a rule, from a time on at which `is_in_order` is true.
+
+    A **beat** is an iteration in which those that decode take part: where prompts are fed alone they do not. With each
+    beat whoever decodes has one more token cached, and it needs a block for that where its last one is full. How many
+    need one is kept by the number of the beat modulo the tokens of a block, so that an iteration in which nobody comes
+    or goes costs the same however many there are.
+
+    Parameters
+    ----------
+    worker : Worker
+        Requests that arrive are added to it; what else happens is brought to its table and its pool by `settle`.
+    rule : FirstCome
+    executor : ComputedExecutor
+    arrivals : Arrivals
+    now_s : float
+    """
+
+    def __init__(
+        self, worker: Worker, rule: FirstCome, executor: ComputedExecutor, arrivals: Arrivals, now_s: float
+    ) -> None:
+        assert worker.scheduling is not None, "the clock is computed"
+        self.worker, self.rule, self.arrivals, self.now_s = worker, rule, arrivals, now_s
+        self.table, self.cache, self.ledger = worker.table, worker.pool.cache, Ledger(worker, now_s)
+        self.scheduling_s = worker.scheduling.seconds
+        self.executor_s = cast(Callable[[Work], float], executor.cost.seconds)  # of one iteration
+        self.free, self.beat, self.context = worker.pool.free_blocks, 0, 0  # the last: tokens cached of who decodes
+        self.growing = [0] * self.cache.per_block[KV]
+        self.decoding, self.by_end = list[Running](), list[Running]()  # by row, and by their last beat
+        self.begun: Running | None = None  # the last one that runs, where it has more than one token left to be fed
+        count = self.table.num_rows - self.table.num_waiting
+        self.waiting = deque(range(count, self.table.num_rows))
+        num_tokens, is_decode = self.table.num_tokens[:count].tolist(), decode_of(worker, count).tolist()
+        for row, num_cached in enumerate(worker.pool.num_cached[self.table.slot[:count]].tolist()):
+            running = Running(row, num_tokens[row], num_cached)
+            if is_decode[row]:
+                self._decodes(running)
+            else:
+                self.begun = running
+
+    def go_on(self, past_ends: bool) -> None:
+        """Takes iterations as long as the rule says what they are; none after one that ends a request, if told so."""
+        while len(self.ledger.end_s) < MOST_ITERATIONS and self._take_arrivals() and self._iterate():
+            if self.ledger.ended and not past_ends:
+                break
+
+    def settle(self) -> Stretch | None:
+        """Brings requests, table and pool to the end of the last iteration; None where there was none."""
+        return self.ledger.settle(self.decoding, self.begun, self.beat) if self.ledger.end_s else None
+
+    def _take_arrivals(self) -> bool:
+        """Adds who has arrived; False where somebody can never be served in KV form, which is left to others."""
+        if self.arrivals.next_s > self.now_s:
+            return True
+        pool, limits = self.worker.pool, self.worker.limits
+        for request in self.arrivals.until(self.now_s):
+            if self._blocks(request.num_prompt_tokens) > pool.num_blocks or limits.refusal(request, pool):
+                return False
+            self.worker.book.add(request)
+            self.waiting.append(self.table.num_rows - 1)
+        return True
+
+    def _iterate(self) -> bool:
+        """An iteration, and those after it in which all only decode; False, with none, where the policy is asked."""
+        if self.rule.alone and self.waiting:
+            if self.table.num_tokens[self.waiting[0]] > self.rule.max_tokens:
+                return False  # it is for the policy to say how such a prompt is fed
+            admitted = self._admitted(self.free, self.rule.max_tokens)
+            if admitted:
+                return self._feed(admitted, decodes=False)
+        budget, rest = self.rule.max_tokens - len(self.decoding), Prompts()
+        if self.begun is not None:
+            rest = [(self.begun, min(self.begun.num_tokens - self.begun.num_cached, budget))]
+            budget -= rest[0][1]
+        if budget < 0 or any(chunk < 1 for _, chunk in rest) or not (self.decoding or rest):
+            return False
+        growth = self.growing[self.beat % len(self.growing)]
+        growth += sum(self._more(begun.num_cached, chunk) for begun, chunk in rest)
+        if growth > self.free:
+            return self._preempt(growth - self.free, dict(rest)) and self._feed(rest if self.begun else [])
+        admitted = self._admitted(self.free - growth, budget) if self.waiting and not self.rule.alone else []
+        return self._feed(rest + admitted) if rest or admitted else self._decode_on()
+
+    def _admitted(self, room: int, budget: int) -> Prompts:
+        """Who is admitted with so many free blocks and so much of the budget, and how many tokens each is fed."""
+        admitted, rule, room = Prompts(), self.rule, room - self.rule.spared_blocks
+        places = self.worker.limits.max_seqs - len(self.decoding) - (self.begun is not None)
+        for row in self.waiting:
+            num_tokens = int(self.table.num_tokens[row])
+            blocks = rule.least_blocks(self.cache, num_tokens, budget)
+            if budget <= 0 or len(admitted) == places or blocks > room or (rule.alone and num_tokens > budget):
+                break
+            admitted.append((Running(row, num_tokens), min(num_tokens, budget)))
+            room, budget = room - blocks, budget - num_tokens
+        return admitted
+
+    def _preempt(self, short: int, chunks: dict[Running, int]) -> bool:
+        """Preempts the last that run, as few as give back the blocks that are short; False where nobody would go on."""
+        running, count = [*self.decoding, *chunks], 0
+        while short > 0:
+            count += 1
+            if count == len(running):
+                return False
+            cached = self._cached(running[-count])
+            short -= self._blocks(cached) + self._more(cached, chunks.get(running[-count], 1))
+        gone = running[-count:]
+        self.ledger.preempt(gone, [self._cached(each) for each in gone], self.beat)
+        for last in reversed(gone):
+            self.waiting.appendleft(last.row)
+            if last is not self.begun:
+                self.by_end.remove(last)
+            self._leaves(last)
+        return True
+
+    def _feed(self, prompts: Prompts, decodes: bool = True) -> bool:
+        """An iteration that feeds these prompts, and one token to each that decodes, unless these wait for it."""
+        num_decodes = len(self.decoding) if decodes else 0
+        work, num_fed = Work(), num_decodes + sum(chunk for _, chunk in prompts)
+        num_outputs = num_decodes + sum(self._feed_prompt(work, *each) for each in prompts)
+        if decodes:
+            work.decode_seqs, work.context_tokens = work.decode_seqs + num_decodes, work.context_tokens + self.context
+            self.free -= self.growing[self.beat % len(self.growing)]
+            self.context, self.beat = self.context + num_decodes, self.beat + 1
+        num_seqs, num_waiting = num_decodes + len(prompts), len(self.waiting)
+        num_unfinished = len(self.decoding) + len(prompts) + num_waiting
+        self.now_s += self.executor_s(work) + self.scheduling_s(num_unfinished)
+        self.ledger.feed(num_fed - num_outputs, num_outputs)
+        self.ledger.add([self.now_s], [self.free], num_seqs, num_waiting, num_unfinished, beats=decodes)
+        self.begun = None
+        for running, _ in prompts:
+            if running.num_cached < running.num_tokens:
+                self.begun = running
+            else:
+                running.first = len(self.ledger.end_s) - 1
+                self._decodes(running)
+        self._end_over()
+        return True
+
+    def _feed_prompt(self, work: Work, running: Running, chunk: int) -> bool:
+        """Adds what feeding so many tokens of a prompt is; returns whether that is the newest output token alone."""
+        start = running.num_cached
+        if not start:
+            self.waiting.popleft()
+            self.ledger.admit(running)
+        self.free -= self._more(start, chunk)
+        running.num_cached += chunk
+        work.context_tokens += start
+        if not start or chunk > 1:
+            work.prefill_tokens += chunk
+            work.prefill_squares += chunk * (2 * start + chunk)
+            return False
+        work.decode_seqs += 1
+        in_output = start >= self.table.num_prompt_tokens[running.row]
+        return bool(in_output and running.num_cached == running.num_tokens)
+
+    def _decode_on(self) -> bool:
+        """Decodes until somebody is over, has arrived, or finds no block; nobody who waits finds any until then."""
+        free, beat, context, now_s = self.free, self.beat, self.context, self.now_s
+        growing, per_block, until_s = self.growing, len(self.growing), self.arrivals.next_s
+        count, end_s, left = len(self.decoding), list[float](), list[int]()
+        scheduling_s, seconds = self.scheduling_s(count + len(self.waiting)), self.executor_s
+        last = min(self.by_end[0].end_beat, beat + MOST_ITERATIONS)
+        while beat < last and now_s < until_s and growing[beat % per_block] <= free:
+            free -= growing[beat % per_block]
+            now_s += seconds(Work(context_tokens=context, decode_seqs=count)) + scheduling_s
+            context += count
+            beat += 1
+            end_s.append(now_s)
+            left.append(free)
+        self.free, self.beat, self.context, self.now_s = free, beat, context, now_s
+        self.ledger.add(end_s, left, count, len(self.waiting), count + len(self.waiting))
+        self._end_over()
+        return True
+
+    def _decodes(self, running: Running) -> None:
+        """Adds a request that decodes from the next beat on, behind the others."""
+        running.beat = self.beat
+        running.end_beat = self.beat + int(self.table.end_tokens[running.row]) - running.num_cached - 1
+        self.decoding.append(running)
+        insort(self.by_end, running, key=by_end)
+        self.context += running.num_cached
+        self.growing[(self.beat - running.num_cached) % len(self.growing)] += 1
+
+    def _end_over(self) -> None:
+        """Ends those whose last beat is over."""
+        while self.by_end and self.by_end[0].end_beat <= self.beat:
+            over = self.by_end.pop(0)
+            self._leaves(over)
+            self.ledger.ended.append(over)
+
+    def _leaves(self, running: Running) -> None:
+        """Takes a request out, and its blocks back."""
+        cached = self._cached(running)
+        self.free += self._blocks(cached)
+        if running is self.begun:
+            self.begun = None
+        else:
+            self.decoding.remove(running)
+            self.context -= cached
+            self.growing[(running.beat - running.num_cached) % len(self.growing)] -= 1
+
+    def _cached(self, running: Running) -> int:
+        """Tokens that a request which runs has cached."""
+        return running.num_cached if running is self.begun else running.cached_at(self.beat)
+
+    def _blocks(self, num_tokens: int) -> int:
+        return self.cache.blocks(num_tokens, KV)
+
+    def _more(self, num_cached: int, chunk: int) -> int:
+        """Blocks that a request needs for so many tokens more."""
+        return self._blocks(num_cached + chunk) - self._blocks(num_cached)
