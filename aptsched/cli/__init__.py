@@ -6,11 +6,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
+from typing import get_args, get_type_hints
 
 from aptsched.cli import streams
 from aptsched.cli.base import BAD_INPUT, COMMANDS, UsageError, app
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import has_plain_digits
 from aptsched.support.shown import shown
 
 SEVERAL = {
@@ -40,6 +42,7 @@ def _code(arguments: list[str]) -> int:
     """Run a command and return its exit code; what ends it early is one line on stderr."""
     try:
         attach(arguments)
+        _check_digits(arguments)
         code: int | None = app(args=arguments, prog_name="aptsched", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
@@ -62,6 +65,21 @@ def _code(arguments: list[str]) -> int:
         streams.say("interrupted")
         return interrupts.EXIT_CODE
     return BAD_INPUT
+
+
+def _check_digits(arguments: Sequence[str]) -> None:
+    """Raise InputError where an option that is a number has digits that no file may have (`has_plain_digits`)."""
+    if all(map(has_plain_digits, arguments)):
+        return
+    for command in app.registered_commands:
+        assert command.callback is not None
+        if arguments[0] != (command.name or command.callback.__name__):
+            continue
+        for name, kind in get_type_hints(command.callback).items():
+            value, kinds = _given([f"--{name.replace('_', '-')}"], arguments), (kind, *get_args(kind))
+            if value is not None and not has_plain_digits(value) and (int in kinds or float in kinds):
+                accepted = NUMBERS["integer" if int in kinds else "float"]
+                raise InputError(f"{name}: {shown(value)} is not accepted; {accepted} is")
 
 
 def _usage(error: UsageError, arguments: Sequence[str]) -> str:

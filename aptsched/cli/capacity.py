@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,7 @@ from aptsched.support.errors import InputError
 
 if TYPE_CHECKING:
     from engine.capacities.capacity_study import CapacityStudy
+    from engine.capacities.options import CapacityOptions
 
 Levels = Annotated[list[str], typer.Option("--level", metavar="L ...", help="Shares of requests that have to attain.")]
 Slos = Annotated[
@@ -42,6 +44,7 @@ Settings = Annotated[list[str], typer.Option("--setting", metavar="S ...", help=
 Seeds = Annotated[
     int | None, typer.Option(metavar="N", help="Seeds, or parts of a trace with times (default: 5, up to 20).")
 ]
+NoBound = Annotated[bool, typer.Option("--no-bound", help="Do not seek the rate that no policy passes.")]
 HalfWidth = Annotated[
     float | None,
     typer.Option(metavar="W", help="Seeds are added until half of each interval is at most that (default 0.04)."),
@@ -73,6 +76,7 @@ def capacity(
     objectives: Slos = None,
     setting: Settings = ["sustained,paper"],  # noqa: B006
     seeds: Seeds = None,
+    no_bound: NoBound = False,
     half_width: HalfWidth = None,
     gpus_for: GpusFor = None,
     rate: First = None,
@@ -122,19 +126,21 @@ def capacity(
     Ctrl-C and SIGTERM keep what is done; with --out the same command goes on from there, with the same result as if it
     had never been ended. The exit code is 130 or 143 then. A policy that fails leaves the others; the exit code is 2.
     """  # noqa: D301
-    from aptsched.report.progress import counted
-    from engine.capacities.capacity import search_capacity
     from engine.capacities.options import CapacityOptions
 
     costs, options = by_cost(cost, out, as_json), partial(options_of, context, CapacityOptions, select=answers())
-
-    def search(cost: str | None, directory: str | None) -> int:
-        with counted("runs") as progress:
-            study = search_capacity(options(cost=cost, progress=progress), directory)
-        return _ended(study, as_json)
-
     check_each(costs, options)
-    raise typer.Exit(one_by_one(costs, search))
+    raise typer.Exit(one_by_one(costs, partial(_searched, options, as_json)))
+
+
+def _searched(options: Callable[..., CapacityOptions], as_json: bool, cost: str | None, directory: str | None) -> int:
+    """Search with one cost, write and print; return the exit code."""
+    from aptsched.report.progress import counted
+    from engine.capacities.capacity import search_capacity
+
+    with counted("runs") as progress:
+        study = search_capacity(options(cost=cost, progress=progress), directory)
+    return _ended(study, as_json)
 
 
 def _ended(study: CapacityStudy, as_json: bool) -> int:

@@ -58,7 +58,8 @@ class Andes:
     as the scheduler predicts it, where the code takes 50 ms.
 
     Departures: of iterations those count that are under pressure with somebody waiting. Preempted requests keep their
-    place in order of arrival.
+    place in order of arrival. Nobody is preempted for others more often than it has had tokens, so that all end: where
+    a prompt takes more iterations than `period`, requests would take the pool from one another before any has a token.
     The policy counts these iterations: make a new object for each run.
     """
 
@@ -97,7 +98,8 @@ class Andes:
     def _contended(self, view: View, running: Ints, waiting: Ints) -> Plan:
         """The plan where requests compete."""
         gain = self.gains(view)
-        may_leave = running[gain[running] <= gain[waiting].max()][: self.max_preempted]
+        got_more = (view.num_tokens - view.num_prompt_tokens > view.num_preemptions)[running]
+        may_leave = running[got_more & (gain[running] <= gain[waiting].max())][: self.max_preempted]
         blocks = view.cache.blocks_by_form(view.num_tokens + 1, np.where(view.running, view.form, KV))
         room = view.num_blocks - sum_of(blocks[running]) + sum_of(blocks[may_leave])
         rows = np.concatenate([may_leave, waiting])

@@ -13,6 +13,7 @@ from aptsched.policies.composition import Select
 from aptsched.policies.oracle import TrueLengths
 from aptsched.scheduling.plan import Policy
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import read_number
 from aptsched.support.own_code import OWN, made, module_of
 from aptsched.support.shown import shown
 
@@ -113,12 +114,15 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
     if own:
         return _from_file(Path(own["path"]), own["name"])
     name, options = _split(text)
+    if text.count("(") != text.count(")"):
+        alone = "each policy stands alone in its parentheses, as in shed(fcfs),shed(sarathi)"
+        raise InputError(f"policy: {shown(text)} has a parenthesis without its other one; {alone}")
     if name not in CLASSES:
         around = " or ".join(f"{each}(POLICY)" for each in WRAPPERS)
         said = f"{', '.join(CLASSES)} and path.py:Name are, and any of them, with its options, as {around}"
         raise InputError(f"policy: {(text if '(' in text else name)!r} is not known; {said}")
-    policy = class_of(name)
-    known = {field.name: field for field in fields(policy) if field.init}  # type: ignore[arg-type]
+    kind = class_of(name)
+    known = {field.name: field for field in fields(kind) if field.init}  # type: ignore[arg-type]
     given: dict[str, object] = {}
     if known.pop("oracle", None) is not None:
         if oracle is None:
@@ -134,7 +138,10 @@ def load_policy(text: str, select: Mapping[str, Select] | None = None, oracle: T
             be = "is" if len(accepted) == 1 else "are"
             raise InputError(f"policy {name}: option {key!r} {what}; {', '.join(accepted) or 'none'} {be} accepted")
         given[key] = _value(name, known[key], value if equals else None, select)
-    return policy(**given)
+    try:
+        return kind(**given)
+    except InputError as error:
+        raise InputError(f"policy {name}: {error}") from error
 
 
 def _split(text: str) -> tuple[str, list[str]]:
@@ -159,16 +166,16 @@ def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str
     if text is None:
         raise InputError(f"policy {policy}: option {field.name!r} has no value; {field.name}={default} is its default")
     try:
-        return type(default)(text)
+        return read_number(text, type(default))
     except ValueError:
         kind = {int: "a whole number", float: "a number"}[type(default)]
-        raise InputError(f"policy {policy}: {field.name} {shown(text)} is not accepted; {kind} is") from None
+        raise InputError(f"policy {policy}: {field.name}: {shown(text)} is not accepted; {kind} is") from None
 
 
 def _one_of(policy: str, option: str, text: str | None, choices: Mapping[str, object]) -> object:
     if text is None or text not in choices:
         given, are = "no value" if text is None else shown(text), "are" if len(choices) > 1 else "is"
-        raise InputError(f"policy {policy}: {option} {given} is not accepted; {', '.join(choices)} {are}")
+        raise InputError(f"policy {policy}: {option}: {given} is not accepted; {', '.join(choices)} {are}")
     return choices[text]
 
 

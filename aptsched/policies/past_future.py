@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from aptsched.policies.chunks import plan_beside_running
 from aptsched.policies.future_peak import get_ready, leading_under_peak
 from aptsched.policies.option_checks import check_count, check_seed, check_watermark
 from aptsched.policies.queue import leading
+from aptsched.policies.recent_lengths import RecentLengths
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, says_holds
 from aptsched.scheduling.record import Outcome, RequestRecord
@@ -63,14 +63,14 @@ class PastFuture:
         check_count("max_new_tokens", self.max_new_tokens)
         check_seed(self.seed)
         self._rng = np.random.default_rng(self.seed)
-        self._lengths = deque([self.max_new_tokens] * max(1, self.window // 2), self.window)
+        self._lengths = RecentLengths(self.max_new_tokens, max(1, self.window // 2), self.window)
         self._has_sampled = False
         get_ready()
 
     def on_record(self, record: RequestRecord) -> None:
         """Learns the output length of a request that has finished."""
         if record.outcome is Outcome.FINISHED:
-            self._lengths.append(record.num_output_tokens)
+            self._lengths.add(record.num_output_tokens)
 
     @says_holds
     def decide(self, view: View) -> Plan:
@@ -105,13 +105,15 @@ class PastFuture:
 
         Lengths above what is generated are as likely each, and lengths between two neighbours interpolate them.
         """
-        lengths = np.sort(np.array(self._lengths))
-        longer = lengths.searchsorted(generated, side="right")
-        ends = np.append(lengths, max(int(lengths[-1]), self.max_new_tokens))
-        place = self._rng.random(len(generated)) * (len(ends) - longer)
+        lengths, total = self._lengths, len(self._lengths)
+        longer = lengths.num_up_to(generated)  # the place of the first that is
+        place = self._rng.random(len(generated)) * (total + 1 - longer)
         whole = place.astype(np.int64)
-        low = np.where(whole == 0, generated, ends[longer + whole - 1])
-        high = np.maximum(ends[longer + whole], generated + 1)
+        above = longer + whole
+        low = np.where(whole == 0, generated, lengths.at(above - 1))
+        last = max(lengths.largest, self.max_new_tokens)
+        high = np.maximum(np.where(above < total, lengths.at(np.minimum(above, total - 1)), last), generated + 1)
         sampled = np.rint(low + (high - low) * (place - whole)).astype(np.int64)
-        sampled = np.where(generated == 0, self._rng.choice(lengths, len(generated)), sampled)
-        return np.maximum(sampled - generated, 1)
+        sampled = np.where(generated == 0, lengths.at(self._rng.choice(total, len(generated))), sampled)
+        left: Ints = np.maximum(sampled - generated, 1)
+        return left

@@ -20,7 +20,7 @@ def parse_bytes(field: str, text: str) -> int:
     InputError
         The text is no number of bytes; the message begins with the field.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower(), re.ASCII)
     num_bytes = MAX_BYTES if found is None else float(found[1]) * UNITS[found[2] or ""]
     if num_bytes >= MAX_BYTES:
         accepted = "a number of bytes is, such as 512MiB, 1.5GB or 1000000"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import has_plain_digits
 from aptsched.support.shown import shown
 
 Floats = npt.NDArray[np.float64]
@@ -120,6 +121,8 @@ def flags(field: str, given: npt.ArrayLike, n: int) -> Bools:
 def ratio(field: str, given: Fraction | float | str) -> Fraction:
     """A fraction above 0, and at most 2**32."""
     try:
+        if isinstance(given, str) and not has_plain_digits(given):
+            raise ValueError
         parted = isinstance(given, str) and "/" in given
         size = float(Fraction(given) if parted else given)  # as a float first: an exponent may stand for many digits
         value = Fraction(given) if 0 < size <= MAX_COUNT and not isinstance(given, bool) else Fraction(0)

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import TypeVar
 
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import read_number
 from aptsched.support.shown import shown
 
 Number = TypeVar("Number", int, float)
@@ -66,7 +67,7 @@ def numbers(field: str, given: Sequence[str], kind: type[Number]) -> list[Number
     found = []
     for text in several(field, given):
         try:
-            found.append(kind(text))
+            found.append(read_number(text, kind))
         except ValueError as error:
             accepted = "whole numbers are" if kind is int else "numbers are"
             raise InputError(f"{field}: {shown(text)} is not accepted; {accepted}") from error

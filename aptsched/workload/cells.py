@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from aptsched.support import checks
 from aptsched.support.checks import MAX_COUNT
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import has_plain_digits
 from aptsched.support.shown import shown
 
 TICKS_PER_S = 10**7  # Azure's clock counts 100 ns; whole ticks keep them apart, float seconds since 1970 would not
@@ -121,7 +122,7 @@ def _time(value: object) -> int | float:
 
 def _number(value: object) -> int | float | None:
     if isinstance(value, str):
-        if "_" in value or not value.isascii():  # Python would read 1_000, and digits of any script
+        if not has_plain_digits(value):
             return None
         try:
             value = int(value)

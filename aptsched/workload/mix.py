@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import read_number
 from aptsched.support.shown import shown
 
 
@@ -57,7 +58,7 @@ def read_mix(workload: str, known: Iterable[str]) -> Mix:
 
 def _share(part: str, text: str) -> float:
     try:
-        share = float(text)
+        share = read_number(text, float)
     except ValueError:
         share = 0.0
     if not 0 < share <= 1e9:

@@ -128,9 +128,9 @@ def counted(lines: Sequence[Line]) -> str:
     changed = [line for line in off if line.reruns]
     explained = [line for line in changed if explained_by(list(line.reruns)) is not None]
     return (
-        f"Of {len(lines)} numbers 1 is fitted, {len(within)} are within {OFF:.0%}, {len(explained)} are off and have a "
-        f"change that closes half of the gap or more, {len(changed) - len(explained)} are off and have none, "
-        f"{len(off) - len(changed)} are off and were not run with a change, and {len(not_run)} are not run."
+        f"Of {len(lines)} numbers: 1 fitted, {len(within)} within {OFF:.0%}, {len(explained)} off with a change that "
+        f"closes half of the gap or more, {len(changed) - len(explained)} off with no such change, "
+        f"{len(off) - len(changed)} off that were not run with a change, {len(not_run)} not run."
     )
 
 

@@ -25,7 +25,7 @@ from engine.capacities.case import Case
 from engine.capacities.found import Group
 from engine.capacities.kept import FOLDER, Kept, can_be_kept, code_digest
 from engine.capacities.options import MOST_SEEDS, CapacityOptions
-from engine.capacities.search import Search, Searched
+from engine.capacities.search import Search, Searched, search_size
 from engine.study import simulation
 from engine.study.named_policies import by_name, named_policies
 from engine.study.offered_forms import unused_forms, with_wanted
@@ -82,7 +82,8 @@ def search_capacity(options: CapacityOptions, out: str | None = None) -> Capacit
     searches = _Searches(options, server, {policy.name: _forms(policy, server) for policy in policies}, directory)
     searches.run()
     cost = simulation.cost_of(server)
-    notices = [*options.setup.config.notices, *cost.notices, *unused_forms(policies, server)]
+    notices = [*options.unused_notices, *options.setup.config.notices, *cost.notices, *unused_forms(policies, server)]
+    notices += simulation.unused_swaps(options.setup, server)
     notices += unseen_needs(server.lossy_ratios)
     notices += simulation.unmeasured_forms(policies, server)
     return CapacityStudy(
@@ -133,10 +134,12 @@ class _Searches:
         self._given = by_name(options.policy)
         self._kept = self._folder()
         self._num_done = 0
+        self._later = (count - 1) * len(self.groups) * len(self._given) * search_size(len(options.levels))
 
     def run(self) -> None:
         """Search everything; after Ctrl-C what was found until then is there, and `complete` is False."""
         self._wave([*self._search([0]), *self._bounding(range(self.options.first_seeds))])
+        self._later = 0
         if self.complete:
             self._wave(list(self._search(range(1, self.options.first_seeds))))
         more = self._seeds_to_add() if self.complete else range(0)
@@ -147,14 +150,15 @@ class _Searches:
 
     def _wave(self, tasks: Sequence[Search | Bounding]) -> None:
         """Do the tasks, and take up what comes of them."""
-        before, total = self._num_done, self._num_done + sum(task.size for task in tasks)
+        before, size = self._num_done, sum(task.size for task in tasks)
+        total = before + size + self._later
         num_results, jobs = 0, self.options.jobs or os.cpu_count() or 1
         results: Iterator[Result] = results_of(tasks, jobs, lambda done: self.options.progress(before + done, total))
         with contextlib.suppress(KeyboardInterrupt):
             for result in results:
                 self._take(result)
                 num_results += 1
-        self._num_done, self.complete = total, num_results == len(tasks)
+        self._num_done, self.complete = before + size, num_results == len(tasks)
 
     def _take(self, result: Result) -> None:
         if isinstance(result, FailedRun):
@@ -186,7 +190,7 @@ class _Searches:
                         yield Search(case, self.server, self.options.levels, first, kept)
 
     def _bounding(self, numbers: Iterable[int]) -> Iterator[Bounding]:
-        for number in numbers:
+        for number in () if self.options.no_bound else numbers:
             for group in self.groups:
                 for forms in dict.fromkeys(self.forms.values()):
                     yield Bounding(group.arrivals[number], self._pool(forms), tuple(self.options.levels))

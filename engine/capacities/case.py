@@ -150,15 +150,15 @@ def windows(source: ArrivalSource, num_seeds: int) -> list[ArrivalSource]:
     Raises
     ------
     InputError
-        The trace has fewer requests than there are seeds.
+        The trace has fewer than two requests for each seed.
     """
     read = None if source.trace is None else read_source(dataclasses.replace(source, num_requests=None), None)
     seeds = [dataclasses.replace(source, trace=read, seed=source.seed + number) for number in range(num_seeds)]
     if read is None or read.arrived_at_s is None:
         return seeds
     if len(read) < 2 * num_seeds:
-        most = f"up to {len(read) // 2} is, as the trace has {how_many(len(read), 'request')}"
-        raise InputError(f"seeds: {num_seeds} is not accepted; {most}")
+        few = f"it has {how_many(len(read), 'request')} for {how_many(num_seeds, 'seed')}"
+        raise InputError(f"trace: {few}; at least 2 for each seed are accepted, and --seeds says how many there are")
     ends = np.linspace(0, len(read), num_seeds + 1).astype(int).tolist()
     longest = source.num_requests or len(read)
     return [

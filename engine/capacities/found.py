@@ -32,7 +32,7 @@ class Capacity:
         Whether with some seed every rate that was probed holds, so that the rate is a lower bound.
     bound_per_s, share_of_bound : float
         Geometric mean of the rates that no policy with these forms of cache passes, infinite where there is none, nan
-        where it was not found, and the rate over it.
+        where it was not sought or not found, and the rate over it.
     rates_per_s : tuple of float, [s]
         By seed.
     saturation_tokens_per_s : float

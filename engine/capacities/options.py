@@ -12,6 +12,7 @@ from aptsched.metrics.slo_presets import preset
 from aptsched.scheduling.record import SLO
 from aptsched.support import checks
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import read_number
 from aptsched.support.several import as_texts, numbers, several
 from aptsched.support.shown import shown
 from aptsched.workload import ranges
@@ -23,6 +24,7 @@ from engine.study.simulate_options import SimulateOptions
 NUM_SEEDS = 5  # with which a search begins
 MOST_SEEDS = 20  # up to which seeds are added, until intervals are narrow enough
 HALF_WIDTH = 0.04
+OF_SETTING = {"sustained": ("duration", "warmup"), "paper": ("num_requests",)}  # options that one setting has
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +46,8 @@ class CapacityOptions(SimulateOptions):
     seeds : int, optional
         So many seeds, from `seed` on, the same for all policies; of a trace with times so many parts. By default 5, and
         as many more, up to 20, as `half_width` takes.
+    no_bound : bool
+        Whether the rate that no policy passes is not sought, which takes as long as some runs.
     half_width : float, optional
         Seeds are added until half of every interval's width is at most that share of the rate. By default 0.04 where no
         number of seeds is given, and none are added where one is. A trace with times has no further parts.
@@ -62,6 +66,7 @@ class CapacityOptions(SimulateOptions):
     objectives: str | Iterable[str] | None = None
     setting: str | Iterable[str] = ("sustained", "paper")
     seeds: int | None = None
+    no_bound: bool = False
     half_width: float | None = None
     gpus_for: float | None = None
     num_requests: int | None = 1000
@@ -137,6 +142,22 @@ class CapacityOptions(SimulateOptions):
             return HALF_WIDTH
         return self.half_width
 
+    @property
+    def unused_notices(self) -> list[str]:
+        """What was given of a setting that is not asked for, and a half width for which no seeds can be added."""
+        names = {setting.name for setting in self.settings}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        said = [
+            f"--{name.replace('_', '-')} {getattr(self, name)} is of the setting {setting}, which is not asked for."
+            for setting, its_own in OF_SETTING.items()
+            for name in its_own
+            if setting not in names and getattr(self, name) != defaults[name]
+        ]
+        if self.half_width is not None and (self.seeds == 1 or not self.is_drawn):
+            why = "one seed has no interval" if self.seeds == 1 else "a trace with times has no further parts"
+            said.append(f"--half-width {self.half_width:g} adds no seeds: {why}.")
+        return said
+
     def arrivals(self, setting: Setting, objectives: Objectives, num_seeds: int) -> list[Arrivals]:
         """The requests of each seed."""
         source = dataclasses.replace(self.source, num_requests=setting.num_requests)
@@ -165,7 +186,7 @@ def objectives_of(text: str, model: str) -> Objectives:
         except InputError as error:
             raise InputError(f"{error}; two numbers of seconds, such as 1/0.2, are accepted too") from error
     try:
-        ttft_s, tpot_s = map(float, text.split("/"))
+        ttft_s, tpot_s = (read_number(part, float) for part in text.split("/"))
         return Objectives(text, SLO(ttft_s, tpot_s))
     except ValueError as error:
         raise InputError(

@@ -24,6 +24,11 @@ MORE_PROBES = 3  # for each further level
 FEW = 8  # requests by which it is known that a policy serves any
 
 
+def search_size(num_levels: int) -> int:
+    """How many probes a search for so many levels will take, about."""
+    return USUAL_PROBES + MORE_PROBES * (num_levels - 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Searched:
     """All probes of a case."""
@@ -61,7 +66,7 @@ class Search:
     @property
     def size(self) -> int:
         """How many probes it will take, about."""
-        return USUAL_PROBES + MORE_PROBES * (len(self.levels) - 1)
+        return search_size(len(self.levels))
 
     def attempt(self, progress: Callable[[int], None]) -> tuple[Searched | FailedRun | None, bool]:
         """The probes, or why a run failed; and whether Ctrl-C ended it, which leaves none."""
@@ -74,7 +79,7 @@ class Search:
                 if stopped or not isinstance(found, Probed):
                     return (None if isinstance(found, Probed) else found), stopped
                 probes.append(found)
-                progress(min(len(probes), self.size))
+                progress(min(len(probes), self.size - 1))  # all of it once no probe is left to make
         return Searched(self.case, tuple(sorted(probes, key=lambda probe: probe.rate_per_s))), False
 
     def failed(self, reason: str) -> FailedRun:

@@ -102,7 +102,9 @@ class Cost:
         checks.seconds("executed_rho", rho_s_per_block)
         unmeasured = tuple(form for form in self.unmeasured if form != CacheForm.HIDDEN)
         rebuilt_s = rho_s_per_block / BLOCK_SIZE
-        return replace(self.rebuilding(), rebuild_s_per_token=rebuilt_s, gather_s=0.0, unmeasured=unmeasured)
+        source = f"{self.source}; blocks are rebuilt in {rho_s_per_block:g} s, as given"
+        found = replace(self.rebuilding(), rebuild_s_per_token=rebuilt_s, gather_s=0.0)
+        return replace(found, source=source, unmeasured=unmeasured)
 
 
 def by_fits(config: ModelConfig, gpu: GPU, num_gpus: int = 1) -> Cost:

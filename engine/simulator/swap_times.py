@@ -15,7 +15,12 @@ from aptsched.support.shown import shown
 from engine.state.batch import Batch, Copies
 from engine.state.request import Request
 
-BYTES, BLOCKS, GROUPED = SWAPS = ("bytes", "blocks", "grouped")
+SWAPS = {
+    "bytes": "by their bytes alone",
+    "blocks": "as a copy of each block, as in vLLM 0.3",
+    "grouped": "in coarse groups beside the computing, as FastSwitch makes them",
+}  # how they are made, in words
+BYTES, BLOCKS, GROUPED = SWAPS
 COPIES_PER_LAYER = (
     2  # K and V of a layer are apart: Llama-8B with 32 layers has 64 tensors in vLLM (pull request 38460)
 )

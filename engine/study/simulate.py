@@ -78,6 +78,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
         for policy, replay in runs_to_come
     ]
     notices = [*options.slo_notices, *setup.config.notices, *cost.notices, *unused_forms(policies, server)]
+    notices += simulation.unused_swaps(setup, server)
     notices += unseen_needs(server.lossy_ratios)
     notices += simulation.unmeasured_forms(policies, server)
     notices += context_notices(replays, server.limits.max_context)

@@ -27,7 +27,7 @@ from engine.simulator.gpu_memory import check_num_gpus, num_blocks
 from engine.simulator.gpus import GPU
 from engine.simulator.precision import BITS_16, Precision
 from engine.simulator.skipping import Skipping
-from engine.simulator.swap_times import BLOCKS, BYTES, COPIES_PER_LAYER, BlockSwaps, CopyTime, GroupedSwaps
+from engine.simulator.swap_times import BLOCKS, BYTES, COPIES_PER_LAYER, SWAPS, BlockSwaps, CopyTime, GroupedSwaps
 from engine.simulator.work import Work
 from engine.state.blocks import MAX_BLOCKS, check_counts
 from engine.study.replay import Replay
@@ -107,6 +107,8 @@ def simulated_server(setup: Setup, limits: Limits) -> Server:
         cost = cost.rebuilding()
     if setup.executed_rho_s_per_block is not None:
         cost = cost.with_rho(setup.executed_rho_s_per_block)
+    if setup.swap != BYTES:
+        cost = dataclasses.replace(cost, source=f"{cost.source}; swaps {SWAPS[setup.swap]}")
     blocks = setup.num_blocks
     if blocks is None:
         blocks = min(num_blocks(setup.config, setup.gpu, setup.num_gpus, setup.precision), MAX_BLOCKS)
@@ -136,6 +138,13 @@ def _executor_of_run(setup: Setup, shared: ComputedExecutor, num_host_blocks: in
     copy_time = CopyTime(shared.cost.swap_s_per_block, launch_s)
     swap_time = BlockSwaps(copy_time) if setup.swap == BLOCKS else GroupedSwaps(copy_time, num_host_blocks)
     return ComputedExecutor(shared.cost, shared.cache, swap_time)
+
+
+def unused_swaps(setup: Setup, server: Server) -> list[str]:
+    """A notice that nothing is swapped in the way asked for, where there is no host memory."""
+    return (
+        [] if setup.swap == BYTES or server.num_host_blocks else [f"--swap {setup.swap}: there is no host to swap to."]
+    )
 
 
 def unmeasured_forms(policies: Iterable[NamedPolicy], server: Server) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from aptsched.policies.andes import Andes, take_in_order
 from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.scheduling.record import SLO
 from engine.loop.limits import Limits
 from engine.study.replay import Replay
 from simulated import replay_of, replays, simulate
@@ -84,3 +86,22 @@ def test_memory_is_shared_where_it_is_short() -> None:
     records = simulate("andes:period=2:horizon_s=2", replay, 40).records
     assert sum(record.num_preemptions for record in records) > 20
     assert [record.num_output_tokens for record in records] == [40] * 40
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 110), st.integers(1, 20)), min_size=2, max_size=5),
+    budget=st.sampled_from([4, 8, 16]),
+    period=st.integers(1, 3),
+    horizon_s=st.sampled_from([0.05, 0.3, 0.9, 50.0]),
+)
+@example([(73, 11), (87, 7), (67, 13), (95, 13)], 8, 1, 0.9)
+@example([(72, 6), (63, 3), (70, 14)], 4, 1, 0.05)
+def test_all_end_where_prompts_take_many_iterations(
+    lengths: list[tuple[int, int]], budget: int, period: int, horizon_s: float
+) -> None:
+    """However often they compete: nobody is preempted for others more often than it has had tokens."""
+    name = f"andes:period={period}:horizon_s={horizon_s}:pressure=0:max_preempted=3"
+    replay = replay_of(lengths, [0.3 * i for i in range(len(lengths))], SLO(0.3, 0.05))
+    served = simulate(name, replay, 9, limits=Limits(budget, 256))
+    assert len(served.records) == len(lengths)

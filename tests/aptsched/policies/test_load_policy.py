@@ -84,7 +84,13 @@ def test_select_is_looked_up() -> None:
         ("aptserve:select=core", ["select", "'core'", "greedy"]),
         ("aptserve:promote=maybe", ["promote", "'maybe'", "on", "off"]),
         ("fcfs:watermark=x", ["watermark", "'x'", "a number"]),
-        ("fcfs:watermark=2", ["watermark", "2.0"]),
+        ("fcfs:watermark=2", ["policy fcfs: watermark: 2.0 is not accepted; "]),
+        ("shed(fcfs:watermark=2)", ["policy fcfs: watermark: 2.0 is not accepted; "]),
+        ("aptserve:charge=x", ["policy aptserve: charge: 'x' is not accepted; paper, lifetime are"]),
+        ("sarathi:chunk_tokens=1_000", ["policy sarathi: chunk_tokens: '1_000' is not accepted; a whole number is"]),
+        ("sarathi:chunk_tokens=\u0663", ["policy sarathi: chunk_tokens: '\u0663' is not accepted; a whole number is"]),
+        ("andes:horizon_s=1_0.5", ["policy andes: horizon_s: '1_0.5' is not accepted; a number is"]),
+        ("shed(fcfs", ["'shed(fcfs' has a parenthesis without its other one", "as in shed(fcfs),shed(sarathi)"]),
     ],
 )
 def test_what_is_not_known_lists_what_there_is(text: str, named: list[str]) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aptsched.policies.future_peak import leading_under_peak
 from aptsched.policies.past_future import PastFuture
+from aptsched.policies.recent_lengths import RecentLengths
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.record import Outcome
 from ended import ended
@@ -40,6 +41,20 @@ def test_samples_are_above_what_is_generated(generated: list[int], seed: int) ->
     for output, more in zip(generated, left.tolist(), strict=True):
         assert output + more <= max(300, output + 1)
         assert output or more in (7, 30, 90, 250)
+
+
+@given(lengths=st.lists(st.integers(1, 9), max_size=30), window=st.integers(1, 7), places=st.lists(st.integers(0, 6)))
+def test_recent_lengths_are_those_of_the_window_in_order(lengths: list[int], window: int, places: list[int]) -> None:
+    """As a list of the last ones, sorted: how many there are, up to any length, and which is at any place."""
+    recent, listed = RecentLengths(5, max(1, window // 2), window), [5] * max(1, window // 2)
+    for length in lengths:
+        recent.add(length)
+    kept = sorted([*listed, *lengths][-window:])
+    assert (len(recent), recent.largest) == (len(kept), kept[-1])
+    up_to = np.arange(11)
+    assert recent.num_up_to(up_to).tolist() == [sum(length <= most for length in kept) for most in up_to]
+    inside = [place for place in places if place < len(kept)]
+    assert recent.at(np.array(inside, np.int64)).tolist() == [kept[place] for place in inside]
 
 
 def test_it_learns_from_what_has_finished() -> None:

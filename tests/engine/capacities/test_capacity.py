@@ -195,6 +195,26 @@ def test_a_bound_that_was_not_found_leaves_what_policies_hold(study: CapacityStu
     assert "nan" not in repr(ended)
 
 
+def test_without_the_bound_the_rates_are_the_same(study: CapacityStudy) -> None:
+    """It is null in the document, and no process seeks it; what an unused option meant is said below the tables."""
+    found = capacity(**SMALL | {"setting": "paper"}, no_bound=True)
+    of_paper = [each for each in study.capacities if each.setting == "paper"]
+    assert [each.rates_per_s for each in found.capacities] == [each.rates_per_s for each in of_paper]
+    assert all(row["bound_per_s"] is row["share_of_bound"] is None for row in found.document["capacities"])
+    assert not any(group.bounds for group in found.groups)
+    assert "--duration 12.0 is of the setting sustained, which is not asked for." in found.document["notices"]
+
+
+def test_progress_reaches_its_total_once_all_is_done() -> None:
+    """It never falls, its total is known from the first seed on, and no more than that is done before the end."""
+    told: list[tuple[int, int]] = []
+    few = SMALL | {"policy": "fcfs", "setting": "paper", "level": "0.9,0.5"}
+    capacity(**few, no_bound=True, progress=lambda num_done, total: told.append((num_done, total)))
+    counts, totals = zip(*told, strict=True)
+    assert list(counts) == sorted(counts) and len(set(totals)) == 1
+    assert len(told) > 10 and counts[-1] == totals[0] - 1  # the last probe is told of before its search has ended
+
+
 def test_files_of_a_study(study: CapacityStudy, tmp_path: Path) -> None:
     """capacity.json is the document, and there is a plot."""
     written = study.write(tmp_path)

@@ -44,6 +44,34 @@ def test_what_is_refused(given: dict[str, Any], message: str) -> None:
         CapacityOptions(workload="sharegpt", **given)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, []),
+        ({"duration": 9.0, "warmup": 2.0, "num_requests": 5}, []),
+        (
+            {"setting": "paper", "duration": 9.0, "warmup": 2.0},
+            [
+                f"--{each} is of the setting sustained, which is not asked for."
+                for each in ("duration 9.0", "warmup 2.0")
+            ],
+        ),
+        (
+            {"setting": "sustained", "num_requests": 5},
+            ["--num-requests 5 is of the setting paper, which is not asked for."],
+        ),
+        ({"seeds": 1, "half_width": 0.1}, ["--half-width 0.1 adds no seeds: one seed has no interval."]),
+        (
+            {"workload": None, "trace": [(at, 10, 5) for at in range(20)], "half_width": 0.1},
+            ["--half-width 0.1 adds no seeds: a trace with times has no further parts."],
+        ),
+    ],
+)
+def test_what_is_given_and_not_used_is_said(given: dict[str, Any], said: list[str]) -> None:
+    """Options of a setting that is not asked for, and a half width that can add no seeds."""
+    assert CapacityOptions(**{"workload": "sharegpt"} | given).unused_notices == said
+
+
 def test_settings_under_several_objectives() -> None:
     """Each setting has its own objectives, unless some are given: then each has all of them."""
     own = [(setting.name, each.name) for setting, each in CapacityOptions(workload="sharegpt").groups()]
@@ -69,7 +97,9 @@ def test_seeds_of_a_trace_with_times_share_no_request() -> None:
     ]
     first = [part.arrived_at_s[0] for part in parts if isinstance(part, Trace) and part.arrived_at_s is not None]
     assert first == [0.0, 0.0, 0.0]
-    with pytest.raises(InputError, match="seeds: 11 is not accepted; up to 10 is, as the trace has 21 requests"):
+    with pytest.raises(
+        InputError, match="trace: it has 21 requests for 11 seeds; at least 2 for each seed are accepted"
+    ):
         windows(ArrivalSource(trace), 11)
 
 

@@ -81,7 +81,8 @@ def test_what_a_policy_of_ones_own_wants_is_heard() -> None:
         ([3], "policy: 'int' does not decide"),
         ("best", "policy: 'best' is not known; fcfs, vllm-v1"),
         (Failing, "policy: Failing raised RuntimeError at "),
-        ("aptserve:select=core", "select 'core' is not accepted; greedy is"),
+        ("aptserve:select=core", "select: 'core' is not accepted; greedy is"),
+        ("shed(fcfs,sarathi)", "policy: 'shed(fcfs' has a parenthesis without its other one; each policy stands alone"),
         ("sjf", "policy: sjf sees the true output lengths"),
     ],
 )

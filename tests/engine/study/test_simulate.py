@@ -203,6 +203,16 @@ def test_bad_options(keywords: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_how_swaps_and_rebuilding_are_computed_is_said() -> None:
+    """Below the tables, where it is not what the cost says; and that nothing is swapped where there is no host."""
+    source = simulate(**SMALL, policy="fcfs", swap="grouped", executed_rho=0.001).document["cost"]["source"]
+    swaps = "swaps in coarse groups beside the computing, as FastSwitch makes them"
+    assert source.endswith(f"; blocks are rebuilt in 0.001 s, as given; {swaps}")
+    assert "swaps" not in simulate(**SMALL, policy="fcfs").document["cost"]["source"]
+    for swap, said in (("blocks", ["--swap blocks: there is no host to swap to."]), ("bytes", [])):
+        assert simulate(**SMALL, policy="fcfs", swap=swap, swap_space="0").document["notices"] == said
+
+
 def test_names_and_defaults_are_those_of_the_command() -> None:
     """But for the processes, which a script must allow for, and where logs go where nothing is written."""
     ours = {field.name: field.default for field in fields(SimulateOptions)}
