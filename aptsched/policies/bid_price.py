@@ -12,7 +12,7 @@ import numpy as np
 from aptsched.knapsack.greedy import greedy
 from aptsched.knapsack.warm_up import warm_up
 from aptsched.policies.backlog_price import BacklogPrice, accepted
-from aptsched.policies.composition import Select, compose, forms_table, next_blocks
+from aptsched.policies.composition import NOT_OFFERED, Select, compose, forms_table, next_blocks
 from aptsched.policies.form_charges import worthwhile
 from aptsched.policies.form_choice import FORM_SETS, on_offer
 from aptsched.policies.option_checks import check_span
@@ -63,6 +63,7 @@ class BidPrice:
         request stays.
     overcommit : float
         How many times the blocks of the pool those that are accepted may take, on the host too: swaps would take over.
+        Without a host at most once: nobody can pause then, and who runs goes on as long as the pool holds all of them.
     pause_s : float
         The longest pause between two tokens.
     patience_s : float
@@ -125,7 +126,8 @@ class BidPrice:
         of = self._outlook(view, offer[0])
         is_new = of.waiting & (of.generated == 0)
         in_time = of.slack_s >= np.where(of.waiting, of.lead_s, 0.0)
-        room = int(self.overcommit * view.num_blocks) - sum_of(view.num_held) - sum_of(view.num_swapped)
+        overcommit = self.overcommit if view.num_host_blocks else min(self.overcommit, 1.0)
+        room = int(overcommit * view.num_blocks) - sum_of(view.num_held) - sum_of(view.num_swapped)
         backlog_s, blocks = pairwise_sum(of.cost_s[~of.waiting]), next_blocks(view, view.num_tokens, offer[0])
         taken, worth_s = accepted(self._price, of.cost_s, backlog_s, is_new & in_time, blocks, room)
         turned_away = is_new & ~taken
@@ -170,7 +172,8 @@ class BidPrice:
         """The problem's answer as a plan; of those not served as few leave the pool as blocks need."""
         fed = np.minimum(view.num_remaining[rows], chunk)
         values, weights = self._options(view, of, rows, value_s, offer)
-        problem = BatchProblem.unchecked(values, weights, view.num_blocks, fed, view.max_tokens, view.max_seqs)
+        stay = None if view.num_host_blocks else required(view, of.running[rows], weights, fed)
+        problem = BatchProblem.unchecked(values, weights, view.num_blocks, fed, view.max_tokens, view.max_seqs, stay)
         selection = compose(problem, self.select)
         served = selection.form > 0
         request, fed, form = rows[served], fed[served], selection.form[served]
@@ -215,6 +218,13 @@ class BidPrice:
         left = of.duration_s[rows] / of.iteration_s
         charges_s = np.where(own == NONE, (added_s - least_s)[:, None] * left * blocks_kv, 0.0)
         return forms_table(value_s, charges_s, in_form, offered)
+
+
+def required(view: View, running: Bools, weights: Ints, fed: Ints) -> Bools | None:
+    """Those that run, [r], if all of them can go on: without a host nobody pauses for others. None if they cannot."""
+    blocks, tokens = sum_of(weights[running].min(axis=1, initial=NOT_OFFERED)), sum_of(fed[running])
+    fits = blocks <= view.num_blocks and tokens <= view.max_tokens and count_of(running) <= view.max_seqs
+    return running if fits else None
 
 
 def candidates(view: View, of: Outlook, value_s: Floats, turned_away: Bools) -> Ints:

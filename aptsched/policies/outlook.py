@@ -63,7 +63,10 @@ def outlook(view: View, lengths: OutputSurvival, form: int) -> Outlook:
         waiting=np.logical_not(running | away),
         generated=generated,
         slack_s=due_s(view, np.arange(len(left))) - view.now_s,
-        lead_s=times.fixed_s + times.per_token_s * view.num_remaining + times.swap_s_per_block * view.num_swapped,
+        lead_s=times.fixed_s
+        + times.prefill_s * ((view.num_remaining > 1) | (view.num_cached == 0))
+        + times.per_token_s * view.num_remaining
+        + times.swap_s_per_block * view.num_swapped,
         duration_s=duration_s,
         cost_s=cost_s(view, view.num_tokens, left, per_block, duration_s)
         + times.per_token_s * (view.num_remaining - 1),

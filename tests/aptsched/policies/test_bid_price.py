@@ -47,6 +47,21 @@ def test_who_is_ahead_makes_room_for_who_has_just_come() -> None:
     assert not len(plan.preempt) and not len(plan.reject)
 
 
+def test_without_a_host_nobody_leaves_for_others() -> None:
+    """Of the same requests the decodes go on, and the prompt, which no pause can make room for, is turned away."""
+    requests = [decode(64, 60), decode(64, 6), Seen(40, arrived_at_s=1.2)]
+    plan = BidPrice(strength=STRONG).decide(at(2.0, requests, num_blocks=8, num_host_blocks=0))
+    assert sorted(plan.request.tolist()) == [0, 1] and plan.reject.tolist() == [2]
+    assert not len(plan.preempt) and not len(plan.swap_out)
+
+
+def test_without_a_host_one_leaves_where_the_pool_is_too_small() -> None:
+    """Two decodes need a block more each, and none is free: the one that is far ahead is computed anew later."""
+    requests = [decode(65, 60), decode(65, 6)]
+    plan = BidPrice(strength=STRONG).decide(at(2.0, requests, num_blocks=8, num_host_blocks=0))
+    assert plan.preempt.tolist() == [0] and plan.request.tolist() == [1]
+
+
 def test_nobody_leaves_for_who_can_still_wait() -> None:
     """Right after it has come, the same prompt waits: within most of a second blocks may be free without a swap."""
     requests = [decode(64, 60), decode(64, 6), Seen(40, arrived_at_s=2.0)]
@@ -71,6 +86,15 @@ def test_who_cannot_make_its_first_token_is_told() -> None:
     assert plan.reject.tolist() == [0] and list(plan.reject_reasons) == [LATE] and not len(plan.request)
     plan = BidPrice(reject=False).decide(view)
     assert plan.request.tolist() == [0] and not len(plan.reject)
+
+
+def test_what_any_prompt_takes_is_part_of_its_lead() -> None:
+    """A prompt that is due in half a second is late where feeding any prompt takes as long; a decode is not."""
+    view = at(0.5, [Seen(40), replace(decode(64, 6, 0.4), arrived_at_s=-1.3)], num_blocks=20)
+    assert not len(BidPrice().decide(view).reject)
+    slow = replace(view, times=replace(TIMES, prefill_s=0.5))
+    plan = BidPrice().decide(slow)
+    assert plan.reject.tolist() == [0] and list(plan.reject_reasons) == [LATE] and plan.request.tolist() == [1]
 
 
 def test_the_dearest_is_turned_away_while_much_is_to_be_done() -> None:
