@@ -1,14 +1,17 @@
-"""All policies in one study of the rates that they hold: plain and with `shed`, steady and in bursts, on three sets.
+"""All policies in one study of the rates that they hold: steady, in bursts, on real arrivals, beside our own.
 
-    python -m benchmarks.opponents [--policies fcfs sarathi ...] [--best 4] [--seeds 5] [--full] [--jobs 2] [--out DIR]
+    python -m benchmarks.opponents [screen] [chosen] [--cells sharegpt-cv1 ...] [--policies sarathi ...]
+        [--azure FILE] [--jobs 2] [--out DIR]
 
-OPT-13B on A100-40GB by computed cost, chat objectives (TTFT 1 s, TPOT 0.2 s), the setting `sustained` of
-`aptsched capacity` (docs/capacity.md); lengths of ShareGPT, HumanEval and LongBench, gaps between arrivals of CV 1 and
-4. First every policy, plain and within `shed`, with one seed, at the lower level. Then those that hold most (of each
-policy the better of plain and shed, by the geometric mean over all cells), beside `REFERENCES` and `OURS`, with several
-seeds, at both levels. Requests arrive for 2 to 7 minutes, or 11 in the second part with --full; bursts of LongBench for
-three times as long. Writes opponents.md with its tables, and a folder for each cell. Ctrl-C keeps what is done, and the
-same command goes on from there. It never fails on a figure.
+The setting `sustained` of `aptsched capacity` (docs/capacity.md), by computed cost. `screen`: every policy, plain and
+within `shed`, with one seed, for 2 to 7 minutes of arrivals (bursts of LongBench 21), OPT-13B on A100-40GB, chat
+objectives, lengths of ShareGPT, HumanEval and LongBench, gaps between arrivals of CV 1 and 4. `chosen`: ours, what it
+is compared with, and the best of the screen, with five seeds that no constant of ours was chosen on, lengths moved by
+10%, 11 minutes of arrivals (bursts of HumanEval 6); also CV 2, MLPerf's interactive objectives for Llama-3.1-8B on
+A100-80GB, and with --azure the trace AzureLLMInferenceTrace_code of AzurePublicDataset: five windows of it with their
+own arrivals, and a TTFT of max(1 s, 3 times the own prefill). Each cell has a folder as `aptsched capacity --out`
+writes it. Ctrl-C keeps what is done, and the same command goes on from there. At the end, and at once where no part is
+named, opponents.md gets all tables of the folders that are there. It never fails on a figure.
 """
 
 from __future__ import annotations
@@ -18,69 +21,95 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aptsched.policies.named import CLASSES
 from aptsched.support import files, interrupts
-from benchmarks.opponents.cell import CELLS, LEVELS, Extent, StoppedError, searched
-from benchmarks.opponents.tables import Held, best_table, ranked, screen_table, shed, short_table
+from benchmarks.opponents.azure import with_own_ttft
+from benchmarks.opponents.cell import (
+    AZURE,
+    BURSTS,
+    INTERACTIVE,
+    JITTER,
+    LLAMA,
+    MILDER,
+    SEED,
+    STEADY,
+    Cell,
+    Extent,
+    StoppedError,
+    code,
+    searched,
+)
+from benchmarks.opponents.chosen import chosen_policies, screened_policies
+from benchmarks.opponents.report import all_tables
 
-VARIANTS = ("aptserve:forms=kv", "aptserve:charge=lifetime")
-REFERENCES = ("fcfs", "vllm-v1", "sarathi", shed("sarathi"), "aptserve")
-ORACLES = ("sjf", "svf:lengths=true")  # screened, as a measure of what lengths are worth, but never among the best
-OURS = ("bid-price", "aptserve:charge=lifetime")  # not among the best either, but beside them
-SHORT_S = {"sharegpt": (300.0, 60.0), "humaneval": (120.0, 30.0), "longbench": (420.0, 60.0)}
-FULL_S = dict.fromkeys(SHORT_S, (660.0, 60.0))
+SHORT_S = {
+    "": (300.0, 60.0),
+    "humaneval-cv1": (120.0, 30.0),
+    "humaneval-cv4": (120.0, 30.0),
+    "longbench-cv1": (420.0, 60.0),
+    "longbench-cv4": (1260.0, 60.0),
+}
+LONG_S = {"": (660.0, 60.0), "humaneval-cv4": (360.0, 60.0), "humaneval-cv2": (360.0, 60.0)}
+SCREEN, CHOSEN = "screen", "chosen"
+EXTENTS = {
+    SCREEN: Extent(SHORT_S, seed=0, num_seeds=1, all_levels=False, jitter=None),
+    CHOSEN: Extent(LONG_S, seed=SEED, num_seeds=5, all_levels=True, jitter=JITTER),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the study."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.opponents",
-        description="The highest rates that all policies hold.",
-        epilog="example: python -m benchmarks.opponents --policies qoserve slai --best 2",
-    )
-    parser.add_argument("--policies", nargs="+", default=[*CLASSES, *VARIANTS], help="in place of all; with references")
-    parser.add_argument("--best", type=int, default=4, help="how many of them are searched with several seeds")
-    parser.add_argument("--seeds", type=int, default=5, help="of the second part")
-    parser.add_argument("--full", action="store_true", help="660 s of arrivals in the second part, or 1980")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--out", type=Path, default=Path("bench-out/opponents"))
-    options = parser.parse_args(arguments)
-    for name in ("best", "seeds", "jobs"):
-        if (value := getattr(options, name)) < 1:
-            parser.error(f"--{name}: {value} is not accepted; at least 1 is")
+    options = _checked(arguments)
+    out = files.make_directory(options.out)
+    trace = None if options.azure is None else with_own_ttft(options.azure, out / "azure.csv", **LLAMA)
     try:
-        files.write(files.make_directory(options.out) / "opponents.md", study(options))
+        for part in options.parts:
+            for cell in _cells(part, trace):
+                if cell.name in (options.cells or [cell.name]):
+                    usual = screened_policies() if part == SCREEN else chosen_policies(cell)
+                    searched(cell, options.policies or usual, EXTENTS[part], out / part, options.jobs)
     except StoppedError:
         print("stopped: the same command goes on from there", file=sys.stderr)
         return interrupts.EXIT_CODE
+    files.write(out / "opponents.md", all_tables(out))
     return 0
 
 
-def study(options: argparse.Namespace) -> str:
-    """Both parts of the study: their tables."""
-    screen = Extent(1, SHORT_S, all_levels=False)
-    policies = list(dict.fromkeys(["fcfs", *OURS, *options.policies]))
-    pairs = [name for policy in policies for name in (policy, shed(policy))]
-    screened = held(pairs, screen, options.out / "screen", options.jobs)
-    best = ranked(screened, [name for name in options.policies if name not in (*ORACLES, *OURS)])[: options.best]
-    chosen = list(dict.fromkeys([*REFERENCES, *OURS, *best]))
-    longer = Extent(options.seeds, FULL_S if options.full else SHORT_S, all_levels=True)
-    found = held(chosen, longer, options.out / "best", options.jobs)
-    tables = {
-        "All policies, plain / within `shed`, one seed, short runs": screen_table(screened, policies),
-        **{f"The best, {level:.0%}": best_table(found, chosen, level) for level in LEVELS},
-        "In short": short_table(found, chosen),
-    }
-    return "\n\n".join(f"## {title}\n\n{text}" for title, text in tables.items()) + "\n"
+def _cells(part: str, trace: Path | None) -> list[Cell]:
+    """The cells of a part of the study; that of the trace, if there is one, is the last."""
+    if part == SCREEN:
+        return [*STEADY, *BURSTS]
+    return [*STEADY, *BURSTS, *MILDER, *INTERACTIVE, *([] if trace is None else [code(trace)])]
 
 
-def held(policies: Sequence[str], extent: Extent, folder: Path, jobs: int) -> Held:
-    """What the policies hold at all cells; a policy that fails holds nothing."""
-    found = {}
-    for cell in CELLS:
-        for each in searched(cell, policies, extent, folder, jobs).capacities:
-            found[cell, each.level, each.policy] = each
-    return found
+def _checked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; ends the process where one is not accepted."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs: {options.jobs} is not accepted; at least 1 is")
+    known = [cell.name for cell in _cells(CHOSEN, Path())]
+    for name, given, accepted in (("PART", options.parts, list(EXTENTS)), ("--cells", options.cells or [], known)):
+        for each in given:
+            if each not in accepted:
+                parser.error(f"{name}: {each!r} is not accepted; {', '.join(accepted)} are")
+    if options.azure is None and AZURE in (options.cells or []):
+        parser.error(f"--azure: nothing is given; the cell {AZURE} needs the trace")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.opponents",
+        description="The highest rates that all policies hold.",
+        epilog="example: python -m benchmarks.opponents chosen --cells sharegpt-cv1 --policies bid-price sarathi",
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="screen, chosen; none: tables of what is there")
+    parser.add_argument("--cells", nargs="+", help="in place of all, by the names of their folders")
+    parser.add_argument("--policies", nargs="+", help="in place of each part's own")
+    parser.add_argument("--azure", type=Path, help="the trace with its own arrivals")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--out", type=Path, default=Path("bench-out/opponents"))
+    return parser
 
 
 if __name__ == "__main__":

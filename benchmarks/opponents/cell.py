@@ -1,10 +1,11 @@
-"""A set of lengths with Poisson or bursty arrivals, and what policies hold there."""
+"""A set of requests, steady or in bursts, and what policies hold there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aptsched.report.progress import counted
 from engine.capacities.capacity import search_capacity
@@ -12,10 +13,13 @@ from engine.capacities.capacity_study import CapacityStudy
 from engine.capacities.options import CapacityOptions
 
 SETS = ("sharegpt", "humaneval", "longbench")
-CVS = (1.0, 4.0)
+AZURE = "azure"
 LEVELS = (0.99, 0.9)
-HARDEST, EASIER = ("longbench", 4.0), 0.75  # at this cell hardly any rate has 90% within their objectives
-TIMES_AS_LONG = 3.0  # there, as a burst takes minutes
+EASIER = 0.75  # in bursts of long prompts hardly any rate has 90% within their objectives
+SEED = 10  # the first of five that no constant of ours was chosen on
+JITTER = 0.1  # share by which lengths are moved, so that a prompt does not name its output
+OPT = {"model": "opt-13b", "gpu": "a100-40gb"}
+LLAMA = {"model": "llama-3.1-8b", "gpu": "a100-80gb"}
 
 
 class StoppedError(Exception):
@@ -24,28 +28,48 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Cell:
-    """Requests of a built-in set of lengths whose gaps between arrivals have this coefficient of variation."""
+    """Requests, and the objectives that they are held to.
 
-    lengths: str
-    cv: float
+    Attributes
+    ----------
+    name : str
+        As its folder is called.
+    heading : str
+        In tables.
+    levels : tuple of float
+        Those that are sought with several seeds, the highest first; with one seed the last of them.
+    of : mapping
+        The options of `aptsched capacity` that say which requests, on which model and GPU, by which objectives.
+    """
 
-    @property
-    def name(self) -> str:
-        """As its folder is called."""
-        return f"{self.lengths}-cv{self.cv:g}"
-
-    @property
-    def levels(self) -> tuple[float, ...]:
-        """The levels that are sought in the second part, the highest first; the first part seeks the last of them."""
-        return (EASIER,) if self.is_hardest else LEVELS
-
-    @property
-    def is_hardest(self) -> bool:
-        """Whether these are bursts of long prompts."""
-        return (self.lengths, self.cv) == HARDEST
+    name: str
+    heading: str
+    levels: tuple[float, ...]
+    of: Mapping[str, Any] = field(compare=False)
 
 
-CELLS = tuple(Cell(lengths, cv) for cv in CVS for lengths in SETS)
+def drawn(lengths: str, cv: float, levels: tuple[float, ...]) -> Cell:
+    """Lengths of a built-in set, and gaps between arrivals of this coefficient of variation."""
+    found = (EASIER,) if (lengths, cv) == ("longbench", 4.0) else levels
+    of = {"workload": lengths, "cv": cv, "objectives": "chat", **OPT}
+    return Cell(f"{lengths}-cv{cv:g}", f"{lengths}, CV {cv:g}", found, of)
+
+
+def interactive(lengths: str) -> Cell:
+    """Lengths of a built-in set by the objectives of MLPerf's interactive scenario."""
+    of = {"workload": lengths, "objectives": "mlperf-interactive", **LLAMA}
+    return Cell(f"{lengths}-mlperf", f"{lengths}, MLPerf interactive", LEVELS[-1:], of)
+
+
+def code(trace: Path) -> Cell:
+    """A trace whose requests have a TTFT of their own, with its arrivals: as many windows of it as there are seeds."""
+    return Cell(AZURE, "azure code", LEVELS[-1:], {"trace": str(trace), "objectives": "chat", **LLAMA})
+
+
+STEADY = tuple(drawn(lengths, 1.0, LEVELS) for lengths in SETS)
+BURSTS = tuple(drawn(lengths, 4.0, LEVELS) for lengths in SETS)
+MILDER = tuple(drawn(lengths, 2.0, LEVELS[-1:]) for lengths in SETS)
+INTERACTIVE = tuple(interactive(lengths) for lengths in SETS)
 
 
 @dataclass(frozen=True)
@@ -54,25 +78,34 @@ class Extent:
 
     Attributes
     ----------
-    num_seeds : int
     arrivals_s : dict
-        By set, the seconds of arrivals, and how many of them, the first, do not count.
+        By the name of a cell, and "" for all others, the seconds of arrivals, and how many of them, the first, do not
+        count.
+    seed, num_seeds : int
+        The first, and how many.
     all_levels : bool
         Whether all levels are sought, or the lowest alone.
+    jitter : float, optional
+        Share by which lengths of the sets are moved at most; those of a trace are not.
     """
 
+    arrivals_s: Mapping[str, tuple[float, float]]
+    seed: int
     num_seeds: int
-    arrivals_s: dict[str, tuple[float, float]]
     all_levels: bool
+    jitter: float | None
 
-    def levels(self, cell: Cell) -> tuple[float, ...]:
-        """The levels that are sought at a cell."""
-        return cell.levels if self.all_levels else cell.levels[-1:]
-
-    def seconds(self, cell: Cell) -> tuple[float, float]:
-        """Of arrivals at a cell, and of the warm-up."""
-        duration_s, warmup_s = self.arrivals_s[cell.lengths]
-        return duration_s * (TIMES_AS_LONG if cell.is_hardest else 1.0), warmup_s
+    def options(self, cell: Cell) -> dict[str, Any]:
+        """Those of `aptsched capacity` that it decides at a cell."""
+        duration_s, warmup_s = self.arrivals_s.get(cell.name, self.arrivals_s[""])
+        return {
+            "duration": duration_s,
+            "warmup": warmup_s,
+            "seed": self.seed,
+            "seeds": self.num_seeds,
+            "level": cell.levels if self.all_levels else cell.levels[-1:],
+            "jitter": None if "trace" in cell.of else self.jitter,
+        }
 
 
 def searched(cell: Cell, policies: Sequence[str], extent: Extent, folder: Path, jobs: int) -> CapacityStudy:
@@ -84,21 +117,9 @@ def searched(cell: Cell, policies: Sequence[str], extent: Extent, folder: Path, 
         Ctrl-C came; the same call goes on from there.
     """
     out = str(folder / cell.name)
-    duration_s, warmup_s = extent.seconds(cell)
     with counted("runs") as progress:
-        options = CapacityOptions(
-            workload=cell.lengths,
-            cv=cell.cv,
-            policy=list(policies),
-            setting="sustained",
-            level=extent.levels(cell),
-            seeds=extent.num_seeds,
-            duration=duration_s,
-            warmup=warmup_s,
-            jobs=jobs,
-            progress=progress,
-        )
-        study = search_capacity(options, out)
+        of_all: dict[str, Any] = {"policy": list(policies), "setting": "sustained", "jobs": jobs, "progress": progress}
+        study = search_capacity(CapacityOptions(**cell.of, **extent.options(cell), **of_all), out)
     if not study.complete:
         raise StoppedError
     study.write(out)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-import numpy as np
-
-from aptsched.metrics.interval import Interval, interval
+from aptsched.metrics.interval import Interval
 from benchmarks.opponents.cell import LEVELS, Cell
+from benchmarks.opponents.paired import behind, over_sets, ratio
+from benchmarks.opponents.results import Held
 from benchmarks.reproduce.tables import table
 from engine.capacities.found import Capacity
 
-Held = Mapping[tuple[Cell, float, str], Capacity]  # by cell, level and policy
 FIRST = "fcfs"  # whose rates others' are compared with
+BEHIND = "🔴"  # marks a ratio below 1 by more than chance
 
 
 def shed(policy: str) -> str:
@@ -21,102 +21,132 @@ def shed(policy: str) -> str:
     return f"shed({policy})"
 
 
-def cells_at(held: Held, level: float) -> list[Cell]:
-    """The cells that a table of a level has, in order: of the lowest level all, each at its own lowest one."""
-    return list(dict.fromkeys(cell for cell, found, _ in held if found == level_at(cell, level)))
-
-
 def level_at(cell: Cell, level: float) -> float:
     """The level of a cell that stands in a table of a level: where the lowest is not sought, one in place of it."""
     return cell.levels[-1] if level == LEVELS[-1] else level
 
 
-def times_first(held: Held, policy: str, level: float) -> Interval:
-    """How many times the rate of `fcfs` a policy holds: of each seed the geometric mean over all cells of a level.
-
-    The interval is that of the mean over the seeds; nan where one of the two holds no rate, or was not searched.
-    """
-    by_cell = [ratios(held, policy, cell, level) for cell in cells_at(held, level)]
-    return interval(np.exp(np.mean([np.log(each) for each in by_cell], axis=0)).tolist())
+def found_at(held: Held, cell: Cell, level: float, policy: str) -> Capacity | None:
+    """What a policy holds at a cell in a table of a level; None where it was not searched."""
+    return held.get((cell, level_at(cell, level), policy))
 
 
-def ratios(held: Held, policy: str, cell: Cell, level: float) -> list[float]:
-    """The rate of a policy over that of `fcfs` at a cell, by seed; nan where it was not searched."""
-    first = held[cell, level_at(cell, level), FIRST].rates_per_s
-    own = held.get((cell, level_at(cell, level), policy))
-    return [math.nan] * len(first) if own is None else [a / b for a, b in zip(own.rates_per_s, first, strict=True)]
+def cells_of(held: Held, cells: Iterable[Cell], level: float) -> list[Cell]:
+    """Those of the cells that were searched at a table's level."""
+    return [cell for cell in cells if any((at, of) == (cell, level_at(cell, level)) for at, of, _ in held)]
 
 
-def ranked(held: Held, policies: Iterable[str]) -> list[str]:
+def policies_of(held: Held, cells: Sequence[Cell]) -> list[str]:
+    """The policies that were searched at any of the cells, in order."""
+    return list(dict.fromkeys(policy for cell, _, policy in held if cell in cells))
+
+
+def times(held: Held, cells: Sequence[Cell], level: float, policy: str, other: str) -> Interval:
+    """How many times the rate of another a policy holds, over all the cells; nan where one of them was not searched."""
+    pairs = [(found_at(held, cell, level, policy), found_at(held, cell, level, other)) for cell in cells]
+    rates = [(own.rates_per_s, its.rates_per_s) for own, its in pairs if own is not None and its is not None]
+    return over_sets(rates if len(rates) == len(pairs) else [])
+
+
+def ranked(held: Held, cells: Sequence[Cell], policies: Iterable[str]) -> list[str]:
     """For each policy the better of it and `shed` of it, the best first; without those that somewhere hold nothing."""
-    scores = {name: times_first(held, name, LEVELS[-1]).mean for each in policies for name in (each, shed(each))}
-    pairs = [max((each, shed(each)), key=lambda name: _or_0(scores[name])) for each in policies]
+    names = [name for each in policies for name in (each, shed(each))]
+    scores = {name: _or_0(times(held, cells, LEVELS[-1], name, FIRST).mean) for name in names}
+    pairs = [max(each, key=lambda name: scores[name]) for each in zip(names[::2], names[1::2], strict=True)]
     return sorted((name for name in pairs if scores[name] > 0), key=lambda name: -scores[name])
 
 
-def screen_table(held: Held, policies: Sequence[str]) -> str:
+def screen_table(held: Held, cells: Sequence[Cell], policies: Sequence[str]) -> str:
     """What each policy holds at each cell, plain and with `shed`, and how many times `fcfs`; the best first."""
     level = LEVELS[-1]
-    cells = cells_at(held, level)
-    order = [name.removeprefix("shed(").removesuffix(")") for name in ranked(held, policies)]
+    order = [name.removeprefix("shed(").removesuffix(")") for name in ranked(held, cells, policies)]
     rows = []
     for policy in [*order, *(policy for policy in policies if policy not in order)]:
         pair = (policy, shed(policy))
-        rates = [_both(rate(held, name, cell, level) for name in pair) for cell in cells]
-        rows.append((f"`{policy}`", *rates, _both(_figure(times_first(held, name, level).mean) for name in pair)))
+        rates = [_both(_rate(found_at(held, cell, level, name)) for name in pair) for cell in cells]
+        over_first = _both(_figure(times(held, cells, level, name, FIRST).mean) for name in pair)
+        rows.append((f"`{policy}`", *rates, over_first))
     return table(("policy", *(heading(cell, level) for cell in cells), f"times `{FIRST}`"), rows)
 
 
-def best_table(held: Held, policies: Sequence[str], level: float) -> str:
-    """What each policy holds at each cell at a level, with intervals."""
-    cells = cells_at(held, level)
-    rows = [
-        (
-            f"`{policy}`",
-            *(with_ends(held[cell, level_at(cell, level), policy]) for cell in cells),
-            times(held, policy, level),
-        )
-        for policy in policies
-    ]
-    return table(("policy", *(heading(cell, level) for cell in cells), f"times `{FIRST}`"), rows)
+def rate_table(held: Held, cells: Iterable[Cell], level: float) -> str:
+    """What each policy holds at each cell at a level, with intervals, and how many times `fcfs` where that was run."""
+    shown = cells_of(held, cells, level)
+    policies = policies_of(held, shown)
+    has_first = FIRST in policies
+    rows = []
+    for policy in policies:
+        rates = [_with_ends(_interval(found_at(held, cell, level, policy))) for cell in shown]
+        over_first = "" if policy == FIRST else _with_ends(times(held, shown, level, policy, FIRST))
+        rows.append((f"`{policy}`", *rates, *([over_first] * has_first)))
+    return table(("policy", *(heading(cell, level) for cell in shown), *([f"times `{FIRST}`"] * has_first)), rows)
 
 
-def short_table(held: Held, policies: Sequence[str]) -> str:
-    """What each policy holds at each cell at the lowest level, and how many times `fcfs` at all levels."""
-    low = LEVELS[-1]
-    cells = cells_at(held, low)
-    rows = [
-        (
-            f"`{policy}`",
-            *(rate(held, policy, cell, low) for cell in cells),
-            *(times(held, policy, level) for level in reversed(LEVELS)),
-        )
-        for policy in policies
-    ]
-    over = (f"times `{FIRST}`, {level:.0%}" for level in reversed(LEVELS))
-    return table(("policy", *(heading(cell, low) for cell in cells), *over), rows)
+def over_table(held: Held, cells: Iterable[Cell], level: float, own: str, others: Sequence[str]) -> str:
+    """How many times the rate of each of the others a policy holds at each cell, paired by seeds.
+
+    A mark says where it is behind: by Holm's correction for the others at that cell.
+    """
+    shown = [cell for cell in cells_of(held, cells, level) if found_at(held, cell, level, own)]
+    columns = [_ratios(held, cell, level, own, others) for cell in shown]
+    rows = [(f"`{other}`", *(column[other] for column in columns)) for other in others]
+    head = (f"`{own}` over", *(heading(cell, level) for cell in shown))
+    return table(head, [row for row in rows if set(row[1:]) != {"-"}])
+
+
+def _ratios(held: Held, cell: Cell, level: float, own: str, others: Sequence[str]) -> dict[str, str]:
+    """By policy, how many times its rate one's own is at a cell."""
+    found = {name: each.rates_per_s for name in others if (each := found_at(held, cell, level, name)) is not None}
+    mine = found_at(held, cell, level, own)
+    assert mine is not None
+    lost = behind(mine.rates_per_s, found)
+    shown = {name: _with_ends(ratio(mine.rates_per_s, rates)) for name, rates in found.items()}
+    return {name: f"{BEHIND} **{text}**" if name in lost else text for name, text in shown.items()} | {
+        name: "-" for name in others if name not in found
+    }
+
+
+def better_table(held: Held, cells: Iterable[Cell], level: float, pairs: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """How many times the better of some others' rate a policy holds, at each cell and in the geometric mean.
+
+    The better is the one whose mean over the seeds is higher at that cell.
+    """
+    shown = cells_of(held, cells, level)
+    rows = []
+    for own, others in pairs:
+        each = [_over_better(held, cell, level, own, others) for cell in shown]
+        known = [rates for rates in each if rates is not None]
+        name = f"`{own}` over " + (" or ".join(f"`{other}`" for other in others))
+        columns = ["-" if rates is None else _with_ends(over_sets([rates])) for rates in each]
+        rows.append((name, *columns, _with_ends(over_sets(known if len(known) == len(shown) else []))))
+    return table(("", *(heading(cell, level) for cell in shown), "geometric mean"), rows)
+
+
+def _over_better(
+    held: Held, cell: Cell, level: float, own: str, others: Sequence[str]
+) -> tuple[Sequence[float], Sequence[float]] | None:
+    """A policy's rates and those of the better of some others, by seed; None where one was not searched."""
+    mine = found_at(held, cell, level, own)
+    found = [each for name in others if (each := found_at(held, cell, level, name)) is not None]
+    if mine is None or not found:
+        return None
+    return mine.rates_per_s, max(found, key=lambda each: _or_0(each.rate_per_s)).rates_per_s
 
 
 def heading(cell: Cell, level: float) -> str:
-    """Set and arrivals, and the level where it is one in place of the table's."""
+    """The cell's, and the level where it is one in place of the table's."""
     own = level_at(cell, level)
-    return f"{cell.lengths}, CV {cell.cv:g}" + ("" if own == level else f", {own:.0%}")
+    return cell.heading + ("" if own == level else f", {own:.0%}")
 
 
-def rate(held: Held, policy: str, cell: Cell, level: float) -> str:
-    """The rate that a policy holds."""
-    found = held.get((cell, level_at(cell, level), policy))
+def _rate(found: Capacity | None) -> str:
     return "-" if found is None else _figure(found.rate_per_s)
 
 
-def times(held: Held, policy: str, level: float) -> str:
-    """How many times the rate of `fcfs` a policy holds, with the interval."""
-    return "" if policy == FIRST else _with_ends(times_first(held, policy, level))
-
-
-def with_ends(found: Capacity) -> str:
-    """The rate that is held, with its interval."""
-    return _with_ends(Interval(found.rate_per_s, found.low, found.high))
+def _interval(found: Capacity | None) -> Interval:
+    if found is None:
+        return Interval(math.nan, math.nan, math.nan)
+    return Interval(found.rate_per_s, found.low, found.high)
 
 
 def _with_ends(found: Interval) -> str:

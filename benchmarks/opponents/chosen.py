@@ -1,0 +1,29 @@
+"""Which policies are searched at which cell."""
+
+from __future__ import annotations
+
+from aptsched.policies.named import CLASSES
+from benchmarks.opponents.cell import INTERACTIVE, MILDER, STEADY, Cell
+from benchmarks.opponents.tables import FIRST, shed
+
+VARIANTS = ("aptserve:forms=kv", "aptserve:charge=lifetime")
+OURS, NOBODY_REJECTED = "bid-price", "bid-price:reject=off"
+HIDDEN, HIDDEN_NOBODY_REJECTED = "bid-price:forms=hidden", "bid-price:forms=hidden:reject=off"
+LIFETIME, APTSERVE = "aptserve:charge=lifetime:forms=kv", "aptserve"
+PLAIN, SHED = ("sarathi", "vllm-v1"), (shed("sarathi"), shed("vllm-v1"))
+BEST = (shed("svf"), shed("qoserve"), shed("slai"), "scorpio")  # of the screen, without ours and oracles
+ON_KV = (*PLAIN, *SHED, *BEST, LIFETIME, FIRST)
+WITH_HIDDEN = (HIDDEN, HIDDEN_NOBODY_REJECTED, APTSERVE)  # at steady arrivals alone
+
+
+def screened_policies() -> list[str]:
+    """Every policy, plain and within `shed`."""
+    every = dict.fromkeys([FIRST, OURS, *CLASSES, *VARIANTS])
+    return [name for policy in every for name in (policy, shed(policy))]
+
+
+def chosen_policies(cell: Cell) -> list[str]:
+    """Ours, what it is compared with, and the best of the screen; fewer where that is all that time allows."""
+    if cell in (*MILDER, *INTERACTIVE):
+        return [OURS, NOBODY_REJECTED, *PLAIN, *SHED, *BEST[:2]]
+    return [OURS, NOBODY_REJECTED, *ON_KV, *(WITH_HIDDEN if cell in STEADY else ())]
