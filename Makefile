@@ -59,6 +59,7 @@ bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits;
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
 	@$(BIN)/python -m benchmarks.hidden
+	@$(BIN)/python -m benchmarks.sampling
 	@$(BIN)/python -m benchmarks.busy
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.loss

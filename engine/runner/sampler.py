@@ -10,9 +10,12 @@ import torch
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.models.checkpoint import DTYPES
+from engine.runner.sampling.inverse import inverse
+from engine.runner.sampling.likeliest import likeliest
 from engine.state.request import Request
 
-LEAST_TEMPERATURE = float(np.finfo(np.float64).tiny)  # smaller ones may be flushed to 0, which cannot divide
+LEAST_TEMPERATURE = float(np.finfo(np.float32).tiny)  # below it the likeliest token is taken, as in the limit
+LARGEST_TEMPERATURE = float(np.finfo(np.float32).max)
 
 
 def sample(logits: torch.Tensor, requests: Sequence[Request]) -> Ints:
@@ -26,49 +29,45 @@ def sample(logits: torch.Tensor, requests: Sequence[Request]) -> Ints:
     InputError
         A row has a logit that is NaN or inf, or none that is finite.
     """
-    token_ids = logits.argmax(dim=-1)
-    _check_finite(logits, token_ids)
-    vocab = logits.shape[1]
-    rows_of: dict[int, list[int]] = {}  # by top_k, for the order of equal logits must not depend on the top_k of others
-    for row, request in enumerate(requests):
-        if request.params.temperature > 0:
-            rows_of.setdefault(min(request.params.top_k or vocab, vocab), []).append(row)
-    for top_k, drawn in rows_of.items():
-        rows = torch.tensor(drawn, device=logits.device)
-        token_ids[rows] = _draw(logits.index_select(0, rows), [requests[row] for row in drawn], top_k)
-    found: Ints = token_ids.cpu().numpy()
+    drawn = [row for row, request in enumerate(requests) if request.params.temperature >= LEAST_TEMPERATURE]
+    if len(drawn) == len(requests):
+        token_ids, largest = _draw(logits, requests), logits.amax(-1)
+    else:
+        token_ids = logits.argmax(-1)
+        largest = logits.gather(1, token_ids[:, None])[:, 0]
+        if drawn:
+            rows = torch.tensor(drawn, device=logits.device)
+            token_ids[rows] = _draw(logits.index_select(0, rows), [requests[row] for row in drawn])
+    found: Ints = token_ids.masked_fill_(~largest.isfinite(), -1).cpu().numpy()
+    if found.min() < 0:
+        raise _not_finite(found, logits.dtype)
     return found
 
 
-def _check_finite(logits: torch.Tensor, largest: torch.Tensor) -> None:
-    """Raise InputError unless the largest logit of each row is finite; NaN counts as the largest."""
-    finite = logits.gather(1, largest[:, None]).isfinite()
-    if finite.all():
-        return
-    dtype = next(name for name, dtype in DTYPES.items() if dtype == logits.dtype)
-    raise InputError(
-        f"logits: not finite for {int((~finite).sum())} of {len(logits)} requests in {dtype}; finite weights are "
+def _not_finite(token_ids: Ints, dtype: torch.dtype) -> InputError:
+    """The message about rows whose largest logit, as which NaN counts, is not finite: those without a token."""
+    name = next(name for name, known in DTYPES.items() if known == dtype)
+    return InputError(
+        f"logits: not finite for {(token_ids < 0).sum()} of {len(token_ids)} requests in {name}; finite weights are "
         f"accepted, and a dtype whose range the activations stay in: {', '.join(DTYPES)}"
     )
 
 
-def _draw(logits: torch.Tensor, requests: Sequence[Request], top_k: int) -> torch.Tensor:
-    """One draw for each row by the inverse of its distribution function, likeliest tokens first."""
-
-    def column(values: Sequence[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=logits.device)[:, None]
-
-    ranked, order = logits.double().topk(top_k)
-    temperatures = column([max(request.params.temperature, LEAST_TEMPERATURE) for request in requests])
-    share = ((ranked - ranked[:, :1]) / temperatures).softmax(dim=-1)  # the largest is 0: nothing overflows
-    before = share.cumsum(dim=-1) - share
-    beyond = before >= column([request.params.top_p for request in requests])
-    beyond[:, 0] = False
-    share[beyond] = 0
-    total = share.cumsum(dim=-1)
-    point = column([_uniform(request) for request in requests]) * total[:, -1:]
-    rank = torch.searchsorted(total, point, right=True).clamp_max((share > 0).sum(dim=-1, keepdim=True) - 1)
-    return order.gather(1, rank)[:, 0]
+def _draw(logits: torch.Tensor, requests: Sequence[Request]) -> torch.Tensor:
+    """One draw for each row by the inverse of its distribution function, tokens in the order of their ids."""
+    params = [request.params for request in requests]
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if any(each.temperature != 1 for each in params):
+        divisors = [min(each.temperature, LARGEST_TEMPERATURE) for each in params]
+        scores = (scores - scores.amax(-1, keepdim=True)) / scores.new_tensor(divisors)[:, None]
+    shares = scores.softmax(-1)
+    if any(each.top_k or each.top_p < 1 for each in params):
+        vocab = logits.shape[1]
+        top_k = torch.tensor([min(each.top_k or vocab, vocab) for each in params], device=logits.device)
+        top_p = torch.tensor([each.top_p for each in params], dtype=torch.float64, device=logits.device)
+        shares *= likeliest(logits, shares, top_k, top_p)
+    uniform = [_uniform(request) for request in requests]
+    return inverse(shares, torch.tensor(uniform, dtype=torch.float64, device=logits.device))
 
 
 def _uniform(request: Request) -> float:
