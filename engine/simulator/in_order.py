@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import cast
 
 from aptsched.scheduling.first_come import FirstCome
-from aptsched.scheduling.forms import KV
+from aptsched.scheduling.forms import KV, blocks_for
 from aptsched.support.arrays import above_0, all_of, largest_of
 from aptsched.support.checks import Bools
 from engine.loop.arrivals import Arrivals
@@ -76,8 +76,8 @@ class InOrder:
         self.decoding, self.by_end = list[Running](), list[Running]()  # by row, and by their last beat
         self.begun: Running | None = None  # the last one that runs, where it has more than one token left to be fed
         count = self.table.num_rows - self.table.num_waiting
-        self.waiting = deque(range(count, self.table.num_rows))
-        num_tokens, is_decode = self.table.num_tokens[:count].tolist(), decode_of(worker, count).tolist()
+        num_tokens, is_decode = self.table.num_tokens[: self.table.num_rows].tolist(), decode_of(worker, count).tolist()
+        self.waiting = deque(enumerate(num_tokens[count:], count))  # rows, and tokens to be fed to each
         for row, num_cached in enumerate(worker.pool.num_cached[self.table.slot[:count]].tolist()):
             running = Running(row, num_tokens[row], num_cached)
             if is_decode[row]:
@@ -104,25 +104,24 @@ class InOrder:
             if self._blocks(request.num_prompt_tokens) > pool.num_blocks or limits.refusal(request, pool):
                 return False
             self.worker.book.add(request)
-            self.waiting.append(self.table.num_rows - 1)
+            self.waiting.append((self.table.num_rows - 1, request.num_prompt_tokens))
         return True
 
     def _iterate(self) -> bool:
         """An iteration, and those after it in which all only decode; False, with none, where the policy is asked."""
         if self.rule.alone and self.waiting:
-            if self.table.num_tokens[self.waiting[0]] > self.rule.max_tokens:
+            if self.waiting[0][1] > self.rule.max_tokens:
                 return False  # it is for the policy to say how such a prompt is fed
             admitted = self._admitted(self.free, self.rule.max_tokens)
             if admitted:
                 return self._feed(admitted, decodes=False)
         budget, rest = self.rule.max_tokens - len(self.decoding), Prompts()
-        if self.begun is not None:
-            rest = [(self.begun, min(self.begun.num_tokens - self.begun.num_cached, budget))]
-            budget -= rest[0][1]
-        if budget < 0 or any(chunk < 1 for _, chunk in rest) or not (self.decoding or rest):
+        growth, begun = self.growing[self.beat % len(self.growing)], self.begun
+        if begun is not None:
+            chunk = min(begun.num_tokens - begun.num_cached, budget)
+            rest, budget, growth = [(begun, chunk)], budget - chunk, growth + self._more(begun.num_cached, chunk)
+        if budget < 0 or not (chunk > 0 if rest else self.decoding):
             return False
-        growth = self.growing[self.beat % len(self.growing)]
-        growth += sum(self._more(begun.num_cached, chunk) for begun, chunk in rest)
         if growth > self.free:
             return self._preempt(growth - self.free, dict(rest)) and self._feed(rest if self.begun else [])
         admitted = self._admitted(self.free - growth, budget) if self.waiting and not self.rule.alone else []
@@ -132,8 +131,7 @@ class InOrder:
         """Who is admitted with so many free blocks and so much of the budget, and how many tokens each is fed."""
         admitted, rule, room = Prompts(), self.rule, room - self.rule.spared_blocks
         places = self.worker.limits.max_seqs - len(self.decoding) - (self.begun is not None)
-        for row in self.waiting:
-            num_tokens = int(self.table.num_tokens[row])
+        for row, num_tokens in self.waiting:
             blocks = rule.least_blocks(self.cache, num_tokens, budget)
             if budget <= 0 or len(admitted) == places or blocks > room or (rule.alone and num_tokens > budget):
                 break
@@ -150,12 +148,15 @@ class InOrder:
                 return False
             cached = self._cached(running[-count])
             short -= self._blocks(cached) + self._more(cached, chunks.get(running[-count], 1))
-        gone = running[-count:]
-        self.ledger.preempt(gone, [self._cached(each) for each in gone], self.beat)
-        for last in reversed(gone):
-            self.waiting.appendleft(last.row)
-            if last is not self.begun:
+        for last in reversed(running[-count:]):
+            cached = self._cached(last)
+            if last is self.begun:
+                self.waiting.appendleft((last.row, last.num_tokens))
+            else:
+                self.waiting.appendleft((last.row, cached + 1))
                 self.by_end.remove(last)
+                self.ledger.stints.append((last, self.beat))
+            self.ledger.preempt(last, cached)
             self._leaves(last)
         return True
 
@@ -251,7 +252,7 @@ class InOrder:
         return running.num_cached if running is self.begun else running.cached_at(self.beat)
 
     def _blocks(self, num_tokens: int) -> int:
-        return self.cache.blocks(num_tokens, KV)
+        return blocks_for(num_tokens, len(self.growing))
 
     def _more(self, num_cached: int, chunk: int) -> int:
         """Blocks that a request needs for so many tokens more."""

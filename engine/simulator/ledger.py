@@ -9,6 +9,7 @@ import numpy as np
 
 from aptsched.scheduling.forms import KV, NUM_FORMS
 from aptsched.support.arrays import any_of
+from aptsched.support.checks import Floats, Ints
 from aptsched.support.constant import constant
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
@@ -47,6 +48,9 @@ class Running:
         return self.num_cached + beat - self.beat
 
 
+Stint = tuple[Running, int]  # who decodes, and up to which beat
+
+
 class Ledger:
     """Iterations in a row, and whose tokens they were.
 
@@ -55,15 +59,18 @@ class Ledger:
     end_s, beat_s : list of float
         When each iteration ended, and each beat.
     ended : list of Running
-        In order of their ends.
+        Who is over, in order.
+    stints : list of Running and int
+        Who decoded until that beat, and was preempted then, in order.
     """
 
     def __init__(self, worker: Worker, start_s: float) -> None:
         self.worker, self.table, self.pool, self.start_s = worker, worker.table, worker.pool, start_s
-        self.end_s, self.beat_s, self.ended = list[float](), list[float](), list[Running]()
+        self.end_s, self.beat_s, self.ended, self.stints = list[float](), list[float](), list[Running](), list[Stint]()
         self._free, self._num_seqs, self._num_waiting, self._num_unfinished = (list[int]() for _ in range(4))
         self._fed, self._moves = dict[int, Fed](), list[Move]()
-        self._num_preempted = 0  # for the next iteration
+        self._preempted = list[tuple[int, int]]()  # rows, and how many cached tokens each lost
+        self._num_preempted = 0  # before the last iteration that was told of
 
     def add(
         self,
@@ -79,32 +86,24 @@ class Ledger:
         self._free += free
         if beats:
             self.beat_s += end_s
-        for column, value in (
-            (self._num_seqs, num_seqs),
-            (self._num_waiting, num_waiting),
-            (self._num_unfinished, num_unfinished),
-        ):
-            column += [value] * len(end_s)
+        self._num_seqs += [num_seqs] * len(end_s)
+        self._num_waiting += [num_waiting] * len(end_s)
+        self._num_unfinished += [num_unfinished] * len(end_s)
 
     def feed(self, num_prefill_tokens: int, num_decode_tokens: int) -> None:
         """The next iteration feeds so many tokens."""
-        self._fed[len(self.end_s)] = Fed(num_prefill_tokens, num_decode_tokens, self._num_preempted)
-        self._num_preempted = 0
+        num_preemptions = len(self._preempted) - self._num_preempted
+        self._num_preempted = len(self._preempted)
+        self._fed[len(self.end_s)] = Fed(num_prefill_tokens, num_decode_tokens, num_preemptions)
 
     def admit(self, running: Running) -> None:
         """A request gets a cache in the next iteration."""
         self._move(running.row, True)
 
-    def preempt(self, running: list[Running], num_cached: list[int], beat: int) -> None:
-        """The caches of these requests, of so many tokens, are thrown away, after so many beats."""
-        rows, decoded = np.array([each.row for each in running]), [each for each in running if each.end_beat]
-        self._give_tokens(decoded, [beat] * len(decoded))
-        self._note_times(decoded)
-        self.table.count_preemptions(rows, np.array(num_cached))
-        self.pool.release(rows, self.table)
-        self._num_preempted = len(rows)
-        for each in running:
-            self._move(each.row, False)
+    def preempt(self, running: Running, num_cached: int) -> None:
+        """A request loses its cache, of so many tokens, in the next iteration."""
+        self._move(running.row, False)
+        self._preempted.append((running.row, num_cached))
 
     def _move(self, row: int, comes: bool) -> None:
         start_s = self.end_s[-1] if self.end_s else self.start_s
@@ -115,9 +114,10 @@ class Ledger:
 
         Requests that are over have ended; they keep their rows for now.
         """
-        self._give_tokens(self.ended, [each.end_beat for each in self.ended])
-        self._give_tokens(decoding, [beat] * len(decoding))
-        self._note_times(decoding)
+        until_now = [(each, beat) for each in decoding]
+        self._give_tokens(self.stints + [(each, each.end_beat) for each in self.ended] + until_now)
+        self._note_times(self.stints + until_now)
+        self._count_preemptions()
         if self.ended:
             self._end([each.row for each in self.ended], [each.cached_at(each.end_beat) for each in self.ended])
         num_cached = {each.row: each.cached_at(beat) for each in decoding}
@@ -127,36 +127,44 @@ class Ledger:
         self.worker.num_iterations += len(self.end_s) - 1  # the last one is counted when it is over
         return self._stretch(self.worker.num_iterations + 1 - len(self.end_s))
 
-    def _give_tokens(self, running: list[Running], stop: list[int]) -> None:
+    def _give_tokens(self, stints: list[Stint]) -> None:
         """Gives each request the token after its prompt, and those of its beats up to one."""
-        since = min((each.beat for each in running), default=0)
-        beat_s = array("d", self.beat_s[since:])
-        for each, end in zip(running, stop, strict=True):
-            request: Request = self.table.request[each.row]
-            if each.first >= 0:
-                request.token_at_s.append(self.end_s[each.first])
-            request.token_at_s.extend(beat_s[each.beat - since : end - since])
-            request.output_token_ids += [TOKEN_ID] * (end - each.beat + (each.first >= 0))
+        beat_s = array("d", self.beat_s)
+        for running, stop in stints:
+            request: Request = self.table.request[running.row]
+            if running.first >= 0:
+                request.token_at_s.append(self.end_s[running.first])
+            request.token_at_s.extend(beat_s[running.beat : stop])
+            request.output_token_ids += [TOKEN_ID] * (stop - running.beat + (running.first >= 0))
 
-    def _note_times(self, running: list[Running]) -> None:
-        """Notes the tokens that these got up to the last beat in the table, and when they came."""
-        running = [each for each in running if each.first >= 0 or each.beat < len(self.beat_s)]
-        if not running:
+    def _note_times(self, stints: list[Stint]) -> None:
+        """Notes in the table how many tokens these got, when the last came, and whether any was late."""
+        stints = [(each, stop) for each, stop in stints if each.first >= 0 or each.beat < stop]
+        if not stints:
             return
-        table, since = self.table, min(each.beat for each in running)
-        beat_s, rows = np.array(self.beat_s[since:]), np.array([each.row for each in running])
-        first_s = [self.end_s[each.first] if each.first >= 0 else self.beat_s[each.beat] for each in running]
-        then = np.array([each.beat - since + (each.first < 0) for each in running])  # the beat of the second token
-        table.add_tokens(rows, np.array(first_s))
-        table.num_tokens[rows] += len(beat_s) - then
-        more = then < len(beat_s)
-        if not any_of(more):
-            return
-        rows, then = rows[more], then[more]
-        longest_s = np.maximum.accumulate(np.append(np.diff(beat_s), 0.0)[::-1])[::-1]  # of all gaps after each beat
-        gap_s = np.maximum(beat_s[then] - table.pending_since_s[rows], longest_s[then])
-        table.missed_slo[rows] |= gap_s > table.objective_s[rows]
-        table.pending_since_s[rows] = beat_s[-1]
+        stints.sort(key=lambda stint: stint[0].row)  # those of a request stay in order
+        table, beat_s = self.table, np.array(self.beat_s)
+        rows, stop = np.array([(each.row, stop) for each, stop in stints]).T
+        first_s = np.array([self.beat_s[each.beat] if each.first < 0 else self.end_s[each.first] for each, _ in stints])
+        then = np.array([each.beat + (each.first < 0) for each, _ in stints])  # the beat of the second token
+        last_s, longest_s, more = first_s.copy(), _longest_gaps(beat_s, then, stop), then < stop
+        last_s[more] = beat_s[stop[more] - 1]
+        longest_s[more] = np.maximum(longest_s[more], beat_s[then[more]] - first_s[more])
+        before_s, objective_s, tpot_s = table.pending_since_s[rows], table.objective_s[rows], table.slo_tpot_s[rows]
+        again = np.flatnonzero(rows[1:] == rows[:-1]) + 1
+        before_s[again], objective_s[again] = last_s[again - 1], tpot_s[again]
+        table.missed_slo[rows[(first_s - before_s > objective_s) | (longest_s > tpot_s)]] = True
+        table.pending_since_s[rows], table.objective_s[rows] = last_s, tpot_s
+        np.add.at(table.num_tokens, rows, 1 + stop - then)
+
+    def _count_preemptions(self) -> None:
+        """Counts them in the table, the first of each request, then the second ones, and so on; frees their blocks."""
+        rows, num_cached = np.array(self._preempted, np.int64).reshape(-1, 2).T
+        while len(rows):
+            once = np.unique(rows, return_index=True)[1]
+            self.table.count_preemptions(rows[once], num_cached[once])
+            self.pool.release(rows[once], self.table)
+            rows, num_cached = np.delete(rows, once), np.delete(num_cached, once)
 
     def _end(self, rows: list[int], num_cached: list[int]) -> None:
         """Ends requests that are over, with so many tokens cached each."""
@@ -209,3 +217,13 @@ class Ledger:
             fed=self._fed,
             moves=self._moves,
         )
+
+
+def _longest_gaps(beat_s: Floats, start: Ints, stop: Ints) -> Floats:
+    """The longest gap between beats of each range, [n]; 0 where it has fewer than two."""
+    longest_s, several = np.zeros(len(start)), stop - start > 1
+    if any_of(several):
+        gaps_s = np.append(np.diff(beat_s), 0.0)  # a range may stop at the last
+        bounds = np.column_stack([start, stop - 1])[several].ravel()
+        longest_s[several] = np.maximum.reduceat(gaps_s, bounds)[::2]
+    return longest_s
