@@ -48,24 +48,26 @@ def report(
 def _write(directories: list[str], out: str, perfetto: str | None, title: str) -> None:
     from aptsched.report.page.html_page import page
     from aptsched.report.page.perfetto import trace
-    from aptsched.report.page.stored import read_stored
+    from aptsched.report.page.stored import as_written, read_stored
     from aptsched.support import files
     from aptsched.support.plural import how_many
 
     if not title.isprintable():
         raise InputError(f"title: {shown(title)} is not accepted; text on one line is")
-    stored = read_stored(directories)
-    if perfetto is not None and not stored.runs:
-        raise InputError(
-            "perfetto: no runs are in these directories; those of `aptsched run` or `simulate` are accepted"
-        )
-    made = page(stored, title)
-    traced = None if perfetto is None else json.dumps(trace(stored.runs), separators=(",", ":"), allow_nan=False)
+    with as_written(directories):
+        stored = read_stored(directories)
+        if perfetto is not None and not stored.runs:
+            raise InputError(
+                "perfetto: no runs are in these directories; those of `aptsched run` or `simulate` are accepted"
+            )
+        made = page(stored, title)
+        num_bytes = len(made.encode())
+        traced = None if perfetto is None else json.dumps(trace(stored.runs), separators=(",", ":"), allow_nan=False)
     if perfetto is not None and traced is not None:
         files.write(perfetto, traced)
     files.write(out, made)
     found = f"{how_many(len(stored.runs), 'run')}, {how_many(len(stored.searches), 'search', 'searches')}"
-    print(f"{out}: {len(made.encode()) / 1e6:.1f} MB, {found}")
+    print(f"{out}: {num_bytes / 1e6:.1f} MB, {found}")
     if perfetto is not None and traced is not None:
         print(f"{perfetto}: {len(traced) / 1e6:.1f} MB")
     for notice in stored.notices:

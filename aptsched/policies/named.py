@@ -166,7 +166,7 @@ def _value(policy: str, field: Field[Any], text: str | None, select: Mapping[str
     if text is None:
         raise InputError(f"policy {policy}: option {field.name!r} has no value; {field.name}={default} is its default")
     try:
-        return read_number(text, type(default))
+        return text if isinstance(default, str) else read_number(text, type(default))
     except ValueError:
         kind = {int: "a whole number", float: "a number"}[type(default)]
         raise InputError(f"policy {policy}: {field.name}: {shown(text)} is not accepted; {kind} is") from None

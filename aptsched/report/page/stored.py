@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 from aptsched.metrics import request_rows
 from aptsched.report.document import digest
 from aptsched.support import files
-from aptsched.support.errors import InputError
+from aptsched.support.errors import InputError, described
 from aptsched.support.json_text import parse_json
 from aptsched.support.shown import shown
 
@@ -135,6 +136,19 @@ def read_stored(directories: Sequence[str | os.PathLike[str]]) -> Stored:
             runs = tuple(_runs(path, document, study if several else "", number, found.notices))
             found.studies.append(StoredStudy(study, document, runs))
     return Stored(tuple(found.studies), tuple(dict.fromkeys(map(_as_text, found.notices))))
+
+
+@contextlib.contextmanager
+def as_written(directories: Sequence[str | os.PathLike[str]]) -> Iterator[None]:
+    """Within it, what in results is not as they are written, though their digest is right, is one `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        where = ", ".join(map(str, directories))
+        said = f"results that this version did not write, or that were changed and sealed anew ({described(error)})"
+        raise InputError(f"{where}: {said}; {ACCEPTED} accepted") from error
 
 
 def _distinct(paths: Sequence[Path]) -> list[str]:
