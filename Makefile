@@ -13,7 +13,7 @@ APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check browser vllm bench fuzz proofs reproduce published clean
+.PHONY: help setup demo test lint check browser vllm fleet bench fuzz proofs reproduce published clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -55,6 +55,12 @@ vllm: ## the policies inside vLLM, on CPUs, in .vllm (3.5 GB)
 	@.vllm/bin/python -m pip install -q --no-deps -e .
 	@VLLM_LOGGING_LEVEL=ERROR .vllm/bin/python -m pytest -q --confcutdir tests/vllm tests/vllm $(ARGS)
 
+fleet: ## a study on a Dask cluster, one worker of which is killed; in .fleet
+	@test -x .fleet/bin/pytest || $(PYTHON) -m venv --clear .fleet
+	@.fleet/bin/python -m pip install -q -c constraints.txt torch hatchling
+	@.fleet/bin/python -m pip install -q -c constraints.txt --no-build-isolation pytest -e '.[all,cluster]'
+	@.fleet/bin/python -m pytest -q --confcutdir tests/fleet tests/fleet $(ARGS)
+
 bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits; writes bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
@@ -82,7 +88,7 @@ published: $(READY) ## published figures of FastServe, WAIT and QoServe beside o
 	@$(BIN)/python -m benchmarks.qoserve
 
 clean: ## remove .venv and all outputs
-	@rm -rf .venv .browser .vllm demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf .venv .browser .vllm .fleet demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

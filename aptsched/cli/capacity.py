@@ -56,6 +56,9 @@ First = Annotated[list[str] | None, typer.Option(metavar="R", help="Where the se
 NumRequests = Annotated[int, typer.Option(metavar="N", help="Requests of the setting paper.")]
 Duration = Annotated[float, typer.Option(metavar="S", help="Seconds of arrivals in the setting sustained.")]
 Warmup = Annotated[float, typer.Option(metavar="S", help="Of these, the first ones, which do not count.")]
+ClusterAddress = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, whose workers do the runs; keeps none of them.")
+]
 Directory = Annotated[
     str | None, typer.Option(metavar="DIR", help="Write capacity.json and a plot, and keep each run's figures there.")
 ]
@@ -97,6 +100,7 @@ def capacity(
     executed_rho: ExecutedRho = None,
     seed: Seed = 0,
     jobs: Jobs = None,
+    cluster: ClusterAddress = None,
     out: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -139,12 +143,14 @@ def _searched(options: Callable[..., CapacityOptions], as_json: bool, cost: str 
     from engine.capacities.capacity import search_capacity
 
     with counted("runs") as progress:
-        study = search_capacity(options(cost=cost, progress=progress), directory)
-    return _ended(study, as_json)
+        asked = options(cost=cost, progress=progress)
+        study = search_capacity(asked, directory)
+    goes_on = "with --out it could go on" if study.directory is None else "the same command goes on from there"
+    return _ended(study, as_json, "" if asked.cluster is not None else f": {goes_on}")
 
 
-def _ended(study: CapacityStudy, as_json: bool) -> int:
-    """Write and print the study, then what went wrong; return the exit code."""
+def _ended(study: CapacityStudy, as_json: bool, goes_on: str) -> int:
+    """Write and print the study, then what went wrong, and how it goes on; return the exit code."""
     from aptsched.report.document import as_json as written
 
     if study.directory is not None and study.capacities:
@@ -154,8 +160,7 @@ def _ended(study: CapacityStudy, as_json: bool) -> int:
     else:
         study.show(sys.stdout)
     if not study.complete:
-        goes_on = "the same command goes on from there" if study.directory is not None else "with --out it could go on"
-        print(f"interrupted: {goes_on}", file=sys.stderr)
+        print(f"interrupted{goes_on}", file=sys.stderr)
         return interrupts.EXIT_CODE
     if study.failed:
         raise InputError("; ".join(dict.fromkeys(run.reason for run in study.failed)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from aptsched.scheduling.forms import CacheForm, unseen_needs
 from aptsched.scheduling.wanted_forms import wanted_forms
 from aptsched.support import files
 from aptsched.support.keywords import called_with
+from aptsched.support.shown import shown
 from engine.capacities import capacity_files
 from engine.capacities.bound import Pool, highest_tried, rate_without_end
 from engine.capacities.bounding import Bounded, Bounding
@@ -24,6 +25,7 @@ from engine.capacities.capacity_study import CapacityStudy
 from engine.capacities.case import Case
 from engine.capacities.found import Group
 from engine.capacities.kept import FOLDER, Kept, can_be_kept, code_digest
+from engine.capacities.on_dask import results_on
 from engine.capacities.options import MOST_SEEDS, CapacityOptions
 from engine.capacities.search import Search, Searched, search_size
 from engine.study import simulation
@@ -76,8 +78,10 @@ def search_capacity(options: CapacityOptions, out: str | None = None) -> Capacit
     number, length = np.zeros(1, np.int64), np.ones(1, np.int64)  # of an oracle that is asked nothing
     policies = named_policies(options.policy, options.select, TrueLengths(number, length))
     server = with_wanted(server, policies)
-    if (options.jobs or os.cpu_count() or 1) > 1:
-        check_can_be_sent(policies, options.jobs or os.cpu_count() or 1)
+    if options.cluster is not None:
+        check_can_be_sent(policies, f"cluster: {shown(options.cluster)}", "jobs: 1 is")
+    elif (options.jobs or os.cpu_count() or 1) > 1:
+        check_can_be_sent(policies, f"jobs: {options.jobs or os.cpu_count() or 1}")
     directory = None if out is None else capacity_files.place(out, options.recorded())
     searches = _Searches(options, server, {policy.name: _forms(policy, server) for policy in policies}, directory)
     searches.run()
@@ -152,13 +156,17 @@ class _Searches:
         """Do the tasks, and take up what comes of them."""
         before, size = self._num_done, sum(task.size for task in tasks)
         total = before + size + self._later
-        num_results, jobs = 0, self.options.jobs or os.cpu_count() or 1
-        results: Iterator[Result] = results_of(tasks, jobs, lambda done: self.options.progress(before + done, total))
+        num_results = 0
         with contextlib.suppress(KeyboardInterrupt):
-            for result in results:
+            for result in self._results(tasks, lambda done: self.options.progress(before + done, total)):
                 self._take(result)
                 num_results += 1
         self._num_done, self.complete = before + size, num_results == len(tasks)
+
+    def _results(self, tasks: Sequence[Search | Bounding], progress: Callable[[int], None]) -> Iterator[Result]:
+        if self.options.cluster is not None:
+            return results_on(self.options.cluster, tasks, progress)
+        return results_of(tasks, self.options.jobs or os.cpu_count() or 1, progress)
 
     def _take(self, result: Result) -> None:
         if isinstance(result, FailedRun):
@@ -235,7 +243,7 @@ class _Searches:
 
     def _folder(self) -> Kept | None:
         """Where probes are kept."""
-        if self.directory is None:
+        if self.directory is None or self.options.cluster is not None:
             return None
         decides = {
             "setup": simulation.simulated_setup(self.options.setup, self.server),

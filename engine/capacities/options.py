@@ -55,6 +55,9 @@ class CapacityOptions(SimulateOptions):
         Requests a second that replicas together are to serve.
     rate : number, optional
         Where the search begins; by default half of the bound.
+    cluster : text, optional
+        The address of a Dask scheduler, whose workers do the runs, in place of processes here. They have this code, and
+        files by the same paths. Nothing is kept then of a study that was ended.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class CapacityOptions(SimulateOptions):
     no_bound: bool = False
     half_width: float | None = None
     gpus_for: float | None = None
+    cluster: str | None = None
     num_requests: int | None = 1000
     duration: float | None = 660.0
     warmup: float = 60.0

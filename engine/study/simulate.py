@@ -71,7 +71,7 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     server = with_wanted(server, policies)
     jobs = options.jobs or os.cpu_count() or 1
     if jobs > 1 and len(runs_to_come) > 1:
-        check_can_be_sent(policies, jobs)
+        check_can_be_sent(policies, f"jobs: {jobs}")
     directory, folder = _directory(options, out)  # once nothing that was asked for can be refused any more
     tasks = [
         Task(policy, replay, server, _log_of(options, directory, policy, replay, replays))
@@ -100,14 +100,14 @@ def serve_simulated(options: SimulateOptions, out: str | None = None) -> Serving
     )
 
 
-def check_can_be_sent(policies: Sequence[NamedPolicy], jobs: int) -> None:
-    """Raises InputError unless the policies can be pickled, as other processes need them."""
+def check_can_be_sent(policies: Sequence[NamedPolicy], given: str, accepted: str = "1 is") -> None:
+    """Raises InputError unless the policies can be pickled, as other processes need them, for which `given` asks."""
     for policy in policies:
         try:
             pickle.dumps(policy)
         except Exception as error:
             why = f"policy {policy.name} cannot be sent to other processes ({described(error)})"
-            raise InputError(f"jobs: {jobs} is not accepted, as {why}; 1 is") from error
+            raise InputError(f"{given} is not accepted, as {why}; {accepted}") from error
 
 
 def _directory(options: SimulateOptions, out: str | None) -> tuple[Path | None, object]:

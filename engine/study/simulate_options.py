@@ -26,7 +26,12 @@ from engine.study.named_policies import Policies, by_name
 from engine.study.serving_options import ServingOptions
 from engine.study.simulation import Setup
 
-NOT_OF_THE_RESULT = ("jobs", "select", "progress")  # options left out of results, so that equal seeds give equal bytes
+NOT_OF_THE_RESULT = (
+    "jobs",
+    "cluster",
+    "select",
+    "progress",
+)  # left out of results, so that equal seeds give equal bytes
 
 
 def _tell_nobody(num_ended: int, num_requests: int) -> None:
