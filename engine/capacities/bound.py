@@ -18,6 +18,7 @@ from engine.study.replay import Replay
 ENTRY_SHARES = (0.0, 0.5)  # of an iteration's fixed time that entries share by their number; by their blocks the rest
 NUM_MOMENTS = 24  # at which what is due by then is counted
 ROUNDING = 1e-9  # by which times may be off: what falls due so little later is due, and there is so much more time
+SHORTEST_S = 1e-9  # of an objective: shorter ones count as that, by which no more is due
 WITHIN = 1.002  # between rates that are told apart
 BEST = 3  # ways to count that are tried at each rate, of those that bound a run without end lowest
 LOWEST_PER_S = 1e-5  # below which no rate is sought at which there are requests that count
@@ -104,7 +105,7 @@ def most_attained(replay: Replay, counted_from_s: float, by_p99: bool, ways: Seq
     arrived_s = replay.arrived_at_s[counted]
     prompts, outputs = replay.num_prompt_tokens[counted], replay.num_output_tokens[counted]
     due_last = _due_last(outputs, by_p99)
-    ttft_s, tpot_s = (each[counted] for each in replay.objectives_s)
+    ttft_s, tpot_s = (np.maximum(each[counted], SHORTEST_S) for each in replay.objectives_s)
     first_due_s = arrived_s + ttft_s
     end_s = float((first_due_s + (due_last - 1) * tpot_s).max())
     fewest = len(arrived_s)

@@ -22,7 +22,7 @@ from engine.capacities import capacity_files
 from engine.capacities.bound import Pool, highest_tried, rate_without_end
 from engine.capacities.bounding import Bounded, Bounding
 from engine.capacities.capacity_study import CapacityStudy
-from engine.capacities.case import Case
+from engine.capacities.case import Case, own_objectives
 from engine.capacities.found import Group
 from engine.capacities.kept import FOLDER, Kept, can_be_kept, code_digest
 from engine.capacities.on_dask import results_on
@@ -87,6 +87,7 @@ def search_capacity(options: CapacityOptions, out: str | None = None) -> Capacit
     searches.run()
     cost = simulation.cost_of(server)
     notices = [*options.unused_notices, *options.setup.config.notices, *cost.notices, *unused_forms(policies, server)]
+    notices += own_objectives(searches.groups[0].arrivals)
     notices += simulation.unused_swaps(options.setup, server)
     notices += unseen_needs(server.lossy_ratios)
     notices += simulation.unmeasured_forms(policies, server)

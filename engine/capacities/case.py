@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -165,6 +165,14 @@ def windows(source: ArrivalSource, num_seeds: int) -> list[ArrivalSource]:
         dataclasses.replace(each, trace=_part(read, first, min(end, first + longest)), num_requests=None)
         for each, first, end in zip(seeds, ends[:-1], ends[1:], strict=True)
     ]
+
+
+def own_objectives(arrivals: Sequence[Arrivals]) -> list[str]:
+    """A notice where rows of the trace have objectives of their own, which hold in place of the study's."""
+    traces = [each.source.trace for each in arrivals]
+    if not any(isinstance(trace, Trace) and trace.own.num_own_slo for trace in traces):
+        return []
+    return ["Requests of the trace with objectives of their own are held to these, whatever stands above a table."]
 
 
 def _part(trace: Trace, first: int, end: int) -> Trace:

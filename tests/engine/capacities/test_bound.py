@@ -159,6 +159,16 @@ def test_most_that_can_attain_by_hand() -> None:
     assert most_attained(replay, 0.0, False, by_hand().least_times()) == pytest.approx(10 / 30)
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_shortest_objectives_are_all_due_at_once() -> None:
+    """Whatever they are below a nanosecond: as many attain at most as with a nanosecond, and few of all."""
+    ways = by_hand().least_times()
+    found = [
+        most_attained(replay_of([(16, 3)] * 30, slo=SLO(1.0, s)), 0.0, False, ways) for s in (1e-9, 1e-300, 5e-324)
+    ]
+    assert found[0] == found[1] == found[2] <= 3 / 30
+
+
 def test_without_all_gaps_due_the_bound_is_on_first_tokens_alone() -> None:
     """By the P99 of its own gaps a request of over 100 owes one token: the rest may come at any time."""
     pool = by_hand()

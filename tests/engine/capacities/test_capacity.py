@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aptsched.report.document import as_json
+from aptsched.workload.own_columns import OwnColumns
+from aptsched.workload.trace import Trace
 from engine import CapacityOptions, capacity, simulate
 from engine.capacities.capacity import search_capacity
 from engine.capacities.capacity_study import CapacityStudy
@@ -203,6 +206,15 @@ def test_without_the_bound_the_rates_are_the_same(study: CapacityStudy) -> None:
     assert all(row["bound_per_s"] is row["share_of_bound"] is None for row in found.document["capacities"])
     assert not any(group.bounds for group in found.groups)
     assert "--duration 12.0 is of the setting sustained, which is not asked for." in found.document["notices"]
+
+
+def test_objectives_of_the_requests_own_are_said() -> None:
+    """They hold in place of those above the tables."""
+    rows = np.array(LENGTHS).T
+    few = SMALL | {"setting": "paper", "policy": "fcfs", "seeds": 1, "no_bound": True}
+    for own, is_said in ((OwnColumns(slo_ttft_s=np.full(len(LENGTHS), 0.3)), True), (OwnColumns(), False)):
+        notices = capacity(**few | {"trace": Trace(None, rows[0], rows[1], own=own)}).document["notices"]
+        assert any("objectives of their own" in notice for notice in notices) is is_said
 
 
 def test_progress_reaches_its_total_once_all_is_done() -> None:
