@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from operator import mul
 from typing import NamedTuple
 
 import numpy as np
 
-from aptsched.knapsack.residual import Residual
+from aptsched.knapsack.residual import Amounts, Residual
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled, row_by_row
 
@@ -17,9 +16,7 @@ TILTS = (0.0, 1e-9, 1e-7)  # by which gains are perturbed, should ties keep the 
 TOLERANCE = 1e-11  # of a fraction, or of a limit
 MAX_STEPS = 200  # more than ten times what any instance has needed
 FLAT = 1e-12  # of what slopes are made of: less is rounding
-Row = list[float]  # of 3 numbers, for blocks, tokens and sequences
-Takes = tuple[Ints, Ints, Ints]  # what options take of each, [k + 1, n + 3]
-Price = tuple[float, float, float]
+Takes = tuple[Ints, Ints, Ints]  # what options take of blocks, tokens and sequences, [k + 1, n + 3]
 
 
 class Tie(NamedTuple):
@@ -29,15 +26,10 @@ class Tie(NamedTuple):
     option: int
 
 
-def minimum(residual: Residual) -> tuple[Ints, Price]:
-    """An optimal basic solution of the LP relaxation, rounded down, and its multipliers.
+def minimum(residual: Residual) -> tuple[Ints, Amounts]:
+    """An optimal basic solution of the LP relaxation, rounded down: options, [n]; and its multipliers, in seconds.
 
-    Returns
-    -------
-    option : int array, [n]
-        At most D requests are fractional; they have the lightest of the options mixed. Feasible.
-    price : tuple of float
-        Multipliers of blocks (per unit), tokens and sequences, in seconds.
+    At most D requests are fractional; they have the lightest of the options mixed. A block's multiplier is of a unit.
     """
     for tilt in TILTS:
         walk = Walk(residual, 1.0 + tilt * np.linspace(0.0, 1.0, len(residual.tokens)) ** 2)
@@ -93,45 +85,37 @@ class Walk:
         edges = inverse([self.more(tie) for tie in self.ties])
         used = self.take.reshape(3, -1).take(self.at * len(self.at) + self.each, axis=1).sum(axis=1).tolist()
         left = [limit - amount for limit, amount in zip(self.limits, used, strict=True)]
-        fractions = [product_sum(left, edge) for edge in edges]
+        fractions = [sum(map(mul, left, edge)) for edge in edges]
         for request, _ in self.ties:
             same = [q for q, tie in enumerate(self.ties) if tie.request == request]
             if sum(fractions[q] for q in same) > 1 + TOLERANCE:  # the option it has is the negative one
-                q = max(same, key=lambda q: fractions[q])
+                q = max(same, key=fractions.__getitem__)
                 before, self.at[request] = int(self.at[request]), self.ties[q].option
                 self.ties[q] = Tie(request, before)
                 return self.step()
-        falls = [
-            (-f / product_sum(map(abs, edge), self.widths), q)
-            for q, (f, edge) in enumerate(zip(fractions, edges, strict=True))
-            if f < -TOLERANCE
-        ]
-        if not falls:
-            return False
-        _, leaving = max(falls)
-        self.ties[leaving] = self.end_of(edges[leaving], -fractions[leaving], leaving)
-        gains = [
-            float(self.gain[tie.option, tie.request] - self.gain[self.at[tie.request], tie.request])
-            for tie in self.ties
-        ]
-        columns = inverse([self.more(tie) for tie in self.ties])
-        self.price = [product_sum(row, gains) for row in zip(*columns, strict=True)]
-        return True
+        steepness = [-f / sum(map(mul, map(abs, edge), self.widths)) for f, edge in zip(fractions, edges, strict=True)]
+        falls = [(steep, q) for q, steep in enumerate(steepness) if fractions[q] < -TOLERANCE]
+        if falls:
+            _, leaving = max(falls)
+            self.ties[leaving] = self.end_of(edges[leaving], -fractions[leaving], leaving)
+            gain, at = self.gain, self.at
+            gains = [float(gain[option, request] - gain[at[request], request]) for request, option in self.ties]
+            columns = inverse([self.more(tie) for tie in self.ties])
+            self.price = [sum(map(mul, row, gains)) for row in zip(*columns, strict=True)]
+        return bool(falls)
 
     def more(self, tie: Tie) -> list[int]:
         """What a tied option takes more than the one that its request has, [3]."""
-        more: list[int] = (
-            self.take[:, tie.option, tie.request] - self.take[:, self.at[tie.request], tie.request]
-        ).tolist()
+        request, option = tie
+        more: list[int] = (self.take[:, option, request] - self.take[:, self.at[request], request]).tolist()
         return more
 
-    def end_of(self, edge: Row, need: float, leaving: int) -> Tie:
+    def end_of(self, edge: list[float], need: float, leaving: int) -> Tie:
         """Passes the kinks on an edge along which D falls by `need`, up to its minimum; the tie there."""
         held = np.array([-1 if q == leaving else tie.request for q, tie in enumerate(self.ties)])
         real, whole = np.empty((2, self.gain.size)), np.empty((2, self.gain.size), np.int64)
-        m, end, *barrier = kinks(
-            self.gain, (*self.take,), np.array(self.price), np.array(edge), self.at, held, real, whole
-        )
+        given = (self.gain, (*self.take,), np.array(self.price), np.array(edge), self.at, held)
+        m, end, *barrier = kinks(*given, real, whole)
         (distance, drop), (request, option) = real[:, :m], whole[:, :m]
         before = (distance < end).nonzero()[0]
         order = before[distance[before].argsort(kind="stable")]
@@ -151,12 +135,7 @@ class Walk:
         return option
 
 
-def product_sum(some: Iterable[float], others: Iterable[float]) -> float:
-    """The sum of products."""
-    return sum(map(mul, some, others), 0.0)
-
-
-def inverse(matrix: list[list[int]]) -> list[Row]:
+def inverse(matrix: list[list[int]]) -> list[list[float]]:
     """The columns of the inverse of 3 rows of whole numbers, each entry correctly rounded; by cofactors."""
     (a, b, c), (d, e, f), (g, h, i) = matrix
     cofactors = (
@@ -164,7 +143,7 @@ def inverse(matrix: list[list[int]]) -> list[Row]:
         (c * h - b * i, a * i - c * g, b * g - a * h),
         (b * f - c * e, c * d - a * f, a * e - b * d),
     )
-    determinant = a * cofactors[0][0] + b * cofactors[0][1] + c * cofactors[0][2]
+    determinant = sum(map(mul, (a, b, c), cofactors[0]))
     return [[entry / determinant for entry in row] for row in cofactors]
 
 
@@ -184,16 +163,11 @@ def kinks(
         while to >= 0:
             nearest, to, drop = math.inf, -1, 0.0
             for f in range(len(gain)):
-                more, tokens_more, seqs_more = (
-                    blocks[now][i] - blocks[f][i],
-                    tokens[now][i] - tokens[f][i],
-                    seqs[now][i] - seqs[f][i],
-                )
-                falls = edge[0] * more + edge[1] * tokens_more + edge[2] * seqs_more
+                more = (blocks[now][i] - blocks[f][i], tokens[now][i] - tokens[f][i], seqs[now][i] - seqs[f][i])
+                falls = edge[0] * more[0] + edge[1] * more[1] + edge[2] * more[2]
                 if falls > 0:
-                    paid = price[0] * more + price[1] * tokens_more + price[2] * seqs_more
-                    less = gain[now][i] - gain[f][i] - paid
-                    flat = FLAT * (abs(edge[0] * more) + abs(edge[1] * tokens_more) + abs(edge[2] * seqs_more))
+                    less = gain[now][i] - gain[f][i] - (price[0] * more[0] + price[1] * more[1] + price[2] * more[2])
+                    flat = FLAT * (abs(edge[0] * more[0]) + abs(edge[1] * more[1]) + abs(edge[2] * more[2]))
                     if less < nearest * falls and falls > flat:
                         nearest, to, drop = less / falls, f, falls
             now, reached = to, max(reached, nearest)

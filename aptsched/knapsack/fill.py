@@ -6,22 +6,20 @@ import math
 
 import numpy as np
 
-from aptsched.knapsack.residual import Options, Residual
+from aptsched.knapsack.residual import Amounts, Options, Residual
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
 
 
-def room_left(residual: Residual, option: Ints) -> tuple[float, float, float]:
-    """The units of blocks, tokens and sequences that options, [n], leave free; negative where they do not fit."""
+def room_left(residual: Residual, option: Ints) -> Amounts:
+    """What options, [n], leave free; negative where they do not fit."""
     at = option.nonzero()[0]
     used = residual.blocks[option[at] - 1, at], residual.tokens[at], residual.seqs[at]
     blocks, tokens, seqs = (limit - int(use.sum()) for limit, use in zip(residual.limits, used, strict=True))
     return blocks, tokens, seqs
 
 
-def fill(
-    residual: Residual, option: Ints, room: tuple[float, float, float], price: tuple[float, float, float]
-) -> tuple[Ints, bool]:
+def fill(residual: Residual, option: Ints, room: Amounts, price: Amounts) -> tuple[Ints, bool]:
     """Improves a feasible selection, [n], by moving single requests to better options that fit, until none does.
 
     `room` is what it leaves free; moves are made in the order of their gain for the `price` of what they take, in
@@ -31,19 +29,17 @@ def fill(
     if room[0] <= 0 and min(room[1:]) == math.inf:
         return option, False
     option = option.copy()
-    return option, move(residual.options, np.array(price), option, np.array(room))
+    return option, move(residual.options, price, option, np.array(room))
 
 
 @compiled
-def move(options: Options, price: Floats, option: Ints, room: Floats) -> bool:
+def move(options: Options, price: Amounts, option: Ints, room: Floats) -> bool:
     """Makes moves, written to `option`, [n], and `room`, [3], as long as there are any; whether there were ties."""
-    (gain, blocks, tokens, seqs), tied = options, False
-    while room[0] > 0 or room[1] < math.inf or room[2] < math.inf:
+    (gain, blocks, tokens, seqs), tied, found = options, False, True
+    while found and (room[0] > 0 or room[1] < math.inf or room[2] < math.inf):
         worth, to = _best_moves(options, price, option, room)
-        movers = [i for row in range(len(gain)) for i in range(len(option)) if to[i] == row]
-        if len(movers) == 0:
-            break
-        best = -math.inf
+        movers, best = [i for row in range(len(gain)) for i in range(len(option)) if to[i] == row], -math.inf
+        found = len(movers) > 0
         for at in np.argsort(np.array([-worth[i] for i in movers]), kind="mergesort"):
             i = movers[at]
             tied, best = tied or worth[i] == best, worth[i]
@@ -58,18 +54,14 @@ def move(options: Options, price: Floats, option: Ints, room: Floats) -> bool:
 
 
 @compiled
-def _best_moves(options: Options, price: Floats, option: Ints, room: Floats) -> tuple[list[float], list[int]]:
+def _best_moves(options: Options, price: Amounts, option: Ints, room: Floats) -> tuple[list[float], list[int]]:
     """The best move of each request that fits for itself: its gain for its price, and to which row, -1 for none."""
     (gain, blocks, tokens, seqs), worth, to = options, [0.0] * len(option), [-1] * len(option)
     for i in range(len(option)):
-        now, paid, at_gain, at_blocks = option[i] - 1, 0.0, 0.0, 0
-        if now >= 0:
-            at_gain, at_blocks = gain[now][i], blocks[now][i]
-        elif tokens[i] <= room[1] and seqs[i] <= room[2]:
-            paid = price[1] * tokens[i] + price[2] * seqs[i]
-        else:
-            continue
-        for row in range(len(gain)):
+        now, free = option[i] - 1, option[i] > 0 or (tokens[i] <= room[1] and seqs[i] <= room[2])
+        at_gain, at_blocks = (gain[now][i], blocks[now][i]) if now >= 0 else (0.0, 0)
+        paid = 0.0 if now >= 0 else price[1] * tokens[i] + price[2] * seqs[i]
+        for row in range(len(gain) if free else 0):
             extra, more = blocks[row][i] - at_blocks, gain[row][i] - at_gain
             if extra <= room[0] and more > 0:
                 cost = price[0] * extra + paid

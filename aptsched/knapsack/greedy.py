@@ -42,12 +42,8 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
     -------
     Selection
         Feasible, with multipliers for all limits: the LP's optimal ones. With required requests the factor holds for
-        the value above that of their lightest forms.
-
-    Raises
-    ------
-    InfeasibleError
-        The required requests do not fit; it has the smallest overload.
+        the value above that of their lightest forms. Where these do not fit, an InfeasibleError with the smallest
+        overload is raised.
     """
     if printed:
         return algorithm1(problem)
@@ -81,22 +77,19 @@ def better(residual: Residual, relaxation: Relaxation, fill: bool) -> tuple[Ints
 
     And whether moves that are equally good were put in order by the requests' positions.
     """
-    option, room, price, tied = relaxation.option, relaxation.room, relaxation.price, False
+    (option, single, price, room, _), tied = relaxation, False
     if fill and (len(residual.gain) > 1 or min(room[1:]) < math.inf):  # else all that fits is taken
         option, tied = fill_up(residual, option, room, price)
-    if relaxation.single is None:
-        return option, tied
-    request, form = relaxation.single
-    if not is_below(residual.gain, option, float(residual.gain[form - 1, request])):
+    if single is None or not is_below(residual.gain, option, float(residual.gain[single[1] - 1, single[0]])):
         return option, tied
     option = np.zeros_like(option)
-    option[request] = form
-    if not fill:
-        return option, tied
-    blocks, tokens, seqs = room_left(residual, option)
-    room = (blocks + HALF, tokens, seqs)  # above 0, so that weightless options are found where memory is full
-    option, tied_too = fill_up(residual, option, room, price)
-    return option, tied or tied_too
+    option[single[0]] = single[1]
+    if fill:
+        blocks, tokens, seqs = room_left(residual, option)
+        room = (blocks + HALF, tokens, seqs)  # above 0, so that weightless options are found where memory is full
+        option, more_tied = fill_up(residual, option, room, price)
+        tied = tied or more_tied
+    return option, tied
 
 
 @compiled

@@ -8,8 +8,7 @@ from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
 
 WEIGHTLESS = 2.0**-60  # stands for no blocks in a slope, which puts the increment first
-
-
+LEAST = 2.0**-1074  # stands for a slope that a float rounds to 0
 Steps = tuple[Floats, Ints, Ints]  # slope, weight and option, [k * n], step by step and in each request by request
 
 
@@ -22,8 +21,8 @@ def increments(gain: Floats, weight: Ints) -> Steps:
     Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no request's second step
     sorts before its first, as Apt-Serve's halves can.
     """
-    k, n = gain.shape
-    steps = (np.zeros(k * n), np.empty(k * n, np.int64), np.empty(k * n, np.int64))
+    most, n = gain.size, gain.shape[1]
+    steps = (np.zeros(most), np.empty(most, np.int64), np.empty(most, np.int64))
     wrap(gain, weight, np.zeros(n), np.zeros(n, np.int64), *steps)
     return steps
 
@@ -32,14 +31,13 @@ def increments(gain: Floats, weight: Ints) -> Steps:
 def wrap(gain: Floats, weight: Ints, reached: Floats, held: Ints, slope: Floats, added: Ints, option: Ints) -> None:
     """Gift wrapping, O(k^2 n): from the option reached, its gain and weight, the one of steepest slope is next."""
     n = len(reached)
-    for step in range(len(gain)):
-        first = step * n
+    for first in range(0, len(slope), n):
         for row in range(len(gain)):
             gains, weights = gain[row], weight[row]
             for i in range(n):
                 more, extra = gains[i] - reached[i], weights[i] - held[i]
-                offered = more > 0 and (extra > 0 or step == 0)
-                steep = more / (extra if extra > 0 else WEIGHTLESS) if offered else 0.0
+                offered = more > 0 and (extra > 0 or first == 0)
+                steep = max(more / (extra if extra > 0 else WEIGHTLESS), LEAST) if offered else 0.0
                 is_best = steep > slope[first + i]
                 option[first + i] = row + 1 if is_best else option[first + i]
                 slope[first + i] = steep if is_best else slope[first + i]
@@ -48,5 +46,5 @@ def wrap(gain: Floats, weight: Ints, reached: Floats, held: Ints, slope: Floats,
                 row = option[first + i] - 1
                 added[first + i] = weight[row][i] - held[i]
                 reached[i], held[i] = gain[row][i], weight[row][i]
-                if step > 0:
+                if first > 0:
                     slope[first + i] = min(slope[first + i], slope[first + i - n])

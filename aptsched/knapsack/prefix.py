@@ -37,10 +37,8 @@ def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chos
     for position in range(len(slope)):
         order[end] = position
         end += slope[position] > 0
-    taken, room, tied = _run(order, 0, end, steps, value, room)
+    taken, room, tied = _run(order, 0, end, steps, value, room, chosen)
     left_out = order[taken] if taken < end else -1
-    for at in range(taken):
-        chosen[_at(order[at], n)] += 1  # so many steps, before it is an option
     while refill and room > 0:
         taken, end = 0, 0
         for i in range(n):
@@ -51,10 +49,8 @@ def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chos
             break
         while taken < end:
             first, rest = taken, end
-            taken, room, more_tied = _run(order, first, rest, steps, value, room)
+            taken, room, more_tied = _run(order, first, rest, steps, value, room, chosen)
             tied, end = tied or more_tied, taken
-            for at in range(first, taken):
-                chosen[_at(order[at], n)] += 1
             for at in range(taken, rest):
                 if weight[order[at]] <= room:
                     order[end], end = order[at], end + 1
@@ -65,13 +61,16 @@ def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chos
 
 
 @compiled
-def _run(order: Ints, low: int, high: int, steps: Steps, value: Floats, room: int) -> tuple[int, int, bool]:
+def _run(
+    order: Ints, low: int, high: int, steps: Steps, value: Floats, room: int, chosen: Ints
+) -> tuple[int, int, bool]:
     """Puts the run that fits first in a range of positions, then the first that does not; where, the room, any ties.
 
-    What precedes a pivot is moved to the front, and taken if it fits, else looked at more closely: in linear time, as a
-    rule. Source: Balas and Zemel, "An algorithm for large zero-one knapsack problems", Operations Research 28(5), 1980.
+    Each step taken is counted in `chosen`. What precedes a pivot is moved to the front, and taken if it fits, else
+    looked at more closely: in linear time, as a rule. Source: Balas and Zemel, "An algorithm for large zero-one
+    knapsack problems", Operations Research 28(5), 1980.
     """
-    (slope, weight, _), first, end = steps, low, high
+    (slope, weight, _), first, end, tied = steps, low, high, False
     while low < high:
         middle, last = (low + high) // 2, high - 1
         one, two, three = slope[order[low]], slope[order[middle]], slope[order[last]]
@@ -83,42 +82,32 @@ def _run(order: Ints, low: int, high: int, steps: Steps, value: Floats, room: in
             order[at], order[above] = order[above], position
             above += slope[position] > steep
             if slope[position] == steep:
-                above += _precedes(position, pivot, value)
+                above += _rank(position, pivot, value) > 0
         order[last], order[above] = order[above], pivot
         for at in range(low, above):  # for itself, so that the loop before has no branches
             extra += weight[order[at]]
         if extra > room:
             high = above
-        elif extra + weight[pivot] > room:
-            tied = _is_tied(order, max(low - 1, first), min(high + 1, end), pivot, slope, value)
-            return above, room - extra, tied  # of all like it some are in this range, or next to it
-        else:
+        elif extra + weight[pivot] <= room:
             low, room = above + 1, room - extra - weight[pivot]
-    return low, room, False
+        else:  # of all like it some are in this range, or next to it
+            for at in range(max(low - 1, first), min(high + 1, end)):
+                tied = tied or (slope[order[at]] == steep and abs(_rank(order[at], pivot, value)) == 1)
+            low, high, room = above, above, room - extra
+    for at in range(first, low):
+        i = order[at]
+        while i >= len(chosen):  # a division would take longer
+            i -= len(chosen)
+        chosen[i] += 1
+    return low, room, tied
 
 
 @compiled
-def _precedes(one: int, other: int, value: Floats) -> bool:
-    """Whether a position comes before another of equal slope."""
+def _rank(one: int, other: int, value: Floats) -> int:
+    """2 where a position comes before another of equal slope, -2 where behind; 1, 0 or -1 where only positions tell."""
     i, j = one % len(value), other % len(value)
-    larger: bool = value[i] > value[j]
-    return one < other if one - i != other - j or value[i] == value[j] else larger
-
-
-@compiled
-def _is_tied(order: Ints, low: int, high: int, one: int, slope: Floats, value: Floats) -> bool:
-    """Whether one of a range of positions differs from others by nothing else."""
-    tied, i = False, one % len(value)
-    for at in range(low, high):
-        if slope[order[at]] == slope[one] and order[at] != one:
-            j = order[at] % len(value)
-            tied = tied or (one - i == order[at] - j and value[i] == value[j])
-    return tied
-
-
-@compiled
-def _at(position: int, m: int) -> int:
-    """A position in columns of m, one after the other, as one in a column."""
-    while position >= m:
-        position -= m
-    return position
+    if one - i != other - j:
+        return 2 if one < other else -2
+    if value[i] != value[j]:
+        return 2 if value[i] > value[j] else -2
+    return (one < other) - (one > other)

@@ -9,9 +9,9 @@ import numpy as np
 
 from aptsched.knapsack.dual import minimum
 from aptsched.knapsack.fill import room_left
-from aptsched.knapsack.hull import increments
+from aptsched.knapsack.hull import LEAST, increments
 from aptsched.knapsack.prefix import take
-from aptsched.knapsack.residual import Residual
+from aptsched.knapsack.residual import Amounts, Residual
 from aptsched.problem.selection import Multipliers
 from aptsched.support.checks import Ints
 
@@ -27,18 +27,16 @@ class Relaxation(NamedTuple):
         Options of the residual (0 = the base); a fractional request has the lightest of the options it mixes.
     single : (request, option) or None
         An option worth at least as much as any fractional request adds; None where the LP's optimum is integral.
-    price : tuple of float
-        Optimal multipliers of blocks (per unit), tokens and sequences, in the residual's `unit_s`.
-    room : tuple of float
-        Blocks (in units), tokens and sequences that the options leave free; inf where unlimited.
+    price, room : tuple of float
+        Optimal multipliers, in the residual's `unit_s`; and what the options leave free, inf where unlimited.
     tied : bool
         Whether equal slopes were put in order by the requests' positions.
     """
 
     option: Ints
     single: tuple[int, int] | None
-    price: tuple[float, float, float]
-    room: tuple[float, float, float]
+    price: Amounts
+    room: Amounts
     tied: bool = False
 
     def multipliers(self, residual: Residual) -> Multipliers:
@@ -76,20 +74,10 @@ def within_all(residual: Residual, found: Relaxation) -> Relaxation | None:
 
 def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
-    steps = increments(residual.gain, residual.blocks)
+    steps, free = increments(residual.gain, residual.blocks), residual.limits[0]
     order, option = np.empty_like(steps[2]), np.zeros_like(residual.tokens)
-    most = int(min(residual.limits[0], MOST))
+    most, single, slope = int(min(free, MOST)), None, 0.0
     left_out, room, tied = take(steps, residual.value, most, refill, order, option)
-    if left_out < 0:
-        option = better_of_each(residual, option)
-        return Relaxation(option, None, (0.0, 0.0, 0.0), (room_left(residual, option)[0], math.inf, math.inf))
-    left = (float(room), math.inf, math.inf)
-    single = (left_out % len(option), int(steps[2][left_out]))
-    return Relaxation(option, single, (float(steps[0][left_out]), 0.0, 0.0), left, tied)
-
-
-def better_of_each(residual: Residual, option: Ints) -> Ints:
-    """The best options, [n], if they fit: those taken, or ones whose slope was too small for a float."""
-    gain, reached = residual.gain, np.where(option > 0, residual.gain[option - 1, np.arange(len(option))], 0.0)
-    better = np.where(gain.max(axis=0) > reached, gain.argmax(axis=0) + 1, option)
-    return better if room_left(residual, better)[0] >= 0 else option
+    if left_out >= 0 and steps[0][left_out] > LEAST:
+        single, slope = (left_out % len(option), int(steps[2][left_out])), float(steps[0][left_out])
+    return Relaxation(option, single, (slope, 0.0, 0.0), (free - (most - room), math.inf, math.inf), tied)

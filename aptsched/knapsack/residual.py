@@ -15,6 +15,7 @@ from aptsched.support.compiled import row_by_row
 from aptsched.support.errors import InfeasibleError
 
 Options = tuple[Floats, Ints, Ints, Ints]  # gain and blocks, [k, n], tokens and seqs, [n]
+Amounts = tuple[float, float, float]  # of blocks (in units), tokens and sequences, or for each of these
 FEW = 16  # the greatest common divisor of so many entries is mostly that of all
 APART = 2.0**-50  # of a gain: enough for slopes to differ
 TINY = 2.0**-700  # where all gains are below, their unit is smaller: a price for 2**32 blocks would be subnormal
@@ -37,12 +38,10 @@ class Residual(NamedTuple):
     gain : float array, [k, n]
         Value above the base's, in `unit_s`; 0 or less where an option is not offered. It is rounded where the base's
         value is not 0, but of two options of a request the more valuable one gains more.
-    blocks : int array, [k, n]
-        Blocks above the base's, in units of `unit` blocks.
-    tokens, seqs : int array, [n]
-        Tokens and sequences that any option adds; 0 where required, for the base uses them already.
+    blocks, tokens, seqs : int array, [k, n], [n] and [n]
+        What an option takes beyond the base, blocks in units of `unit`; any option takes the same tokens and sequences.
     limits : tuple of float
-        What is free beside the bases: units of blocks, tokens, sequences; inf where unlimited or never short.
+        What is free beside the bases; inf where unlimited or never short.
     unit : int
         The greatest common divisor of these blocks: weights and capacity scaled together give the same residual.
     unit_s : float
@@ -56,7 +55,7 @@ class Residual(NamedTuple):
     blocks: Ints
     tokens: Ints
     seqs: Ints
-    limits: tuple[float, float, float]
+    limits: Amounts
     unit: int
     unit_s: float
 
@@ -77,21 +76,15 @@ class Residual(NamedTuple):
 
 
 def overload(problem: BatchProblem) -> InfeasibleError | None:
-    """The smallest overload of the required requests, or None where they fit.
-
-    Each in its lightest form uses the fewest blocks; tokens and sequences are the same in every form.
-    """
-    required = problem.required
-    if required is None:
+    """The smallest overload of the required requests, each in its lightest form, or None where they fit."""
+    must, tokens, max_tokens = problem.required, problem.num_tokens, problem.max_tokens
+    if must is None:
         return None
-    blocks = int(problem.weights[required].min(axis=1).sum()) - problem.capacity
-    tokens = 0
-    if problem.max_tokens is not None and problem.num_tokens is not None:
-        tokens = int(problem.num_tokens[required].sum()) - problem.max_tokens
-    seqs = 0 if problem.max_seqs is None else int(required.sum()) - problem.max_seqs
-    if max(blocks, tokens, seqs) <= 0:
-        return None
-    return InfeasibleError(max(blocks, 0), max(tokens, 0), max(seqs, 0))
+    more_blocks = int(problem.weights[must].min(axis=1).sum()) - problem.capacity
+    more_tokens = 0 if max_tokens is None or tokens is None else int(tokens[must].sum()) - max_tokens
+    more_seqs = 0 if problem.max_seqs is None else int(must.sum()) - problem.max_seqs
+    excess = [max(more, 0) for more in (more_blocks, more_tokens, more_seqs)]
+    return InfeasibleError(*excess) if any(excess) else None
 
 
 def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) -> Residual:
@@ -104,39 +97,34 @@ def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) ->
     short = overload(problem)
     if short is not None:
         raise short
-    order = canonical_order(problem) if ordered else None
+    order, n = canonical_order(problem) if ordered else None, problem.num_requests
     rows = slice(None) if order is None else order
     gain, blocks, base = problem.values.T[:, rows], problem.weights.T[:, rows], None
-    value, seqs = row_by_row(gain[0]), repeated(1, gain.shape[1])
-    tokens = repeated(0, gain.shape[1]) if problem.num_tokens is None else problem.num_tokens[rows]
-    room, max_tokens, max_seqs = problem.capacity, problem.max_tokens, problem.max_seqs
+    value, seqs = row_by_row(gain[0]), repeated(1, n)
+    tokens = repeated(0, n) if problem.num_tokens is None else problem.num_tokens[rows]
+    side = [math.inf if limit is None else limit for limit in (problem.max_tokens, problem.max_seqs)]
+    free = alone = [problem.capacity, *side]
     if problem.required is not None:
-        must, fits = problem.required[rows], problem.fits_alone()[rows].T
-        row = lightest(gain, np.where(fits, blocks, np.iinfo(np.int64).max))
-        held = np.where(must, np.take_along_axis(blocks, row[None], axis=0)[0], 0)
-        room -= int(held.sum())
-        max_tokens = None if max_tokens is None else max_tokens - int(tokens[must].sum())
-        max_seqs = None if max_seqs is None else max_seqs - int(must.sum())
-        gain, blocks = (
-            np.where(must, above(np.take_along_axis(gain, row[None], axis=0), gain) * fits, gain),
-            blocks - held,
-        )
-        base, tokens, seqs = np.where(must, row + 1, 0), tokens * ~must, seqs * ~must
-    limited = [(blocks, room, problem.capacity), (tokens, max_tokens, problem.max_tokens), (seqs, max_seqs, None)]
-    for use, left, alone in limited:
-        most = left if beside else alone
-        if most is not None and use.item(use.argmax()) > most:
+        must, fits, of_request = problem.required[rows], problem.fits_alone()[rows].T, np.arange(n)
+        row = np.where(blocks == blocks.min(axis=0), gain, -np.inf).argmax(axis=0)  # the lightest, of these the best
+        held = blocks[row, of_request] * must
+        free = [limit - int(use[must].sum()) for limit, use in zip(alone, (held, tokens, seqs), strict=True)]
+        gain = np.where(must, above(gain[row, of_request], gain) * fits, gain)
+        base, blocks, tokens, seqs = np.where(must, row + 1, 0), blocks - held, tokens * ~must, seqs * ~must
+    for use, most in zip((blocks, tokens, seqs), free if beside else [*alone[:2], math.inf], strict=True):
+        if use.item(use.argmax()) > most:
             gain, blocks = gain * (use <= most), blocks * (use <= most)
-    unit, unit_s = common_unit(blocks), 1.0 if gain.item(0) > TINY else unit_of(gain)
+    unit, unit_s = common_unit(blocks), unit_of(gain)
     gain = gain if unit_s == 1.0 else np.maximum(gain, 0.0) / unit_s
     blocks = blocks if unit == 1 else blocks // unit
-    free = math.inf if room // unit >= int(np.add.reduce(blocks, axis=None)) else float(room // unit)
-    side = [(max_tokens, tokens), (max_seqs, seqs)]
-    short_tokens, short_seqs = (never_short(limit, use, gain, blocks, free) for limit, use in side)
-    if not ordered and min(short_tokens, short_seqs) < math.inf:
+    room = free[0] // unit
+    room = math.inf if room >= int(np.add.reduce(blocks, axis=None)) else float(room)
+    sides = zip(free[1:], (tokens, seqs), strict=True)
+    max_tokens, max_seqs = (never_short(limit, use, gain, blocks, room) for limit, use in sides)
+    if not ordered and min(max_tokens, max_seqs) < math.inf:
         return reduce(problem, beside, ordered=True)
     gain, blocks, tokens, seqs = row_by_row(gain), row_by_row(blocks), row_by_row(tokens), row_by_row(seqs)
-    return Residual(order, base, value, gain, blocks, tokens, seqs, (free, short_tokens, short_seqs), unit, unit_s)
+    return Residual(order, base, value, gain, blocks, tokens, seqs, (room, max_tokens, max_seqs), unit, unit_s)
 
 
 @lru_cache(maxsize=16)
@@ -155,12 +143,6 @@ def canonical_order(problem: BatchProblem) -> Ints:
     return np.lexsort((*keys, *-problem.values.T[1:], -problem.values[:, 0]))
 
 
-def lightest(gain: Floats, blocks: Ints) -> Ints:
-    """The row of each request with the fewest blocks, [n]; of several the most valuable."""
-    row: Ints = np.where(blocks == blocks.min(axis=0), gain, -np.inf).argmax(axis=0)
-    return row
-
-
 def above(base: Floats, value: Floats) -> Floats:
     """Values, [k, n], minus the base's, [n]; where two are rounded to the same, the larger value gets 2**-50 more."""
     gain: Floats = value - base
@@ -174,7 +156,7 @@ def above(base: Floats, value: Floats) -> Floats:
 
 def unit_of(gain: Floats) -> float:
     """The unit of gains, a power of two, in seconds: 1, or the next power above the largest gain where that is tiny."""
-    largest = gain.item(gain.argmax())
+    largest = gain.item(0) if gain.item(0) > TINY else gain.item(gain.argmax())
     return math.ldexp(1.0, math.frexp(largest)[1]) if 0 < largest <= TINY else 1.0
 
 
@@ -184,12 +166,12 @@ def common_unit(blocks: Ints) -> int:
     return few if few == 1 else max(1, int(np.gcd.reduce(blocks, axis=None)))
 
 
-def never_short(limit: int | None, use: Ints, gain: Floats, blocks: Ints, free: float) -> float:
+def never_short(limit: float, use: Ints, gain: Floats, blocks: Ints, free: float) -> float:
     """The limit, or inf if all requests together cannot exceed it, or no selection that fits into the free blocks can.
 
     The second holds where no offered option uses more of it per block than the limit has per free block.
     """
-    if limit is None or use.sum() <= limit:
+    if limit == math.inf or use.sum() <= limit:
         return math.inf
     if 1 <= free <= limit:
         more = use > blocks * (limit // int(free))  # of what fits at most the limit, so it cannot overflow

@@ -75,10 +75,9 @@ def _make_ready(module: dict[str, Any]) -> None:
 
 
 def in_plain_python(loops: Loops) -> Callable[..., Any]:
-    """Such a function as it stands, for lists in place of arrays, and so for whole numbers of any size."""
+    """Such a function as it stands, which takes lists in place of arrays, too, and so whole numbers of any size."""
     of = cast(Compiled, loops)
-    function: Callable[..., Any] = _bare(of.loops.__globals__)[of.__name__]
-    return function
+    return _taking_arrays(_bare(of.loops.__globals__)[of.__name__])
 
 
 @cache

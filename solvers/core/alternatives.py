@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import math
 
-from aptsched.knapsack.residual import Options
+from aptsched.knapsack.residual import Amounts, Options
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
 
 Table = tuple[Ints, Floats]  # of alternatives
-CHUNK = 128  # terms that are added up for themselves, so that sums of many are not rounded as often
+ROUNDINGS = 1024  # more than any loss goes through
 
 
 @compiled
 def near(
-    options: Options, price: Floats, which: Ints, option: Ints, rounding: float, star: Ints, slack: Ints, table: Table
+    options: Options, price: Amounts, which: Ints, option: Ints, roundoff: float, star: Ints, slack: Ints, table: Table
 ) -> tuple[int, float, float, float]:
     """The best option of each request at the LP's multipliers, and the others that may be in a better selection.
 
     Parameters
     ----------
-    options, price : tuple of array, float array [3]
+    options, price : tuple of array, sequence of float, [3]
         Of the residual, and of its relaxation.
     which : int array, [D]
         The resources: 0 = blocks, 1 = tokens, 2 = sequences. Others count as unlimited; their price is 0.
-    option : int array, [n]
-        The incumbent.
-    rounding : float
-        What sums may be rounded by, relative to what is added up.
-    star : int array, [n]
-        Written: the best options.
+    option, star : int array, [n]
+        The incumbent; written: the best options.
+    roundoff : float
+        What an operation may be rounded by, relative to its result.
     slack : int array, [D]
         The limits; written: what the best options leave free of them, maybe less than 0.
     table : int array [2 + D, k n], float array [4, k n]
@@ -44,18 +42,17 @@ def near(
         may explain it; the incumbent's gain above that of the best options; smaller differences may be rounding errors.
     """
     (gain, blocks, tokens, seqs), (whole, real), m = options, table, 0
-    most, closest = real[2], real[3]
-    bound = 0 * price[0]
-    for r in range(len(which)):
-        bound += price[which[r]] * slack[r]
+    closest, most, paid = real[2], real[3], 0 * price[0]
     _best(options, price, most, closest, star)
-    best, best_gain, worth, used = _sums(options, most, star, option)
-    rounding *= bound + best_gain
-    gap = bound + best - worth
+    below, best_gain, num_different, used = _compared(options, star, option, paid)
+    gap = below
     for r in range(len(which)):
+        paid += price[which[r]] * slack[r]
         slack[r] -= used[which[r]]
+        gap += price[which[r]] * slack[r]
+    rounding = (ROUNDINGS + 2 * num_different) * roundoff * (paid + best_gain)
     if gap <= rounding:
-        return 0, 0 * gap, worth - best_gain, rounding
+        return 0, 0 * gap, -below, rounding
     gap += rounding
     for i in range(len(star)):
         if closest[i] <= gap:
@@ -71,11 +68,11 @@ def near(
                     for r in range(len(which)):
                         whole[2 + r][m] = take[which[r]]
                     m += 1
-    return m, gap, worth - best_gain, rounding
+    return m, gap, -below, rounding
 
 
 @compiled
-def _best(options: Options, price: Floats, most: Floats, closest: Floats, star: Ints) -> None:
+def _best(options: Options, price: Amounts, most: Floats, closest: Floats, star: Ints) -> None:
     """Writes the best option of each request, what it gains beyond its price, and how much less the next best does."""
     (gain, blocks, tokens, seqs), per_block, per_token, per_seq = options, price[0], price[1], price[2]
     for i in range(len(star)):
@@ -91,19 +88,17 @@ def _best(options: Options, price: Floats, most: Floats, closest: Floats, star: 
 
 
 @compiled
-def _sums(options: Options, most: Floats, star: Ints, option: Ints) -> tuple[float, float, float, tuple[int, int, int]]:
-    """In all: the best options' gains beyond their price, and gains; the incumbent's; what the best take of each."""
+def _compared(options: Options, star: Ints, option: Ints, none: float) -> tuple[float, float, int, tuple[int, ...]]:
+    """By how much the incumbent gains less than the best options; what these gain; how many differ; what these take."""
     (gain, blocks, tokens, seqs), num_blocks, num_tokens, num_seqs = options, 0, 0, 0
-    best, best_gain, worth = 0 * most[0], 0 * most[0], 0 * most[0]
-    for start in range(0, len(star), CHUNK):
-        some, some_gain, some_worth = 0 * best, 0 * best, 0 * best
-        for i in range(start, min(start + CHUNK, len(star))):
-            served, row, other = star[i] > 0, max(star[i] - 1, 0), max(option[i] - 1, 0)
-            some += most[i]
-            some_gain += gain[row][i] * served
-            some_worth += gain[other][i] * (option[i] > 0)
-            num_blocks += blocks[row][i] * served
-            num_tokens += tokens[i] * served
-            num_seqs += seqs[i] * served
-        best, best_gain, worth = best + some, best_gain + some_gain, worth + some_worth
-    return best, best_gain, worth, (num_blocks, num_tokens, num_seqs)
+    below, best_gain, num_different = none, none, 0
+    for i in range(len(star)):
+        served, row, other = star[i] > 0, max(star[i] - 1, 0), max(option[i] - 1, 0)
+        best_gain += gain[row][i] * served
+        num_blocks += blocks[row][i] * served
+        num_tokens += tokens[i] * served
+        num_seqs += seqs[i] * served
+        if star[i] != option[i]:
+            below += gain[row][i] * served - gain[other][i] * (option[i] > 0)
+            num_different += 1
+    return below, best_gain, num_different, (num_blocks, num_tokens, num_seqs)

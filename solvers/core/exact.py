@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from aptsched.knapsack.fill import room_left
 from aptsched.knapsack.greedy import multipliers, rounded
-from aptsched.knapsack.relaxation import Relaxation
-from aptsched.knapsack.residual import Residual
+from aptsched.knapsack.residual import Amounts, Residual
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.certificate import certify
 from aptsched.problem.exact_sum import UNIT_ROUNDOFF
 from aptsched.problem.selection import Selection
+from aptsched.support import checks
 from aptsched.support.checks import Ints
+from aptsched.support.compiled import in_plain_python
 from aptsched.support.errors import InfeasibleError
-from solvers.core.alternatives import CHUNK, near
-from solvers.core.budget import Budget
+from solvers.core.alternatives import near
 from solvers.core.states import search
-from solvers.core.whole_numbers import best_exactly
+from solvers.core.whole_numbers import exact_gains, whole
 from solvers.proof import chosen_s, proved_bound, rounded_up
 from solvers.solution import Solution, Status
 
 ONLINE_WORK = 30_000  # some milliseconds
 DEFAULT_WORK = 5_000_000  # tenths of a second, or seconds in plain Python
+WHOLE_WORK = 200_000  # some tenths of a second in whole numbers
+MOST = 2**62  # more work, states, or units of a resource than any
 TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
-NUMBERS = (192, 3072, 49_152, 786_432)  # of states that are kept, one of each resource for each
-MISSED = 1 + 1e-9  # times the gap: with what sums of losses may miss
+BEAMS = (192, 3072, 49_152, 786_432)  # numbers of the states that are kept, one of each resource for each
+MISSED = 2**23  # roundings, relative to the gap: what sums of losses may miss
+Given = tuple[Any, Any, Amounts]  # options and prices, in floats or in whole numbers, and limits
+
+
+@dataclass
+class Budget:
+    """How much longer a method may work: until a time of `time.perf_counter`, for the count of work left."""
+
+    deadline_s: float
+    left: int
+
+    def is_late(self) -> bool:
+        """Whether the deadline has come."""
+        return time.perf_counter() >= self.deadline_s
 
 
 def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: int | None = None) -> Solution:
@@ -58,15 +75,14 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
 
     Source: Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem, here for several resources.
     """
-    start = time.perf_counter()
-    if time_limit_s is None and max_work is None:
-        max_work = DEFAULT_WORK
-    budget = Budget(time_limit_s, max_work)
+    start, default = time.perf_counter(), DEFAULT_WORK if time_limit_s is None else MOST
+    max_work = default if max_work is None else checks.limit("max_work", max_work)
+    budget = Budget(start + checks.time_limit(time_limit_s), max_work)
     try:
         residual, relaxation, option = rounded(problem, fill=True)
     except InfeasibleError as overload:
         return Solution(Status.INFEASIBLE, None, -np.inf, -np.inf, time.perf_counter() - start, overload)
-    option, proved, rounding = exact(residual, relaxation, option, budget)
+    option, proved, rounding = exact(residual, relaxation.price, option, budget)
     prices = multipliers(problem, residual, relaxation)
     selection, exactly = certify(problem, residual.forms(option), prices), False
     values_s = chosen_s(problem, selection)
@@ -93,6 +109,33 @@ def exact_selection(problem: BatchProblem) -> Selection:
     return solution.selection
 
 
+def exact(residual: Residual, price: Amounts, option: Ints, budget: Budget) -> tuple[Ints, bool, float]:
+    """The best selection up to rounding, whether that is proved, and how much rounding may hide; from a feasible one.
+
+    Resources of price 0 in the LP are first taken as unlimited: an answer within their limits stands.
+    """
+    every, given = limited(residual), (residual.options, price, residual.limits)
+    priced = [resource for resource in every if price[resource] > 0] or every
+    found = improve(given, priced, option, budget)
+    if len(priced) < len(every) and min(room_left(residual, found[0])) < 0:
+        return improve(given, every, option, budget)
+    return found
+
+
+def best_exactly(
+    problem: BatchProblem, residual: Residual, price: Amounts, option: Ints, budget: Budget
+) -> tuple[Ints, bool]:
+    """The same without rounding: the same loops, as they stand, in whole numbers of 2**-1074 seconds."""
+    gains, prices = exact_gains(problem, residual), [whole(each * residual.unit_s) for each in price]
+    given, budget.left = ((gains, *residual.options[1:]), prices, residual.limits), min(budget.left, WHOLE_WORK)
+    return improve(given, limited(residual), option, budget, exactly=True)[:2]
+
+
+def limited(residual: Residual) -> list[int]:
+    """The resources of which less is free than all could take: 2 = sequences, 1 = tokens, 0 = blocks, in this order."""
+    return [resource for resource in (2, 1, 0) if residual.limits[resource] < math.inf] or [0]
+
+
 def in_sight(residual: Residual, rounding: float, values_s: float) -> bool:
     """Whether rounding hides at most the tolerance of the values chosen, and less than the gain of any option."""
     if rounding * residual.unit_s > TOLERANCE * values_s:
@@ -101,40 +144,26 @@ def in_sight(residual: Residual, rounding: float, values_s: float) -> bool:
     return least > rounding or not ((residual.gain > 0) & (residual.gain <= rounding)).any()
 
 
-def exact(residual: Residual, relaxation: Relaxation, option: Ints, budget: Budget) -> tuple[Ints, bool, float]:
-    """The best selection up to rounding, whether that is proved, and how much rounding may hide; from a feasible one.
-
-    Resources of price 0 in the LP are first taken as unlimited: an answer within their limits stands.
-    """
-    every = limited(residual)
-    priced = [resource for resource in every if relaxation.price[resource] > 0]
-    better, proved, rounding = improve(residual, relaxation.price, priced, option, budget)
-    if len(priced) < len(every) and min(room_left(residual, better)) < 0:
-        return improve(residual, relaxation.price, every, option, budget)
-    return better, proved, rounding
-
-
-def limited(residual: Residual) -> list[int]:
-    """The resources of which less is free than all could take: 2 = sequences, 1 = tokens, 0 = blocks, in this order."""
-    return [resource for resource in (2, 1, 0) if residual.limits[resource] < math.inf]
-
-
 def improve(
-    residual: Residual, price: tuple[float, float, float], resources: list[int], option: Ints, budget: Budget
+    given: Given, resources: list[int], option: Ints, budget: Budget, exactly: bool = False
 ) -> tuple[Ints, bool, float]:
-    """The best selection within some resources, proved or not, and the rounding: by ever wider beams of states."""
-    n, most, prices, which = len(option), residual.gain.size, np.array(price), np.array(resources, np.int64)
-    star, chosen, sums = np.empty(n, np.int64), np.empty(most, np.int64), (8 * CHUNK + n // CHUNK) * UNIT_ROUNDOFF
-    whole, within = np.empty((2 + len(which), most), np.int64), prices[which]
-    table = whole, np.empty((4, most))
-    for numbers in NUMBERS:
-        slack = np.array([residual.limits[resource] for resource in resources], np.int64)
-        m, gap, best, rounding = near(residual.options, prices, which, option, sums, star, slack, table)
+    """The best selection within the limits of some resources, proved or not, and the rounding: by ever wider beams."""
+    (options, price, limits), roundoff = given, 0 if exactly else UNIT_ROUNDOFF
+    compare: Any = in_plain_python(near) if exactly else near
+    find: Any = in_plain_python(search) if exactly else search
+    most, size, which, within = options[1].size, len(resources), np.array(resources), [price[r] for r in resources]
+    star, chosen, whole = np.empty_like(option), np.empty(most, np.int64), np.empty((2 + size, most), np.int64)
+    table = whole, [[0] * most for _ in range(4)] if exactly else np.empty((4, most))
+    for beam in [MOST] if exactly else BEAMS:
+        slack = np.array([min(limits[r], MOST) for r in resources], np.int64)
+        m, gap, best, rounding = compare(options, price, which, option, roundoff, star, slack, table)
         if gap <= 0:
             return option, True, rounding
-        beam, gap = numbers // max(1, len(which)), gap * MISSED
-        found = search(m, table, slack, within, best, gap, beam, budget.left, chosen)
-        count, proved, work = budget.last(found)
+        ahead = (slack, within if exactly else np.array(within), best, gap + MISSED * roundoff * gap, beam // size)
+        for found in find(m, table, *ahead, budget.left, chosen):
+            count, proved, work = found
+            if budget.is_late():
+                break
         budget.left -= work
         if count >= 0:
             option = star.copy()

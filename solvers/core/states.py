@@ -21,6 +21,13 @@ def search(
 ) -> Iterator[tuple[int, bool, int]]:
     """The choice of largest gain: at most one alternative for each request, taking at most the slack together.
 
+    Requests are decided one by one, the one with the least loss first. A state is what the requests so far take and
+    gain more than with their best options. It is dropped where even the bound on what can become of it is not above the
+    incumbent, where it cannot come within the limits any more, or where another takes no more for no less gain. Source:
+    Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem. Requests whose alternatives take of
+    the last resource alone come first, and their states are kept: each state of the others is completed by the best of
+    these that fits, so that whoever goes on from it has another alternative's loss ahead.
+
     Parameters
     ----------
     m, table
@@ -39,26 +46,17 @@ def search(
     count, proved, work : int, bool, int
         How many are chosen, -1 where nothing better than the incumbent was found; how many pairs were looked at. Now
         and then, so that the caller may leave it at that, and at the end.
-
-    Notes
-    -----
-    Requests are decided one by one, the one with the least loss first. A state is what the requests so far take and
-    gain more than with their best options. It is dropped where even the bound on what can become of it is not above the
-    incumbent, where it cannot come within the limits any more, or where another takes no more for no less gain. Source:
-    Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem. Requests whose alternatives take of
-    the last resource alone come first, and their states are kept: each state of the others is completed by the best of
-    these that fits, so that whoever goes on from it has another alternative's loss ahead.
     """
     (whole, real), size = table, len(slack)
-    request, loss, gain = whole[0][:m], real[0][:m], real[1][:m]
+    (loss, gain), begin = (real[0], real[1]), [p for p in range(m) if p == 0 or whole[0][p] > whole[0][p - 1]] + [m]
     take = [whole[2 + r][p] for p in range(m) for r in range(size)]
-    kept, begin, spent, least, num_single = _stages(request, take, loss, gap, size)
-    low, high = _later(kept, begin, take, size)
+    stages, num_single, least, spent = _stages(begin, take, loss, gap, size)
+    low, high = _later(stages, begin, take, size)
     limits, proved, work, pause, where, rest = (slack, price, low, high), True, 0, PAUSE, -1, 0
     lost, gained, taken, parent, by, states, single = [0 * gap], [0 * gap], [0] * size, [-1], [-1], [0], [0]
     if best < 0 and _completion(0, taken, slack, single) >= 0:
         where, gap, best = 0, gap + best, 0 * gap
-    for stage in range(len(begin) - 1):
+    for stage in range(len(stages)):
         ahead = gap - min(least[stage], least[max(stage, num_single)])
         if stage == num_single:
             single, states = _alive(states, stage, lost, taken, limits, ahead), [0]
@@ -70,9 +68,9 @@ def search(
         if least[stage] > gap or len(states) == 0 or work > max_work:
             continue
         old = states = _alive(states, stage, lost, taken, limits, ahead)
-        for at in range(begin[stage], begin[stage + 1]):
-            position, new = kept[at], old[:0]
-            if spent[position] > gap or work > max_work:
+        for position in range(begin[stages[stage]], begin[stages[stage] + 1]):
+            new = old[:0]
+            if max(spent[stage], loss[position]) > gap or work > max_work:
                 continue
             work += len(old)
             for state in old if work <= max_work else new:
@@ -94,70 +92,61 @@ def search(
                 pause = work + PAUSE
                 yield _traced(where, rest, parent, by, chosen), False, work
         if len(states) > beam:
-            states, proved = _least(states, lost, beam), False
+            least_first = np.argsort(np.array([lost[state] for state in states]), kind="mergesort")
+            states, proved = [states[at] for at in np.sort(least_first[:beam])], False
     yield _traced(where, rest, parent, by, chosen), proved and work <= max_work, work
 
 
 @compiled
 def _stages(
-    request: Ints, take: list[int], loss: Floats, most: float, size: int
-) -> tuple[list[int], list[int], list[float], list[float], int]:
-    """The alternatives that a better selection may have, request by request: positions, and where each request begins.
+    begin: list[int], take: list[int], loss: Floats, most: float, size: int
+) -> tuple[list[int], int, list[float], list[float]]:
+    """The requests that a better selection may have at an alternative, by least loss; first those of the last resource.
 
-    Then what a selection loses at least that has an alternative, by position; and the least loss of each request. They
-    are in its order, but those that take of the last resource alone come first; how many these are.
+    How many these are; the least loss, in this order, and infinity; what a selection loses at least that has one.
     """
-    kept, begin, least, num_single = [0 for _ in range(0)], [0 for _ in range(0)], [0 * most for _ in range(0)], 0
-    first, others, done = [0 for _ in loss], [0 for _ in loss], [False for _ in loss]
-    for p in range(len(loss)):
-        first[p] = p if p == 0 or request[p] != request[p - 1] else first[p - 1]
-        for r in range(size - 1):
-            others[first[p]] |= take[p * size + r]  # not 0 where they take of other resources than the last
-    order = np.argsort(loss, kind="mergesort")
-    spent = _spent(order, first, take, loss, size)
-    for alone in (True, False):
-        for p in order:
-            if spent[p] <= most and not done[first[p]] and (others[first[p]] == 0) == alone:
-                q, done[first[p]], num_single = first[p], True, num_single + alone
-                begin.append(len(kept))
-                least.append(loss[p])
-                while q < len(first) and first[q] == first[p]:
-                    if spent[q] <= most:
-                        kept.append(q)
-                    q += 1
-    return kept, [*begin, len(kept)], spent, [*least, math.inf], num_single
+    least, others = [loss[p] for p in begin[:-1]], [0 for _ in begin[:-1]]
+    for q in range(len(least)):
+        for p in range(begin[q], begin[q + 1]):
+            least[q] = min(least[q], loss[p])
+            for r in range(size - 1):
+                others[q] |= take[p * size + r]  # not 0 where they take of other resources than the last
+    order = np.argsort(np.array(least), kind="mergesort")
+    spent = _spent(order, begin, take, least, size)
+    kept = [q for q in order if spent[q] <= most]
+    stages = [q for alone in (True, False) for q in kept if (others[q] == 0) == alone]
+    num_single = len([q for q in kept if others[q] == 0])
+    return stages, num_single, [*[least[q] for q in stages], math.inf], [spent[q] for q in stages]
 
 
 @compiled
-def _spent(order: Ints, first: list[int], take: list[int], loss: Floats, size: int) -> list[float]:
-    """What a selection loses at least that has an alternative.
+def _spent(order: Ints, begin: list[int], take: list[int], least: list[float], size: int) -> list[float]:
+    """What a selection loses at least that has an alternative of a request.
 
     Where requests with one alternative take the same, a cheaper one that is not used could be exchanged for a dearer
     one that is: so each loses as much as it and all the cheaper ones together.
     """
-    spent, m = [loss[p] for p in range(len(loss))], len(loss)
-    last = [-1] * (2 * m)  # of those that take the same, by a hash of what they take
-    for p in order:
-        if first[p] == p and (p == m - 1 or first[p + 1] == p + 1):
+    spent, last = least[:], [-1] * (2 * len(least))  # of those that take the same, by a hash of what they take
+    for q in order:
+        if begin[q + 1] == begin[q] + 1:
             at = 0
             for r in range(size):
-                at = (31 * at + take[p * size + r]) % len(last)
-            while last[at] >= 0 and _first_difference(last[at], p, take, size) < size:
+                at = (31 * at + take[begin[q] * size + r]) % len(last)
+            while last[at] >= 0 and _first_difference(begin[last[at]], begin[q], take, size) < size:
                 at = (at + 1) % len(last)
-            spent[p] += spent[last[at]] if last[at] >= 0 else 0
-            last[at] = p
+            spent[q] += spent[last[at]] if last[at] >= 0 else 0
+            last[at] = q
     return spent
 
 
 @compiled
-def _later(kept: list[int], begin: list[int], take: list[int], size: int) -> tuple[list[int], list[int]]:
+def _later(stages: list[int], begin: list[int], take: list[int], size: int) -> tuple[list[int], list[int]]:
     """The least and the most that a stage and all after it can take of each resource, stage by stage."""
-    low, high = [0] * (size * len(begin)), [0] * (size * len(begin))
-    for at in range(size * (len(begin) - 1) - 1, -1, -1):
-        least, most = 0, 0
-        for each in range(begin[at // size], begin[at // size + 1]):
-            more = take[kept[each] * size + at % size]
-            least, most = min(least, more), max(most, more)
+    low, high = [0] * (size * (len(stages) + 1)), [0] * (size * (len(stages) + 1))
+    for at in range(size * len(stages) - 1, -1, -1):
+        q, least, most = stages[at // size], 0, 0
+        for p in range(begin[q], begin[q + 1]):
+            least, most = min(least, take[p * size + at % size]), max(most, take[p * size + at % size])
         low[at], high[at] = least + low[at + size], most + high[at + size]
     return low, high
 
@@ -220,13 +209,6 @@ def _first_difference(one: int, other: int, taken: list[int], size: int) -> int:
     while r < size and taken[one * size + r] == taken[other * size + r]:
         r += 1
     return r
-
-
-@compiled
-def _least(some: list[int], lost: list[float], number: int) -> list[int]:
-    """So many states that lose least, in their order."""
-    order = np.argsort(np.array([lost[state] for state in some]), kind="mergesort")
-    return [some[at] for at in np.sort(order[:number])]
 
 
 @compiled

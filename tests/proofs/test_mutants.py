@@ -18,12 +18,12 @@ Replacement = tuple[str, str, str]  # file, text that stands there once, and wha
 
 MUTANTS: dict[str, list[Replacement]] = {
     "fallback dropped": [
-        ("aptsched/knapsack/greedy.py", "if relaxation.single is None:", "if True:"),
+        ("aptsched/knapsack/greedy.py", "if single is None or", "if True or"),
     ],
     "hull skipped": [
         ("aptsched/knapsack/hull.py", "is_best = steep > slope[first + i]", "is_best = slope[first + i] == 0 < steep")
     ],
-    "ceil for floor": [("aptsched/knapsack/residual.py", "float(room // unit)", "float(-(-room // unit))")],
+    "ceil for floor": [("aptsched/knapsack/residual.py", "room = free[0] // unit", "room = -(-free[0] // unit)")],
     "break for skip": [
         ("aptsched/knapsack/fill.py", "if extra <= room[0] and", "if extra < math.inf and"),
         (
@@ -35,8 +35,8 @@ MUTANTS: dict[str, list[Replacement]] = {
     "capacity off by one": [
         (
             "aptsched/knapsack/residual.py",
-            "room, max_tokens, max_seqs = problem.capacity,",
-            "room, max_tokens, max_seqs = problem.capacity + 1,",
+            "free = alone = [problem.capacity,",
+            "free = alone = [problem.capacity + 1,",
         ),
     ],
     "multiplier sign": [("aptsched/knapsack/relaxation.py", "Multipliers(per_unit", "Multipliers(-per_unit")],

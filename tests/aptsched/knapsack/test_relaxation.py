@@ -107,10 +107,9 @@ def test_the_best_of_each_is_the_most_valuable_and_of_equals_the_lightest() -> N
 
 
 def test_where_all_fit_also_what_gains_least_is_served() -> None:
-    """The smallest gain in 3 blocks has a slope of 0; beside a large one it is not counted in smaller units."""
-    problem = BatchProblem([[1.0, 0.5], [5e-324, 1e-323]], [[4, 1], [3, 3]], 9)
-    found = knapsack(reduce(problem))
-    assert (found.option.tolist(), found.room[0]) == ([1, 2], 2.0)
+    """The slope of the smallest gain in 3 blocks is rounded to 0; beside a large one no smaller unit is used."""
+    found = knapsack(reduce(BatchProblem([[1.0, 0.5], [5e-324, 0.0]], [[4, 1], [3, 3]], 9)))
+    assert (found.option.tolist(), found.room[0]) == ([1, 1], 2.0)
 
 
 def test_multipliers_are_in_seconds_a_block() -> None:

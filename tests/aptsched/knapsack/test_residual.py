@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aptsched import BatchProblem, InfeasibleError
-from aptsched.knapsack.residual import above, canonical_order, common_unit, lightest, reduce, unit_of
+from aptsched.knapsack.residual import above, canonical_order, common_unit, reduce, unit_of
 from brute_force import base_value, enumerate_all, exact_objective
 from residuals import selections, worth
 from strategies import problems
@@ -98,12 +98,10 @@ def test_requests_stand_by_falling_values_and_equal_ones_by_all_else() -> None:
     assert order.tolist() == [1, 2, 0]
 
 
-def test_the_lightest_form_is_the_most_valuable_of_equals() -> None:
-    """Of two that take as little."""
-    assert lightest(np.array([[1.0, 5.0], [2.0, 1.0], [9.0, 3.0]]), np.array([[2, 3], [2, 1], [3, 1]])).tolist() == [
-        1,
-        2,
-    ]
+def test_the_base_is_the_most_valuable_of_the_lightest_forms() -> None:
+    """Of two that take as little; of request 1 the one form that takes least."""
+    problem = BatchProblem([[1.0, 2.0, 9.0], [5.0, 1.0, 3.0]], [[2, 2, 3], [3, 2, 1]], 9, required=[True, True])
+    assert reduce(problem).forms(np.array([0, 0])).tolist() == [2, 3]
 
 
 def test_of_two_options_the_more_valuable_gains_more() -> None:

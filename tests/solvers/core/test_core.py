@@ -19,7 +19,7 @@ from aptsched.support.errors import InputError
 from brute_force import check_selection, enumerate_all
 from references import serving_like, with_side_constraints
 from solvers import core
-from solvers.core import budget
+from solvers.core import exact
 from solvers.solution import Solution, Status
 from strategies import hybrid_problems, problems, singular_problems, sweep_chunks, sweep_problem
 from variants import permuted
@@ -120,7 +120,7 @@ def test_limit_of_time_keeps_the_incumbent(time_limit_s: float) -> None:
 def test_the_clock_is_looked_at_until_the_limit(monkeypatch: pytest.MonkeyPatch, seed: int, limit: int) -> None:
     """Of a clock that goes on by a second with each look, hardly more is seen than the limit: all phases end there."""
     clock = count()
-    monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(exact, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     problem = with_side_constraints(serving_like(300, seed), seed)
     problem = replace(problem, values=problem.weights + 0.1 * problem.weights.max(), capacity=problem.capacity // 4)
     assert core.solve(problem, time_limit_s=limit).status is Status.FEASIBLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +15,8 @@ from aptsched.knapsack.greedy import rounded
 from aptsched.knapsack.residual import Residual
 from aptsched.support.checks import Ints
 from brute_force import enumerate_all, exact_objective
-from solvers.core.budget import Budget
-from solvers.core.whole_numbers import PER_SECOND, best_exactly, exact_gains
+from solvers.core.exact import MOST, Budget, best_exactly
+from solvers.core.whole_numbers import PER_SECOND, exact_gains
 from strategies import problems
 
 # Sums of these differ by less than a float of their size can say.
@@ -38,7 +39,7 @@ def hard_problems(draw: st.DrawFn) -> BatchProblem:
 def solve(problem: BatchProblem, budget: Budget | None = None) -> tuple[Residual, Ints, bool]:
     """From the greedy's answer, at the multipliers of the LP."""
     residual, relaxation, incumbent = rounded(problem, fill=True)
-    return residual, *best_exactly(problem, residual, relaxation.price, incumbent, budget or Budget(None, None))
+    return residual, *best_exactly(problem, residual, relaxation.price, incumbent, budget or Budget(math.inf, MOST))
 
 
 @settings(max_examples=150)
@@ -99,8 +100,7 @@ def test_gains_are_counted_in_the_smallest_seconds(problem: BatchProblem) -> Non
 @pytest.mark.parametrize("max_work", [0])
 def test_a_budget_that_is_spent_keeps_the_incumbent(max_work: int) -> None:
     """And says that the optimum was not found."""
-    budget = Budget(None, max_work)
-    budget.left -= 1
+    budget = Budget(math.inf, max_work - 1)
     problem = BatchProblem([[3.0], [2.0 + 2**-51], [2.0]], [[3], [2], [2]], 6)
     residual, option, found = solve(problem, budget)
     assert not found
