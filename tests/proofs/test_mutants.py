@@ -18,7 +18,7 @@ Replacement = tuple[str, str, str]  # file, text that stands there once, and wha
 
 MUTANTS: dict[str, list[Replacement]] = {
     "fallback dropped": [
-        ("aptsched/knapsack/greedy.py", "if single is None or", "if True or"),
+        ("aptsched/knapsack/greedy.py", "if single is None or not", "if True or not"),
     ],
     "hull skipped": [
         ("aptsched/knapsack/hull.py", "is_best = steep > slope[first + i]", "is_best = slope[first + i] == 0 < steep")
