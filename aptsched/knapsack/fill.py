@@ -22,9 +22,9 @@ def room_left(residual: Residual, option: Ints) -> Amounts:
 def fill(residual: Residual, option: Ints, room: Amounts, price: Amounts) -> tuple[Ints, bool]:
     """Improves a feasible selection, [n], by moving single requests to better options that fit, until none does.
 
-    `room` is what it leaves free; moves are made in the order of their gain for the `price` of what they take, in
-    seconds a unit. A round makes moves, in order, up to the first that does not fit. Returned are the options, and
-    whether moves that are equally good were put in order by the requests' positions.
+    `room` is what it leaves free; moves are made in the order of their gain for the `price` of what they take. A round
+    makes moves, in order, up to the first that does not fit. Returned are the options, and whether positions put moves
+    that are equally good in order.
     """
     if room[0] <= 0 and min(room[1:]) == math.inf:
         return option, False

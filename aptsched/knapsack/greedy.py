@@ -41,9 +41,8 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
     Returns
     -------
     Selection
-        Feasible, with multipliers for all limits: the LP's optimal ones. With required requests the factor holds for
-        the value above that of their lightest forms. Where these do not fit, an InfeasibleError with the smallest
-        overload is raised.
+        Feasible, with the LP's optimal multipliers. With required requests the factor holds for the value above that of
+        their lightest forms; where these do not fit, an InfeasibleError with the smallest overload is raised.
     """
     if printed:
         return algorithm1(problem)
@@ -52,10 +51,7 @@ def greedy(problem: BatchProblem, fill: bool = True, printed: bool = False) -> S
 
 
 def rounded(problem: BatchProblem, fill: bool, ordered: bool = False) -> tuple[Residual, Relaxation, Ints]:
-    """What is left to decide, its relaxation, and the greedy's options, [n].
-
-    Requests are put into the order that depends on their data alone where ties ask for one.
-    """
+    """What is left to decide, in the order that depends on data alone if ties ask for one; its LP; and options, [n]."""
     residual = reduce(problem, ordered=ordered)
     relaxation = relax(residual, refill=fill)
     option, tied = better(residual, relaxation, fill)
@@ -73,10 +69,7 @@ def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxatio
 
 
 def better(residual: Residual, relaxation: Relaxation, fill: bool) -> tuple[Ints, bool]:
-    """The better of the relaxation, made with `refill` as `fill`, and its single request, as options, [n].
-
-    And whether moves that are equally good were put in order by the requests' positions.
-    """
+    """The better of the relaxation and its single request, as options, [n]; and whether positions decided a tie."""
     (option, single, price, room, _), tied = relaxation, False
     if fill and (len(residual.gain) > 1 or min(room[1:]) < math.inf):  # else all that fits is taken
         option, tied = fill_up(residual, option, room, price)

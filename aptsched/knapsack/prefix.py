@@ -9,22 +9,12 @@ from aptsched.support.compiled import compiled
 
 @compiled
 def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chosen: Ints) -> tuple[int, int, bool]:
-    """Takes increments by falling slope until one does not fit.
+    """Takes increments, as `increments` gives them, by falling slope until one does not fit into the room.
 
-    Of equal slopes first steps come before second ones, then requests of larger value, then those before in position.
-
-    Parameters
-    ----------
-    steps : tuple of array, [k * n]
-        As `increments` gives them.
-    value : float array, [n]
-    room : int
-        What the weights may add up to.
-    refill : bool
-        Whether to go on, in the same order, with each increment that is next in its request and still fits; then, in
-        rounds, with those that follow on these.
-    order, chosen : int array, [k * n] and [n]
-        Written: positions; and the option that each request is taken to, 0 before.
+    Of equal slopes first steps come before second ones, then requests of larger value, [n], then those before in
+    position. With `refill` it goes on, in the same order, with each increment that is next in its request and still
+    fits; then, in rounds, with those that follow on these. Written are positions to `order`, [k * n], and to `chosen`,
+    [n], 0 before, the option that each request is taken to.
 
     Returns
     -------

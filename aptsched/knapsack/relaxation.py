@@ -48,9 +48,8 @@ class Relaxation(NamedTuple):
 def relax(residual: Residual, refill: bool = False) -> Relaxation:
     """Solve the relaxation, by the split of the increments where that suffices, else on the Lagrangian dual.
 
-    If tokens and sequences suffice for all that the split serves, fractional requests counted as whole, the optimum
-    with memory alone is the optimum under all limits. With `refill` and a split, increments that still fit are taken
-    after the LP's, unless tokens or sequences do not suffice for them.
+    That is where tokens and sequences suffice for all that it serves, fractional requests counted as whole. With
+    `refill`, increments that still fit are then taken after the LP's, if tokens and sequences suffice for them, too.
     """
     if min(residual.limits[1:]) == math.inf:
         return knapsack(residual, refill)

@@ -90,9 +90,8 @@ def overload(problem: BatchProblem) -> InfeasibleError | None:
 def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) -> Residual:
     """The residual of a problem; raises InfeasibleError where the required requests do not fit. O(n (k + log n)).
 
-    With `beside=False`, options that fit alone but not beside the bases are offered too. The bound of multipliers
-    counts these options, so its best multipliers are those of this LP. With `ordered=True`, requests stand in an order
-    that depends on their data alone: so they do, too, where tokens or sequences may be short.
+    With `beside=False` it also has options that fit alone but not beside the bases, as the bound of multipliers has.
+    With `ordered=True`, and where tokens or sequences may be short, the order depends on the requests' data alone.
     """
     short = overload(problem)
     if short is not None:
@@ -167,9 +166,9 @@ def common_unit(blocks: Ints) -> int:
 
 
 def never_short(limit: float, use: Ints, gain: Floats, blocks: Ints, free: float) -> float:
-    """The limit, or inf if all requests together cannot exceed it, or no selection that fits into the free blocks can.
+    """The limit, or inf if all requests together cannot exceed it, or no selection that fits into the blocks can.
 
-    The second holds where no offered option uses more of it per block than the limit has per free block.
+    As where no offered option uses more of it per block than the limit has per free block.
     """
     if limit == math.inf or use.sum() <= limit:
         return math.inf

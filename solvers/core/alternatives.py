@@ -27,7 +27,7 @@ def near(
     option, star : int array, [n]
         The incumbent; written: the best options.
     roundoff : float
-        What an operation may be rounded by, relative to its result.
+        What an operation may be rounded by, relative to its result; 0 in whole numbers.
     slack : int array, [D]
         The limits; written: what the best options leave free of them, maybe less than 0.
     table : int array [2 + D, k n], float array [4, k n]

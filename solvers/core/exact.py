@@ -53,16 +53,14 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
 
     The LP relaxation is solved on hulls, an incumbent comes from the greedy, and every option whose reduced cost shows
     that it is in no better selection is removed. Dynamic programming over the core of requests that still have a choice
-    finds the optimum: those that lose least by it first, so that better incumbents soon leave little to look at.
+    finds the optimum: after Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem.
 
     Parameters
     ----------
     problem : BatchProblem
-    time_limit_s : float, optional
-        Seconds after which the incumbent is returned.
-    max_work : int, optional
-        The same by a deterministic count: pairs of a state and an alternative. With neither limit it is `DEFAULT_WORK`,
-        which memory alone does not come near on batches as servers have them.
+    time_limit_s, max_work : float and int, optional
+        Seconds after which the incumbent is returned, and the same by a deterministic count: pairs of a state and an
+        alternative. With neither, `DEFAULT_WORK` pairs, which batches as servers have them do not come near.
 
     Returns
     -------
@@ -72,8 +70,6 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
         where a required request's base, which is subtracted from its values, is large, or where other requests are
         worth far more than one: then the answer is found in whole numbers, without rounding.
         FEASIBLE: a limit was reached. INFEASIBLE, with the smallest overload: the required requests do not fit.
-
-    Source: Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem, here for several resources.
     """
     start, default = time.perf_counter(), DEFAULT_WORK if time_limit_s is None else MOST
     max_work = default if max_work is None else checks.limit("max_work", max_work)

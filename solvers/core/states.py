@@ -23,17 +23,17 @@ def search(
 
     Requests are decided one by one, the one with the least loss first. A state is what the requests so far take and
     gain more than with their best options. It is dropped where even the bound on what can become of it is not above the
-    incumbent, where it cannot come within the limits any more, or where another takes no more for no less gain. Source:
-    Pisinger (1995), a minimal algorithm for the multiple-choice knapsack problem. Requests whose alternatives take of
+    incumbent, where it cannot come within the limits any more, or where another takes no more for no less gain
+    (Pisinger 1995, a minimal algorithm for the multiple-choice knapsack problem). Requests whose alternatives take of
     the last resource alone come first, and their states are kept: each state of the others is completed by the best of
     these that fits, so that whoever goes on from it has another alternative's loss ahead.
 
     Parameters
     ----------
-    m, table
-        The alternatives, as `near` has written them.
-    slack, price : array, [D]
-        What is free of each resource, maybe less than 0; its multiplier.
+    m, table, slack
+        As `near` has written them.
+    price : array, [D]
+        The multipliers of these resources.
     best, gap : float
         Gain of the incumbent above the best options; by how much the bound is above it, and what sums of losses miss.
     beam, max_work : int
@@ -44,8 +44,8 @@ def search(
     Yields
     ------
     count, proved, work : int, bool, int
-        How many are chosen, -1 where nothing better than the incumbent was found; how many pairs were looked at. Now
-        and then, so that the caller may leave it at that, and at the end.
+        How many are chosen, -1 where nothing better was found; how many pairs were looked at. At the end, and before
+        now and then, so that the caller may leave it at that.
     """
     (whole, real), size = table, len(slack)
     (loss, gain), begin = (real[0], real[1]), [p for p in range(m) if p == 0 or whole[0][p] > whole[0][p - 1]] + [m]
@@ -69,13 +69,11 @@ def search(
             continue
         old = states = _alive(states, stage, lost, taken, limits, ahead)
         for position in range(begin[stages[stage]], begin[stages[stage] + 1]):
-            new = old[:0]
             if max(spent[stage], loss[position]) > gap or work > max_work:
                 continue
-            work += len(old)
-            for state in old if work <= max_work else new:
+            first, work = len(lost), work + len(old)
+            for state in old if work <= max_work else old[:0]:
                 if lost[state] + loss[position] <= gap:
-                    new.append(len(lost))
                     parent.append(state)
                     by.append(position)
                     lost.append(lost[state] + loss[position])
@@ -83,11 +81,11 @@ def search(
                     for r in range(size):
                         taken.append(taken[state * size + r] + take[position * size + r])
                     if gained[-1] + gained[single[-1]] > best:
-                        found = _completion(new[-1], taken, slack, single)
+                        found = _completion(len(lost) - 1, taken, slack, single)
                         if found >= 0 and gained[-1] + gained[found] > best:
-                            where, rest, better = new[-1], found, gained[-1] + gained[found]
+                            where, rest, better = len(lost) - 1, found, gained[-1] + gained[found]
                             gap, best = gap - (better - best), better
-            states = _merged(states, new, gained, taken, size)
+            states = _merged(states, first, gained, taken, size)
             if work >= pause:
                 pause = work + PAUSE
                 yield _traced(where, rest, parent, by, chosen), False, work
@@ -105,7 +103,7 @@ def _stages(
 
     How many these are; the least loss, in this order, and infinity; what a selection loses at least that has one.
     """
-    least, others = [loss[p] for p in begin[:-1]], [0 for _ in begin[:-1]]
+    least, others = [loss[p] for p in begin[:-1]], [0] * (len(begin) - 1)
     for q in range(len(least)):
         for p in range(begin[q], begin[q + 1]):
             least[q] = min(least[q], loss[p])
@@ -168,7 +166,7 @@ def _alive(some: list[int], stage: int, lost: list[float], taken: list[int], lim
 
 @compiled
 def _completion(state: int, taken: list[int], slack: Ints, single: list[int]) -> int:
-    """The last of some states, by what they take of the last resource, that fits beside one; -1 where none does."""
+    """The last of those by what they take of the last resource that fits beside a state; -1 where none does."""
     size, low, high = len(slack), 0, len(single)
     for r in range(size - 1):
         if taken[state * size + r] > slack[r]:
@@ -182,19 +180,19 @@ def _completion(state: int, taken: list[int], slack: Ints, single: list[int]) ->
 
 
 @compiled
-def _merged(some: list[int], others: list[int], gained: list[float], taken: list[int], size: int) -> list[int]:
-    """Two lists of states by what they take, as one; without those that take no less than another of no less gain.
+def _merged(some: list[int], first: int, gained: list[float], taken: list[int], size: int) -> list[int]:
+    """States and the new ones from `first` on, both by what they take; none that takes no less for no more gain.
 
     Such a one is looked for among those that take the same of all resources but the last.
     """
-    merged, a, b = some[:0], 0, 0
-    while a < len(some) or b < len(others):
-        from_some = b == len(others)
-        if a < len(some) and b < len(others):
-            r = _first_difference(some[a], others[b], taken, size)
-            one, other = some[a] * size + r, others[b] * size + r
-            from_some = gained[some[a]] >= gained[others[b]] if r == size else taken[one] < taken[other]
-        state = some[a] if from_some else others[b]
+    merged, a, b = some[:0], 0, first
+    while a < len(some) or b < len(gained):
+        from_some = b == len(gained)
+        if a < len(some) and b < len(gained):
+            r = _first_difference(some[a], b, taken, size)
+            one, other = some[a] * size + r, b * size + r
+            from_some = gained[some[a]] >= gained[b] if r == size else taken[one] < taken[other]
+        state = some[a] if from_some else b
         a, b = (a + 1, b) if from_some else (a, b + 1)
         dominated = len(merged) > 0 and gained[merged[-1]] >= gained[state]
         if not dominated or _first_difference(merged[-1], state, taken, size) < size - 1:
