@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 from aptsched.cli.base import app, typer
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
+from aptsched.support.json_text import compact_json
 from aptsched.support.shown import shown
 
 Directories = Annotated[list[str], typer.Argument(metavar="DIR...", help="Directories that --out wrote.")]
@@ -62,7 +62,7 @@ def _write(directories: list[str], out: str, perfetto: str | None, title: str) -
             )
         made = page(stored, title)
         num_bytes = len(made.encode())
-        traced = None if perfetto is None else json.dumps(trace(stored.runs), separators=(",", ":"), allow_nan=False)
+        traced = None if perfetto is None else compact_json(trace(stored.runs))
     if perfetto is not None and traced is not None:
         files.write(perfetto, traced)
     files.write(out, made)

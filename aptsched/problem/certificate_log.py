@@ -6,7 +6,6 @@ The schema is described in docs/formats.md; `aptsched verify` checks such a file
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import sys
 from typing import Any
@@ -15,6 +14,7 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.instance import digest_of, encoded_fields, joined
 from aptsched.problem.selection import Selection
 from aptsched.support.errors import InputError
+from aptsched.support.json_text import compact_json
 from aptsched.support.shown import shown
 
 SCHEMA = "aptsched.certificates"
@@ -85,4 +85,4 @@ def record_line(iteration: int, problem: BatchProblem, selection: Selection, num
 
 def as_line(document: dict[str, Any]) -> str:
     """An object, such as the header, as one line, with its line end."""
-    return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
+    return compact_json(document) + "\n"

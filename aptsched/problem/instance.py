@@ -6,7 +6,6 @@ The JSON schema is described in docs/formats.md.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from aptsched.problem.batch_problem import BatchProblem
 from aptsched.support import files
 from aptsched.support.errors import InputError
 from aptsched.support.fields import listed, named
-from aptsched.support.json_text import as_shown, read_json
+from aptsched.support.json_text import as_shown, compact_json, read_json
 
 SCHEMA = "aptsched.instance"
 VERSION = 1
@@ -30,7 +29,7 @@ def save(problem: BatchProblem, path: str | os.PathLike[str]) -> None:
     encoded = encoded_fields(problem)
     fields = ",\n".join(f'    "{name}": {text}' for name, text in encoded.items())
     document = {"schema": SCHEMA, "version": VERSION, "sha256": digest_of(encoded)}
-    head = "".join(f'  "{name}": {_compact(value)},\n' for name, value in document.items())
+    head = "".join(f'  "{name}": {compact_json(value)},\n' for name, value in document.items())
     files.write(path, f'{{\n{head}  "problem": {{\n{fields}\n  }}\n}}\n')
 
 
@@ -91,7 +90,7 @@ def content(problem: BatchProblem) -> dict[str, Any]:
 
 def encoded_fields(problem: BatchProblem) -> dict[str, str]:
     """The content as JSON, each field for itself, without spaces, floats by their shortest exact digits."""
-    return {name: _compact(value) for name, value in content(problem).items()}
+    return {name: compact_json(value) for name, value in content(problem).items()}
 
 
 def joined(encoded: Iterable[tuple[str, str]]) -> str:
@@ -179,7 +178,3 @@ def _check_number(name: str, given: object) -> None:
         raise InputError(f"{name}: {as_shown(given)} is not accepted; a number is")
     if isinstance(given, int) and abs(given) >= 2**63:
         raise InputError(f"{name}: {as_shown(given)} is not accepted; numbers below 2**63 are")
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)

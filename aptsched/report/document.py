@@ -15,6 +15,7 @@ from typing import Any
 from aptsched.report import figure
 from aptsched.support import files
 from aptsched.support.errors import InputError
+from aptsched.support.json_text import compact_json
 
 
 def prepare(path: str | os.PathLike[str], names: Iterable[str]) -> Path:
@@ -35,7 +36,7 @@ def prepare(path: str | os.PathLike[str], names: Iterable[str]) -> Path:
 
 def as_json(document: dict[str, Any]) -> str:
     """The document as JSON, each field on a line, and each entry of a list."""
-    fields = (f"{_compact(name)}: {_lines(value)}" for name, value in document.items())
+    fields = (f"{compact_json(name)}: {_lines(value)}" for name, value in document.items())
     return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
@@ -72,12 +73,8 @@ def known(value: float | None) -> float | None:
 
 def _lines(value: Any) -> str:
     if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(_compact(entry) for entry in value) + "\n]"
-    return _compact(value)
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return "[\n" + ",\n".join(compact_json(entry) for entry in value) + "\n]"
+    return compact_json(value)
 
 
 def _version(name: str) -> str | None:

@@ -11,6 +11,8 @@ from aptsched.support import files
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
+compact_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # on one line, without spaces
+
 
 def read_json(path: str | os.PathLike[str]) -> object:
     """The JSON of a file; messages begin with the path.

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.quick_init import of_values
 from engine.loop.iteration import Iteration
@@ -87,3 +89,15 @@ class Stretch:
             "num_blocks_by_form": tuple(self.num_blocks_by_form[i].tolist()),
         }
         return of_values(Iteration, vars(self.first) | differing)
+
+
+def lone(iteration: Iteration) -> Stretch:
+    """An iteration as a stretch of itself alone."""
+    return Stretch(
+        first=iteration,
+        end_s=np.array([iteration.end_s]),
+        scheduling_s=np.array([iteration.scheduling_s]),
+        num_seqs=np.array([iteration.num_seqs]),
+        num_blocks_by_form=np.array([iteration.num_blocks_by_form]),
+        num_waiting=np.array([iteration.num_waiting]),
+    )

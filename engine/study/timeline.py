@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,25 +52,6 @@ class Timeline:
         self._stride, self._in_last = 1, 1
         self._spans: list[list[float]] = []  # start, end, request-s, busy s, scheduling s, block-s by form
         self._gaps: list[float | None] = []  # of each span
-
-    def add(
-        self,
-        start_s: float,
-        duration_s: float,
-        num_blocks_by_form: Sequence[int],
-        num_waiting: int,
-        scheduling_s: float,
-    ) -> None:
-        """Add an iteration."""
-        span = self._last(start_s, len(num_blocks_by_form))
-        span[1] = start_s + duration_s
-        span[2] += duration_s * num_waiting
-        span[3] += duration_s
-        span[4] += scheduling_s
-        for place, num_blocks in enumerate(num_blocks_by_form, 5):
-            if num_blocks:
-                span[place] += duration_s * num_blocks
-        self._in_last += 1
 
     def add_many(self, start_s: Floats, amounts: Floats) -> None:
         """Add iterations in a row, [k], to the same sums as one by one.

@@ -11,7 +11,7 @@ from aptsched.scheduling.forms import NUM_FORMS, CacheForm, FormEntry, shown_for
 from aptsched.support.arrays import sum_of
 from aptsched.support.checks import Floats
 from engine.loop.iteration import Iteration
-from engine.simulator.stretch import Fed, Stretch
+from engine.simulator.stretch import Fed, Stretch, lone
 from engine.study.timeline import Timeline, TimelinePoint, added_in_order
 
 MAX_STRETCHES = 64  # that are added up together
@@ -98,25 +98,11 @@ class UsageMeter:
         self._block_s_by_form = [0.0] * NUM_FORMS
         self._gap_worst = 0.0
         self._timeline = Timeline()
-        self._stretches: list[Stretch] = []  # not in the sums yet
+        self._stretches, self._decisions = list[Stretch](), list[tuple[int, float, int]]()  # not in the sums yet
 
     def add(self, iteration: Iteration) -> None:
         """Add an iteration."""
-        self._add_up()
-        it, duration_s = iteration, iteration.duration_s
-        self._timeline.add(it.start_s, duration_s, it.num_blocks_by_form, it.num_waiting, it.scheduling_s)
-        if it.start_s < self._warmup_s:
-            self._num_warmup_iterations += 1
-            return
-        self._num_iterations += 1
-        self._num_prefill_tokens += it.num_prefill_tokens
-        self._num_decode_tokens += it.num_decode_tokens
-        self._num_swapped_blocks += it.num_swapped_blocks
-        self._busy_s += duration_s
-        self._scheduling_s += it.scheduling_s
-        for form, num_blocks in enumerate(it.num_blocks_by_form):
-            if num_blocks:
-                self._block_s_by_form[form] += duration_s * num_blocks
+        self.add_stretch(lone(iteration))
 
     def add_stretch(self, stretch: Stretch) -> None:
         """Add the iterations of a stretch, to the same sums as one by one."""
@@ -124,11 +110,20 @@ class UsageMeter:
         if len(self._stretches) == MAX_STRETCHES:
             self._add_up()
 
+    def add_decision(self, number: int, gap: float, num_iterations: int) -> None:
+        """Add the certified gap of a decision, once the iterations that it was for, from that number on, are added."""
+        self._decisions.append((number, gap, num_iterations))
+
     def _add_up(self) -> None:
-        """Add the iterations of the stretches that are not in the sums yet."""
-        if not self._stretches:
-            return
-        stretches, self._stretches = self._stretches, []
+        """Add the iterations and the decisions that are not in the sums yet."""
+        if self._stretches:
+            self._add_iterations(self._stretches)
+        for decision in self._decisions:
+            self._add_gap(*decision)
+        self._stretches, self._decisions = [], []
+
+    def _add_iterations(self, stretches: list[Stretch]) -> None:
+        """Add the iterations of these stretches, one after the other."""
         end_s = np.concatenate([each.end_s for each in stretches])
         start_s, amounts = np.empty_like(end_s), np.empty((3 + NUM_FORMS, len(end_s)))
         start_s[1:] = end_s[:-1]
@@ -155,14 +150,15 @@ class UsageMeter:
                 if place + at >= num_before:
                     self._num_prefill_tokens += fed.num_prefill_tokens
                     self._num_decode_tokens += fed.num_decode_tokens - each.num_seqs[at].item()
+            if place >= num_before:
+                self._num_swapped_blocks += each.first.num_swapped_blocks
             place += len(each)
         self._busy_s, self._scheduling_s, *self._block_s_by_form = added_in_order(
             [self._busy_s, self._scheduling_s, *self._block_s_by_form], amounts[:, num_before:]
         )
 
-    def add_decision(self, number: int, gap: float, num_iterations: int) -> None:
-        """Add the certified gap of a decision, once the iterations that it was for, from that number on, are added."""
-        self._add_up()
+    def _add_gap(self, number: int, gap: float, num_iterations: int) -> None:
+        """Add the gap of a decision, all of whose iterations are in the sums."""
         self._timeline.add_gap(number, gap, num_iterations)
         counted = num_iterations - min(max(self._num_warmup_iterations - number, 0), num_iterations)
         if counted:

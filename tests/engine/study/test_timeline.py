@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,16 @@ from hypothesis import strategies as st
 from aptsched.scheduling.forms import CacheForm
 from caches import by_form
 from engine.study.timeline import MAX_POINTS, Timeline
+
+
+def add(
+    timeline: Timeline, start_s: float, duration_s: float, blocks: tuple[int, ...], scheduling_s: float = 0.0
+) -> None:
+    """Adds an iteration in which nobody waits."""
+    block_s = (duration_s * count for count in blocks)
+    timeline.add_many(
+        np.array([start_s]), np.array([[0.0], [duration_s], [scheduling_s], *([held] for held in block_s)])
+    )
 
 
 @given(
@@ -20,7 +31,7 @@ def test_the_timeline_is_bounded_and_keeps_its_integral(iterations: list[tuple[i
     iterations = more * iterations
     timeline, now_s = Timeline(), 0
     for duration_s, kv, hidden in iterations:
-        timeline.add(now_s, duration_s, by_form(kv=kv, hidden=hidden), 0, 0.0)
+        add(timeline, now_s, duration_s, by_form(kv=kv, hidden=hidden))
         now_s += duration_s
     points = timeline.points()
     assert len(points) <= MAX_POINTS
@@ -35,7 +46,7 @@ def test_a_point_has_the_largest_gap_and_the_mean_time_of_scheduling() -> None:
     """Of 1,000 iterations a point has two: decisions of iteration 7, and of 20 to 22, count in the points of these."""
     timeline = Timeline()
     for number in range(1000):
-        timeline.add(number, 1.0, by_form(kv=1), 0, float(number))
+        add(timeline, number, 1.0, by_form(kv=1), scheduling_s=number)
         if number == 8:
             timeline.add_gap(7, 0.5, 1)
         if number == 22:
