@@ -7,11 +7,11 @@ The setting `sustained` of `aptsched capacity` (docs/capacity.md), by computed c
 within `shed`, with one seed, for 2 to 7 minutes of arrivals (bursts of LongBench 21), OPT-13B on A100-40GB, chat
 objectives, lengths of ShareGPT, HumanEval and LongBench, gaps between arrivals of CV 1 and 4. `chosen`: ours, what it
 is compared with, and the best of the screen, with five seeds that no constant of ours was chosen on, lengths moved by
-10%, 11 minutes of arrivals (bursts of HumanEval 6); also CV 2, MLPerf's interactive objectives for Llama-3.1-8B on
-A100-80GB, and with --azure the trace AzureLLMInferenceTrace_code of AzurePublicDataset: five windows of it with their
-own arrivals, and a TTFT of max(1 s, 3 times the own prefill). Each cell has a folder as `aptsched capacity --out`
-writes it. Ctrl-C keeps what is done, and the same command goes on from there. At the end, and at once where no part is
-named, opponents.md gets all tables of the folders that are there. It never fails on a figure.
+10%, 11 minutes of arrivals (bursts of HumanEval 4); also CV 2, MLPerf's interactive objectives for Llama-3.1-8B on
+A100-80GB (4 minutes), and with --azure the trace AzureLLMInferenceTrace_code of AzurePublicDataset: five windows of it
+with their own arrivals, and a TTFT of max(1 s, 3 times the own prefill). Each cell has a folder as `aptsched capacity
+--out` writes it. Ctrl-C keeps what is done, and the same command goes on from there. At the end, and at once where no
+part is named, opponents.md gets all tables of the folders that are there. It never fails on a figure.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ SHORT_S = {
     "longbench-cv1": (420.0, 60.0),
     "longbench-cv4": (1260.0, 60.0),
 }
-LONG_S = {"": (660.0, 60.0), "humaneval-cv4": (360.0, 60.0), "humaneval-cv2": (360.0, 60.0)}
+LONG_S = {
+    "": (660.0, 60.0),
+    **{cell.name: (240.0, 60.0) for cell in INTERACTIVE},
+    **dict.fromkeys(("humaneval-cv4", "humaneval-cv2"), (240.0, 60.0)),
+}
 SCREEN, CHOSEN = "screen", "chosen"
 EXTENTS = {
     SCREEN: Extent(SHORT_S, seed=0, num_seeds=1, all_levels=False, jitter=None),

@@ -67,7 +67,7 @@ def code(trace: Path) -> Cell:
 
 
 STEADY = tuple(drawn(lengths, 1.0, LEVELS) for lengths in SETS)
-BURSTS = tuple(drawn(lengths, 4.0, LEVELS) for lengths in SETS)
+BURSTS = tuple(drawn(lengths, 4.0, LEVELS[-1:]) for lengths in SETS)
 MILDER = tuple(drawn(lengths, 2.0, LEVELS[-1:]) for lengths in SETS)
 INTERACTIVE = tuple(interactive(lengths) for lengths in SETS)
 

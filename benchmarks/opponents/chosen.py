@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aptsched.policies.named import CLASSES
-from benchmarks.opponents.cell import INTERACTIVE, MILDER, STEADY, Cell
+from benchmarks.opponents.cell import BURSTS, STEADY, Cell
 from benchmarks.opponents.tables import FIRST, shed
 
 VARIANTS = ("aptserve:forms=kv", "aptserve:charge=lifetime")
@@ -12,8 +12,8 @@ HIDDEN, HIDDEN_NOBODY_REJECTED = "bid-price:forms=hidden", "bid-price:forms=hidd
 LIFETIME, APTSERVE = "aptserve:charge=lifetime:forms=kv", "aptserve"
 PLAIN, SHED = ("sarathi", "vllm-v1"), (shed("sarathi"), shed("vllm-v1"))
 BEST = (shed("svf"), shed("qoserve"), shed("slai"), "scorpio")  # of the screen, without ours and oracles
-ON_KV = (*PLAIN, *SHED, *BEST, LIFETIME, FIRST)
-WITH_HIDDEN = (HIDDEN, HIDDEN_NOBODY_REJECTED, APTSERVE)  # at steady arrivals alone
+ON_KV = (*PLAIN, *SHED, *BEST, LIFETIME, shed(LIFETIME), FIRST)
+WITH_HIDDEN = (HIDDEN, HIDDEN_NOBODY_REJECTED, APTSERVE)
 
 
 def screened_policies() -> list[str]:
@@ -23,7 +23,7 @@ def screened_policies() -> list[str]:
 
 
 def chosen_policies(cell: Cell) -> list[str]:
-    """Ours, what it is compared with, and the best of the screen; fewer where that is all that time allows."""
-    if cell in (*MILDER, *INTERACTIVE):
-        return [OURS, NOBODY_REJECTED, *PLAIN, *SHED, *BEST[:2]]
-    return [OURS, NOBODY_REJECTED, *ON_KV, *(WITH_HIDDEN if cell in STEADY else ())]
+    """Ours, what it is compared with, and the best of the screen; neither steady nor in bursts the better half."""
+    if cell in (*STEADY, *BURSTS):
+        return [OURS, NOBODY_REJECTED, *ON_KV, *(WITH_HIDDEN if cell in STEADY else ())]
+    return [OURS, NOBODY_REJECTED, *PLAIN, *SHED, *BEST[:2], LIFETIME, FIRST]

@@ -70,10 +70,10 @@ def screen_table(held: Held, cells: Sequence[Cell], policies: Sequence[str]) -> 
 
 
 def rate_table(held: Held, cells: Iterable[Cell], level: float) -> str:
-    """What each policy holds at each cell at a level, with intervals, and how many times `fcfs` where that was run."""
+    """What each policy holds at each cell, with intervals, and how many times `fcfs` where that has all rates."""
     shown = cells_of(held, cells, level)
     policies = policies_of(held, shown)
-    has_first = FIRST in policies
+    has_first = not math.isnan(times(held, shown, level, FIRST, FIRST).mean)
     rows = []
     for policy in policies:
         rates = [_with_ends(_interval(found_at(held, cell, level, policy))) for cell in shown]
@@ -91,7 +91,7 @@ def over_table(held: Held, cells: Iterable[Cell], level: float, own: str, others
     columns = [_ratios(held, cell, level, own, others) for cell in shown]
     rows = [(f"`{other}`", *(column[other] for column in columns)) for other in others]
     head = (f"`{own}` over", *(heading(cell, level) for cell in shown))
-    return table(head, [row for row in rows if set(row[1:]) != {"-"}])
+    return table(head, [row for row in rows if set(row[1:]) - {"-"}])
 
 
 def _ratios(held: Held, cell: Cell, level: float, own: str, others: Sequence[str]) -> dict[str, str]:
@@ -116,6 +116,8 @@ def better_table(held: Held, cells: Iterable[Cell], level: float, pairs: Sequenc
     for own, others in pairs:
         each = [_over_better(held, cell, level, own, others) for cell in shown]
         known = [rates for rates in each if rates is not None]
+        if not known:
+            continue
         name = f"`{own}` over " + (" or ".join(f"`{other}`" for other in others))
         columns = ["-" if rates is None else _with_ends(over_sets([rates])) for rates in each]
         rows.append((name, *columns, _with_ends(over_sets(known if len(known) == len(shown) else []))))

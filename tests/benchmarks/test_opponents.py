@@ -43,12 +43,21 @@ def held(rates: Mapping[str, tuple[tuple[float, ...], ...]], level: float = 0.9)
 
 
 def test_bursts_of_long_prompts_are_held_to_three_quarters() -> None:
-    """All other bursts to 99 and 90%; of one seed the lower level alone, lengths as given."""
-    assert HARD.levels == (0.75,) and {each.levels for each in cell.BURSTS[:2]} == {(0.99, 0.9)}
+    """Other bursts to 90%, steady arrivals to 99% too; with one seed to the lower level alone, lengths as given."""
+    assert HARD.levels == (0.75,) and {each.levels for each in cell.BURSTS[:2]} == {(0.9,)}
     screen, several = main.EXTENTS["screen"].options(HARD), main.EXTENTS["chosen"].options(TWO[0])
     assert (screen["level"], screen["duration"], screen["seeds"], screen["jitter"]) == ((0.75,), 1260.0, 1, None)
     assert (several["level"], several["duration"], several["seeds"], several["jitter"]) == ((0.99, 0.9), 660.0, 5, 0.1)
     assert main.EXTENTS["chosen"].options(cell.code(Path("a.csv")))["jitter"] is None
+
+
+def test_hidden_states_are_sought_at_steady_arrivals_alone() -> None:
+    """Everywhere ours stands first, beside the better of plain and shed; the screen has every policy both ways."""
+    steady, bursts, milder = (chosen.chosen_policies(cells[0]) for cells in (cell.STEADY, cell.BURSTS, cell.MILDER))
+    assert set(steady) - set(bursts) == set(chosen.WITH_HIDDEN) and set(milder) < set(bursts)
+    assert {each[0] for each in (steady, bursts, milder)} == {"bid-price"} and "shed(sarathi)" in milder
+    screened = chosen.screened_policies()
+    assert len(screened) == len(set(screened)) and {"svf", "shed(svf)", "aptserve:forms=kv"} <= set(screened)
 
 
 def test_the_first_ratio_is_the_geometric_mean_over_cells_of_paired_seeds() -> None:
