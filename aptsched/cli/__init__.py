@@ -19,6 +19,7 @@ SEVERAL = {
     "capacity": ("--policy", "--level", "--slo", "--setting", "--cost"),
     "gap": ("--num-requests", "--load", "--methods"),
     "run": ("--policy", "--rate"),
+    "serve": ("--policy",),
     "simulate": ("--policy", "--rate", "--cost"),
 }  # options that take several values
 NUMBERS = {"integer": "a whole number", "float": "a number", "number": "a number"}  # the parser's words, and ours

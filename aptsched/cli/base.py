@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "listing",
     "report": "report",
     "run": "run",
+    "serve": "serve",
     "simulate": "simulate",
     "solve": "solve",
     "snapshot": "solve",

@@ -17,6 +17,7 @@ from engine.loop.clock import WallClock
 from engine.loop.limits import Limits
 from engine.loop.loop import IDLE_S, MAX_IDLE, STUCK
 from engine.loop.worker import Worker
+from engine.session.onlooker import Onlooker
 from engine.session.output import Bell, Output, listen
 from engine.session.output_text import OutputText
 from engine.state.batch import Executor
@@ -43,6 +44,7 @@ class Driver:
     ----------
     policy, pool, executor, eos_token_ids, limits, times
         As in `Worker`.
+    onlooker : Onlooker
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Driver:
         eos_token_ids: frozenset[int],
         limits: Limits | None,
         times: IterationTime | None,
+        onlooker: Onlooker,
     ) -> None:
         self.worker = Worker(
             policy,
@@ -63,7 +66,9 @@ class Driver:
             times=times,
             eos_token_ids=eos_token_ids,
             on_token=self._add_token,
+            on_iteration=lambda iteration: onlooker.on_iteration(iteration, self.worker),
         )
+        self._onlooker = onlooker
         self.clock = WallClock()
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._lock = Lock()  # guards what follows; held for moments only, never while waiting for a request
@@ -261,6 +266,7 @@ class Driver:
             self.worker.stop(request_id)
 
     def _end(self, record: RequestRecord) -> None:
+        self._onlooker.on_record(record)
         self._outputs.pop(record.request_id).finish(record)
 
     def _fail(self, error: BaseException) -> None:

@@ -17,6 +17,7 @@ from engine.runner.torch_executor import TorchExecutor
 from engine.session.cache_memory import num_blocks as blocks_of
 from engine.session.completion import Completion
 from engine.session.generation import count_tokens
+from engine.session.onlooker import Onlooker
 from engine.session.session import Session
 from engine.session.vocabulary import Prompt, Vocabulary
 from engine.state.pool import BlockPool
@@ -48,6 +49,8 @@ class Engine:
         The times that the policy predicts iterations with, as `aptsched calibrate` measures them.
     hidden_attention : str
         How hidden states are read: "absorbed", or "rebuilt" as K and V.
+    onlooker : Onlooker, optional
+        Told of each iteration and of each request that ends, in the thread that runs them.
 
     Attributes
     ----------
@@ -74,6 +77,7 @@ class Engine:
         max_iteration_s: float | None = None,
         times: IterationTime | None = None,
         hidden_attention: str = "absorbed",
+        onlooker: Onlooker | None = None,
     ) -> None:
         self.model = model
         count = blocks_of(model, cache_mem) if num_blocks is None else num_blocks
@@ -90,6 +94,7 @@ class Engine:
             Vocabulary(config.vocab_size, model.tokenizer, frozenset(config.eos_token_ids)),
             limits=Limits(max_tokens, max_seqs, config.max_positions, max_iteration_s),
             times=times,
+            onlooker=onlooker,
         )
 
     def generate(

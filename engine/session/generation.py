@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 
 from aptsched.support.checks import seconds
 from engine.session.completion import Completion, FinishReason, completion_of
-from engine.session.output import Output, news
+from engine.session.output import Output, Rung, news
 from engine.session.vocabulary import Vocabulary
+from engine.state.request import Request
 
 
 class Generation:
@@ -34,6 +36,11 @@ class Generation:
         return self._output.request.request_id
 
     @property
+    def request(self) -> Request:
+        """The request, whose output tokens and their times grow as they come; only the session may change it."""
+        return self._output.request
+
+    @property
     def is_over(self) -> bool:
         """Whether the request has ended."""
         return self._output.end is not None
@@ -42,6 +49,18 @@ class Generation:
     def finish_reason(self) -> FinishReason | None:
         """As in `Completion`; None as long as the request goes on. Errors as in `result`."""
         return self.result().finish_reason if self.is_over else None
+
+    @contextmanager
+    def ringing(self, bell: Rung) -> Iterator[None]:
+        """Within it a bell is rung at each token and at the end, for those who wait in another way than a thread does.
+
+        What is there already is not rung for: look at the request once within it.
+        """
+        self._output.hang(bell, only_end=False)
+        try:
+            yield
+        finally:
+            self._output.unhang(bell, only_end=False)
 
     def __iter__(self) -> Iterator[str]:
         """See `stream`."""

@@ -7,12 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from threading import TIMEOUT_MAX
 from time import monotonic
+from typing import Protocol
 
 from aptsched.scheduling.record import RequestRecord
 from engine.session.output_text import OutputText
 from engine.state.request import Request
 
 Bell = SimpleQueue[None]  # of a thread that waits
+
+
+class Rung(Protocol):
+    """What is told that there may be news: the bell of a thread, or what wakes another kind of waiting."""
+
+    def put(self, item: None, /) -> None:
+        """Takes a ring; called by who runs the worker, so it returns at once."""
+        ...
 
 
 class Output:
@@ -41,14 +50,14 @@ class Output:
     def __init__(self, request: Request, wait: Callable[[Bell, float], None], text: OutputText | None) -> None:
         self.request, self.wait, self.text = request, wait, text
         self.end: RequestRecord | BaseException | None = None
-        self._bells: list[Bell] = []  # rung at each token and at the end
-        self._end_bells: list[Bell] = []
+        self._bells: list[Rung] = []  # rung at each token and at the end
+        self._end_bells: list[Rung] = []
 
-    def hang(self, bell: Bell, only_end: bool) -> None:
+    def hang(self, bell: Rung, only_end: bool) -> None:
         """Have a bell rung from now on: at the end and, unless `only_end`, at each token."""
         (self._end_bells if only_end else self._bells).append(bell)
 
-    def unhang(self, bell: Bell, only_end: bool) -> None:
+    def unhang(self, bell: Rung, only_end: bool) -> None:
         """Have a bell rung no more."""
         (self._end_bells if only_end else self._bells).remove(bell)
 

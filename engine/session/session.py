@@ -21,6 +21,7 @@ from engine.loop.worker import Worker
 from engine.session.completion import Completion
 from engine.session.driver import Driver
 from engine.session.generation import Generation
+from engine.session.onlooker import Onlooker
 from engine.session.output import Output
 from engine.session.vocabulary import Prompt, Vocabulary
 from engine.state.batch import Executor
@@ -54,6 +55,8 @@ class Session:
         With `max_iteration_s` no iteration is predicted to take longer.
     times : IterationTime, optional
         The times that the policy predicts iterations with.
+    onlooker : Onlooker, optional
+        Told of each iteration and of each request that ends.
 
     Raises
     ------
@@ -78,12 +81,13 @@ class Session:
         *,
         limits: Limits | None = None,
         times: IterationTime | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
         if limits is not None and limits.max_iteration_s is not None and not (times and times.per_token_s):
             accepted = "with the `times` that `aptsched calibrate` measures it is"
             raise InputError(f"max_iteration_s: {limits.max_iteration_s} is not accepted by itself; {accepted}")
         self.vocabulary = vocabulary
-        self._driver = Driver(policy, pool, executor, vocabulary.eos_token_ids, limits, times)
+        self._driver = Driver(policy, pool, executor, vocabulary.eos_token_ids, limits, times, onlooker or Onlooker())
         self._ids = itertools.count()
         self._generations: WeakValueDictionary[int, Generation] = WeakValueDictionary()
 
@@ -92,7 +96,15 @@ class Session:
         """The worker that serves the requests; only the session may change anything in it."""
         return self._driver.worker
 
-    def add(self, prompt: Prompt, params: SamplingParams | None = None, *, slo: SLO | None = None) -> Generation:
+    def add(
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        *,
+        slo: SLO | None = None,
+        tenant: int = 0,
+        priority: int = 0,
+    ) -> Generation:
         """Add a request, and return its handle. Keep the handle: when it is garbage, the request is aborted.
 
         A prompt that is too long to be served is added and rejected: its `Completion` says why.
@@ -103,6 +115,8 @@ class Session:
         params : SamplingParams, optional
         slo : SLO, optional
             Objectives that the policy sees.
+        tenant, priority : int
+            Whose it is, and how urgent: the lower, the more.
 
         Raises
         ------
@@ -110,7 +124,7 @@ class Session:
             A prompt that is empty, is not Unicode, or has tokens that the model does not know; a text or stop strings
             where there is no tokenizer. The session is closed, or an error has ended it.
         """
-        return self.add_all([prompt], params, slo=slo)[0]
+        return self.add_all([prompt], params, slo=slo, tenant=tenant, priority=priority)[0]
 
     def add_all(
         self,
@@ -118,6 +132,8 @@ class Session:
         params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         slo: SLO | None = None,
+        tenant: int = 0,
+        priority: int = 0,
     ) -> list[Generation]:
         """Add several requests at once, with the same parameters or one each; if one is wrong, none is added.
 
@@ -131,7 +147,8 @@ class Session:
         if len(each) != len(prompts):
             raise InputError(f"params: {len(each)} are not accepted; one, or one for each of {len(prompts)} prompts is")
         objectives = SLO() if slo is None else slo
-        outputs = [self._output(prompt, own, objectives) for prompt, own in zip(prompts, each, strict=True)]
+        labels = (label("tenant", tenant), label("priority", priority))
+        outputs = [self._output(prompt, own, objectives, labels) for prompt, own in zip(prompts, each, strict=True)]
         abort = self._driver.ask_to_abort
         generations = [Generation(output, self.vocabulary, abort) for output in outputs]
         self._driver.submit(outputs)
@@ -166,7 +183,7 @@ class Session:
         """See `close`."""
         self.close()
 
-    def _output(self, prompt: Prompt, params: SamplingParams, slo: SLO) -> Output:
+    def _output(self, prompt: Prompt, params: SamplingParams, slo: SLO, labels: tuple[int, int]) -> Output:
         for name, given, kind in (("params", params, SamplingParams), ("slo", slo, SLO)):
             if not isinstance(given, kind):
                 raise InputError(f"{name}: {shown(given)} is not accepted; {kind.__name__} is")
@@ -178,6 +195,8 @@ class Session:
             params=params,
             slo=slo,
             prompt_token_ids=np.array(token_ids),
+            tenant=labels[0],
+            priority=labels[1],
         )
         text = self.vocabulary.output_text(params.stop) if params.stop else None
         return Output(request, self._driver.wait, text)
@@ -188,3 +207,10 @@ class Session:
             accepted = "that of a generation which somebody holds is"
             raise InputError(f"request_id: {shown(request_id)} is not accepted; {accepted}")
         return generation
+
+
+def label(name: str, given: int) -> int:
+    """What a request is labelled with: a whole number that 32 bits hold."""
+    if not is_count(given, -(2**31), 2**31 - 1):
+        raise InputError(f"{name}: {shown(given)} is not accepted; a whole number from -2**31 to 2**31 - 1 is")
+    return int(given)

@@ -16,13 +16,14 @@ from engine.calibration.foreign import check_given
 from engine.models.hidden_attention import check_hidden_attention
 from engine.state.blocks import check_counts
 from engine.study.arrival_source import ArrivalSource
+from engine.study.model_choice import ModelChoice
 from engine.study.named_policies import Policies, named_policies
 from engine.study.serving import NamedPolicy
 from engine.study.serving_options import ServingOptions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RunOptions(ServingOptions):
+class RunOptions(ServingOptions, ModelChoice):
     """Options of `aptsched run`, by the same names and with the same defaults.
 
     Parameters

@@ -26,6 +26,7 @@ ROOMS = {
         "simulator",
         "study",
         "capacities",
+        "server",
         "vllm",
     ),
     "proofs": (),

@@ -74,7 +74,7 @@ def test_no_line_of_a_help_is_longer_than_80_columns(
 def test_one_list_of_policies_is_in_every_help(capsys: pytest.CaptureFixture[str]) -> None:
     """Word for word the same where `--policy` stands, with all options; `aptsched list` has the same entries."""
     with_policies = [name for name in COMMANDS if "--policy " in help_of(capsys, name)]
-    assert with_policies == ["capacity", "run", "simulate"]
+    assert with_policies == ["capacity", "run", "serve", "simulate"]
     lists = [help_of(capsys, name).partition("\nPolicies:\n")[2] for name in with_policies]
     assert lists[0] == lists[1]
     with pytest.raises(SystemExit):

@@ -39,6 +39,10 @@ VALID = {  # each ends with 0 within a tenth of a second
         *(*ON_MODEL, *SOURCE, "--rate", "1000", "--policy", "fcfs", "--calibration", "calibration.json"),
         *("--num-blocks", "64", "--max-prompt-tokens", "8", "--max-output-tokens", "2"),
     ],
+    "serve": [
+        *(*ON_MODEL, "--policy", "fcfs", "--calibration", "calibration.json", "--num-blocks", "64"),
+        *("--port", "0", "--check"),
+    ],
     "simulate": [*SOURCE, "--policy", "fcfs", "--jobs", "1"],
     "snapshot": [*SOURCE, "--out", "queue.json"],
     "solve": ["instance.json", "--method", "greedy"],

@@ -1,0 +1,147 @@
+"""Starts a server: model, session, application, process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+
+import numpy as np
+
+from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.wanted_forms import lossy_wanted
+from aptsched.support.errors import InputError
+from engine.server.app import application
+from engine.server.exposition import Exposition
+from engine.server.log_lines import print_errors
+from engine.server.serve_options import ServeOptions
+from engine.server.service import Service
+from engine.server.switched import Switched
+from engine.server.uvicorn_server import UvicornServer, bound_socket
+from engine.session.session import Session
+from engine.session.vocabulary import Vocabulary
+from engine.state.pool import BlockPool
+from engine.study.offered_forms import unused_forms
+from engine.study.ready_model import Calibrate, ready_model
+from engine.study.serving import NamedPolicy, Server
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A server that can be started.
+
+    Attributes
+    ----------
+    options : ServeOptions
+    session : Session
+    exposition : Exposition
+    name : str
+        What clients call the model.
+    listening : socket
+    notices : tuple of str
+    """
+
+    options: ServeOptions
+    session: Session
+    exposition: Exposition
+    name: str
+    listening: socket.socket
+    notices: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host, port = self.listening.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def run(self, on_start: Callable[[], object]) -> int:
+        """Serves until a signal ends it; returns the exit code.
+
+        Raises
+        ------
+        InputError
+            The session has failed: its policy, for example, raised an error.
+        """
+        try:
+            return asyncio.run(self._serve(on_start))
+        finally:
+            self.session.close()
+
+    async def _serve(self, on_start: Callable[[], object]) -> int:
+        options = self.options
+
+        def fail(error: BaseException) -> None:
+            server.failure, server.should_exit = error, True
+
+        service = Service(
+            self.session,
+            self.name,
+            options.slo_of_all,
+            options.max_requests,
+            self.exposition,
+            np.random.default_rng(),
+            fail,
+        )
+        server = UvicornServer(application(service, options.api_key), service, options.drain)
+        print_errors()
+        on_start()
+        await server.serve(sockets=[self.listening])
+        if server.failure is not None:
+            raise InputError(f"the engine failed, and the server has ended ({server.failure})") from server.failure
+        return server.exit_code
+
+
+def prepared(options: ServeOptions, calibrate: Calibrate) -> Ready:
+    """Loads the model, measures it where that is needed, and takes the address.
+
+    Raises
+    ------
+    InputError
+        Names the option, its value and what is accepted.
+    """
+    policies, known = options.policies, options.known_times()
+    listening = bound_socket(options.host, options.port)
+    try:
+        ready = ready_model(options, known, calibrate)
+        server = ready.server(options.limits, policies)
+        name = options.served_model_name or ready.model.name
+        exposition, config = Exposition(name), ready.model.config
+        vocabulary = Vocabulary(config.vocab_size, ready.model.tokenizer, frozenset(config.eos_token_ids))
+        session = _of_no_thread(lambda: _session(server, _policy(policies), vocabulary, exposition))
+    except BaseException:
+        listening.close()
+        raise
+    notices = (*options.slo_notices, *ready.notices, *unused_forms(policies, server), *ready.model.notices)
+    return Ready(options, session, exposition, name, listening, notices)
+
+
+def _policy(policies: list[NamedPolicy]) -> Policy:
+    """The policy, or one that can be switched; a single one may certify itself, which saves a look at each decision."""
+    return policies[0].make() if len(policies) == 1 else Switched(policies)
+
+
+def _session(server: Server, policy: Policy, vocabulary: Vocabulary, exposition: Exposition) -> Session:
+    cache = server.cache.with_forms(lossy_wanted(policy, server.lossy_ratios))
+    pool = BlockPool(server.num_blocks, cache, server.num_host_blocks)
+    limits, times = server.limits, server.times
+    return Session(policy, pool, server.executor, vocabulary, limits=limits, times=times, onlooker=exposition)
+
+
+def _of_no_thread(make: Callable[[], Session]) -> Session:
+    """A session whose maker is over, so that its own thread runs it, and waits for no other to do so."""
+    made: list[Session | BaseException] = []
+
+    def run() -> None:
+        try:
+            made.append(make())
+        except BaseException as error:
+            made.append(error)
+
+    thread = Thread(target=run)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], BaseException):
+        raise made[0]
+    return made[0]

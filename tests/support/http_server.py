@@ -1,0 +1,112 @@
+"""A server on a tiny model, on a real socket, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from aptsched.scheduling.plan import Policy
+from aptsched.scheduling.record import SLO
+from engine.models.model import Model
+from engine.server.app import application
+from engine.server.exposition import Exposition
+from engine.server.service import Service
+from engine.server.uvicorn_server import UvicornServer, bound_socket
+from engine.session.engine import Engine
+from live import MOST_S, exact_model, in_time
+
+SLO_OF_ALL = SLO(1.0, 1.0)
+
+
+@dataclass
+class Served:
+    """A server that runs, and a client of it."""
+
+    url: str
+    port: int
+    engine: Engine
+    service: Service
+    server: UvicornServer
+    client: httpx2.Client
+    thread: threading.Thread
+
+    def complete(self, headers: dict[str, str] | None = None, **body: Any) -> httpx2.Response:
+        """The response to a completion."""
+        return self.client.post("/v1/completions", json=body, headers=headers or {})
+
+    def text(self, **body: Any) -> str:
+        """The text of a completion."""
+        response = self.complete(**body)
+        assert response.status_code == 200, response.text
+        return str(response.json()["choices"][0]["text"])
+
+    def pieces(self, **body: Any) -> list[dict[str, Any]]:
+        """All pieces of a stream, whose end has come."""
+        with self.client.stream("POST", "/v1/completions", json={**body, "stream": True}) as response:
+            assert response.status_code == 200, response.read()
+            lines = [line for line in response.iter_lines() if line]
+        assert lines[-1] == "data: [DONE]"
+        return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+
+    def check_idle(self) -> None:
+        """No request is left, no block is held, and the pool agrees with itself."""
+        wait_until(lambda: not self.engine.session.worker.num_unfinished)
+        pool = self.engine.pool
+        pool.check_integrity()
+        wait_until(lambda: pool.free_blocks == pool.num_blocks and not self.service.in_flight.num_requests)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Returns once it is so; fails if that does not come."""
+
+    def look() -> None:
+        while not is_so():
+            threading.Event().wait(0.002)
+
+    in_time(look)
+
+
+@contextmanager
+def serving(
+    policy: Policy | None = None,
+    model: Model | None = None,
+    max_requests: int = 64,
+    num_blocks: int = 64,
+    drain_s: float = 10.0,
+    api_key: str | None = None,
+) -> Iterator[Served]:
+    """A server, which is ended at the end as by SIGTERM."""
+    exposition, made = Exposition("tiny"), list[tuple[Service, UvicornServer]]()
+    engine = in_time(lambda: Engine(model or exact_model(), policy, num_blocks=num_blocks, onlooker=exposition))
+    listening, begun = bound_socket("127.0.0.1", 0), threading.Event()
+
+    async def run() -> None:
+        service = Service(
+            engine.session, "tiny", SLO_OF_ALL, max_requests, exposition, np.random.default_rng(1), lambda error: None
+        )
+        server = UvicornServer(application(service, api_key), service, drain_s)
+        made.append((service, server))
+        begun.set()
+        await server.serve(sockets=[listening])
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert begun.wait(MOST_S)
+    port = listening.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with httpx2.Client(base_url=url, timeout=MOST_S) as client:
+            yield Served(url, port, engine, *made[0], client, thread)
+    finally:
+        made[0][1].should_exit = True
+        thread.join(MOST_S)
+        engine.session.close()
+        assert not thread.is_alive()
