@@ -45,7 +45,8 @@ browser: ## the pages in Chromium, by Playwright; apt-get installs Chromium
 	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ]; then $(APT_CHROMIUM); \
 	elif sudo -n true 2>/dev/null; then sudo -n sh -c '$(APT_CHROMIUM)'; fi
 	@test -x .browser/bin/pytest || $(PYTHON) -m venv --clear .browser
-	@.browser/bin/python -m pip install -q 'playwright>=1.49' pytest -e '.[report]'
+	@.browser/bin/python -m pip install -q -c constraints.txt torch hatchling
+	@.browser/bin/python -m pip install -q -c constraints.txt 'playwright>=1.49' pytest -e '.[report,engine,serve]'
 	@.browser/bin/pytest -q --confcutdir tests/browser tests/browser $(ARGS)
 
 vllm: ## the policies inside vLLM, on CPUs, in .vllm (3.5 GB)
@@ -69,6 +70,7 @@ bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits;
 	@$(BIN)/python -m benchmarks.busy
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.loss
+	@$(BIN)/python -m benchmarks.serving
 
 fuzz: $(READY) ## random instances against enumeration, for MINUTES=10 compiled, and as long in plain Python
 	@$(BIN)/python -m proofs.fuzz --minutes $(MINUTES) $(ARGS)

@@ -137,7 +137,7 @@ def _bounds_against(summary: dict[str, Any], each: Latencies, log: Log | None) -
     if summary["num_iterations"] < least:
         yield f"num_iterations: {summary['num_iterations']} with {summary['num_certified']} decisions, the last {last}"
     num_fed = summary["num_prefill_tokens"] + summary["num_decode_tokens"]
-    if num_fed < (num_tokens := int(each.num_tokens.sum())):
+    if summary["num_blocks"] and num_fed < (num_tokens := int(each.num_tokens.sum())):  # a pool of 0 is not seen
         yield f"num_prefill_tokens, num_decode_tokens: {num_fed} in all, but {num_tokens} tokens came of them"
     if sum(summary[name] for name in block_s) > summary["num_blocks"] * summary["busy_s"] * (1 + ROUNDING):
         yield f"{', '.join(block_s)}: more than {summary['num_blocks']} blocks in {summary['busy_s']!r} s"

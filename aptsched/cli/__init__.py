@@ -16,6 +16,7 @@ from aptsched.support.number_text import has_plain_digits
 from aptsched.support.shown import shown
 
 SEVERAL = {
+    "bench": ("--rate",),
     "capacity": ("--policy", "--level", "--slo", "--setting", "--cost"),
     "gap": ("--num-requests", "--load", "--methods"),
     "run": ("--policy", "--rate"),

@@ -19,6 +19,7 @@ from aptsched.support import interrupts
 NO_ANSWER = 1  # infeasible, answers that contradict each other, or a certificate that does not hold
 BAD_INPUT = 2
 COMMANDS = {
+    "bench": "bench",
     "calibrate": "calibrate",
     "capacity": "capacity",
     "gap": "gap",

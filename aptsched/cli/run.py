@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import Annotated
 
@@ -25,7 +24,7 @@ from aptsched.cli.model_options import (
     require_torch,
 )
 from aptsched.cli.policies import PolicyCommand, answers
-from aptsched.cli.run_progress import RunProgress
+from aptsched.cli.run_progress import watching
 from aptsched.cli.study import ended, options_of
 from aptsched.cli.study_options import AsJson, Directory, Policies, Slo, SloTpot, SloTtft
 from aptsched.support import interrupts
@@ -112,12 +111,8 @@ def run(
         options = options_of(context, RunOptions, certificates=kind, select=answers())
         from engine.study.live import serve_live  # and torch
 
-        study = serve_live(options, measure, _watching, out, as_json)
+        study = serve_live(options, measure, watching, out, as_json)
     except KeyboardInterrupt:
         print("interrupted: nothing was served yet", file=sys.stderr)
         raise typer.Exit(interrupts.EXIT_CODE) from None
     raise typer.Exit(ended(study, out is not None, as_json))
-
-
-def _watching(num_runs: int) -> contextlib.closing[RunProgress]:
-    return contextlib.closing(RunProgress(num_runs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,11 @@ class RunProgress:
         if self._line is not None:
             self._line.close()
             self._line = None
+
+
+def watching(num_runs: int) -> contextlib.closing[RunProgress]:
+    """The progress of so many runs, whose line is cleared at the end."""
+    return contextlib.closing(RunProgress(num_runs))
 
 
 def say_now(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
@@ -17,6 +17,7 @@ from engine.server.answering import answered
 from engine.server.api_errors import ApiError, ErrorBody, answer
 from engine.server.bodies import DEFAULT_TOKENS, ChatBody, CompletionBody
 from engine.server.body_limit import BodyLimit
+from engine.server.live_routes import Live, page, router
 from engine.server.reply import ChatReply, CompletionReply
 from engine.server.service import Service
 
@@ -30,21 +31,24 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 ANSWERS = RESPONSES | {200: {"description": "The answer.", "content": {"application/json": {}, **STREAM}}}
 
 
-def application(service: Service, api_key: str | None = None) -> FastAPI:
-    """OpenAI's interface, health and metrics of a service.
+def application(live: Live, api_key: str | None = None) -> FastAPI:
+    """OpenAI's interface, health and metrics of a service, and its live page.
 
     Parameters
     ----------
-    service : Service
+    live : Live
+        The page and its service.
     api_key : str, optional
-        What clients have to send for all but health and metrics.
+        What clients have to send for all but health, metrics and the page itself.
     """
     app = FastAPI(title="aptsched", responses=RESPONSES, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY)
     for kind in (ApiError, InputError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
-    app.state.service, app.state.api_key = service, api_key
+    app.state.service, app.state.api_key = live.service, api_key
     guarded = [Depends(check_key)]
+    app.get("/", response_class=HTMLResponse)(page)
+    app.include_router(router(live), dependencies=guarded)
     app.get("/health")(health)
     app.get("/metrics", response_class=Response)(metrics)
     app.get("/v1/models", dependencies=guarded)(models)

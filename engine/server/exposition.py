@@ -49,7 +49,9 @@ class Exposition(Onlooker):
         self._pending = gauge("aptsched:pending_seconds", "The longest that a request waits for its next token now.")
         self._pending.set_function(self._pending_s)
         self._decision = seconds("aptsched:decision_seconds", "Scheduling of an iteration.", DECISION_S)
-        self._gap = seconds("aptsched:certified_gap_ratio", "Certified gap of a decision, a share of the optimum.", GAPS)
+        self._gap = seconds(
+            "aptsched:certified_gap_ratio", "Certified gap of a decision, a share of the optimum.", GAPS
+        )
         self._iterations = counter("aptsched:iterations", "Iterations.")
         self._judged = counter("aptsched:requests_judged", "Requests held against their objectives.")
         self._attained = counter("aptsched:requests_attained", "Of these, with every token by its deadline.")

@@ -15,17 +15,22 @@ from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support.errors import InputError
 from engine.server.app import application
 from engine.server.exposition import Exposition
+from engine.server.live_routes import Live
+from engine.server.live_view import LiveView
 from engine.server.log_lines import print_errors
+from engine.server.onlookers import Onlookers
+from engine.server.own_load import OwnLoad
 from engine.server.serve_options import ServeOptions
 from engine.server.service import Service
 from engine.server.switched import Switched
 from engine.server.uvicorn_server import UvicornServer, bound_socket
+from engine.session.onlooker import Onlooker
 from engine.session.session import Session
 from engine.session.vocabulary import Vocabulary
 from engine.state.pool import BlockPool
 from engine.study.offered_forms import unused_forms
 from engine.study.ready_model import Calibrate, ready_model
-from engine.study.serving import NamedPolicy, Server
+from engine.study.serving import Server
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,8 @@ class Ready:
     options : ServeOptions
     session : Session
     exposition : Exposition
+    view : LiveView
+    policy : Switched
     name : str
         What clients call the model.
     listening : socket
@@ -46,6 +53,8 @@ class Ready:
     options: ServeOptions
     session: Session
     exposition: Exposition
+    view: LiveView
+    policy: Switched
     name: str
     listening: socket.socket
     notices: tuple[str, ...]
@@ -84,7 +93,9 @@ class Ready:
             np.random.default_rng(),
             fail,
         )
-        server = UvicornServer(application(service, options.api_key), service, options.drain)
+        load = OwnLoad(service, np.random.default_rng())
+        live = Live(self.view, service, load, self.policy, options.has_controls)
+        server = UvicornServer(application(live, options.api_key), service, options.drain)
         print_errors()
         on_start()
         await server.serve(sockets=[self.listening])
@@ -107,26 +118,21 @@ def prepared(options: ServeOptions, calibrate: Calibrate) -> Ready:
         ready = ready_model(options, known, calibrate)
         server = ready.server(options.limits, policies)
         name = options.served_model_name or ready.model.name
-        exposition, config = Exposition(name), ready.model.config
+        exposition, view, policy, config = Exposition(name), LiveView(), Switched(policies), ready.model.config
         vocabulary = Vocabulary(config.vocab_size, ready.model.tokenizer, frozenset(config.eos_token_ids))
-        session = _of_no_thread(lambda: _session(server, _policy(policies), vocabulary, exposition))
+        session = _of_no_thread(lambda: _session(server, policy, vocabulary, Onlookers(exposition, view)))
     except BaseException:
         listening.close()
         raise
     notices = (*options.slo_notices, *ready.notices, *unused_forms(policies, server), *ready.model.notices)
-    return Ready(options, session, exposition, name, listening, notices)
+    return Ready(options, session, exposition, view, policy, name, listening, notices)
 
 
-def _policy(policies: list[NamedPolicy]) -> Policy:
-    """The policy, or one that can be switched; a single one may certify itself, which saves a look at each decision."""
-    return policies[0].make() if len(policies) == 1 else Switched(policies)
-
-
-def _session(server: Server, policy: Policy, vocabulary: Vocabulary, exposition: Exposition) -> Session:
+def _session(server: Server, policy: Policy, vocabulary: Vocabulary, onlooker: Onlooker) -> Session:
     cache = server.cache.with_forms(lossy_wanted(policy, server.lossy_ratios))
     pool = BlockPool(server.num_blocks, cache, server.num_host_blocks)
     limits, times = server.limits, server.times
-    return Session(policy, pool, server.executor, vocabulary, limits=limits, times=times, onlooker=exposition)
+    return Session(policy, pool, server.executor, vocabulary, limits=limits, times=times, onlooker=onlooker)
 
 
 def _of_no_thread(make: Callable[[], Session]) -> Session:

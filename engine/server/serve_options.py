@@ -21,6 +21,7 @@ from engine.study.serving import NamedPolicy
 from engine.study.serving_options import ServingOptions
 
 MAX_PORT = 65535
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +108,11 @@ class ServeOptions(ServingOptions, ModelChoice):
     def slo_of_all(self) -> SLO:
         """The objectives of requests that say none."""
         return self._objectives_of(self.model)
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether load and policy may be changed from the live page: by whoever is here, or has the key."""
+        return self.api_key is not None or self.host in LOOPBACK
 
     @property
     def limits(self) -> Limits:

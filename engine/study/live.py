@@ -16,7 +16,7 @@ from engine.study.ready_model import Calibrate, ready_model
 from engine.study.replay import Replay, context_notices, replay
 from engine.study.run_options import RunOptions
 from engine.study.served_run import FailedRun
-from engine.study.serving import NamedPolicy, Watch, serve_all
+from engine.study.serving import NamedPolicy, Server, Watch, serve_all
 from engine.study.serving_study import ServingStudy, collected
 
 Watching = Callable[[int], AbstractContextManager[Watch]]
@@ -79,13 +79,15 @@ def serve_live(
         directory=directory,
         beside=beside,
     )
-    return _served(study, policies, watching, options.certificates)
+    return _served(study, server, policies, watching, options.certificates)
 
 
-def _served(study: ServingStudy, policies: list[NamedPolicy], watching: Watching, kind: str) -> ServingStudy:
+def _served(
+    study: ServingStudy, server: Server, policies: list[NamedPolicy], watching: Watching, kind: str
+) -> ServingStudy:
     """The study with its runs; policies that fail on a first request have none."""
     replays = study.replays
-    broken = real_model.warm_up(policies, replays[0], study.server)
+    broken = real_model.warm_up(policies, replays[0], server)
     working = [policy for policy in policies if policy.name not in broken]
 
     def log_of(policy: str, replay: Replay) -> Path | None:
@@ -93,7 +95,7 @@ def _served(study: ServingStudy, policies: list[NamedPolicy], watching: Watching
         return directory and run_files.certificates_path(directory, policy, replay, replays, kind)
 
     with watching(len(working) * len(replays)) as watch:
-        runs, failed, error = collected(serve_all(working, replays, study.server, log_of, watch))
+        runs, failed, error = collected(serve_all(working, replays, server, log_of, watch))
     unserved = [FailedRun(name, each.rate_per_s, why) for each in replays for name, why in broken.items()]
     return dataclasses.replace(study, runs=tuple(runs), failed=(*unserved, *failed), error=error)
 

@@ -128,7 +128,8 @@ def write(
     files.write(directory / "attainment.png", _attainment(runs))
     last = runs[-1].rate_per_s
     shown = [run for run in runs if run.rate_per_s == last or math.isnan(last)]
-    files.write(directory / "timeline.png", serving_plots.memory_over_time([_memory(run) for run in shown]))
+    if any(run.usage.is_begun for run in shown):
+        files.write(directory / "timeline.png", serving_plots.memory_over_time([_memory(run) for run in shown]))
     logs = [
         named_file(directory, run.certificates.name, policy=run.policy, rate_per_s=known(run.rate_per_s))
         for run in runs

@@ -38,8 +38,8 @@ class ServingStudy:
         Runs whose policy failed, and why.
     replays : tuple of Replay
         The requests at each rate.
-    server : Server
-        What served them.
+    server : Server or None
+        What served them; None where it is elsewhere.
     num_planned : int
         How many runs the study was to have.
     options, setup : dict
@@ -61,7 +61,7 @@ class ServingStudy:
     runs: tuple[ServedRun, ...]
     failed: tuple[FailedRun, ...]
     replays: tuple[Replay, ...]
-    server: Server
+    server: Server | None
     num_planned: int
     options: dict[str, Any]
     setup: dict[str, Any]
@@ -88,8 +88,9 @@ class ServingStudy:
         document = run_files.document(
             self.runs, self.replays, self.options, self.setup, self.complete, self.notices, self.failed
         )
-        for each, replay in zip(document["replays"], self.replays if self.cost else (), strict=False):
-            each["num_beyond_context"] = beyond_context(replay, self.server.limits.max_context)
+        if self.cost is not None and self.server is not None:
+            for each, replay in zip(document["replays"], self.replays, strict=True):
+                each["num_beyond_context"] = beyond_context(replay, self.server.limits.max_context)
         return sealed(document)
 
     def write(self, directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -137,7 +138,7 @@ class ServingStudy:
             (run_table.LATENCY, run_table.latency_sections(self.runs)),
             (run_table.MEASURES, run_table.measure_sections(self.runs)),
             (run_table.TENANTS, run_table.tenant_sections(self.runs)),
-            (run_table.engine_columns(self.runs), run_table.engine_sections(self.runs)),
+            (run_table.engine_columns(self.runs), run_table.engine_sections(self.runs) if self._is_seen else []),
             (fairness.COLUMNS, fairness.fairness_sections(self.runs) if self.cost else []),
             (run_table.RATES, run_table.rate_sections(self.runs)),
         ]
@@ -152,9 +153,14 @@ class ServingStudy:
         early = "" if self.error is None else f" It ended early: {self.error!r}"
         return f"{text.getvalue()}{self.num_done} of {self.num_planned} runs are complete.{early}"
 
+    @property
+    def _is_seen(self) -> bool:
+        """Whether anything is known of iterations."""
+        return any(run.usage.is_begun for run in self.runs)
+
     def _notes(self) -> list[str]:
         notes = run_table.notes(self.runs, self.replays[0], self.document["notices"])
-        if self.cost is None:
+        if self.cost is None or self.server is None:
             return notes
         pool = f"{self.server.num_blocks} blocks of {self.server.cache.block_size} tokens"
         return [*notes, *fairness.NOTES, f"Computed with {pool}, by {self.cost.source}."]

@@ -185,3 +185,6 @@ class UsageMeter:
             gap_worst=self._gap_worst if certified else None,
             timeline=self._timeline.points(),
         )
+
+
+NOT_SEEN = UsageMeter(0).usage()  # of a run whose iterations are not known

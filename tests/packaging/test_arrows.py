@@ -27,6 +27,7 @@ ROOMS = {
         "study",
         "capacities",
         "server",
+        "remote",
         "vllm",
     ),
     "proofs": (),

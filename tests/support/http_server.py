@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +13,22 @@ from typing import Any
 import httpx2
 import numpy as np
 
+from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.plan import Policy
 from aptsched.scheduling.record import SLO
 from engine.models.model import Model
 from engine.server.app import application
 from engine.server.exposition import Exposition
+from engine.server.live_routes import Live
+from engine.server.live_view import LiveView
+from engine.server.onlookers import Onlookers
+from engine.server.own_load import OwnLoad
 from engine.server.service import Service
+from engine.server.switched import Switched
 from engine.server.uvicorn_server import UvicornServer, bound_socket
 from engine.session.engine import Engine
+from engine.study.named_policies import named_policies
+from engine.study.serving import NamedPolicy
 from live import MOST_S, exact_model, in_time
 
 SLO_OF_ALL = SLO(1.0, 1.0)
@@ -35,6 +43,7 @@ class Served:
     engine: Engine
     service: Service
     server: UvicornServer
+    live: Live
     client: httpx2.Client
     thread: threading.Thread
 
@@ -64,6 +73,12 @@ class Served:
         wait_until(lambda: pool.free_blocks == pool.num_blocks and not self.service.in_flight.num_requests)
 
 
+def free_port() -> int:
+    """A port on which nobody listens now."""
+    with bound_socket("127.0.0.1", 0) as listening:
+        return int(listening.getsockname()[1])
+
+
 def wait_until(is_so: Callable[[], bool]) -> None:
     """Returns once it is so; fails if that does not come."""
 
@@ -82,29 +97,35 @@ def serving(
     num_blocks: int = 64,
     drain_s: float = 10.0,
     api_key: str | None = None,
+    policies: Sequence[str] = (),
+    has_controls: bool = True,
+    port: int = 0,
 ) -> Iterator[Served]:
     """A server, which is ended at the end as by SIGTERM."""
-    exposition, made = Exposition("tiny"), list[tuple[Service, UvicornServer]]()
-    engine = in_time(lambda: Engine(model or exact_model(), policy, num_blocks=num_blocks, onlooker=exposition))
-    listening, begun = bound_socket("127.0.0.1", 0), threading.Event()
+    exposition, view, made = Exposition("tiny"), LiveView(), list[tuple[Service, UvicornServer, Live]]()
+    named = named_policies(policies) if policies else [NamedPolicy("own", lambda: policy or FCFS())]
+    switched, both = Switched(named), Onlookers(exposition, view)
+    engine = in_time(lambda: Engine(model or exact_model(), switched, num_blocks=num_blocks, onlooker=both))
+    listening, begun = bound_socket("127.0.0.1", port), threading.Event()
 
     async def run() -> None:
         service = Service(
             engine.session, "tiny", SLO_OF_ALL, max_requests, exposition, np.random.default_rng(1), lambda error: None
         )
-        server = UvicornServer(application(service, api_key), service, drain_s)
-        made.append((service, server))
+        live = Live(view, service, OwnLoad(service, np.random.default_rng(2)), switched, has_controls)
+        server = UvicornServer(application(live, api_key), service, drain_s)
+        made.append((service, server, live))
         begun.set()
         await server.serve(sockets=[listening])
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     assert begun.wait(MOST_S)
-    port = listening.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    bound = listening.getsockname()[1]
+    url = f"http://127.0.0.1:{bound}"
     try:
         with httpx2.Client(base_url=url, timeout=MOST_S) as client:
-            yield Served(url, port, engine, *made[0], client, thread)
+            yield Served(url, bound, engine, *made[0], client, thread)
     finally:
         made[0][1].should_exit = True
         thread.join(MOST_S)

@@ -20,12 +20,18 @@ from aptsched import cli
 from aptsched.cli.base import app
 from aptsched.support.shown import LINE_CHARS
 from commands import call
+from http_server import free_port, serving
 from tiny_model import LLAMA, save_model
 
 POSIX = os.name == "posix"
+PORT = free_port()
 SOURCE = ["--workload", "sharegpt", "--num-requests", "3"]
 ON_MODEL = ["--model", "model", "--threads", "1"]
 VALID = {  # each ends with 0 within a tenth of a second
+    "bench": [
+        *(f"http://127.0.0.1:{PORT}", *SOURCE, "--rate", "1000", "--vocab-size", "200"),
+        *("--max-prompt-tokens", "8", "--max-output-tokens", "2"),
+    ],
     "calibrate": ON_MODEL,
     "capacity": [
         *("--workload", "humaneval", "--num-requests", "3", "--policy", "fcfs", "--setting", "paper"),
@@ -52,6 +58,7 @@ EXCLUDE = {"--trace": "--workload", "simulate --duration": "--num-requests", "--
 FINDS = ("gap", "generate", "solve", "verify")  # commands that say with exit code 1 what they found
 SHARE = 20  # one of so many values
 LARGE = {  # numbers between these are accepted, and take minutes or gigabytes
+    ("bench", "--num-requests"): (100, 10**9),
     ("capacity", "--num-requests"): (100, 10**9),
     ("capacity", "--jobs"): (1, 10**21),  # each would start processes, twice
     ("capacity", "--seeds"): (2, 10**9),
@@ -137,8 +144,8 @@ ALL = list(options())
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Valid inputs of all commands, and bad ones of every kind, in a directory of their own."""
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Valid inputs of all commands, a server among them, and bad ones of every kind, in a directory of their own."""
     home = tmp_path_factory.mktemp("walk")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
@@ -151,7 +158,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             assert call(*arguments) == 0
         _write_bad(home)
-    return home
+    with serving(port=PORT):
+        yield home
 
 
 def _write_bad(home: Path) -> None:

@@ -1,0 +1,1 @@
+"""A server elsewhere, measured by its clients."""
