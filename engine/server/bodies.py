@@ -6,18 +6,29 @@ other value, and any other field, is refused by name, so that nobody takes for d
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from aptsched.support.checks import MAX_COUNT
 from aptsched.support.errors import InputError
 from engine.state.sampling_params import SamplingParams
 
+
+def _only(accepted: bool, given: bool) -> bool:
+    """The value, if it is the one accepted; a literal of pydantic's would take 0 and 1 too."""
+    if given is not accepted:
+        raise ValueError(f"{str(accepted).lower()} is")
+    return given
+
+
 MAX_PROMPTS = 128  # of one request to /v1/completions
 DEFAULT_TOKENS = 16  # output tokens of a completion, as in OpenAI's interface
 NoMore = Annotated[float | None, Field(ge=0, le=0)]
 Once = Annotated[float | None, Field(ge=1, le=1)]
+On = Annotated[bool, AfterValidator(partial(_only, True)), WithJsonSchema({"const": True})]
+Off = Annotated[bool, AfterValidator(partial(_only, False)), WithJsonSchema({"const": False})]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -60,8 +71,8 @@ class Sampled(Strict):
     min_p: NoMore = None
     min_tokens: Annotated[int | None, Field(ge=0, le=0)] = None
     logit_bias: Annotated[dict[str, float] | None, Field(max_length=0)] = None
-    skip_special_tokens: Literal[True] | None = None
-    use_beam_search: Literal[False] | None = None
+    skip_special_tokens: On | None = None
+    use_beam_search: Off | None = None
 
     @property
     def streams(self) -> StreamOptions | None:
@@ -108,7 +119,7 @@ class CompletionBody(Sampled):
         | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPTS)]
     )
     best_of: Annotated[int | None, Field(ge=1, le=1)] = None
-    echo: Literal[False] | None = None
+    echo: Off | None = None
     suffix: Annotated[str | None, Field(max_length=0)] = None
     logprobs: None = None
 
@@ -155,7 +166,7 @@ class ChatBody(Sampled):
     max_completion_tokens: Annotated[int | None, Field(ge=1, le=MAX_COUNT)] = None
     response_format: PlainText | None = None
     tools: Annotated[list[Any] | None, Field(max_length=0)] = None
-    logprobs: Literal[False] | None = None
+    logprobs: Off | None = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=0)] = None
 
     @property

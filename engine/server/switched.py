@@ -47,7 +47,7 @@ class Switched:
             None has that name.
         """
         if name not in self._named:
-            raise InputError(f"policy: {shown(name)} is not accepted; {', '.join(self.names)} are")
+            raise InputError(f"policy: {shown(name)} is not accepted; one of {', '.join(self.names)} is")
         made: Policy = self._named[name].make()
         self.name, self._policy = name, made
 

@@ -46,7 +46,15 @@ def error_of(served: Served, content: bytes, path: str = "/v1/completions", stat
         *(("presence_penalty", 0.5), ("frequency_penalty", -1), ("repetition_penalty", 1.1), ("logit_bias", {"5": 1})),
         *(("temperature", -1), ("temperature", float("nan")), ("top_p", 0), ("top_k", -2), ("seed", -1), ("stop", "")),
         *(("stop", ["a"] * 17), ("max_tokens", 0), ("max_tokens", 1.5), ("max_tokens", "5"), ("stream", 1)),
-        *(("skip_special_tokens", False), ("use_beam_search", True), ("unknown", 1), ("prompt", []), ("prompt", "")),
+        *(
+            ("skip_special_tokens", False),
+            ("skip_special_tokens", 1),
+            ("echo", 0),
+            ("use_beam_search", True),
+            ("unknown", 1),
+            ("prompt", []),
+            ("prompt", ""),
+        ),
         *(("prompt", [["a"]]), ("prompt", [-1]), ("prompt", None), ("stream_options", {"include_usage": True})),
     ],
 )
