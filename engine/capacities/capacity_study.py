@@ -134,6 +134,8 @@ class CapacityStudy:
         ]
         shown = [(columns, sections) for columns, sections in tables if sections]
         notes = [*capacity_table.notes(self.groups, self.capacities), *self.notices]
+        if self.gpus_for is not None and not self.replicas:
+            notes.append(f"--gpus-for {self.gpus_for:g}: no policy holds a stable rate, so that no number serves that.")
         for columns, sections in shown:
             table.show(columns, sections, notes if sections is shown[-1][1] else [], file)
 

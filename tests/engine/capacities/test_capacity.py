@@ -174,10 +174,11 @@ def test_an_edited_policy_is_run_again(tmp_path: Path) -> None:
 
 def test_objectives_that_no_run_attains_are_held_at_no_rate() -> None:
     """However far the search goes down, to rates at which nobody arrives in time."""
-    found = capacity(**SMALL | {"objectives": "0.001/0.001", "seeds": 1, "policy": "fcfs", "rate": 2.0})
+    few = {"objectives": "0.001/0.001", "seeds": 1, "policy": "fcfs", "rate": 2.0, "gpus_for": 3.0}
+    found = capacity(**SMALL | few)
     assert [each.setting for each in found.capacities] == ["sustained", "paper"]
     assert all(math.isnan(each.rate_per_s) for each in found.capacities)
-    assert "none" in repr(found)
+    assert "none" in repr(found) and "--gpus-for 3: no policy holds a stable rate" in " ".join(repr(found).split())
 
 
 def test_rates_at_which_all_of_a_trace_arrive_in_the_warm_up_are_not_tried() -> None:
