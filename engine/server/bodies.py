@@ -73,6 +73,8 @@ class Sampled(Strict):
     logit_bias: Annotated[dict[str, float] | None, Field(max_length=0)] = None
     skip_special_tokens: On | None = None
     use_beam_search: Off | None = None
+    no_stop_trim: Off | None = None  # this and the next are of vllm-router, which names them in each body
+    return_hidden_states: Off | None = None
 
     @property
     def streams(self) -> StreamOptions | None:
@@ -168,6 +170,10 @@ class ChatBody(Sampled):
     tools: Annotated[list[Any] | None, Field(max_length=0)] = None
     logprobs: Off | None = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=0)] = None
+    continue_final_message: Off | None = None  # this and the next are of vllm-router; there is no reasoning to part
+    separate_reasoning: On | None = None
+    stream_reasoning: On | None = None
+    include_reasoning: On | None = None
 
     @property
     def most_tokens(self) -> int | None:
