@@ -7,6 +7,7 @@ from typing import Protocol, cast
 
 from aptsched.scheduling.forms import KV, CacheShape
 from aptsched.scheduling.plan import Policy
+from aptsched.support.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class FirstCome:
 class ServesFirstCome(Protocol):
     """The method that a policy may have beside `decide`, so that simulations go on by its rule without asking it."""
 
-    def first_come(self, max_tokens: int, num_blocks: int) -> FirstCome:
-        """The rule, with this token budget of the loop and so many blocks of the pool.
+    def first_come(self, max_tokens: int, num_blocks: int) -> FirstCome | None:
+        """The rule, with this token budget of the loop and so many blocks of the pool; None where there is none.
 
         It counts where a request runs, the budget is enough for a token of each that does, no prompt is longer than it
         if prompts are fed `alone`, somebody is not preempted, and no request takes more blocks than there are.
@@ -53,7 +54,18 @@ class ServesFirstCome(Protocol):
 
 
 def first_come_of(policy: Policy, max_tokens: int, num_blocks: int) -> FirstCome | None:
-    """The policy's rule; None if it has none."""
+    """The policy's rule; None if it has none.
+
+    Raises
+    ------
+    InputError
+        What it says is no rule.
+    """
     if not hasattr(policy, "first_come"):
         return None
-    return cast(ServesFirstCome, policy).first_come(max_tokens, num_blocks)
+    rule: object = cast(ServesFirstCome, policy).first_come(max_tokens, num_blocks)
+    if rule is not None and not isinstance(rule, FirstCome):
+        raise InputError(
+            f"policy: first_come that returns {type(rule).__name__} is not accepted; a FirstCome or None is"
+        )
+    return rule

@@ -31,14 +31,16 @@ SPARE = 16  # iterations that are computed beside those expected until somebody 
 
 
 class Skipping:
-    """Takes the iterations of a plan and of those decodes after it that it holds for at once.
+    """Takes iterations at once: those of a plan and the decodes after it that it holds for, or those that go by a rule.
 
     A plan that does nothing but preempt requests, and feed others up to their newest token, is taken in one stretch
     with the decodes that the policy says will follow (`Plan.holds`, `Plan.then_decodes`), up to the first iteration
     that ends when a request has arrived, or after which there are no blocks for all of them. Where all that are
     unfinished decode, all in KV form, and the policy lets those go on that are left, a stretch goes beyond ends; else
-    it ends at the first. What is true of the requests, the pool and the clock afterwards is the same, to the last bit,
-    as if the iterations had been taken one by one.
+    it ends at the first. Where the policy says the rule by which it serves in order of arrival (`ServesFirstCome`), a
+    stretch goes on by that as long as it says what is done, past arrivals, admissions and preemptions. What is true of
+    the requests, the pool and the clock afterwards is the same, to the last bit, as if the iterations had been taken
+    one by one.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ class Skipping:
         rule = first_come_of(worker.policy, worker.limits.max_tokens, worker.pool.num_blocks)
         if rule is None or not (_may_skip(worker) and self._is_told_nothing(worker) and is_in_order(worker, rule)):
             return None
-        serving, stretch = InOrder(worker, rule, self.executor, arrivals, now_s), None
+        serving = InOrder(worker, rule, self.executor, arrivals, now_s)
         try:
             serving.go_on(self.past_ends)
         finally:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aptsched.policies.vllm_v1 import VLLMv1
 from aptsched.scheduling.record import SLO, RequestRecord
 from aptsched.scheduling.view import VIEW_COLUMNS
+from aptsched.support.errors import InputError
 from caches import cache_of
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
@@ -27,7 +28,7 @@ from engine.simulator.skipping import Skipping
 from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.study.replay import Replay
-from simulated import COST, replay_of, simulate
+from simulated import COST, replay_of, serve, simulate
 
 NAMES = ("fcfs", "fcfs:watermark=0", "fcfs:watermark=0.2", "vllm-v1", "sarathi", "sarathi:watermark=0")
 CHUNKED = ("sarathi:chunk_tokens=24", "sarathi:chunk_tokens=5")
@@ -112,3 +113,15 @@ def test_an_error_of_who_brings_the_requests_loses_none() -> None:
         Loop(worker).run(requests())
     assert len(records) == 4 and records[0].num_output_tokens > 1
     assert pool.free_blocks == 12
+
+
+def test_a_rule_that_is_none_is_refused() -> None:
+    """One message says what the policy's method returned, and what is accepted."""
+
+    class Says(VLLMv1):
+        def first_come(self, max_tokens: int, num_blocks: int) -> Any:
+            return max_tokens
+
+    accepted = "^policy: first_come that returns int is not accepted; a FirstCome or None is$"
+    with pytest.raises(InputError, match=accepted):
+        serve(Says(), CROWDED, 12, skips=True)
