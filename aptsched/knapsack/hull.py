@@ -36,11 +36,10 @@ def wrap(gain: Floats, weight: Ints, reached: Floats, held: Ints, slope: Floats,
             gains, weights = gain[row], weight[row]
             for i in range(n):
                 more, extra = gains[i] - reached[i], weights[i] - held[i]
-                offered = more > 0 and (extra > 0 or first == 0)
-                steep = max(more / (extra if extra > 0 else WEIGHTLESS), LEAST) if offered else 0.0
-                is_best = steep > slope[first + i]
-                option[first + i] = row + 1 if is_best else option[first + i]
-                slope[first + i] = steep if is_best else slope[first + i]
+                if more > 0 and (extra > 0 or first == 0):
+                    steep = more / (extra if extra > 0 else WEIGHTLESS) or LEAST
+                    if steep > slope[first + i]:
+                        option[first + i], slope[first + i] = row + 1, steep
         for i in range(n):
             if slope[first + i] > 0:
                 row = option[first + i] - 1

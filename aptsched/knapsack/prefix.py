@@ -69,9 +69,9 @@ def _run(
         pivot, order[at], above, extra = order[at], order[last], low, 0
         for at in range(low, last):
             position = order[at]
-            order[at], order[above] = order[above], position
-            above += slope[position] > steep
-            if slope[position] == steep:
+            each, order[at], order[above] = slope[position], order[above], position
+            above += each > steep
+            if each == steep:
                 above += _rank(position, pivot, value) > 0
         order[last], order[above] = order[above], pivot
         for at in range(low, above):  # for itself, so that the loop before has no branches

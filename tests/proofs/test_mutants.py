@@ -20,9 +20,7 @@ MUTANTS: dict[str, list[Replacement]] = {
     "fallback dropped": [
         ("aptsched/knapsack/greedy.py", "if single is None or not", "if True or not"),
     ],
-    "hull skipped": [
-        ("aptsched/knapsack/hull.py", "is_best = steep > slope[first + i]", "is_best = slope[first + i] == 0 < steep")
-    ],
+    "hull skipped": [("aptsched/knapsack/hull.py", "if steep > slope[first + i]:", "if slope[first + i] == 0:")],
     "ceil for floor": [("aptsched/knapsack/residual.py", "room = free[0] // unit", "room = -(-free[0] // unit)")],
     "break for skip": [
         ("aptsched/knapsack/fill.py", "if extra <= room[0] and", "if extra < math.inf and"),
