@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from aptsched.support.checks import Floats, Ints
-from aptsched.support.compiled import compiled
+from aptsched.support.compiled import compiled, zeros
 
 WEIGHTLESS = 2.0**-60  # stands for no blocks in a slope, which puts the increment first
 LEAST = 2.0**-1074  # stands for a slope that a float rounds to 0
@@ -22,8 +20,8 @@ def increments(gain: Floats, weight: Ints) -> Steps:
     sorts before its first, as Apt-Serve's halves can.
     """
     most, n = gain.size, gain.shape[1]
-    steps = (np.zeros(most), np.empty(most, np.int64), np.empty(most, np.int64))
-    wrap(gain, weight, np.zeros(n), np.zeros(n, np.int64), *steps)
+    steps = zeros(most, float), zeros(most, int), zeros(most, int)
+    wrap(gain, weight, zeros(n, float), zeros(n, int), *steps)
     return steps
 
 

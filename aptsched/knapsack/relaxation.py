@@ -14,6 +14,7 @@ from aptsched.knapsack.prefix import take
 from aptsched.knapsack.residual import Amounts, Residual
 from aptsched.problem.selection import Multipliers
 from aptsched.support.checks import Ints
+from aptsched.support.compiled import zeros
 
 MOST = 2**62  # more than any sum of blocks
 
@@ -74,7 +75,7 @@ def within_all(residual: Residual, found: Relaxation) -> Relaxation | None:
 def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
     steps, free = increments(residual.gain, residual.blocks), residual.limits[0]
-    order, option = np.empty_like(steps[2]), np.zeros_like(residual.tokens)
+    order, option = zeros(residual.gain.size, int), np.zeros_like(residual.tokens)
     most, single, slope = int(min(free, MOST)), None, 0.0
     left_out, room, tied = take(steps, residual.value, most, refill, order, option)
     if left_out >= 0 and steps[0][left_out] > LEAST:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 Loops = TypeVar("Loops", bound=Callable[..., Any])
 Number = TypeVar("Number", np.float64, np.int64)
 MANY = 1000  # entries from which on the two ways differ by more than milliseconds
-SLOW = "numba is not installed: deciding among so many takes some twenty times as long; pip install 'aptsched[fast]'"
+SLOW = "numba is not installed: deciding among so many takes some fifty times as long; pip install 'aptsched[fast]'"
 
 
 def compiled(loops: Loops) -> Loops:
@@ -37,6 +37,11 @@ def row_by_row(table: npt.NDArray[Number]) -> npt.NDArray[Number]:
     table = np.ascontiguousarray(table)
     table.setflags(write=False)
     return table
+
+
+def zeros(n: int, kind: type[float]) -> Any:
+    """So many zeros, which such functions write: an array or, where they run as they stand, a list, faster there."""
+    return np.zeros(n, kind) if is_fast() else [kind(0)] * n
 
 
 class Compiled:

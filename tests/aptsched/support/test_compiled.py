@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import aptsched
-from aptsched.support.compiled import SLOW, Compiled, compiled, in_plain_python, is_fast
+from aptsched.support.compiled import SLOW, Compiled, compiled, in_plain_python, is_fast, zeros
 
 ROOT = Path(aptsched.__file__).parents[1]
 ANSWERS = """
@@ -99,6 +99,13 @@ def test_arrays_are_read_and_written(writeable: bool) -> None:
     given.setflags(write=writeable)
     assert doubled(given, written) == 30.0
     assert written.tolist() == [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]
+
+
+def test_zeros_are_an_array_where_loops_are_compiled() -> None:
+    """And a list of Python's own numbers where they run as they stand."""
+    whole, real = zeros(2, int), zeros(2, float)
+    assert list(whole) == list(real) == [0, 0]
+    assert (type(whole), type(real[0])) == ((np.ndarray, np.float64) if is_fast() else (list, float))
 
 
 def test_a_function_keeps_its_name_and_docstring() -> None:
