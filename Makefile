@@ -13,7 +13,7 @@ APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check browser vllm fleet bench fuzz proofs reproduce published clean
+.PHONY: help setup demo test lint check kernels browser vllm fleet bench fuzz proofs reproduce published clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -40,6 +40,15 @@ lint: $(READY) ## ruff and mypy
 
 check: lint ## lint, and all tests
 	@$(BIN)/pytest -q -n 2 $(ARGS)
+
+kernels: $(READY) ## kernels in Triton's interpreter, and compiled for GPUs, by Triton 3.6 and 3.9; 1 GB of Triton
+	@for version in 3.6 3.9; do \
+	if [ ! -e .kernels/$$version/.ready ]; then rm -rf .kernels/$$version; \
+	$(BIN)/python -m pip install -q --no-deps --target .kernels/$$version "triton==$$version.*" \
+	$$([ $$version = 3.9 ] || echo 'numpy<2.4') && touch .kernels/$$version/.ready || exit 1; fi; \
+	echo "kernels by Triton $$version"; \
+	PYTHONPATH=.kernels/$$version$${PYTHONPATH:+:$$PYTHONPATH} TRITON_INTERPRET=1 OMP_NUM_THREADS=1 \
+	$(BIN)/pytest -q -n 2 tests/kernels $(ARGS) || exit 1; done
 
 browser: ## the pages in Chromium, by Playwright; apt-get installs Chromium
 	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ]; then $(APT_CHROMIUM); \
@@ -90,7 +99,7 @@ published: $(READY) ## published figures of FastServe, WAIT and QoServe beside o
 	@$(BIN)/python -m benchmarks.qoserve
 
 clean: ## remove .venv and all outputs
-	@rm -rf .venv .browser .vllm .fleet demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf .venv .browser .kernels .vllm .fleet demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -102,7 +102,7 @@ class TextReader:
             self.executor.attention.convert(made)
         counts = np.array([len(token_ids) - start])
         batch = Batch([request], np.array([start]), counts, np.array([form]), self.blocks[None], np.array([True]))
-        layout = lay_out(batch, self.executor.storage, self.executor.forms)
+        layout = lay_out(batch, self.executor.storage, self.executor.forms, self.executor.kernels)
         self.executor.attention.begin(layout)
         decoder = self.executor.decoder
         return decoder.logits(decoder.forward(layout.token_ids, layout.positions, self.executor.attention)).float()

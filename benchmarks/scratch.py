@@ -8,7 +8,7 @@ from aptsched.scheduling.forms import BLOCK_SIZE
 from engine.models.config import ModelConfig
 from engine.models.decoder import MLP_ROWS
 from engine.models.matmul import KERNEL_BYTES, kernel_rows, packs
-from engine.runner.layout import GROUP_BYTES
+from engine.runner.forms.groups import GROUP_BYTES
 
 
 def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_seqs: int) -> int:
@@ -18,8 +18,8 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
     what is added); an MLP of `MLP_ROWS` of them, or their K and V while they are quantised; for a group of decodes or
     the longest request, in whole blocks, what is read, quantised values, and the more of hidden states with what is
     rebuilt from them and of what absorbed attention makes (`absorbed_bytes`); and the logits of `max_seqs` requests,
-    which sampling also holds in float64. Where weights are packed (`engine.models.matmul.packs`) also the kernels of
-    all products, once every number of rows has occurred.
+    which sampling also holds as scores and as shares, in float32. Where weights are packed
+    (`engine.models.matmul.packs`) also the kernels of all products, once every number of rows has occurred.
     """
     heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
     each = torch.empty((), dtype=dtype).element_size()

@@ -10,7 +10,8 @@ import torch
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.attend_to_kv import causal
 from engine.runner.forms.form_blocks import FormBlocks
-from engine.runner.layout import Layout, Prefill
+from engine.runner.forms.groups import Prefill
+from engine.runner.layout import Layout
 from engine.state.batch import Conversion
 
 

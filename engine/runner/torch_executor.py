@@ -15,6 +15,7 @@ from engine.models.decoder import Decoder
 from engine.runner.attention import PagedAttention
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.table import form_blocks
+from engine.runner.kernels.table import form_kernels
 from engine.runner.layout import lay_out
 from engine.runner.sampler import sample
 from engine.state.batch import Batch, Step
@@ -34,15 +35,22 @@ class TorchExecutor:
     absorb_up_to : int, optional
         The most new tokens of a request for which attention over its hidden states is absorbed; for more, K and V are
         rebuilt. By default as many as make that cheaper, `ModelConfig.absorb_up_to`; 0 rebuilds always.
+    kernels : bool, optional
+        Whether forms are written and read by kernels in Triton; by default with CUDA, where it is installed.
 
     Raises
     ------
     InputError
-        There is no memory for so many blocks, or absorb_up_to is no whole number from 0 on.
+        There is no memory for so many blocks, absorb_up_to is no whole number from 0 on, or kernels cannot run here.
     """
 
     def __init__(
-        self, decoder: Decoder, num_blocks: int, num_host_blocks: int = 0, absorb_up_to: int | None = None
+        self,
+        decoder: Decoder,
+        num_blocks: int,
+        num_host_blocks: int = 0,
+        absorb_up_to: int | None = None,
+        kernels: bool | None = None,
     ) -> None:
         self.decoder = decoder
         kind = (decoder.dtype, decoder.device)
@@ -55,6 +63,7 @@ class TorchExecutor:
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
             raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
         self.forms = form_blocks(decoder, self.storage, absorbed)
+        self.kernels = form_kernels(decoder, self.forms, kernels)
         self.attention = PagedAttention(self.storage, self.forms)
 
     def prepare(self, forms: Iterable[CacheForm]) -> None:
@@ -83,7 +92,7 @@ class TorchExecutor:
             self.attention.convert(conversion)
         if not len(batch.requests):
             return np.empty(0, np.int64), torch.empty(0, self.decoder.config.vocab_size)
-        layout = lay_out(batch, self.storage, self.forms)
+        layout = lay_out(batch, self.storage, self.forms, self.kernels)
         self.attention.begin(layout)
         x = self.decoder.forward(layout.token_ids, layout.positions, self.attention)
         return layout.entries[batch.samples[layout.entries]], self.decoder.logits(x.index_select(0, layout.last))

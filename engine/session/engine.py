@@ -49,6 +49,8 @@ class Engine:
         The times that the policy predicts iterations with, as `aptsched calibrate` measures them.
     hidden_attention : str
         How hidden states are read: "absorbed", or "rebuilt" as K and V.
+    kernels : bool, optional
+        Whether the cache is written and read by kernels in Triton; by default with CUDA, where it is installed.
     onlooker : Onlooker, optional
         Told of each iteration and of each request that ends, in the thread that runs them.
 
@@ -61,7 +63,7 @@ class Engine:
     ------
     InputError
         A number out of range, or another way to read hidden states; `max_iteration_s` without `times`, or with times
-        that do not say what a token takes.
+        that do not say what a token takes; `kernels` where they cannot run.
     """
 
     def __init__(
@@ -77,11 +79,12 @@ class Engine:
         max_iteration_s: float | None = None,
         times: IterationTime | None = None,
         hidden_attention: str = "absorbed",
+        kernels: bool | None = None,
         onlooker: Onlooker | None = None,
     ) -> None:
         self.model = model
         count = blocks_of(model, cache_mem) if num_blocks is None else num_blocks
-        self.executor = TorchExecutor(model.decoder, count, num_host_blocks, absorb_limit(hidden_attention))
+        self.executor = TorchExecutor(model.decoder, count, num_host_blocks, absorb_limit(hidden_attention), kernels)
         config = model.config
         policy = policy or FCFS()
         wanted = lossy_wanted(policy, lossy_ratios(config, model.decoder.dtype.itemsize))

@@ -46,7 +46,7 @@ def _attend(
     kv_heads, dim, width = parts.value_matrix.shape
     rows = q.view(size, -1, kv_heads, q.shape[1] // kv_heads, dim).permute(2, 0, 1, 3, 4)
     queries = rows.reshape(kv_heads, -1, dim)
-    if parts.key_matrix is not None:
+    if parts.keys is None:
         queries = wide_bmm(queries, parts.key_matrix)
     queries = queries.view(kv_heads, size, -1, queries.shape[2])
     some = [slice(first, first + at_once) for first in range(0, size, at_once)]

@@ -48,7 +48,7 @@ def made(config: ModelConfig, dtype: torch.dtype) -> tuple[Decoder, Weights]:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("config", [LLAMA, OPT], ids=["llama", "opt"])
 def test_both_parts_give_what_the_product_by_both_gives(config: ModelConfig, dtype: torch.dtype) -> None:
-    """K with its bias before RoPE, or without RoPE K's matrix; V's matrix and bias."""
+    """K with its bias before RoPE; the matrices of K and of V, with their biases."""
     decoder, weights = made(config, dtype)
     parts, hidden = decoder.kv_parts(1), torch.randn(5, config.hidden_size).to(dtype)
     keys, values = decoder.layers[1].kv(hidden).view(5, 2, config.num_kv_heads, config.head_dim).unbind(1)
@@ -57,12 +57,13 @@ def test_both_parts_give_what_the_product_by_both_gives(config: ModelConfig, dty
     close = partial(torch.allclose, rtol=0.05, atol=0.05) if dtype == torch.bfloat16 else torch.allclose
     assert close(found, values)
     if parts.keys is not None:
-        assert parts.key_matrix is None and close(parts.keys(hidden).view_as(keys), keys)
-        return
+        assert close(parts.keys(hidden).view_as(keys), keys)
     bias = weights.layers[1].qkv.bias
-    assert bias is not None and parts.key_matrix is not None
+    assert bias is not None
     rows = config.num_heads * config.head_dim
-    found = torch.einsum("th,kdh->tkd", hidden, parts.key_matrix) + bias[rows : 2 * rows].view(keys.shape[1:])
+    found = torch.einsum("th,kdh->tkd", hidden, parts.key_matrix) + bias[rows : rows + keys[0].numel()].view(
+        keys.shape[1:]
+    )
     assert close(found, keys)
 
 
@@ -72,7 +73,6 @@ def test_they_are_views_where_nothing_is_packed(dtype: torch.dtype) -> None:
     decoder, weights = made(OPT, dtype)
     whole = weights.layers[0].qkv.weight.untyped_storage().data_ptr()
     parts = decoder.kv_parts(0)
-    assert parts.key_matrix is not None
     for matrix in (parts.key_matrix, parts.value_matrix):
         assert (matrix.untyped_storage().data_ptr() != whole) == packs(decoder.device, dtype)
         assert matrix.untyped_storage().nbytes() == matrix.nbytes or not packs(decoder.device, dtype)

@@ -1,0 +1,84 @@
+"""Entries of an iteration as kernels take them: any mix of decodes, chunks and whole prefills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from aptsched.support.checks import Ints
+from engine.runner.forms.form_blocks import on_device
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """Entries in one form, in the order of their tokens.
+
+    Attributes
+    ----------
+    start, count : int array, [b]
+        Tokens cached before, and tokens fed.
+    table : int array, [b, most blocks of any]
+        Blocks of each in order; beyond its last any number, which is not read.
+    """
+
+    start: Ints
+    count: Ints
+    table: Ints
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens fed."""
+        return int(self.count.sum())
+
+    @property
+    def length(self) -> int:
+        """Most tokens that are cached of one, the new ones among them."""
+        return int((self.start + self.count).max())
+
+    def some(self, entries: slice) -> Mix:
+        """Some of the entries."""
+        return Mix(self.start[entries], self.count[entries], self.table[entries])
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """A mix on the device, cut into tiles of new tokens: the arguments that all kernels of attention begin with.
+
+    Attributes
+    ----------
+    mix : Mix
+    table, start, first, count : int tensor
+        As in `mix`; `first` is the place of each entry's first token among all.
+    tiles : int tensor, [t, 2]
+        Of each tile its entry, and the first of its tokens, or of its rows, in the entry.
+    """
+
+    mix: Mix
+    table: torch.Tensor
+    start: torch.Tensor
+    first: torch.Tensor
+    count: torch.Tensor
+    tiles: torch.Tensor
+
+    @classmethod
+    def of(cls, mix: Mix, device: torch.device, size: int, each: int = 1) -> Tiles:
+        """Tiles of up to `size` rows, where a token is `each` rows."""
+        rows = mix.count * each
+        parts = -(-rows // size)
+        entry = np.repeat(np.arange(len(parts)), parts)
+        begin = (np.arange(len(entry)) - (parts.cumsum() - parts)[entry]) * size
+        first = mix.count.cumsum() - mix.count
+        arrays = (mix.table, mix.start, first, mix.count, np.stack([entry, begin], 1))
+        return cls(mix, *(on_device(array, device) for array in arrays))
+
+    @property
+    def width(self) -> int:
+        """Columns of the block table."""
+        return self.table.shape[1]
+
+
+def power_of_two(at_least: int) -> int:
+    """The next one from 16 on, which products in kernels need."""
+    return max(16, 1 << (at_least - 1).bit_length())
