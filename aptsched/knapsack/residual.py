@@ -111,7 +111,7 @@ def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) ->
         gain = np.where(must, above(gain[row, of_request], gain) * fits, gain)
         base, blocks, tokens, seqs = np.where(must, row + 1, 0), blocks - held, tokens * ~must, seqs * ~must
     for use, most in zip((blocks, tokens, seqs), free if beside else [*alone[:2], math.inf], strict=True):
-        if use.item(use.argmax()) > most:
+        if most < math.inf and use.item(use.argmax()) > most:
             gain, blocks = gain * (use <= most), blocks * (use <= most)
     unit, unit_s = common_unit(blocks), unit_of(gain)
     gain = gain if unit_s == 1.0 else np.maximum(gain, 0.0) / unit_s
