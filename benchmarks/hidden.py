@@ -79,6 +79,7 @@ def attention(executor: TorchExecutor, batch: Batch, rng: torch.Generator) -> Ca
     hidden, q = drawn(config.hidden_size), drawn(config.num_heads, config.head_dim)
     kv = drawn(2, config.num_kv_heads, config.head_dim)
     layout = lay_out(batch, executor.storage, executor.forms, executor.kernels)
+    executor.storage.upload.send()
 
     @torch.inference_mode()
     def call() -> None:

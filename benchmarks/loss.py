@@ -99,10 +99,13 @@ class TextReader:
         request = Request(0, 0.0, len(token_ids), prompt_token_ids=np.array(token_ids))
         if convert:
             made = Conversion(request, start, CacheForm.KV, form, self.blocks, self.blocks)
-            self.executor.attention.convert(made)
+            converted = self.executor.attention.conversion(made)
+            self.executor.storage.upload.send()
+            converted()
         counts = np.array([len(token_ids) - start])
         batch = Batch([request], np.array([start]), counts, np.array([form]), self.blocks[None], np.array([True]))
         layout = lay_out(batch, self.executor.storage, self.executor.forms, self.executor.kernels)
+        self.executor.storage.upload.send()
         self.executor.attention.begin(layout)
         decoder = self.executor.decoder
         return decoder.logits(decoder.forward(layout.token_ids, layout.positions, self.executor.attention)).float()

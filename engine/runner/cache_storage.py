@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from aptsched.scheduling.forms import BLOCK_SIZE
-from aptsched.support.checks import Ints
 from engine.models.config import ModelConfig
+from engine.runner.device.upload import Upload
 from engine.state.batch import Copies
 
 
@@ -27,6 +27,8 @@ class CacheStorage:
     row : int
         Values of K and V of a token, 2 * num_kv_heads * head_dim.
     blocks : tensor, [num_layers, num_blocks, BLOCK_SIZE * row]
+    upload : Upload
+        What brings an iteration's indices to the blocks' device.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class CacheStorage:
         device: torch.device,
         num_host_blocks: int = 0,
     ) -> None:
+        self.upload = Upload(device)
         self.row = 2 * config.num_kv_heads * config.head_dim
         # Zeros, as rows beyond a request's last token are read too, with weight 0, and so have to be finite.
         self.blocks = torch.zeros(config.num_layers, num_blocks, BLOCK_SIZE * self.row, dtype=dtype, device=device)
@@ -53,14 +56,14 @@ class CacheStorage:
         """Bytes of all blocks, without those on the host."""
         return self.blocks.numel() * self.blocks.element_size()
 
-    def clear(self, blocks: Ints, layer: int | slice = slice(None)) -> None:
-        """Sets blocks to zeros, in one layer or in all.
+    def clear(self, blocks: torch.Tensor, layer: int | slice = slice(None)) -> None:
+        """Sets blocks to zeros, in one layer or in all; blocks [any], on the device.
 
         Bytes that one form wrote may read as NaN or inf in another; so a block that is not filled at once is cleared
         before its first token is written.
         """
-        for block in blocks.tolist():
-            self.blocks[layer, block].zero_()
+        cleared = self.blocks[layer]
+        cleared.index_fill_(cleared.dim() - 2, blocks, 0)
 
     def swap_out(self, copies: Copies) -> None:
         """Copies blocks to the host."""

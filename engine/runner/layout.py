@@ -11,7 +11,7 @@ import torch
 
 from aptsched.support.checks import Ints
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.form_blocks import FormBlocks, on_device, write_stored
+from engine.runner.forms.form_blocks import FormBlocks, write_stored
 from engine.runner.forms.groups import Entries, Group, Prefill, decodes, group, prefill
 from engine.runner.kernels.form_kernels import FormKernels
 from engine.runner.kernels.mix import Mix
@@ -22,7 +22,7 @@ PREFILL, CHUNK, DECODE, MIXED = range(4)  # kinds of entries, in the order of th
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """One iteration.
+    """One iteration; its tensors are there after `Upload.send`.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Layout:
     token_ids, positions : int tensor, [T]
     last : int tensor
         Positions of the tokens whose logits give the next token of their request.
-    begun : int array
+    begun : int tensor
         Blocks that get their first token in this iteration and are not filled by it, where what follows is read.
     writes : tuple of functions
         Each writes the tokens of one form, given a layer, its hidden states [T, hidden] and its K and V.
@@ -45,7 +45,7 @@ class Layout:
     token_ids: torch.Tensor
     positions: torch.Tensor
     last: torch.Tensor
-    begun: Ints
+    begun: torch.Tensor
     writes: tuple[Callable[[int, torch.Tensor, torch.Tensor | None], None], ...]
     segments: tuple[Prefill | Group, ...]
     needs_kv: bool
@@ -63,9 +63,9 @@ def lay_out(
     ids = np.concatenate([batch.requests[i].token_ids(int(batch.start[i]), int(stop[i])) for i in entries.tolist()])
     return Layout(
         entries=entries,
-        token_ids=rows.tensor(ids),
-        positions=rows.tensor(rows.positions),
-        last=rows.tensor((rows.ends - 1)[batch.samples[entries]]),
+        token_ids=rows.put(ids),
+        positions=rows.put(rows.positions),
+        last=rows.put((rows.ends - 1)[batch.samples[entries]]),
         begun=rows.begun(),
         writes=tuple(rows.writes()),
         segments=tuple(rows.segments()),
@@ -94,29 +94,25 @@ class _Rows:
         kind: Ints,
     ) -> None:
         self.forms, self.kernels, self.entries, self.kind = forms, kernels, entries, kind
-        self.device = storage.blocks.device
+        self.put = storage.upload.put
         self.ends = entries.count.cumsum()
         self.owner = np.repeat(np.arange(len(kind)), entries.count)
         self.positions = np.arange(len(self.owner)) - (self.ends - entries.count - entries.start)[self.owner]
 
-    def tensor(self, array: Ints) -> torch.Tensor:
-        return on_device(array, self.device)
-
-    def begun(self) -> Ints:
+    def begun(self) -> torch.Tensor:
         """The last block of each entry, if its first token is a new one and the block has room for more."""
         start, stop, form = self.entries.start, self.entries.start + self.entries.count, self.entries.form.tolist()
         held = np.array([self.forms[each].tokens_per_block for each in form])
         last = (stop - 1) // held
         begun = (last * held >= start) & (stop % held > 0) & np.array([each not in self.kernels for each in form])
-        blocks: Ints = self.entries.table[begun, last[begun]]
-        return blocks
+        return self.put(self.entries.table[begun, last[begun]])
 
     def writes(self) -> Iterator[Callable[[int, torch.Tensor, torch.Tensor | None], None]]:
         """One function for the new tokens of each form."""
         form = self.entries.form[self.owner]
         for each in sorted(set(self.entries.form.tolist())):
             ours = np.flatnonzero(form == each)
-            tokens = None if len(ours) == len(form) else self.tensor(ours)
+            tokens = None if len(ours) == len(form) else self.put(ours)
             by = self.kernels.get(each, self.forms[each])
             write = by.writer(self.entries.table, self.owner[ours], self.positions[ours])
             yield partial(write_stored, self.forms[each], tokens, write)
@@ -127,7 +123,7 @@ class _Rows:
         yield from (prefill(self.entries, self.forms, entry) for entry in range(chunk))
         alone = [(entry, entry + 1) for entry in range(chunk, decode)]
         for first, end in alone + decodes(self.entries, self.forms, decode, mixed):
-            yield group(self.entries, self.forms, self.device, first, end)
+            yield group(self.entries, self.forms, self.put, first, end)
         form = self.entries.form[mixed:]
         for each in sorted(set(form.tolist())):
             first, end = mixed + np.searchsorted(form, (each, each + 1))

@@ -17,7 +17,8 @@ from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.table import form_blocks
 from engine.runner.kernels.table import form_kernels
 from engine.runner.layout import lay_out
-from engine.runner.sampler import sample
+from engine.runner.sampler import next_tokens, read_tokens
+from engine.runner.sampling.draws import Draws, draws_of
 from engine.state.batch import Batch, Step
 from engine.state.blocks import check_counts
 
@@ -75,24 +76,40 @@ class TorchExecutor:
     def run(self, batch: Batch) -> Step:
         """Swap, convert, feed the tokens, write the cache, and sample."""
         start_s = time.perf_counter()
-        entries, logits = self.forward(batch)
         token_ids = np.full(len(batch.requests), -1, np.int64)
+        entries, found = self.sampled(batch)
         if len(entries):
-            token_ids[entries] = sample(logits, [batch.requests[entry] for entry in entries.tolist()])
+            token_ids[entries] = read_tokens(found, self.decoder.dtype)
         elif self.decoder.device.type == "cuda":
             torch.cuda.synchronize(self.decoder.device)
         return Step(time.perf_counter() - start_s, token_ids)
 
     @torch.inference_mode()
+    def sampled(self, batch: Batch) -> tuple[Ints, torch.Tensor]:
+        """Entries that sample, [s], and their tokens, [s], on the device, which is not waited for."""
+        entries, logits, draws = self._fed(batch)
+        return entries, next_tokens(logits, draws) if len(entries) else torch.empty(0, dtype=torch.int64)
+
+    @torch.inference_mode()
     def forward(self, batch: Batch) -> tuple[Ints, torch.Tensor]:
         """Entries that sample, [s], and their logits, [s, vocab]; the cache is written."""
+        return self._fed(batch)[:2]
+
+    def _fed(self, batch: Batch) -> tuple[Ints, torch.Tensor, Draws | None]:
+        """The same, and their draws; numbers go to the device in one copy, and it is not waited for."""
         self.storage.swap_out(batch.swap_out)
         self.storage.swap_in(batch.swap_in)
-        for conversion in batch.conversions:
-            self.attention.convert(conversion)
-        if not len(batch.requests):
-            return np.empty(0, np.int64), torch.empty(0, self.decoder.config.vocab_size)
-        layout = lay_out(batch, self.storage, self.forms, self.kernels)
+        conversions, upload = [self.attention.conversion(each) for each in batch.conversions], self.storage.upload
+        vocab_size, entries, layout, draws = self.decoder.config.vocab_size, np.empty(0, np.int64), None, None
+        if len(batch.requests):
+            layout = lay_out(batch, self.storage, self.forms, self.kernels)
+            entries = layout.entries[batch.samples[layout.entries]]
+            draws = draws_of([batch.requests[entry] for entry in entries.tolist()], vocab_size, upload.put)
+        upload.send()
+        for convert in conversions:
+            convert()
+        if layout is None:
+            return entries, torch.empty(0, vocab_size), None
         self.attention.begin(layout)
         x = self.decoder.forward(layout.token_ids, layout.positions, self.attention)
-        return layout.entries[batch.samples[layout.entries]], self.decoder.logits(x.index_select(0, layout.last))
+        return entries, self.decoder.logits(x.index_select(0, layout.last)), draws

@@ -35,14 +35,14 @@ def by_absorption(decoder: Decoder, read: ReadHidden, visible: torch.Tensor, at_
 
     The new tokens see `visible`, bool [size, 1, new, length].
     """
-    return partial(_attend, decoder, read, ~visible[:, :, :, None], at_once)
+    return partial(_attend, decoder, read, visible[:, :, :, None], at_once)
 
 
 def _attend(
-    decoder: Decoder, read: ReadHidden, hides: torch.Tensor, at_once: int, layer: int, q: torch.Tensor
+    decoder: Decoder, read: ReadHidden, visible: torch.Tensor, at_once: int, layer: int, q: torch.Tensor
 ) -> torch.Tensor:
-    """The outcome, [size * new, num_heads, head_dim], of Q of that shape; hides [size, 1, new, 1, length]."""
-    parts, size = decoder.kv_parts(layer), len(hides)
+    """The outcome, [size * new, num_heads, head_dim], of Q of that shape; visible [size, 1, new, 1, length]."""
+    parts, size = decoder.kv_parts(layer), len(visible)
     kv_heads, dim, width = parts.value_matrix.shape
     rows = q.view(size, -1, kv_heads, q.shape[1] // kv_heads, dim).permute(2, 0, 1, 3, 4)
     queries = rows.reshape(kv_heads, -1, dim)
@@ -50,7 +50,7 @@ def _attend(
         queries = wide_bmm(queries, parts.key_matrix)
     queries = queries.view(kv_heads, size, -1, queries.shape[2])
     some = [slice(first, first + at_once) for first in range(0, size, at_once)]
-    sums = torch.cat([_sums(queries[:, each], *read(layer, each), hides[each], dim) for each in some])
+    sums = torch.cat([_sums(queries[:, each], *read(layer, each), ~visible[each], dim) for each in some])
     by_head = _swapped(sums.view(size, kv_heads, -1, width))
     found = wide_bmm(by_head, parts.value_matrix.transpose(1, 2)).view(rows.shape).permute(1, 2, 0, 3, 4)
     if parts.value_bias is not None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from aptsched.support.checks import Bools, Ints
+from aptsched.support.checks import Ints
 
 Write = Callable[[int, torch.Tensor], None]  # called with a layer and hidden states, or K and V, of new tokens
 Read = Callable[[int], torch.Tensor]  # from a layer to K and V, [size, length, 2, num_kv_heads, head_dim]
@@ -19,7 +19,8 @@ AttendCached = Callable[[int, torch.Tensor], torch.Tensor]
 class FormBlocks(Protocol):
     """The blocks of a model, read and written in one form of cache.
 
-    `writer`, `attender` and `reader` make the indices of an iteration on the device once; they are used in every layer.
+    `writer`, `attender` and `reader` make the indices of an iteration once; they are used in every layer. What they put
+    on the device is there after the next `Upload.send`, and so are the functions that they give to be called after it.
 
     Attributes
     ----------
@@ -73,11 +74,6 @@ class FormBlocks(Protocol):
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
         """K and V of new tokens, [t, 2, num_kv_heads, head_dim], as they will be read from the cache."""
         ...
-
-
-def on_device(array: Ints | Bools, device: torch.device) -> torch.Tensor:
-    """An array as a tensor on the device, without waiting for the copy."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
 
 
 def padded_table(table: Ints, num_blocks: int) -> Ints:

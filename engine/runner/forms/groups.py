@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from aptsched.support.checks import Ints
-from engine.runner.forms.form_blocks import AttendCached, FormBlocks, on_device
+from engine.runner.device.upload import Put
+from engine.runner.forms.form_blocks import AttendCached, FormBlocks
 
 GROUP_BYTES = 16 * 2**20  # most bytes that a group of requests reads in a layer
 PADDING_BYTES = 2**19  # most bytes of padding that a group may read: about the cost of one more group
@@ -75,12 +76,12 @@ def prefill(entries: Entries, forms: Mapping[int, FormBlocks], entry: int) -> Pr
     return Prefill(entries.tokens(entry, entry + 1), forms[entries.form[entry]].as_read)
 
 
-def group(entries: Entries, forms: Mapping[int, FormBlocks], device: torch.device, first: int, end: int) -> Group:
+def group(entries: Entries, forms: Mapping[int, FormBlocks], put: Put, first: int, end: int) -> Group:
     """One group of the entries from `first` to `end`, in one form and with the same number of new tokens."""
     form, stop = forms[entries.form[first]], (entries.start + entries.count)[first:end]
     until = entries.start[first:end, None] + np.arange(int(entries.count[first]))  # the position of each new token
     visible = np.arange(form.length(int(stop.max()))) <= until[:, None, :, None]
-    attend = form.attender(entries.table[first:end], stop, on_device(visible, device))
+    attend = form.attender(entries.table[first:end], stop, put(visible))
     return Group(entries.tokens(first, end), attend)
 
 

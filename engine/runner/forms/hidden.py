@@ -18,7 +18,7 @@ from engine.models.matmul import packs, padded
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.absorb import by_absorption
 from engine.runner.forms.attend_to_kv import by_reader
-from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device
+from engine.runner.forms.form_blocks import AttendCached, Read, Write
 from engine.runner.forms.scratch import Scratch
 
 CACHED_BYTES = 2**22  # for each thread: of hidden states that both products read from caches
@@ -46,6 +46,7 @@ class HiddenBlocks:
 
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch, absorb_up_to: int) -> None:
         self.decoder, self.scratch, self.absorb_up_to = decoder, scratch, absorb_up_to
+        self.put = storage.upload.put
         self.hidden_size, block_values = decoder.config.hidden_size, BLOCK_SIZE * storage.row
         self.tokens_per_block = block_values // self.hidden_size
         self.piece = math.gcd(block_values, self.hidden_size)
@@ -82,7 +83,7 @@ class HiddenBlocks:
             return by_absorption(self.decoder, read, visible, self._at_once(*shape))
         rows = (num_tokens.cumsum() - num_tokens)[owner] + clipped
         is_padded, pieces = (clipped < positions).any(), self._pieces_of(table, *self._with_more(*_tokens(num_tokens)))
-        where, order = on_device(clipped, visible.device), on_device(rows, visible.device) if is_padded else None
+        where, order = self.put(clipped), self.put(rows) if is_padded else None
         return by_absorption(self.decoder, partial(self._read_turned, pieces, where, order, shape), visible, len(table))
 
     def _with_more(self, owner: Ints, positions: Ints) -> tuple[Ints, Ints]:
@@ -129,9 +130,9 @@ class HiddenBlocks:
         """A function that reads token by token, so that no padding is rebuilt."""
         size, length = len(table), int(num_tokens.max())
         owner, positions = _tokens(num_tokens)
-        pieces, device = self._pieces_of(table, owner, positions), self.pieces.device
-        rows = None if len(owner) == size * length else on_device(owner * length + positions, device)
-        return partial(self._read, pieces, on_device(positions, device), rows, (size, length))
+        pieces = self._pieces_of(table, owner, positions)
+        rows = None if len(owner) == size * length else self.put(owner * length + positions)
+        return partial(self._read, pieces, self.put(positions), rows, (size, length))
 
     def _read(
         self,
@@ -160,7 +161,7 @@ class HiddenBlocks:
         """Indices of the pieces of tokens, [t * pieces of each]."""
         held, each = self.tokens_per_block, self.hidden_size // self.piece
         first = table[owner, positions // held] * self.pieces_per_block + positions % held * each
-        return on_device((first[:, None] + np.arange(each)).ravel(), self.pieces.device)
+        return self.put((first[:, None] + np.arange(each)).ravel())
 
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
         """The same K and V, for they are rebuilt by the same product."""

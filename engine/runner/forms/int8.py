@@ -11,7 +11,7 @@ from aptsched.support.checks import Ints
 from engine.models.decoder import MLP_ROWS, Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.attend_to_kv import by_reader
-from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device, padded_table
+from engine.runner.forms.form_blocks import AttendCached, Read, Write, padded_table
 from engine.runner.forms.scratch import Scratch
 
 LARGEST = 127  # the largest quantised value; -128 is not used, so that both signs have the same range
@@ -45,6 +45,7 @@ class Int8Blocks:
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
         self.heads, self.head_dim = 2 * decoder.config.num_kv_heads, decoder.config.head_dim
         self.row, self.scratch, self.token_bytes = storage.row, scratch, storage.token_bytes
+        self.put = storage.upload.put
         self.blocks = storage.blocks.view(torch.int8)  # [num_layers, num_blocks, bytes]
         num_bytes = self.blocks.shape[-1]
         self.tokens_per_block = num_bytes // (self.heads * (self.head_dim + 2))
@@ -63,9 +64,9 @@ class Int8Blocks:
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """A function that writes each token to its place in its block."""
-        held, device = self.tokens_per_block, self.blocks.device
-        blocks = on_device(table[owner, positions // held], device)
-        return partial(self._write, blocks, on_device(positions % held, device))
+        held = self.tokens_per_block
+        blocks = self.put(table[owner, positions // held])
+        return partial(self._write, blocks, self.put(positions % held))
 
     def _write(self, blocks: torch.Tensor, places: torch.Tensor, layer: int, kv: torch.Tensor) -> None:
         for rows in _slices(len(kv)):
@@ -85,7 +86,7 @@ class Int8Blocks:
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
         """Block by block."""
         num_blocks = self.length(int(num_tokens.max())) // self.tokens_per_block
-        return partial(self._read, on_device(padded_table(table, num_blocks).ravel(), self.blocks.device), len(table))
+        return partial(self._read, self.put(padded_table(table, num_blocks).ravel()), len(table))
 
     def _read(self, blocks: torch.Tensor, size: int, layer: int) -> torch.Tensor:
         read = torch.index_select(self.blocks[layer], 0, blocks, out=self.read_blocks.rows(len(blocks)))

@@ -14,7 +14,7 @@ from aptsched.support.errors import InputError
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.attend_to_kv import by_reader
-from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device, padded_table
+from engine.runner.forms.form_blocks import AttendCached, Read, Write, padded_table
 from engine.runner.forms.key_rows import KeyRows
 from engine.runner.forms.projections import projections
 from engine.runner.forms.scratch import Scratch
@@ -42,7 +42,7 @@ class KeysBlocks:
     stores_hidden = False
 
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
-        self.decoder, self.scratch = decoder, scratch
+        self.decoder, self.scratch, self.put = decoder, scratch, storage.upload.put
         self.num_heads, self.head_dim = decoder.config.num_heads, decoder.config.head_dim
         hidden_size = decoder.config.hidden_size
         self.width = hidden_size + num_kept(hidden_size)
@@ -69,9 +69,9 @@ class KeysBlocks:
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """A function that writes the row of each token to its place in its block."""
-        held, device = self.tokens_per_block, self.tokens.device
-        where = (on_device(table[owner, positions // held], device), on_device(positions % held, device))
-        return partial(self._write, where, on_device(positions, device))
+        held = self.tokens_per_block
+        where = self.put(table[owner, positions // held]), self.put(positions % held)
+        return partial(self._write, where, self.put(positions))
 
     def _write(
         self, where: tuple[torch.Tensor, torch.Tensor], positions: torch.Tensor, layer: int, kv: torch.Tensor
@@ -110,7 +110,7 @@ class KeysBlocks:
     def _blocks(self, table: Ints, num_tokens: Ints) -> torch.Tensor:
         """The blocks of so many tokens of each request, padded to the longest."""
         num_blocks = self.length(int(num_tokens.max())) // self.tokens_per_block
-        return on_device(padded_table(table, num_blocks).ravel(), self.tokens.device)
+        return self.put(padded_table(table, num_blocks).ravel())
 
     def _rows(self, layer: int, blocks: torch.Tensor, size: int) -> torch.Tensor:
         """The rows of tokens, [size, length, width], in the dtype of products."""

@@ -11,7 +11,7 @@ from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.attend_to_kv import by_reader
-from engine.runner.forms.form_blocks import AttendCached, Read, Write, on_device, padded_table
+from engine.runner.forms.form_blocks import AttendCached, Read, Write, padded_table
 from engine.runner.forms.scratch import Scratch
 
 
@@ -33,7 +33,7 @@ class KVBlocks:
 
     def __init__(self, decoder: Decoder, storage: CacheStorage, scratch: Scratch) -> None:
         self.blocks, self.scratch, self.tokens_per_block = storage.blocks, scratch, BLOCK_SIZE
-        self.token_bytes = storage.token_bytes
+        self.token_bytes, self.put = storage.token_bytes, storage.upload.put
         self.token_shape = (2, decoder.config.num_kv_heads, decoder.config.head_dim)
         self.rows = storage.blocks.view(len(storage.blocks), -1, storage.row)
 
@@ -44,7 +44,7 @@ class KVBlocks:
         """A function that writes each token to its row."""
         held = self.tokens_per_block
         rows = table[owner, positions // held] * held + positions % held
-        return partial(self._write, on_device(rows, self.rows.device))
+        return partial(self._write, self.put(rows))
 
     def _write(self, rows: torch.Tensor, layer: int, kv: torch.Tensor) -> None:
         self.rows[layer].index_copy_(0, rows, kv.flatten(1))
@@ -61,7 +61,7 @@ class KVBlocks:
         """Block by block."""
         length = self.length(int(num_tokens.max()))
         blocks = padded_table(table, length // self.tokens_per_block).ravel()
-        return partial(self._read, on_device(blocks, self.rows.device), (len(table), length, *self.token_shape))
+        return partial(self._read, self.put(blocks), (len(table), length, *self.token_shape))
 
     def _read(self, blocks: torch.Tensor, shape: tuple[int, ...], layer: int) -> torch.Tensor:
         found = self.scratch.rows(len(blocks) * self.tokens_per_block).view(len(blocks), -1)

@@ -39,6 +39,7 @@ class HiddenKernels:
     reads_prefills = False
 
     def __init__(self, decoder: Decoder, form: HiddenBlocks) -> None:
+        self.put = form.put
         self.decoder, self.absorb_up_to, self.hidden_size = decoder, form.absorb_up_to, form.hidden_size
         self.blocks, config = form.pieces.view(len(form.pieces), -1, form.pieces_per_block * form.piece), decoder.config
         self.kv_heads, self.dim = config.num_kv_heads, config.head_dim
@@ -56,7 +57,7 @@ class HiddenKernels:
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """All tokens in one launch."""
-        return rows_writer(self.blocks, self.shape["HELD"], self.hidden_size, table, owner, positions)
+        return rows_writer(self.blocks, self.shape["HELD"], self.hidden_size, table, owner, positions, self.put)
 
     def attender(self, mix: Mix) -> AttendCached:
         """Entries with few new tokens absorbed, those with many rebuilt; the former stand first."""
@@ -71,10 +72,10 @@ class HiddenKernels:
 
     def _by_tokens(self, mix: Mix) -> Tiles:
         """Tiles for a program for each KV head."""
-        return Tiles.of(mix, self.blocks.device, self.shape["ROWS"] // self.sharing)
+        return Tiles.of(mix, self.put, self.shape["ROWS"] // self.sharing)
 
     def _absorbed(self, mix: Mix) -> AttendCached:
-        by_rows = Tiles.of(mix, self.blocks.device, self.shape["ROWS"], self.kv_heads * self.sharing)
+        by_rows = Tiles.of(mix, self.put, self.shape["ROWS"], self.kv_heads * self.sharing)
         by_tokens = None if self.decoder.rope is None else self._by_tokens(mix)
         return partial(self._absorb, by_rows, by_tokens)
 

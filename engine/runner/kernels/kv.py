@@ -9,7 +9,8 @@ import torch
 
 from aptsched.support.checks import Ints
 from engine.models.config import ModelConfig
-from engine.runner.forms.form_blocks import AttendCached, Write, on_device
+from engine.runner.device.upload import Put
+from engine.runner.forms.form_blocks import AttendCached, Write
 from engine.runner.forms.int8 import LARGEST, LARGEST_SCALE, LARGEST_SCALE_ELSE, LEAST_SCALE, Int8Blocks
 from engine.runner.forms.kv import KVBlocks
 from engine.runner.kernels.mix import Mix, Tiles, power_of_two
@@ -26,7 +27,8 @@ STEP = 1024  # values that a program writes
 class _Attention:
     """What both ways to store K and V share: the launch of attention to them."""
 
-    def __init__(self, config: ModelConfig, held: int, block_values: int, num_programs: int) -> None:
+    def __init__(self, config: ModelConfig, held: int, block_values: int, num_programs: int, put: Put) -> None:
+        self.put = put
         self.kv_heads, self.dim = config.num_kv_heads, config.head_dim
         self.sharing = config.num_heads // config.num_kv_heads
         self.held, self.block_values, self.num_programs = held, block_values, num_programs
@@ -34,7 +36,7 @@ class _Attention:
     def attender(self, mix: Mix, cache: torch.Tensor, scales: torch.Tensor | None) -> AttendCached:
         """Attention to K and V of all layers, [num_layers, num_blocks, any], and scales of 8 bits."""
         rows = max(power_of_two(self.sharing), FEW_ROWS if (mix.count == 1).all() else ROWS)
-        tiles = Tiles.of(mix, cache.device, rows // self.sharing)
+        tiles = Tiles.of(mix, self.put, rows // self.sharing)
         free = self.num_programs // (len(tiles.tiles) * self.kv_heads)
         splits = max(1, min(free, -(-mix.length // LEAST_TOKENS)))
         return partial(self._attend, tiles, cache, scales, rows, splits)
@@ -76,12 +78,13 @@ class KVKernels:
     reads_prefills = True
 
     def __init__(self, config: ModelConfig, form: KVBlocks, num_programs: int = NUM_PROGRAMS) -> None:
+        self.put = form.put
         self.blocks, self.held, self.row = form.blocks, form.tokens_per_block, form.rows.shape[-1]
-        self._attention = _Attention(config, self.held, self.blocks.stride(1), num_programs)
+        self._attention = _Attention(config, self.held, self.blocks.stride(1), num_programs, self.put)
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """All tokens in one launch."""
-        return rows_writer(self.blocks, self.held, self.row, table, owner, positions)
+        return rows_writer(self.blocks, self.held, self.row, table, owner, positions, self.put)
 
     def attender(self, mix: Mix) -> AttendCached:
         """All entries in one launch, and one more to join parts of long contexts where there are few."""
@@ -106,14 +109,15 @@ class Int8Kernels:
     def __init__(
         self, config: ModelConfig, form: Int8Blocks, dtype: torch.dtype, num_programs: int = NUM_PROGRAMS
     ) -> None:
+        self.put = form.put
         self.values, self.scales, self.held = form.values, form.scales, form.tokens_per_block
         self.heads, self.dim = form.heads, form.head_dim
         self.largest_scale = LARGEST_SCALE.get(dtype, LARGEST_SCALE_ELSE)
-        self._attention = _Attention(config, self.held, self.values.stride(1), num_programs)
+        self._attention = _Attention(config, self.held, self.values.stride(1), num_programs, self.put)
 
     def writer(self, table: Ints, owner: Ints, positions: Ints) -> Write:
         """All tokens quantised and written in one launch."""
-        places = places_of(self.held, table, owner, positions, self.values.device)
+        places = places_of(self.held, table, owner, positions, self.put)
         return partial(self._write, *places)
 
     def _write(self, blocks: torch.Tensor, places: torch.Tensor, layer: int, kv: torch.Tensor) -> None:
@@ -128,9 +132,11 @@ class Int8Kernels:
         return self._attention.attender(mix, self.values, self.scales)
 
 
-def rows_writer(blocks: torch.Tensor, held: int, width: int, table: Ints, owner: Ints, positions: Ints) -> Write:
+def rows_writer(
+    blocks: torch.Tensor, held: int, width: int, table: Ints, owner: Ints, positions: Ints, put: Put
+) -> Write:
     """A function that writes rows of so many values to blocks, [num_layers, num_blocks, any], as they are."""
-    return partial(_write_rows, blocks, width, *places_of(held, table, owner, positions, blocks.device))
+    return partial(_write_rows, blocks, width, *places_of(held, table, owner, positions, put))
 
 
 def _write_rows(
@@ -141,8 +147,6 @@ def _write_rows(
     )
 
 
-def places_of(
-    held: int, table: Ints, owner: Ints, positions: Ints, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
+def places_of(held: int, table: Ints, owner: Ints, positions: Ints, put: Put) -> tuple[torch.Tensor, torch.Tensor]:
     """The blocks of tokens, [t], and their places in these, [t]."""
-    return on_device(table[owner, positions // held], device), on_device(positions % held, device)
+    return put(table[owner, positions // held]), put(positions % held)

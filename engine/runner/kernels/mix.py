@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from aptsched.support.checks import Ints
-from engine.runner.forms.form_blocks import on_device
+from engine.runner.device.upload import Put
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Tiles:
     tiles: torch.Tensor
 
     @classmethod
-    def of(cls, mix: Mix, device: torch.device, size: int, each: int = 1) -> Tiles:
+    def of(cls, mix: Mix, put: Put, size: int, each: int = 1) -> Tiles:
         """Tiles of up to `size` rows, where a token is `each` rows."""
         rows = mix.count * each
         parts = -(-rows // size)
@@ -71,7 +71,7 @@ class Tiles:
         begin = (np.arange(len(entry)) - (parts.cumsum() - parts)[entry]) * size
         first = mix.count.cumsum() - mix.count
         arrays = (mix.table, mix.start, first, mix.count, np.stack([entry, begin], 1))
-        return cls(mix, *(on_device(array, device) for array in arrays))
+        return cls(mix, *map(put, arrays))
 
     @property
     def width(self) -> int:

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from aptsched.scheduling.forms import CacheForm
-from aptsched.support.checks import Ints
 from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -20,7 +19,7 @@ from engine.models.random_weights import random_weights
 from engine.models.weights import Weights
 from engine.runner.torch_executor import TorchExecutor
 from engine.session.engine import Engine
-from engine.state.batch import Batch
+from engine.state.batch import Batch, Step
 from engine.state.sampling_params import SamplingParams
 from plain_forms import PlainForms
 from random_policy import RandomPolicy
@@ -91,13 +90,13 @@ def test_random_plans_give_the_tokens_of_their_forms(name: str, seed: int, monke
     policy = RandomPolicy(rng, wanted_forms=(CacheForm.INT8,))
     model = Model(name, Decoder(config, weights))
     engine = Engine(model, policy, num_blocks=8, num_host_blocks=8, max_tokens=64, max_seqs=NUM_PROMPTS)
-    forward = TorchExecutor.forward
+    run = TorchExecutor.run
 
-    def recorded(executor: TorchExecutor, batch: Batch) -> tuple[Ints, torch.Tensor]:
+    def recorded(executor: TorchExecutor, batch: Batch) -> Step:
         history.add(batch)
-        return forward(executor, batch)
+        return run(executor, batch)
 
-    monkeypatch.setattr(TorchExecutor, "forward", recorded)
+    monkeypatch.setattr(TorchExecutor, "run", recorded)
     prompts = [rng.integers(0, config.vocab_size, size).tolist() for size in rng.integers(1, 50, NUM_PROMPTS).tolist()]
     params = [SamplingParams(max_tokens=count, ignore_eos=True) for count in rng.integers(8, 24, NUM_PROMPTS).tolist()]
     for prompt, found in zip(prompts, engine.generate(prompts, params), strict=True):
