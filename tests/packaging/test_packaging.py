@@ -62,7 +62,7 @@ def test_the_wheel_carries_our_packages_and_the_licence_alone(tmp_path: Path) ->
 def test_every_path_that_is_named_is_there(name: str) -> None:
     """In backquotes, in a command, or where a link leads."""
     rooms = "aptsched|solvers|engine|proofs|tests|docs|examples|benchmarks"
-    named = set(re.findall(rf"(?<![\w/.])(?:{rooms})/[\w/]+(?:\.(?:py|md)\b)?", text(name)))
+    named = set(re.findall(rf"(?<![\w/.])(?:{rooms})/[\w/]+(?:\.(?:py|md|yaml)\b)?", text(name)))
     assert named and not [path for path in named if not (ROOT / path).exists()]
 
 

@@ -33,6 +33,7 @@ SUPPORT = (
     "fields",
     "files",
     "json_text",
+    "number_text",
     "plural",
     "quick_init",
     "shown",

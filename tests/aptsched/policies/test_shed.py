@@ -104,11 +104,13 @@ def test_policies_within_others_by_name() -> None:
     assert isinstance(policy, Shed) and isinstance(policy.policy, Fitted)
     assert policy.policy.policy == AptServe(forms="kv")
     assert isinstance(load_policy("fitted(shed(fcfs))"), Fitted)
-    for text in ("shed()", "shed(nobody)", "shed(fcfs", "shed(fcfs):watermark=1", "shed"):
+    for text in ("shed()", "shed(nobody)", "shed(fcfs):watermark=1", "shed"):
         with pytest.raises(InputError, match=r"^policy: .* is not known; fcfs.*shed\(POLICY\) or fitted\(POLICY\)"):
             load_policy(text)
     with pytest.raises(InputError, match=r"^policy: 'shed\(fcfs\):watermark=1' is not known; .*with its options, as"):
         load_policy("shed(fcfs):watermark=1")
+    with pytest.raises(InputError, match=r"^policy: 'shed\(fcfs' has a parenthesis without its other one"):
+        load_policy("shed(fcfs")
 
 
 def test_times_decide_who_is_late() -> None:

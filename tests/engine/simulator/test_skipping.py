@@ -162,10 +162,14 @@ def test_who_is_admitted_or_preempted_begins_a_stretch(name: str) -> None:
     assert sum(not each for each in changes) <= ends and len(plans) < len(served.iterations) / 8
 
 
-def test_decodes_of_who_runs_are_skipped_while_the_first_that_waits_finds_no_room() -> None:
-    """Of a pool of 6 blocks the first request takes 3 to 6, so that the second, of 4, waits for its end."""
-    served = simulate("fcfs", replay_of([(40, 50), (60, 1)]), 6, skips=True)
-    assert len(served.seen.plans) == 3 and len(served.iterations) == 51
+@pytest.mark.parametrize(("name", "num_plans"), [("sjf", 3), ("fcfs", 1)])
+def test_decodes_of_who_runs_are_skipped_while_the_first_that_waits_finds_no_room(name: str, num_plans: int) -> None:
+    """Of a pool of 6 blocks the first request takes 3 to 6, so that the second, of 4, waits for its end.
+
+    A policy that has said its rule is asked once.
+    """
+    served = simulate(name, replay_of([(40, 50), (60, 1)]), 6, skips=True)
+    assert len(served.seen.plans) == num_plans and len(served.iterations) == 51
 
 
 @dataclass

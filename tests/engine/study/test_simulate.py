@@ -146,8 +146,8 @@ def test_ctrl_c_keeps_what_is_done() -> None:
         if num_ended == 15:
             signal.raise_signal(signal.SIGINT)
 
-    study = simulate(**SMALL, policy="fcfs,vllm-v1,sarathi", progress=press)
-    assert [run.policy for run in study.runs] == ["fcfs", "vllm-v1"] and not study.complete
+    study = simulate(**SMALL, policy="fcfs,aptserve,sarathi", progress=press)
+    assert [run.policy for run in study.runs] == ["fcfs", "aptserve"] and not study.complete
     assert [run.complete for run in study.runs] == [True, False]
     assert repr(study).endswith("1 of 3 runs are complete.")
 
