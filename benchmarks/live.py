@@ -41,7 +41,15 @@ from engine.study.replay import Replay, replay
 from engine.study.served_run import ServedRun
 from engine.study.serving import NamedPolicy, Server, serve
 
-ABSORBED = ("fcfs", "aptserve", "aptserve:charge=lifetime", "aptserve:forms=kv", "aptserve:forms=hidden")
+ABSORBED = (
+    "fcfs",
+    "aptserve",
+    "aptserve:charge=lifetime",
+    "aptserve:forms=kv",
+    "aptserve:forms=hidden",
+    "bid-price",
+    "bid-price:forms=hidden",
+)
 REBUILT = ("aptserve", "aptserve:forms=hidden")
 Served = tuple[NamedPolicy, str]  # a policy, and how hidden states are read
 
