@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
+from chromium import Opened, opened
 from http_server import Served, free_port, serving
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 POLICIES = ("fcfs", "sarathi", "aptserve")
 BODY: dict[str, Any] = {"prompt": "abcd", "max_tokens": 110, "ignore_eos": True}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
-
-
-@dataclass
-class Opened:
-    """A page, the hosts that it asked, and what its console said."""
-
-    page: Page
-    asked: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-
-
-def opened(browser: Browser, served: Served, width: int = 1440, scheme: str = "light") -> Opened:
+def live(browser: Browser, served: Served, width: int = 1440, scheme: str = "light") -> Opened:
     """The page, once events come."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light"
-    )
-    found = Opened(context.new_page())
-    found.page.on("request", lambda request: found.asked.append(request.url))
-    found.page.on("pageerror", lambda error: found.said.append(str(error)))
-    found.page.goto(served.url)
+    found = opened(browser, served.url, width, scheme)
     found.page.locator("#state", has_text="live").wait_for()
     return found
 
@@ -51,7 +24,7 @@ def opened(browser: Browser, served: Served, width: int = 1440, scheme: str = "l
 def test_a_request_is_seen_from_its_arrival_to_its_end(browser: Browser) -> None:
     """A row with its phases while it is served, then its outcome, then none; no other host is asked."""
     with serving(policies=POLICIES) as served:
-        found = opened(browser, served)
+        found = live(browser, served)
         page = found.page
         page.evaluate(
             """() => { window.phases = new Set(); new MutationObserver(() => {
@@ -64,14 +37,14 @@ def test_a_request_is_seen_from_its_arrival_to_its_end(browser: Browser) -> None
         page.wait_for_function("() => window.phases.has('decode') && window.phases.has('finished')")
         page.wait_for_function("() => !document.querySelector('.row')")
         assert page.locator("#empty").is_visible() and page.locator("#attained").inner_text().endswith("%")
-        assert all(url.startswith((served.url, "data:")) for url in found.asked) and found.said == []
+        assert all(url.startswith((served.url, "data:")) for url in found.requests) and found.raised == []
         page.context.close()
 
 
 def test_load_and_policy_are_changed_on_the_page(browser: Browser) -> None:
     """By the slider and the switch; the page shows what the server then does."""
     with serving(policies=POLICIES) as served:
-        page = opened(browser, served).page
+        page = live(browser, served).page
         page.locator("#load").evaluate(
             "e => { e.value = 60; for (const k of ['input', 'change']) e.dispatchEvent(new Event(k)); }"
         )
@@ -87,7 +60,7 @@ def test_a_restart_of_the_server_is_survived(browser: Browser) -> None:
     """The page says that the server is gone, and goes on by itself with the new one's requests."""
     port = free_port()
     with serving(port=port) as served:
-        found = opened(browser, served)
+        found = live(browser, served)
     page = found.page
     page.locator("#state", has_text="gone").wait_for()
     with serving(port=port) as again:
@@ -95,7 +68,7 @@ def test_a_restart_of_the_server_is_survived(browser: Browser) -> None:
         page.wait_for_function("() => document.body.dataset.restarts === '1'")
         assert again.complete(**BODY).status_code == 200
         page.wait_for_function("() => document.body.dataset.ended === '1'")
-    assert found.said == []
+    assert found.raised == []
     page.context.close()
 
 
@@ -104,7 +77,7 @@ def test_a_restart_of_the_server_is_survived(browser: Browser) -> None:
 def test_it_fits(browser: Browser, width: int, scheme: str) -> None:
     """Nothing to scroll sideways while requests are shown, on a phone and on a screen."""
     with serving(policies=POLICIES) as served:
-        page = opened(browser, served, width, scheme).page
+        page = live(browser, served, width, scheme).page
         served.client.post("/live/load", json={"rate_per_s": 30})
         page.wait_for_function("() => document.querySelectorAll('.row').length > 1")
         assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
-)
+from chromium import opened
+
 SIMULATE = ("--policy", "fcfs,sarathi,aptserve", "--rate", "1,2")
 ROWS = [(at / 2, 50 + 97 * at % 900, 20 + 61 * at % 400, f"team-{at % 7}") for at in range(150)]
 CAPACITY = ("--workload", "humaneval", "--policy", "fcfs,sarathi", "--setting", "paper", "--num-requests", "20")
@@ -36,42 +31,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
-
-
-@dataclass
-class Opened:
-    """A page, what it asked for, and what its console said."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-
-
-def opened(browser: Browser, file: Path, width: int, scheme: str = "light", scripted: bool = True) -> Opened:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-        java_script_enabled=scripted,
-    )
-    found = Opened(context.new_page())
-    found.page.on("request", lambda request: found.requests.append(request.url))
-    found.page.on("console", lambda message: found.said.append(message.text))
-    found.page.on("pageerror", lambda error: found.said.append(str(error)))
-    found.page.goto(file.as_uri())
-    return found
-
-
 @pytest.mark.parametrize("width", [390, 1440])
 def test_it_opens_alone_and_fits(browser: Browser, file: Path, width: int) -> None:
     """No request but for itself, nothing on the console, nothing to scroll sideways, each figure within the window."""
-    found = opened(browser, file, width)
-    assert found.requests == [file.as_uri()] and found.said == []
+    found = opened(browser, file.as_uri(), width)
+    assert found.requests == [file.as_uri()] and found.said == found.raised == []
     assert found.page.evaluate("document.documentElement.scrollWidth") == width
     boxes = [box for each in found.page.locator("svg:visible").all() if (box := each.bounding_box())]
     assert len(boxes) > 15
@@ -81,7 +45,7 @@ def test_it_opens_alone_and_fits(browser: Browser, file: Path, width: int) -> No
 
 def test_text_in_figures_can_be_read_on_a_phone(browser: Browser, file: Path) -> None:
     """At 390 pixels no text of a figure is lower than 8 pixels."""
-    found = opened(browser, file, 390)
+    found = opened(browser, file.as_uri(), 390)
     sizes = found.page.evaluate(
         "[...document.querySelectorAll('svg.chart text')].map((t) => t.getBoundingClientRect())"
         ".filter((r) => r.width).map((r) => Math.min(r.width, r.height))"
@@ -92,7 +56,7 @@ def test_text_in_figures_can_be_read_on_a_phone(browser: Browser, file: Path) ->
 
 def test_what_requests_did_can_be_zoomed(browser: Browser, file: Path) -> None:
     """By buttons, by the wheel with Ctrl, by dragging; "all" shows the whole run again, and ticks follow."""
-    page = opened(browser, file, 1440).page
+    page = opened(browser, file.as_uri(), 1440).page
     gantt = page.locator(".gantt").first
     rows = gantt.locator(".rows")
 
@@ -128,7 +92,7 @@ def test_dark_mode_has_its_own_colours(browser: Browser, file: Path) -> None:
     """Paper is dark and text light, and lines of policies are of other colours than by day."""
     colours = {}
     for scheme in ("light", "dark"):
-        page = opened(browser, file, 1440, scheme).page
+        page = opened(browser, file.as_uri(), 1440, scheme).page
         script = "([of, name]) => getComputedStyle(document.querySelector(of))[name]"
         body = [page.evaluate(script, ["body", name]) for name in ("backgroundColor", "color")]
         colours[scheme] = [body, page.evaluate(script, ["path.line.c0", "stroke"])]
@@ -141,7 +105,7 @@ def test_dark_mode_has_its_own_colours(browser: Browser, file: Path) -> None:
 
 def test_in_print_controls_are_gone_and_figures_whole(browser: Browser, file: Path) -> None:
     """On paper of A4's width nothing is wider than it, and a figure is not cut between two pages."""
-    page = opened(browser, file, 800).page
+    page = opened(browser, file.as_uri(), 800).page
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") == 800
     assert not page.locator(".controls").first.is_visible() and not page.locator("nav").is_visible()
@@ -152,7 +116,7 @@ def test_in_print_controls_are_gone_and_figures_whole(browser: Browser, file: Pa
 
 def test_without_a_script_figures_and_tables_are_there(browser: Browser, file: Path) -> None:
     """But for the buttons that zoom."""
-    page = opened(browser, file, 1440, scripted=False).page
+    page = opened(browser, file.as_uri(), 1440, scripted=False).page
     assert page.locator("svg.chart:visible").count() > 10 and page.locator("table:visible").count() >= 3
     assert page.locator(".rows:visible").count() == 3 and page.locator("button:visible").count() == 0
     page.locator("figcaption summary").first.click()

@@ -15,18 +15,7 @@ from aptsched.report.document import as_json
 from aptsched.support.errors import InputError
 from engine import CapacityStudy, capacity
 from engine.capacities import on_dask
-
-SMALL: dict[str, Any] = {
-    "trace": [(10 + 7 * i % 50, 5 + 3 * i % 17) for i in range(40)],
-    "policy": "fcfs,aptserve",
-    "num_blocks": 12,
-    "duration": 12,
-    "warmup": 2,
-    "num_requests": 15,
-    "seeds": 2,
-    "level": 0.9,
-    "objectives": "0.5/0.2",
-}
+from small_capacity import SMALL
 
 
 @pytest.fixture

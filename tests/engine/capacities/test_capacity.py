@@ -18,19 +18,7 @@ from aptsched.workload.trace import Trace
 from engine import CapacityOptions, capacity, simulate
 from engine.capacities.capacity import search_capacity
 from engine.capacities.capacity_study import CapacityStudy
-
-LENGTHS = [(10 + 7 * i % 50, 5 + 3 * i % 17) for i in range(40)]
-SMALL: dict[str, Any] = {
-    "trace": LENGTHS,
-    "policy": "fcfs,aptserve",
-    "num_blocks": 12,
-    "duration": 12,
-    "warmup": 2,
-    "num_requests": 15,
-    "seeds": 2,
-    "level": 0.9,
-    "objectives": "0.5/0.2",
-}
+from small_capacity import LENGTHS, SMALL
 
 
 @pytest.fixture(scope="module")
