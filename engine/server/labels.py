@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import read_number
 from aptsched.support.shown import shown
 
 TTFT, TPOT, PRIORITY, TENANT = "x-slo-ttft-ms", "x-slo-tpot-ms", "x-priority", "x-tenant"
@@ -64,7 +65,7 @@ def _ms(headers: Mapping[str, str], name: str, default_s: float) -> float:
     if text is None:
         return default_s
     try:
-        value_s = float(text) / MS
+        value_s = read_number(text, float) / MS
         SLO(value_s, value_s)
     except (ValueError, InputError):
         raise InputError(f"{name}: {shown(text)} is not accepted; milliseconds above 0, up to 1e12, are") from None
@@ -74,7 +75,7 @@ def _ms(headers: Mapping[str, str], name: str, default_s: float) -> float:
 def _priority(headers: Mapping[str, str]) -> int:
     text = headers.get(PRIORITY, "0")
     try:
-        if len(text) <= MAX_NAME and -(2**31) <= (value := int(text)) < 2**31:
+        if len(text) <= MAX_NAME and -(2**31) <= (value := read_number(text, int)) < 2**31:
             return value
     except ValueError:
         pass

@@ -9,6 +9,7 @@ from typing import Any
 from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.record import SLO
 from aptsched.support.errors import InputError
+from aptsched.support.number_text import read_number
 from aptsched.support.shown import shown
 from engine.calibration import calibration_json
 
@@ -85,6 +86,6 @@ def _value(name: str, value: object, kind: type) -> Any:
     try:
         if isinstance(value, bool) or not isinstance(value, ACCEPTED[kind][0]):
             raise ValueError
-        return kind(value)
+        return read_number(value, kind) if isinstance(value, str) and kind is not str else kind(value)
     except ValueError:
         raise InputError(f"{name}: {shown(value)} is not accepted; {ACCEPTED[kind][1]} is") from None

@@ -33,6 +33,7 @@ def test_the_config_goes_before_the_environment() -> None:
         ({"polcy": "fcfs"}, "'polcy' is not known"),
         ({"policy": 3}, "policy: 3 is not accepted; a text is"),
         ({"slo_ttft_s": "soon"}, "slo_ttft_s: 'soon' is not accepted; a number is"),
+        ({"metrics_port": "1_0"}, "metrics_port: '1_0' is not accepted; a whole number is"),
         ({"slo_ttft_s": -1.0}, "slo_ttft_s|ttft_s"),
         ({"metrics_port": 70000}, "metrics_port: 70000 is not accepted"),
         ([], "aptsched: \\[\\] is not accepted"),

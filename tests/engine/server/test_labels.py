@@ -41,6 +41,14 @@ def test_a_policy_sees_objectives_priority_and_tenant() -> None:
     assert list(seeing.seen.values()) == [(*default, 0, 0), (0.25, 0.0125, -3, 1), (*default, 0, 2), (*default, 0, 1)]
 
 
+@pytest.mark.parametrize("header", ["x-slo-ttft-ms", "x-slo-tpot-ms", "x-priority"])
+@pytest.mark.parametrize("value", ["1_0", "\u0661\u0662", "\uff11"])
+def test_numbers_have_plain_digits(header: str, value: str) -> None:
+    """As everywhere else: neither underscores nor digits of another script."""
+    with pytest.raises(InputError, match=f"^{header}: .* is not accepted"):
+        LabelReader(SLO()).read({header: value})
+
+
 def test_names_of_tenants_take_bounded_memory() -> None:
     """Beyond the bound new ones are refused by name, and known ones accepted."""
     reader = LabelReader(SLO())
