@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from aptsched.support import checks
-from aptsched.support.arrays import largest_of
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
 from aptsched.support.errors import InputError
 from aptsched.support.quick_init import of_values
@@ -184,13 +183,6 @@ class BatchProblem:
         if self.max_tokens is not None and self.num_tokens is not None:
             fits &= (self.num_tokens <= self.max_tokens)[:, None]
         return fits
-
-    def all_fit_alone(self) -> bool:
-        """Whether all forms of all requests fit alone."""
-        blocks, tokens = self.weights.T, self.num_tokens
-        if largest_of(blocks) > self.capacity:
-            return False
-        return self.max_tokens is None or tokens is None or largest_of(tokens) <= self.max_tokens
 
 
 def scaled_up(blocks: Ints, ratio: Fraction) -> Ints:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aptsched.support.checks import Ints
-from aptsched.support.constant import numbered
 from aptsched.support.quick_init import quick_init
-
-
-def served_positions(form: Ints, num_forms: int) -> Ints:
-    """Flat positions in an array [k, n] of the forms of the requests served; `form`, [n], is 0 where not served."""
-    at: Ints = (numbered(num_forms) == form).ravel().nonzero()[0]
-    return at
 
 
 @dataclass(frozen=True)

@@ -203,10 +203,7 @@ class ModelConfig:
         layer = self._layer_biases + parts.num_layer_norms * norms + self._qk_norms
         tables = self.embedding * (1 if self.tied else 2) + self.num_position_rows * self.hidden_size
         head = self.vocab_size if self.head_bias else 0
-        routers = (
-            self.experts.num_experts * self._num_mixed_layers if self.experts and self.experts.has_router_bias else 0
-        )
-        vectors = self.num_layers * layer + parts.num_outer_norms * norms + head + routers
+        vectors = self.num_layers * layer + parts.num_outer_norms * norms + head + self._router_biases
         return self.common_matrices + self.expert_matrices + tables + vectors
 
     @property

@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from aptsched.scheduling.record import SLO
-from aptsched.support.checks import MAX_COUNT, is_count, seconds
+from aptsched.support.checks import seconds
 from aptsched.support.errors import InputError
 from aptsched.support.keywords import as_given, check_types
 from aptsched.support.several import as_texts
 from aptsched.support.shown import shown
+from aptsched.workload.ranges import whole
 from engine.study.arrival_source import ArrivalSource
 from engine.study.serving_options import ArrivalOptions
 
@@ -77,8 +78,7 @@ class BenchOptions(ArrivalOptions):
         ):
             raise InputError(f"url: {shown(self.url)} is not accepted; http://HOST:PORT is")
         _ = self.source, self.rates_per_s, self.slo_of_all  # made now to be checked
-        if not is_count(self.vocab_size, 1, MAX_COUNT):
-            raise InputError(f"vocab_size: {shown(self.vocab_size)} is not accepted; a whole number from 1 to 2**32 is")
+        whole("vocab_size", self.vocab_size)
         seconds("timeout", self.timeout, above_0=True)
         for name in ("model", "name", "api_key"):
             given = getattr(self, name)

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from aptsched.policies.composition import Select
 from aptsched.scheduling.record import SLO
-from aptsched.support.checks import MAX_COUNT, is_count, seconds
+from aptsched.support.checks import is_count, seconds
 from aptsched.support.errors import InputError
 from aptsched.support.keywords import check_types
 from aptsched.support.shown import shown
-from engine.calibration.foreign import check_given
+from aptsched.workload.ranges import whole
 from engine.loop.limits import Limits
-from engine.models.hidden_attention import check_hidden_attention
 from engine.study.model_choice import ModelChoice
 from engine.study.named_policies import Policies, listed, named_policies
-from engine.study.run_options import check_memory
 from engine.study.serving import NamedPolicy
 from engine.study.serving_options import ServingOptions
 
@@ -87,12 +85,10 @@ class ServeOptions(ServingOptions, ModelChoice):
         check_types(self)
         object.__setattr__(self, "policy", listed(self.policy))
         _ = self.policies, self.slo_of_all, self.limits  # made now to be checked
-        check_hidden_attention(self.hidden_attention)
-        if self.calibration is None:
-            check_given(self.foreign_calibration, None)
-        check_memory(self.cache_mem, self.num_blocks, self.swap_space)
-        _whole("port", self.port, 0, MAX_PORT)
-        _whole("max_requests", self.max_requests, 1, MAX_COUNT)
+        self._check_choice()
+        if not is_count(self.port, 0, MAX_PORT):
+            raise InputError(f"port: {shown(self.port)} is not accepted; a whole number from 0 to {MAX_PORT} is")
+        whole("max_requests", self.max_requests)
         seconds("drain", self.drain)
         for name in ("api_key", "served_model_name"):
             given = getattr(self, name)
@@ -118,8 +114,3 @@ class ServeOptions(ServingOptions, ModelChoice):
     def limits(self) -> Limits:
         """The limits of an iteration."""
         return replace(super().limits, max_iteration_s=self.max_iteration)
-
-
-def _whole(name: str, given: int, least: int, most: int) -> None:
-    if not is_count(given, least, most):
-        raise InputError(f"{name}: {shown(given)} is not accepted; a whole number from {least} to {most} is")

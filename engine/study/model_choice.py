@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aptsched.scheduling.iteration_time import IterationTime
+from aptsched.support.byte_sizes import parse_bytes
+from aptsched.support.errors import InputError
 from engine.calibration import calibration_json
-from engine.calibration.foreign import check_run
+from engine.calibration.foreign import check_given, check_run
 from engine.calibration.measure import Calibration
-from engine.models.hidden_attention import REBUILT
+from engine.models.hidden_attention import REBUILT, check_hidden_attention
 from engine.models.model_names import model_name
+from engine.state.blocks import check_counts
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,13 @@ class ModelChoice:
     hidden_attention: str
     rho: float | None
 
+    def _check_choice(self) -> None:
+        """Raises InputError where an option of these is not accepted, or does not go with another."""
+        check_hidden_attention(self.hidden_attention)
+        if self.calibration is None:
+            check_given(self.foreign_calibration, None)
+        _check_memory(self.cache_mem, self.num_blocks, self.swap_space)
+
     def known_times(self) -> KnownTimes:
         """The times of the options' file, with their `rho` if given; with `rho` alone, times of only that.
 
@@ -63,3 +73,21 @@ class ModelChoice:
             rho = known.times.rebuild_s_per_block
         times = known.times if rho is None else known.times.with_rebuilding(rho)
         return KnownTimes(times, known, tuple(foreign))
+
+
+def _check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None) -> None:
+    """Check these options before a model is loaded; at most one of the first two may be given.
+
+    Raises
+    ------
+    InputError
+        Both are given, or a size or number is not accepted.
+    """
+    if cache_mem is not None and num_blocks is not None:
+        raise InputError("cache_mem, num_blocks: both are given; one of them is accepted")
+    if cache_mem is not None:
+        parse_bytes("cache_mem", cache_mem)
+    if swap_space is not None:
+        parse_bytes("swap_space", swap_space)
+    if num_blocks is not None:
+        check_counts(num_blocks, 0)

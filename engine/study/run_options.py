@@ -9,12 +9,7 @@ from typing import Any
 from aptsched.policies.composition import Select
 from aptsched.problem.certificate_log import check_kind
 from aptsched.scheduling.record import SLO
-from aptsched.support.byte_sizes import parse_bytes
-from aptsched.support.errors import InputError
 from aptsched.support.keywords import as_given
-from engine.calibration.foreign import check_given
-from engine.models.hidden_attention import check_hidden_attention
-from engine.state.blocks import check_counts
 from engine.study.arrival_source import ArrivalSource
 from engine.study.model_choice import ModelChoice
 from engine.study.named_policies import Policies, named_policies
@@ -96,10 +91,7 @@ class RunOptions(ServingOptions, ModelChoice):
         self._check_given()
         _ = self.policies, self.source, self.rates_per_s, self.slo_of_all, self.limits  # made now to be checked
         check_kind(self.certificates)
-        check_hidden_attention(self.hidden_attention)
-        if self.calibration is None:
-            check_given(self.foreign_calibration, None)
-        check_memory(self.cache_mem, self.num_blocks, self.swap_space)
+        self._check_choice()
 
     @property
     def policies(self) -> list[NamedPolicy]:
@@ -120,21 +112,3 @@ class RunOptions(ServingOptions, ModelChoice):
         """The options as results have them, in order: plain values, with two of the command's own."""
         given = as_given(self, leave_out=["certificates", "select"]) | self._recorded_plainly()
         return given | {"out": out, "certificates": self.certificates, "as_json": as_json}
-
-
-def check_memory(cache_mem: str | None, num_blocks: int | None, swap_space: str | None) -> None:
-    """Check these options before a model is loaded; at most one of the first two may be given.
-
-    Raises
-    ------
-    InputError
-        Both are given, or a size or number is not accepted.
-    """
-    if cache_mem is not None and num_blocks is not None:
-        raise InputError("cache_mem, num_blocks: both are given; one of them is accepted")
-    if cache_mem is not None:
-        parse_bytes("cache_mem", cache_mem)
-    if swap_space is not None:
-        parse_bytes("swap_space", swap_space)
-    if num_blocks is not None:
-        check_counts(num_blocks, 0)
