@@ -78,7 +78,15 @@ def test_what_the_queue_refuses_is_rejected() -> None:
             if num_ended == 8:
                 gated.gate.set()
 
-        options = BenchOptions(url=served.url, workload="humaneval", num_requests=10, rate=1000, vocab_size=200)
+        options = BenchOptions(
+            url=served.url,
+            workload="humaneval",
+            num_requests=10,
+            rate=1000,
+            vocab_size=200,
+            max_prompt_tokens=40,  # all fit into the context of the model
+            max_output_tokens=20,
+        )
         study = bench(options, lambda num_runs: nullcontext(hold), None, False)
     outcomes = [record.outcome for record in study.runs[0].records]
     assert outcomes.count(Outcome.REJECTED) == 8 and outcomes.count(Outcome.FINISHED) == 2
