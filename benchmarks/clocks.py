@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aptsched.cli.policies import answers
 from aptsched.scheduling.record import SLO
 from aptsched.support.files import write
 from benchmarks.tables import Row, show
@@ -142,6 +141,8 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     """Runs the benchmark."""
+    from aptsched.cli.policies import answers
+
     options = parsed()
     real_model.set_threads(options.threads)
     model = load_model(options.model, options.dtype, expand_kv_heads=options.expand_kv_heads)

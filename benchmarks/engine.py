@@ -66,7 +66,15 @@ READ_BYTES = 512 * 2**20
 
 def transformers_model(dtype: torch.dtype) -> Any:
     """The same shape in transformers, with random weights of its own."""
-    from transformers import OPTConfig, OPTForCausalLM
+    from transformers import OPTForCausalLM
+
+    peer: Any = OPTForCausalLM(transformers_config(OPT_125M))
+    return peer.to(dtype).eval()
+
+
+def transformers_config(config: ModelConfig) -> Any:
+    """The configuration of a model of OPT's architecture in transformers, made ready for continuous batching."""
+    from transformers import OPTConfig
     from transformers.generation.continuous_batching.cache import PagedAttentionCache
     from transformers.utils import logging
 
@@ -74,17 +82,15 @@ def transformers_model(dtype: torch.dtype) -> Any:
     PagedAttentionCache.get_seq_length = lambda *_: 0
 
     logging.set_verbosity_error()
-    config = OPTConfig(
-        vocab_size=OPT_125M.vocab_size,
-        hidden_size=OPT_125M.hidden_size,
-        num_hidden_layers=OPT_125M.num_layers,
-        ffn_dim=OPT_125M.intermediate_size,
-        num_attention_heads=OPT_125M.num_heads,
-        max_position_embeddings=OPT_125M.max_positions,
-        word_embed_proj_dim=OPT_125M.hidden_size,
+    return OPTConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_layers,
+        ffn_dim=config.intermediate_size,
+        num_attention_heads=config.num_heads,
+        max_position_embeddings=config.max_positions,
+        word_embed_proj_dim=config.hidden_size,
     )
-    peer: Any = OPTForCausalLM(config)
-    return peer.to(dtype).eval()
 
 
 def both_sides(dtype: torch.dtype, seed: int) -> tuple[Engine, Any]:
@@ -112,34 +118,57 @@ def compare(name: str, num_tokens: int, ours: Callable[[], object], theirs: Call
     }
 
 
-def against_generate(engine: Engine, model: Any, batch: int, rng: np.random.Generator, repeats: int) -> Row:
-    """Compare a static batch with transformers' `generate`."""
-    prompts = rng.integers(4, 50_000, (batch, NUM_IN)).tolist()
-    ids = torch.tensor(prompts)
-    params = SamplingParams(max_tokens=NUM_OUT, ignore_eos=True)
+def against_generate(
+    engine: Engine,
+    model: Any,
+    batch: int,
+    rng: np.random.Generator,
+    repeats: int,
+    lengths: tuple[int, int] = (NUM_IN, NUM_OUT),
+) -> Row:
+    """Compare a static batch with transformers' `generate`; `lengths` are the tokens of a prompt and of an output."""
+    num_in, num_out = lengths
+    prompts = rng.integers(4, engine.model.config.vocab_size, (batch, num_in)).tolist()
+    ids = torch.tensor(prompts, device=model.device)
+    params = SamplingParams(max_tokens=num_out, ignore_eos=True)
 
     def theirs() -> None:
         with torch.inference_mode():
-            model.generate(ids, max_new_tokens=NUM_OUT, min_new_tokens=NUM_OUT, do_sample=False, eos_token_id=None)
+            made = model.generate(
+                ids, max_new_tokens=num_out, min_new_tokens=num_out, do_sample=False, eos_token_id=None
+            )
+            made.cpu()  # with CUDA it is waited for there
 
     name = f"generate, batch {batch}"
-    return compare(name, batch * NUM_OUT, lambda: engine.generate(prompts, params), theirs, repeats)
+    return compare(name, batch * num_out, lambda: engine.generate(prompts, params), theirs, repeats)
 
 
-def against_continuous(engine: Engine, model: Any, in_flight: int, rng: np.random.Generator, repeats: int) -> Row:
-    """Compare requests of mixed prompts with transformers' continuous batching; all outputs have its one length."""
-    prompts = [rng.integers(4, 50_000, size).tolist() for size in rng.integers(32, 225, in_flight).tolist()]
-    params = SamplingParams(max_tokens=NUM_OUT, ignore_eos=True)
+def against_continuous(
+    engine: Engine,
+    model: Any,
+    in_flight: int,
+    rng: np.random.Generator,
+    repeats: int,
+    lengths: tuple[int, int] = (NUM_IN, NUM_OUT),
+) -> Row:
+    """Compare requests of mixed prompts with transformers' continuous batching; all outputs have its one length.
+
+    `lengths` are the mean tokens of a prompt, which vary by three quarters, and the tokens of an output.
+    """
+    (num_in, num_out), vocab_size = lengths, engine.model.config.vocab_size
+    sizes = rng.integers(num_in // 4, num_in + 3 * num_in // 4 + 1, in_flight)
+    prompts = [rng.integers(4, vocab_size, size).tolist() for size in sizes.tolist()]
+    params = SamplingParams(max_tokens=num_out, ignore_eos=True)
 
     def theirs() -> None:
         from transformers import GenerationConfig
 
-        config = GenerationConfig(max_new_tokens=NUM_OUT, do_sample=False, eos_token_id=-1, pad_token_id=1)
+        config = GenerationConfig(max_new_tokens=num_out, do_sample=False, eos_token_id=-1, pad_token_id=1)
         found = model.generate_batch(prompts, generation_config=config, progress_bar=False)
-        assert sum(len(answer.generated_tokens) for answer in found.values()) == in_flight * NUM_OUT
+        assert sum(len(answer.generated_tokens) for answer in found.values()) == in_flight * num_out
 
     name = f"continuous batching, {in_flight} in flight"
-    return compare(name, in_flight * NUM_OUT, lambda: engine.generate(prompts, params), theirs, repeats)
+    return compare(name, in_flight * num_out, lambda: engine.generate(prompts, params), theirs, repeats)
 
 
 def scheduling_share(decoder: Decoder, rng: np.random.Generator) -> list[Row]:

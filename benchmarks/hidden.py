@@ -74,7 +74,7 @@ def attention(executor: TorchExecutor, batch: Batch, rng: torch.Generator) -> Ca
     count = int(batch.num_tokens.sum())
 
     def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(count, *shape, generator=rng).to(decoder.dtype)
+        return torch.randn(count, *shape, generator=rng, device=rng.device).to(decoder.dtype)
 
     hidden, q = drawn(config.hidden_size), drawn(config.num_heads, config.head_dim)
     kv = drawn(2, config.num_kv_heads, config.head_dim)

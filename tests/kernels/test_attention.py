@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 pytest.importorskip("triton")
 
 from aptsched.scheduling.forms import CacheForm
+from devices import KERNEL_DEVICE
 from engine.runner.forms.hidden import HiddenBlocks
 from engine.runner.forms.int8 import Int8Blocks
 from engine.runner.forms.kv import KVBlocks
 from engine.runner.kernels.form_kernels import FormKernels
 from engine.runner.kernels.hidden import HiddenKernels
 from engine.runner.kernels.kv import Int8Kernels, KVKernels
+from engine.runner.kernels.mix import Mix
 from engine.runner.kernels.table import can_run
 from mixes import LAYER, LLAMA, OPT, Case, drawn_mix, fill_with_tokens, made, plain_outcome
 
-pytestmark = pytest.mark.skipif(not can_run(torch.device("cpu"), torch.float32), reason="TRITON_INTERPRET=1 is not set")
+pytestmark = pytest.mark.skipif(not can_run(KERNEL_DEVICE, torch.float32), reason="TRITON_INTERPRET=1 is not set")
 # Architecture; query heads, KV heads, size of a head; hidden size. Head and hidden sizes are no powers of two.
 SHAPES: list[tuple[dict[str, Any], tuple[int, int, int], int]] = [
     (OPT, (4, 4, 12), 48),
@@ -43,6 +45,13 @@ def kernels(case: Case, form: CacheForm, num_programs: int) -> FormKernels:
         return Int8Kernels(config, blocks, torch.float32, num_programs)
     assert isinstance(blocks, HiddenBlocks)
     return HiddenKernels(case.decoder, blocks)
+
+
+def attended(case: Case, by: FormKernels, mix: Mix, q: torch.Tensor) -> torch.Tensor:
+    """What new tokens with these queries attend to."""
+    attend = by.attender(mix)
+    case.storage.upload.send()
+    return attend(LAYER, q)
 
 
 entries = st.lists(
@@ -73,9 +82,11 @@ def test_any_mix_attends_as_by_the_plain_path(
     mix = drawn_mix(np.random.default_rng(seed), counts, cached, blocks.tokens_per_block)
     rng = torch.Generator().manual_seed(seed)
     fill_with_tokens(case, form, mix, rng)
-    q = torch.randn(mix.num_tokens, case.decoder.config.num_heads, case.decoder.config.head_dim, generator=rng)
-    expected = plain_outcome(blocks, mix, q)
-    found = kernels(case, form, 1).attender(mix)(LAYER, q)
+    q = torch.randn(mix.num_tokens, case.decoder.config.num_heads, case.decoder.config.head_dim, generator=rng).to(
+        KERNEL_DEVICE
+    )
+    expected = plain_outcome(case, blocks, mix, q)
+    found = attended(case, kernels(case, form, 1), mix, q)
     assert (found - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.abs().max()))
 
 
@@ -88,9 +99,9 @@ def test_a_context_that_is_split_is_joined_again(form: CacheForm, cached: int) -
     mix = drawn_mix(np.random.default_rng(3), [1, 1], [5, cached], blocks.tokens_per_block)
     rng = torch.Generator().manual_seed(3)
     fill_with_tokens(case, form, mix, rng)
-    q = torch.randn(2, 4, 16, generator=rng)
-    found = kernels(case, form, 100).attender(mix)(LAYER, q)
-    assert (found - plain_outcome(blocks, mix, q)).abs().max() <= TOLERANCE
+    q = torch.randn(2, 4, 16, generator=rng).to(KERNEL_DEVICE)
+    found = attended(case, kernels(case, form, 100), mix, q)
+    assert (found - plain_outcome(case, blocks, mix, q)).abs().max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("shape", SHAPES[:2])
@@ -102,10 +113,10 @@ def test_nothing_beyond_the_last_token_is_read(
     case = made(*shape, 3, 0)
     blocks = case.forms[form]
     mix = drawn_mix(np.random.default_rng(1), [1, 2, 9], [33, 4, 0], blocks.tokens_per_block)
-    rng, q = torch.Generator(), torch.randn(12, 4, 12, generator=torch.Generator().manual_seed(2))
+    rng, q = torch.Generator(), torch.randn(12, 4, 12, generator=torch.Generator().manual_seed(2)).to(KERNEL_DEVICE)
     outcomes = []
     for content in (0.0, math.nan):
         case.storage.blocks.fill_(content)
         fill_with_tokens(case, form, mix, rng.manual_seed(5))
-        outcomes.append(kernels(case, form, 1).attender(mix)(LAYER, q))
+        outcomes.append(attended(case, kernels(case, form, 1), mix, q))
     assert torch.equal(*outcomes)

@@ -14,6 +14,7 @@ pytest.importorskip("triton")
 
 from aptsched.scheduling.forms import CacheForm
 from aptsched.support.errors import InputError
+from devices import KERNEL_DEVICE
 from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -27,7 +28,7 @@ from engine.state.sampling_params import SamplingParams
 from mixes import LLAMA, OPT
 from random_policy import RandomPolicy
 
-pytestmark = pytest.mark.skipif(not can_run(torch.device("cpu"), torch.float32), reason="TRITON_INTERPRET=1 is not set")
+pytestmark = pytest.mark.skipif(not can_run(KERNEL_DEVICE, torch.float32), reason="TRITON_INTERPRET=1 is not set")
 SIZES: dict[str, Any] = {"vocab_size": 97, "num_layers": 1, "intermediate_size": 64, "max_positions": 96}
 MODELS = {
     "opt": ModelConfig(**SIZES, **OPT, norm_eps=1e-5, hidden_size=48, num_heads=4, num_kv_heads=4, head_dim=12),
@@ -41,7 +42,8 @@ MODELS = {
 def tokens(name: str, seed: int, hidden_attention: str, kernels: bool) -> list[list[int]]:
     """What a random policy's plans generate."""
     rng = np.random.default_rng(seed)
-    decoder = Decoder(MODELS[name], random_weights(MODELS[name], torch.Generator().manual_seed(1)))
+    weights = random_weights(MODELS[name], torch.Generator().manual_seed(1), device=KERNEL_DEVICE)
+    decoder = Decoder(MODELS[name], weights)
     engine = Engine(
         Model(name, decoder),
         RandomPolicy(rng, wanted_forms=(CacheForm.KEYS,) if name == "opt" else ()),

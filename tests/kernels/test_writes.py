@@ -13,19 +13,22 @@ from hypothesis import strategies as st
 pytest.importorskip("triton")
 
 from aptsched.scheduling.forms import CacheForm
+from devices import KERNEL_DEVICE
 from engine.runner.forms.form_blocks import FormBlocks
 from engine.runner.kernels.form_kernels import FormKernels
 from engine.runner.kernels.table import can_run, form_kernels
 from mixes import LAYER, OPT, Case, drawn_mix, made, owners
 
-pytestmark = pytest.mark.skipif(not can_run(torch.device("cpu"), torch.float32), reason="TRITON_INTERPRET=1 is not set")
+pytestmark = pytest.mark.skipif(not can_run(KERNEL_DEVICE, torch.float32), reason="TRITON_INTERPRET=1 is not set")
 
 
 def written(case: Case, by: FormBlocks | FormKernels, new: torch.Tensor, seed: int, form: CacheForm) -> torch.Tensor:
     """The bytes of all blocks after one mix was written into blocks of zeros."""
     mix = drawn_mix(np.random.default_rng(seed), [1, 12, 3], [40, 0, 13], case.forms[form].tokens_per_block)
     case.storage.blocks.zero_()
-    by.writer(mix.table, *owners(mix))(LAYER, new)
+    write = by.writer(mix.table, *owners(mix))
+    case.storage.upload.send()
+    write(LAYER, new.to(KERNEL_DEVICE))
     return case.storage.blocks.view(torch.uint8).clone()
 
 
@@ -53,6 +56,8 @@ def test_values_that_8_bits_cannot_hold_are_written_as_by_the_plain_path(value: 
         written(case, by, new, 4, CacheForm.INT8)
         table = np.arange(40)[None]
         held = case.forms[CacheForm.INT8].tokens_per_block
-        read.append(case.forms[CacheForm.INT8].reader(table, np.array([40 * held]))(LAYER).clone())
+        reader = case.forms[CacheForm.INT8].reader(table, np.array([40 * held]))
+        case.storage.upload.send()
+        read.append(reader(LAYER).clone())
     assert torch.equal(read[0].isnan(), read[1].isnan())
     assert torch.equal(read[0].nan_to_num(), read[1].nan_to_num())

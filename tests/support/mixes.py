@@ -10,6 +10,7 @@ import torch
 
 from aptsched.scheduling.forms import CacheForm
 from aptsched.support.checks import Ints
+from devices import KERNEL_DEVICE
 from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -48,8 +49,8 @@ def made(kind: dict[str, Any], heads: tuple[int, int, int], hidden: int, absorb_
         **SIZES, **kind, norm_eps=1e-5, hidden_size=hidden, num_heads=num_heads, num_kv_heads=kv_heads, head_dim=dim
     )
     rng = torch.Generator().manual_seed(seed)
-    decoder = Decoder(config, random_weights(config, rng))
-    storage = CacheStorage(config, 40, torch.float32, torch.device("cpu"))
+    decoder = Decoder(config, random_weights(config, rng, device=KERNEL_DEVICE))
+    storage = CacheStorage(config, 40, torch.float32, KERNEL_DEVICE)
     return Case(decoder, storage, form_blocks(decoder, storage, absorb_up_to))
 
 
@@ -71,13 +72,14 @@ def owners(mix: Mix) -> tuple[Ints, Ints]:
     return owner, np.arange(len(owner)) - first[owner] + mix.start[owner]
 
 
-def plain_outcome(form: FormBlocks, mix: Mix, q: torch.Tensor) -> torch.Tensor:
+def plain_outcome(case: Case, form: FormBlocks, mix: Mix, q: torch.Tensor) -> torch.Tensor:
     """What the plain path gives, entry by entry."""
     found, first = [], 0
     for row, (start, count) in enumerate(zip(mix.start.tolist(), mix.count.tolist(), strict=True)):
-        until = start + torch.arange(count)
-        visible = torch.arange(form.length(start + count)) <= until[:, None]
+        until = start + torch.arange(count, device=q.device)
+        visible = torch.arange(form.length(start + count), device=q.device) <= until[:, None]
         attend = form.attender(mix.table[row : row + 1], np.array([start + count]), visible[None, None])
+        case.storage.upload.send()
         found.append(attend(LAYER, q[first : first + count]))
         first += count
     return torch.cat(found)
@@ -89,4 +91,6 @@ def fill_with_tokens(case: Case, form: int, mix: Mix, rng: torch.Generator) -> N
     owner, positions = owners(whole)
     config, blocks = case.decoder.config, case.forms[form]
     shape = (config.hidden_size,) if form == CacheForm.HIDDEN else (2, config.num_kv_heads, config.head_dim)
-    blocks.writer(mix.table, owner, positions)(LAYER, torch.randn(len(owner), *shape, generator=rng))
+    write = blocks.writer(mix.table, owner, positions)
+    case.storage.upload.send()
+    write(LAYER, torch.randn(len(owner), *shape, generator=rng).to(KERNEL_DEVICE))
