@@ -94,7 +94,7 @@ def _admitted(view: View, rule: FirstCome, waiting: Ints, num_running: int, free
     if not len(waiting):
         return waiting
     first = int(view.num_tokens[waiting[0]])
-    first_blocks, room = rule.least_blocks(view.cache, first, max_tokens), free - rule.spared_blocks
+    first_blocks, room = view.cache.blocks(rule.least_tokens(first, max_tokens), KV), free - rule.spared_blocks
     if num_running == 0:
         room = max(room, min(free, first_blocks))
     if first_blocks > room or first > max_tokens:

@@ -148,7 +148,7 @@ def holds_behind(view: View, rule: FirstCome, num_running: int, behind: Ints, ro
     if not len(behind):
         return ALWAYS
     first = int(view.num_tokens[smallest_of(behind)])
-    needed = rule.least_blocks(view.cache, first, rule.max_tokens - num_running) + rule.spared_blocks
+    needed = view.cache.blocks(rule.least_tokens(first, rule.max_tokens - num_running), KV) + rule.spared_blocks
     return ALWAYS if needed > room else 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from aptsched.scheduling.forms import KV, CacheShape
 from aptsched.scheduling.plan import Policy
 from aptsched.support.errors import InputError
 
@@ -36,9 +35,9 @@ class FirstCome:
     whole: bool = False
     alone: bool = False
 
-    def least_blocks(self, cache: CacheShape, num_tokens: int, budget: int) -> int:
-        """Blocks that a request of so many tokens is admitted with, where so much of the budget is left."""
-        return cache.blocks(num_tokens if self.whole else min(num_tokens, budget), KV)
+    def least_tokens(self, num_tokens: int, budget: int) -> int:
+        """For how many of so many tokens a request is admitted with blocks, where so much of the budget is left."""
+        return num_tokens if self.whole else min(num_tokens, budget)
 
 
 class ServesFirstCome(Protocol):

@@ -178,7 +178,7 @@ class Cluster:
         if not any(worker is known for known in self.workers):
             raise InputError(f"router: {type(worker).__name__} is not accepted; one of the workers is")
         for other in self.workers:
-            if other.table.row_of(request.request_id) is not None:
+            if request.request_id in other.table.numbers:
                 worker = other  # so that it refuses the number, which has to be unique
         worker.add(request)
         self._turns[worker].is_woken = True

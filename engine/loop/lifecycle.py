@@ -67,7 +67,7 @@ class RequestBook:
         if request.output_token_ids:
             given = f"{len(request.output_token_ids)} tokens of request {request.request_id}"
             raise InputError(f"output_token_ids: {given} are not accepted; requests without output are")
-        if self.table.row_of(request.request_id) is not None:
+        if request.request_id in self.table.numbers:
             raise InputError(f"request_id: {request.request_id} is not accepted; numbers not being served are")
         refusal = self.limits.refusal(request, self.pool)
         if refusal:

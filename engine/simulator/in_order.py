@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import insort
+import math
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
-from operator import attrgetter
 from typing import cast
 
 from aptsched.scheduling.first_come import FirstCome
@@ -21,7 +21,7 @@ from engine.simulator.work import Work
 
 MOST_ITERATIONS = 4096  # after which no further ones are begun
 Prompts = list[tuple[Running, int]]  # whose prompts are fed, and how many tokens of them
-by_end = attrgetter("end_beat", "row")
+End = tuple[int, int, Running]  # the last beat and the row of one that decodes
 
 
 def is_in_order(worker: Worker, rule: FirstCome) -> bool:
@@ -68,12 +68,13 @@ class InOrder:
     ) -> None:
         assert worker.scheduling is not None, "the clock is computed"
         self.worker, self.rule, self.arrivals, self.now_s = worker, rule, arrivals, now_s
-        self.table, self.cache, self.ledger = worker.table, worker.pool.cache, Ledger(worker, now_s)
+        self.table, self.ledger = worker.table, Ledger(worker, now_s)
         self.scheduling_s = worker.scheduling.seconds
         self.executor_s = cast(Callable[[Work], float], executor.cost.seconds)  # of one iteration
+        self.until_s = -math.inf  # when the next request arrives
         self.free, self.beat, self.context = worker.pool.free_blocks, 0, 0  # the last: tokens cached of who decodes
-        self.growing = [0] * self.cache.per_block[KV]
-        self.decoding, self.by_end = list[Running](), list[Running]()  # by row, and by their last beat
+        self.growing = [0] * worker.pool.cache.per_block[KV]
+        self.decoding, self.by_end = list[Running](), list[End]()  # by row, and by their last beat
         self.begun: Running | None = None  # the last one that runs, where it has more than one token left to be fed
         count = self.table.num_rows - self.table.num_waiting
         num_tokens, is_decode = self.table.num_tokens[: self.table.num_rows].tolist(), decode_of(worker, count).tolist()
@@ -87,8 +88,8 @@ class InOrder:
 
     def go_on(self, past_ends: bool) -> None:
         """Takes iterations as long as the rule says what they are; none after one that ends a request, if told so."""
-        while len(self.ledger.end_s) < MOST_ITERATIONS and self._take_arrivals() and self._iterate():
-            if self.ledger.ended and not past_ends:
+        while (self.now_s < self.until_s or self._take_arrivals()) and self._iterate():
+            if len(self.ledger.end_s) >= MOST_ITERATIONS or (self.ledger.ended and not past_ends):
                 break
 
     def settle(self) -> Stretch | None:
@@ -97,14 +98,13 @@ class InOrder:
 
     def _take_arrivals(self) -> bool:
         """Adds who has arrived; False where somebody can never be served in KV form, which is left to others."""
-        if self.arrivals.next_s > self.now_s:
-            return True
         pool, limits = self.worker.pool, self.worker.limits
         for request in self.arrivals.until(self.now_s):
             if self._blocks(request.num_prompt_tokens) > pool.num_blocks or limits.refusal(request, pool):
                 return False
             self.worker.book.add(request)
             self.waiting.append((self.table.num_rows - 1, request.num_prompt_tokens))
+        self.until_s = self.arrivals.next_s
         return True
 
     def _iterate(self) -> bool:
@@ -115,7 +115,8 @@ class InOrder:
             admitted = self._admitted(self.free, self.rule.max_tokens)
             if admitted:
                 return self._feed(admitted, decodes=False)
-        budget, rest = self.rule.max_tokens - len(self.decoding), Prompts()
+        rest: Prompts = []
+        budget = self.rule.max_tokens - len(self.decoding)
         growth, begun = self.growing[self.beat % len(self.growing)], self.begun
         if begun is not None:
             chunk = min(begun.num_tokens - begun.num_cached, budget)
@@ -123,16 +124,17 @@ class InOrder:
         if budget < 0 or not (chunk > 0 if rest else self.decoding):
             return False
         if growth > self.free:
-            return self._preempt(growth - self.free, dict(rest)) and self._feed(rest if self.begun else [])
+            return self._preempt(growth - self.free, dict(rest)) and self._go_on_without(rest)
         admitted = self._admitted(self.free - growth, budget) if self.waiting and not self.rule.alone else []
         return self._feed(rest + admitted) if rest or admitted else self._decode_on()
 
     def _admitted(self, room: int, budget: int) -> Prompts:
         """Who is admitted with so many free blocks and so much of the budget, and how many tokens each is fed."""
-        admitted, rule, room = Prompts(), self.rule, room - self.rule.spared_blocks
+        admitted: Prompts = []
+        rule, room, per_block = self.rule, room - self.rule.spared_blocks, len(self.growing)
         places = self.worker.limits.max_seqs - len(self.decoding) - (self.begun is not None)
         for row, num_tokens in self.waiting:
-            blocks = rule.least_blocks(self.cache, num_tokens, budget)
+            blocks = blocks_for(rule.least_tokens(num_tokens, budget), per_block)
             if budget <= 0 or len(admitted) == places or blocks > room or (rule.alone and num_tokens > budget):
                 break
             admitted.append((Running(row, num_tokens), min(num_tokens, budget)))
@@ -146,25 +148,37 @@ class InOrder:
             count += 1
             if count == len(running):
                 return False
-            cached = self._cached(running[-count])
-            short -= self._blocks(cached) + self._more(cached, chunks.get(running[-count], 1))
+            short -= self._blocks(self._cached(running[-count]) + chunks.get(running[-count], 1))
         for last in reversed(running[-count:]):
             cached = self._cached(last)
             if last is self.begun:
                 self.waiting.appendleft((last.row, last.num_tokens))
             else:
                 self.waiting.appendleft((last.row, cached + 1))
-                self.by_end.remove(last)
-                self.ledger.stints.append((last, self.beat))
+                del self.by_end[bisect_left(self.by_end, (last.end_beat, last.row))]
+                last.stop = self.beat
+                self.ledger.stints.append(last)
             self.ledger.preempt(last, cached)
-            self._leaves(last)
+            self._leaves(last, cached)
         return True
+
+    def _go_on_without(self, rest: Prompts) -> bool:
+        """The iteration in which others were preempted, and those after it in which all only decode."""
+        if self.begun is not None:
+            return self._feed(rest)
+        self.ledger.feed(0, len(self.decoding))
+        rule, room = self.rule, self.free - self.growing[self.beat % len(self.growing)]
+        alone = rule.alone and self.waiting[0][1] > rule.max_tokens  # which it is for the policy to say
+        admits = alone or self._admitted(room, rule.max_tokens - (0 if rule.alone else len(self.decoding)))
+        return self._decode_on(1 if admits else MOST_ITERATIONS)
 
     def _feed(self, prompts: Prompts, decodes: bool = True) -> bool:
         """An iteration that feeds these prompts, and one token to each that decodes, unless these wait for it."""
         num_decodes = len(self.decoding) if decodes else 0
-        work, num_fed = Work(), num_decodes + sum(chunk for _, chunk in prompts)
-        num_outputs = num_decodes + sum(self._feed_prompt(work, *each) for each in prompts)
+        work, num_fed, num_outputs = Work(), num_decodes, num_decodes
+        for running, chunk in prompts:
+            num_fed += chunk
+            num_outputs += self._feed_prompt(work, running, chunk)
         if decodes:
             work.decode_seqs, work.context_tokens = work.decode_seqs + num_decodes, work.context_tokens + self.context
             self.free -= self.growing[self.beat % len(self.growing)]
@@ -201,13 +215,13 @@ class InOrder:
         in_output = start >= self.table.num_prompt_tokens[running.row]
         return bool(in_output and running.num_cached == running.num_tokens)
 
-    def _decode_on(self) -> bool:
+    def _decode_on(self, most: int = MOST_ITERATIONS) -> bool:
         """Decodes until somebody is over, has arrived, or finds no block; nobody who waits finds any until then."""
         free, beat, context, now_s = self.free, self.beat, self.context, self.now_s
-        growing, per_block, until_s = self.growing, len(self.growing), self.arrivals.next_s
+        growing, per_block, until_s = self.growing, len(self.growing), self.until_s
         count, end_s, left = len(self.decoding), list[float](), list[int]()
         scheduling_s, seconds = self.scheduling_s(count + len(self.waiting)), self.executor_s
-        last = min(self.by_end[0].end_beat, beat + MOST_ITERATIONS)
+        last = min(self.by_end[0][0], beat + most)
         while beat < last and now_s < until_s and growing[beat % per_block] <= free:
             free -= growing[beat % per_block]
             now_s += seconds(Work(context_tokens=context, decode_seqs=count)) + scheduling_s
@@ -225,20 +239,19 @@ class InOrder:
         running.beat = self.beat
         running.end_beat = self.beat + int(self.table.end_tokens[running.row]) - running.num_cached - 1
         self.decoding.append(running)
-        insort(self.by_end, running, key=by_end)
+        insort(self.by_end, (running.end_beat, running.row, running))
         self.context += running.num_cached
         self.growing[(self.beat - running.num_cached) % len(self.growing)] += 1
 
     def _end_over(self) -> None:
         """Ends those whose last beat is over."""
-        while self.by_end and self.by_end[0].end_beat <= self.beat:
-            over = self.by_end.pop(0)
-            self._leaves(over)
+        while self.by_end and self.by_end[0][0] <= self.beat:
+            over = self.by_end.pop(0)[2]
+            self._leaves(over, over.cached_at(self.beat))
             self.ledger.ended.append(over)
 
-    def _leaves(self, running: Running) -> None:
-        """Takes a request out, and its blocks back."""
-        cached = self._cached(running)
+    def _leaves(self, running: Running, cached: int) -> None:
+        """Takes a request out, and the blocks back of so many tokens."""
         self.free += self._blocks(cached)
         if running is self.begun:
             self.begun = None

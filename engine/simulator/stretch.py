@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from aptsched.support.checks import Floats, Ints
+from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.quick_init import of_values
 from engine.loop.iteration import Iteration
 
@@ -21,12 +21,15 @@ class Fed(NamedTuple):
     num_preemptions: int
 
 
-class Move(NamedTuple):
-    """A cache that comes into the pool, or is thrown away, at the start of an iteration."""
+class Moves(NamedTuple):
+    """Caches that come into the pool, or are thrown away, each at the start of an iteration, in order, [m]."""
 
-    at_s: float
-    request_id: int
-    comes: bool
+    at_s: Floats
+    request_id: Ints
+    comes: Bools
+
+
+NO_MOVES = Moves(np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +50,8 @@ class Stretch:
         As `Iteration.num_waiting` of each.
     fed : mapping of int to Fed
         What iterations after the first do that feed prompts or preempt others, by their place.
-    moves : sequence of Move
-        Of these, in order.
+    moves : Moves
+        Of those that `fed` tells of.
     """
 
     first: Iteration
@@ -58,7 +61,7 @@ class Stretch:
     num_blocks_by_form: Ints
     num_waiting: Ints
     fed: Mapping[int, Fed] = field(default_factory=dict)
-    moves: Sequence[Move] = ()
+    moves: Moves = NO_MOVES
 
     def __len__(self) -> int:
         """Number of iterations, k."""

@@ -28,10 +28,12 @@ class RequestTable(ObservedColumns, InternalColumns):
     Attributes
     ----------
     num_rows : int
+    numbers : set of int
+        The `request_id` of each row.
     """
 
     def __init__(self) -> None:
-        self.num_rows = 0
+        self.num_rows, self.numbers = 0, set[int]()
         self._hold([np.zeros((len(names), FIRST_ROWS), dtype) for dtype, names in TYPES.items()])
 
     def _hold(self, groups: list[npt.NDArray[Any]], first: int = 0) -> None:
@@ -49,6 +51,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.request[row] = request
         self.stop_token_ids[row] = stop_token_ids
         self.request_id[row] = request.request_id
+        self.numbers.add(request.request_id)
         self.arrived_at_s[row] = self.pending_since_s[row] = request.arrived_at_s
         self.slo_ttft_s[row] = self.objective_s[row] = request.slo.ttft_s
         self.slo_tpot_s[row] = request.slo.tpot_s
@@ -66,6 +69,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         """Takes rows out: those behind them move up or, where these are many more, those before them down."""
         if not len(rows):
             return
+        self.numbers.difference_update(self.request_id[rows].tolist())
         n, count, starts = self.num_rows, len(rows), np.sort(rows).tolist()
         down = n - starts[-1] > starts[-1] + MANY
         ends = [*reversed(starts), -1] if down else [*starts, n]

@@ -85,14 +85,16 @@ class PhaseMeter:
 
     def add_stretch(self, stretch: Stretch, worker: Worker) -> None:
         """Take note of iterations that the worker has just finished: those after the first say what comes and goes."""
-        if not stretch.moves:
+        moves = stretch.moves
+        if not len(moves.at_s):
             self.add(stretch.first, worker)
-        for at_s, number, comes in stretch.moves:
-            if number in self._changes:
-                place = IN_POOL if comes else NO_CACHE
-                self._changes[number].append((at_s, place))
-                self._place[self._ids.searchsorted(number)] = place
-                self._is_any_without = True  # perhaps
+            return
+        watched = np.isin(moves.request_id, self._ids)
+        for at_s, number, comes in zip(*(each[watched].tolist() for each in moves), strict=True):
+            place = IN_POOL if comes else NO_CACHE
+            self._changes[number].append((at_s, place))
+            self._place[self._ids.searchsorted(number)] = place
+            self._is_any_without = True  # perhaps
 
     def _look(self, start_s: float, worker: Worker, arrived: slice) -> None:
         table, ids, before = worker.table, self._ids[arrived], self._place[arrived]
