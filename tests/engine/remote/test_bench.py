@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
@@ -12,7 +13,9 @@ import pytest
 
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.shed import Shed
-from aptsched.scheduling.record import Outcome
+from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
 from commands import call
 from engine.remote.bench import bench
@@ -92,20 +95,38 @@ def test_what_the_queue_refuses_is_rejected() -> None:
     assert outcomes.count(Outcome.REJECTED) == 8 and outcomes.count(Outcome.FINISHED) == 2
 
 
-def test_a_server_that_ends_leaves_requests_unfinished() -> None:
+@dataclass
+class ServesThree(Gated):
+    """First come, first served, and after three have ended once it is let."""
+
+    num_ended: int = 0
+
+    def decide(self, view: View) -> Plan:
+        """The plan, when the gate is open or not closed yet."""
+        return FCFS().decide(view) if self.num_ended < 3 else super().decide(view)
+
+    def on_record(self, record: RequestRecord) -> None:
+        """Counts those that have ended."""
+        self.num_ended += 1
+
+
+def test_a_server_that_ends_leaves_requests_unfinished(tmp_path: Path) -> None:
     """Their streams are cut, the run says why, and those before are kept."""
-    with serving() as served:
+    (tmp_path / "trace.csv").write_text(ROWS + "0,5,2,,0,\n" * 2 + "0,5,60,,0,\n" * 8, encoding="utf-8")
+    three = ServesThree()  # of which one is sent before, to see whether the server serves
+    with serving(three) as served:
 
         def end(policy: str, replay: object, num_ended: int) -> None:
             if num_ended == 2:
                 served.service.end_all()
                 served.server.should_exit = served.server.force_exit = True
+                three.gate.set()
 
-        options = BenchOptions(url=served.url, workload="sharegpt", num_requests=30, rate=2000, **SMALL)  # type: ignore[arg-type]
+        options = BenchOptions(url=served.url, trace=str(tmp_path / "trace.csv"), vocab_size=200)
         study = bench(options, lambda num_runs: nullcontext(end), None, False)
     (run,) = study.runs
     left = [record for record in run.records if record.outcome is not Outcome.FINISHED]
-    assert 0 < len(left) < 30 and all(record.reason for record in left)
+    assert len(left) == 8 and all(record.reason for record in left)
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"])
