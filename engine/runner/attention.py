@@ -11,7 +11,7 @@ import torch
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.attend_to_kv import causal
 from engine.runner.forms.form_blocks import FormBlocks, Read, Write
-from engine.runner.forms.groups import Prefill
+from engine.runner.forms.groups import Group, Prefill
 from engine.runner.layout import Layout
 from engine.state.batch import Conversion
 
@@ -34,12 +34,16 @@ class PagedAttention:
     def begin(self, layout: Layout) -> None:
         """Sets the layout that `__call__` works on from now on; clears blocks that get their first token."""
         self.layout, self.needs_kv = layout, layout.needs_kv
-        self.storage.clear(layout.begun)
+        if len(layout.begun):
+            self.storage.clear(layout.begun)
 
     def __call__(self, layer: int, hidden: torch.Tensor, q: torch.Tensor, kv: torch.Tensor | None) -> torch.Tensor:
         """Attention of one layer: hidden [T, hidden], q [T, num_heads, head_dim], kv [T, 2, num_kv_heads, head_dim]."""
         for write in self.layout.writes:
             write(layer, hidden, kv)
+        first, *others = self.layout.segments
+        if isinstance(first, Group) and not others:
+            return first.attend(layer, q)
         out = torch.empty_like(q)
         for segment in self.layout.segments:
             new = q[segment.tokens]

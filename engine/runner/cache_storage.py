@@ -6,8 +6,9 @@ import torch
 
 from aptsched.scheduling.forms import BLOCK_SIZE
 from engine.models.config import ModelConfig
+from engine.runner.device.launches import Launches, launches_for
+from engine.runner.device.swaps import Swaps
 from engine.runner.device.upload import Upload
-from engine.state.batch import Copies
 
 
 class CacheStorage:
@@ -19,8 +20,9 @@ class CacheStorage:
     num_blocks : int
     dtype, device
     num_host_blocks : int
-        Blocks on the host, for swapping. With CUDA their memory is pinned, so that copies run at the speed of the bus;
-        without CUDA pages are allocated when they are first used.
+        Blocks on the host, for swapping.
+    launches : Launches, optional
+        By default those of the device.
 
     Attributes
     ----------
@@ -29,6 +31,8 @@ class CacheStorage:
     blocks : tensor, [num_layers, num_blocks, BLOCK_SIZE * row]
     upload : Upload
         What brings an iteration's indices to the blocks' device.
+    swaps : Swaps
+        What copies blocks to the host and back.
     """
 
     def __init__(
@@ -38,13 +42,15 @@ class CacheStorage:
         dtype: torch.dtype,
         device: torch.device,
         num_host_blocks: int = 0,
+        launches: Launches | None = None,
     ) -> None:
-        self.upload = Upload(device)
+        self.launches = launches or launches_for(device)
+        self.upload = Upload(device, self.launches)
         self.row = 2 * config.num_kv_heads * config.head_dim
         # Zeros, as rows beyond a request's last token are read too, with weight 0, and so have to be finite.
         self.blocks = torch.zeros(config.num_layers, num_blocks, BLOCK_SIZE * self.row, dtype=dtype, device=device)
         size = (num_host_blocks, config.num_layers, BLOCK_SIZE * self.row)
-        self.host = torch.empty(size, dtype=dtype, pin_memory=device.type == "cuda" and num_host_blocks > 0)
+        self.swaps = Swaps(self.blocks, self.launches.host_memory(size, dtype), self.upload.put, self.launches)
 
     @property
     def token_bytes(self) -> int:
@@ -64,16 +70,6 @@ class CacheStorage:
         """
         cleared = self.blocks[layer]
         cleared.index_fill_(cleared.dim() - 2, blocks, 0)
-
-    def swap_out(self, copies: Copies) -> None:
-        """Copies blocks to the host."""
-        for block, host in zip(copies.source.tolist(), copies.target.tolist(), strict=True):
-            self.host[host].copy_(self.blocks[:, block], non_blocking=True)
-
-    def swap_in(self, copies: Copies) -> None:
-        """Copies blocks back from the host; later operations in the device's stream see them."""
-        for host, block in zip(copies.source.tolist(), copies.target.tolist(), strict=True):
-            self.blocks[:, block].copy_(self.host[host], non_blocking=True)
 
 
 def block_bytes(config: ModelConfig, dtype: torch.dtype) -> int:

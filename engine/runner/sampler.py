@@ -9,6 +9,7 @@ import torch
 from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.models.checkpoint import DTYPES
+from engine.runner.device.launches import launches_for
 from engine.runner.device.upload import Upload
 from engine.runner.sampling.draws import Draws, draws_of
 from engine.state.request import Request
@@ -25,7 +26,7 @@ def sample(logits: torch.Tensor, requests: Sequence[Request]) -> Ints:
     InputError
         A row has a logit that is NaN or inf, or none that is finite.
     """
-    upload = Upload(logits.device)
+    upload = Upload(logits.device, launches_for(logits.device))
     draws = draws_of(requests, logits.shape[1], upload.put)
     upload.send()
     return read_tokens(next_tokens(logits, draws), logits.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from aptsched.support.errors import InputError
 from engine.models.decoder import Decoder
 from engine.runner.attention import PagedAttention
 from engine.runner.cache_storage import CacheStorage
+from engine.runner.device.launches import Launches, launches_for
+from engine.runner.device.recorded import RecordedDecodes
 from engine.runner.forms.table import form_blocks
 from engine.runner.kernels.table import form_kernels
-from engine.runner.layout import lay_out
+from engine.runner.layout import Layout, lay_out
 from engine.runner.sampler import next_tokens, read_tokens
 from engine.runner.sampling.draws import Draws, draws_of
 from engine.state.batch import Batch, Step
@@ -38,6 +41,8 @@ class TorchExecutor:
         rebuilt. By default as many as make that cheaper, `ModelConfig.absorb_up_to`; 0 rebuilds always.
     kernels : bool, optional
         Whether forms are written and read by kernels in Triton; by default with CUDA, where it is installed.
+    launches : Launches, optional
+        By default those of the decoder's device.
 
     Raises
     ------
@@ -52,13 +57,15 @@ class TorchExecutor:
         num_host_blocks: int = 0,
         absorb_up_to: int | None = None,
         kernels: bool | None = None,
+        launches: Launches | None = None,
     ) -> None:
-        self.decoder = decoder
+        self.decoder, launches = decoder, launches or launches_for(decoder.device)
         kind = (decoder.dtype, decoder.device)
         check_counts(num_blocks, num_host_blocks)
         absorbed = decoder.config.absorb_up_to if absorb_up_to is None else limit("absorb_up_to", absorb_up_to)
         try:
-            self.storage = CacheStorage(decoder.config, num_blocks, *kind, num_host_blocks)
+            spare = int(launches.records)
+            self.storage = CacheStorage(decoder.config, num_blocks + spare, *kind, num_host_blocks, launches)
         except RuntimeError as error:  # torch's error when memory is out
             reason = str(error).splitlines()[0]
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
@@ -66,6 +73,7 @@ class TorchExecutor:
         self.forms = form_blocks(decoder, self.storage, absorbed)
         self.kernels = form_kernels(decoder, self.forms, kernels)
         self.attention = PagedAttention(self.storage, self.forms)
+        self.decodes = RecordedDecodes(launches, self.storage.upload, self.kernels, num_blocks)
 
     def prepare(self, forms: Iterable[CacheForm]) -> None:
         """Make these forms ready for use; InputError if the weights do not allow one of them."""
@@ -80,8 +88,8 @@ class TorchExecutor:
         entries, found = self.sampled(batch)
         if len(entries):
             token_ids[entries] = read_tokens(found, self.decoder.dtype)
-        elif self.decoder.device.type == "cuda":
-            torch.cuda.synchronize(self.decoder.device)
+        else:
+            self.storage.launches.wait()
         return Step(time.perf_counter() - start_s, token_ids)
 
     @torch.inference_mode()
@@ -97,19 +105,26 @@ class TorchExecutor:
 
     def _fed(self, batch: Batch) -> tuple[Ints, torch.Tensor, Draws | None]:
         """The same, and their draws; numbers go to the device in one copy, and it is not waited for."""
-        self.storage.swap_out(batch.swap_out)
-        self.storage.swap_in(batch.swap_in)
-        conversions, upload = [self.attention.conversion(each) for each in batch.conversions], self.storage.upload
-        vocab_size, entries, layout, draws = self.decoder.config.vocab_size, np.empty(0, np.int64), None, None
-        if len(batch.requests):
-            layout = lay_out(batch, self.storage, self.forms, self.kernels)
-            entries = layout.entries[batch.samples[layout.entries]]
+        upload, vocab_size, size = self.storage.upload, self.decoder.config.vocab_size, len(batch.requests)
+        before = [*self.storage.swaps.of(batch), *map(self.attention.conversion, batch.conversions)]
+        shown, key = self.decodes.begin(batch)
+        layout, entries, draws, ours = None, np.empty(0, np.int64), None, None
+        if size:
+            layout = lay_out(shown, self.storage, self.forms, self.kernels)
+            num_bytes, sampled = upload.num_bytes, layout.entries[shown.samples[layout.entries]]
+            entries = sampled[sampled < size]
+            ours = None if len(entries) == len(sampled) else upload.put(np.flatnonzero(sampled < size))
             draws = draws_of([batch.requests[entry] for entry in entries.tolist()], vocab_size, upload.put)
         upload.send()
-        for convert in conversions:
-            convert()
+        for call in before:
+            call()
         if layout is None:
             return entries, torch.empty(0, vocab_size), None
+        logits = self.decodes.run(key, num_bytes, partial(self._logits, layout))
+        return entries, logits if ours is None else logits.index_select(0, ours), draws
+
+    def _logits(self, layout: Layout) -> torch.Tensor:
+        """Feeds what is laid out, and returns the logits of all that sample."""
         self.attention.begin(layout)
         x = self.decoder.forward(layout.token_ids, layout.positions, self.attention)
-        return entries, self.decoder.logits(x.index_select(0, layout.last)), draws
+        return self.decoder.logits(x.index_select(0, layout.last))

@@ -21,9 +21,12 @@ from engine.models.decoder import Decoder
 from engine.models.hidden_attention import HIDDEN_ATTENTION
 from engine.models.model import Model
 from engine.models.random_weights import random_weights
+from engine.runner.device.launches import PlainLaunches
 from engine.runner.kernels.table import can_run
 from engine.runner.torch_executor import TorchExecutor
 from engine.session.engine import Engine
+from engine.state.batch import Batch
+from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 from mixes import LLAMA, OPT
 from random_policy import RandomPolicy
@@ -69,6 +72,35 @@ def tokens(name: str, seed: int, hidden_attention: str, kernels: bool) -> list[l
 def test_any_legal_plan_gives_the_tokens_of_the_plain_path(name: str, hidden_attention: str, seed: int) -> None:
     """Forms, chunks, preemptions, swaps, conversions and orders, the keys form without kernels among them."""
     assert tokens(name, seed, hidden_attention, True) == tokens(name, seed, hidden_attention, False)
+
+
+class Again(PlainLaunches):
+    """Records by keeping the call: what it reads has to lie where it lay."""
+
+    records = True
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_decodes_that_are_padded_and_replayed_have_the_same_logits(name: str) -> None:
+    """In all forms at once, beside the same kernels one by one; the third iteration is a replay of the first."""
+    decoder = Decoder(
+        MODELS[name], random_weights(MODELS[name], torch.Generator().manual_seed(1), device=KERNEL_DEVICE)
+    )
+    launches = Again() if KERNEL_DEVICE.type == "cpu" else None
+    recording, plain = (TorchExecutor(decoder, 60, kernels=True, launches=each) for each in (launches, PlainLaunches()))
+    rng, forms = np.random.default_rng(0), [CacheForm.KV, CacheForm.INT8]
+    forms += [CacheForm.HIDDEN] if MODELS[name].cache_ratio < 1 else []
+    for counts in ((1, 1, 3), (2, 1, 4), (1, 1, 3)):
+        form = np.repeat(np.array(forms, np.int64), counts[: len(forms)])
+        size = len(form)
+        requests = [Request(i, 0.0, 90, prompt_token_ids=rng.integers(0, 97, 90)) for i in range(size)]
+        table = rng.permutation(60)[: 5 * size].reshape(size, 5)
+        ones = np.ones(size, np.int64)
+        for start, fed in ((0 * ones, 3 * ones), (3 * ones, ones)):
+            batch = Batch(requests, start, fed, form, table, ones == 1)
+            (rows, found), (others, expected) = recording.forward(batch), plain.forward(batch)
+            assert torch.allclose(found[rows.argsort()], expected[others.argsort()], atol=1e-4)
+    assert len(recording.decodes._replays) == 2
 
 
 def test_kernels_in_64_bits_are_refused() -> None:

@@ -80,7 +80,7 @@ class HiddenKernels:
         return partial(self._absorb, by_rows, by_tokens)
 
     def _absorb(self, by_rows: Tiles, by_tokens: Tiles | None, layer: int, q: torch.Tensor) -> torch.Tensor:
-        parts, tokens, length = self.decoder.kv_parts(layer), len(q), by_rows.mix.length
+        parts, tokens, length = self.decoder.kv_parts(layer), len(q), by_rows.width * self.shape["HELD"]
         scores = q.new_empty((tokens, q.shape[1], length), dtype=torch.float32)
         if by_tokens is None:
             self._score_absorbed(parts, by_rows, layer, q, scores)

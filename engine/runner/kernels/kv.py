@@ -38,7 +38,7 @@ class _Attention:
         rows = max(power_of_two(self.sharing), FEW_ROWS if (mix.count == 1).all() else ROWS)
         tiles = Tiles.of(mix, self.put, rows // self.sharing)
         free = self.num_programs // (len(tiles.tiles) * self.kv_heads)
-        splits = max(1, min(free, -(-mix.length // LEAST_TOKENS)))
+        splits = max(1, min(free, -(-tiles.width * self.held // LEAST_TOKENS)))
         return partial(self._attend, tiles, cache, scales, rows, splits)
 
     def _attend(

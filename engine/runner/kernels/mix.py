@@ -20,7 +20,8 @@ class Mix:
     start, count : int array, [b]
         Tokens cached before, and tokens fed.
     table : int array, [b, most blocks of any]
-        Blocks of each in order; beyond its last any number, which is not read.
+        Blocks of each in order; beyond its last any number, which is not read. What is launched depends on its width,
+        not on how many tokens are cached.
     """
 
     start: Ints
@@ -31,11 +32,6 @@ class Mix:
     def num_tokens(self) -> int:
         """Tokens fed."""
         return int(self.count.sum())
-
-    @property
-    def length(self) -> int:
-        """Most tokens that are cached of one, the new ones among them."""
-        return int((self.start + self.count).max())
 
     def some(self, entries: slice) -> Mix:
         """Some of the entries."""
@@ -48,14 +44,12 @@ class Tiles:
 
     Attributes
     ----------
-    mix : Mix
     table, start, first, count : int tensor
-        As in `mix`; `first` is the place of each entry's first token among all.
+        As in the mix; `first` is the place of each entry's first token among all.
     tiles : int tensor, [t, 2]
         Of each tile its entry, and the first of its tokens, or of its rows, in the entry.
     """
 
-    mix: Mix
     table: torch.Tensor
     start: torch.Tensor
     first: torch.Tensor
@@ -71,7 +65,7 @@ class Tiles:
         begin = (np.arange(len(entry)) - (parts.cumsum() - parts)[entry]) * size
         first = mix.count.cumsum() - mix.count
         arrays = (mix.table, mix.start, first, mix.count, np.stack([entry, begin], 1))
-        return cls(mix, *map(put, arrays))
+        return cls(*map(put, arrays))
 
     @property
     def width(self) -> int:
