@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from benchmarks.reproduce.causes import CAUSES, MEANT, explained_by
+from benchmarks.reproduce.decisions import IN_PYTHON
 from benchmarks.reproduce.decisions import MEANT as MEANT_OF_DECISIONS
 from benchmarks.reproduce.figures import BURSTS, OFF, RATES_PER_S, why_not
 from benchmarks.reproduce.published import POLICIES, Published
@@ -17,6 +18,7 @@ from benchmarks.reproduce.tables import honest_table, rate_table, table
 BEGIN, END = "<!-- from here on written by make reproduce -->", "<!-- until here -->"
 WIDTH = 140  # of a line of text
 HEAD = ("where", "of", "what", "setting", "published", "ours", "ours / published", "")
+CHANGES = (*CAUSES, IN_PYTHON)  # columns of the table of reruns
 
 
 def with_written(page: str, written: str, begin: str = BEGIN) -> str:
@@ -47,7 +49,7 @@ def written(study: Study) -> str:
         textwrap.fill(counted(lines), WIDTH),
         "## With one condition changed",
         _changes(study),
-        table(("", "published", "ours", *CAUSES), list(rerun_rows(lines))),
+        table(("", "published", "ours", *CHANGES), list(rerun_rows(lines))),
         "## Rates that hold",
         "Requests a second within a TTFT of 1 s and a P99 of own gaps of 1 s, as above; a dash where none is found.",
         rate_table(study),
@@ -102,12 +104,12 @@ def said_of(line: Line) -> str:
 def rerun_rows(lines: Iterable[Line]) -> Iterator[tuple[str, ...]]:
     """Numbers that are off, with each condition changed; changes that close half of the gap in bold."""
     for line in lines:
-        by_cause = {each.cause: each for each in line.reruns}
-        if not set(by_cause) & set(CAUSES):
+        if not line.reruns:
             continue
+        by_cause = {each.cause: each for each in line.reruns}
         row = line.published
         of = row.system if row.other is None else f"over {row.other}"
-        cells = [by_cause.get(cause) for cause in CAUSES]
+        cells = [by_cause.get(cause) for cause in CHANGES]
         figures = [
             "" if each is None else f"**{shown(row, each.after)}**" if each.closes_half else shown(row, each.after)
             for each in cells

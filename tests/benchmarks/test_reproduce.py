@@ -125,7 +125,7 @@ def test_rows_say_how_far_off_we_are() -> None:
     assert page.row_of(study.Line(SHAREGPT_60, 2.0, tuple(reruns[1:])))[-1] == "unexplained"
     assert page.row_of(study.Line(SHAREGPT_60, 8.0))[-3:] == ("8 x", "1.1", "")
     (cells,) = page.rerun_rows([study.Line(SHAREGPT_60, 2.0, tuple(reruns))])
-    by_cause = dict(zip(causes.CAUSES, cells[3:], strict=True))
+    by_cause = dict(zip(page.CHANGES, cells[3:], strict=True))
     assert {name: said for name, said in by_cause.items() if said} == {"TTFT 4 s": "**7 x**", "roofline": "2.5 x"}
 
 

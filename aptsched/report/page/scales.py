@@ -67,8 +67,8 @@ class Scale:
         return self.first_px + (value - low) / (high - low) * (self.last_px - self.first_px)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Round values, at most about so many; on a logarithmic scale powers of ten, or 1, 2 and 5 of them."""
-        if not self.is_log:
+        """Round values, at most about so many; on a logarithmic one over tenfold 1, 2 and 5 of powers of ten."""
+        if not self.is_log or self.high < 10 * self.low:
             return linear_ticks(self.low, self.high, most)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         for parts in ((1, 2, 5), (1,)):

@@ -23,6 +23,13 @@ def test_values_lie_in_order_between_the_ends(values: list[float], is_log: bool,
     assert all(scale.low - near <= tick <= scale.high + near for tick in scale.ticks())
 
 
+@given(VALUES)
+def test_a_logarithmic_axis_has_several_ticks(values: list[float]) -> None:
+    """At least two, by which its values can be read, however near each other they are, and no more than eight."""
+    ticks = Axis("x", is_log=True).scale(values, 50, 350).ticks()
+    assert 2 <= len(ticks) <= 8 and all(tick > 0 for tick in ticks)
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 12))
 def test_ticks_are_few_and_even(low: float, width: float, most: int) -> None:
     """At most one more than asked for, at least one, a step apart that is 1, 2, 2.5 or 5 times a power of ten."""
