@@ -14,7 +14,7 @@ from aptsched.knapsack.warm_up import warm_up
 from aptsched.policies.backlog_price import BacklogPrice, accepted
 from aptsched.policies.composition import NOT_OFFERED, Select, compose, forms_table, next_blocks
 from aptsched.policies.form_charges import worthwhile
-from aptsched.policies.form_choice import FORM_SETS, on_offer
+from aptsched.policies.form_choice import FORM_SETS, decode_s, on_offer
 from aptsched.policies.option_checks import check_span
 from aptsched.policies.outlook import Outlook, arrivals_cost_s, outlook
 from aptsched.policies.output_survival import OutputSurvival
@@ -34,6 +34,7 @@ from aptsched.support.shown import shown
 
 WINDOW = 300  # requests that arrived last, by which the price is made
 LEAST_CHUNK = 256  # tokens of prompts that an iteration takes, however tight deadlines are
+MARGIN = 1.2  # times the predicted time of an iteration has to be within the tightest deadline, as in QoServe
 LATE = "its first token would come after its objective"
 DEAR = "at this backlog it takes more of the machine's time than its objectives are worth"
 
@@ -45,9 +46,10 @@ class BidPrice:
     Every iteration is a `BatchProblem` over all who run, wait, or are on the host, with values in seconds of the whole
     machine (`ServiceValue`). Each waits for a token that is due (`Outlook`): who is ahead of it, as decodes mostly are,
     can pause without harm. So when blocks are short for who has no slack, such as a request that has just arrived, who
-    has most and needs the machine longest is swapped out, and comes back in time. A request is accepted when it
-    arrives, if it can make its first token and costs less than it is worth (`BacklogPrice`): fewer dear ones are, the
-    more is to be done. Prompts go beside decodes, in chunks by which the tightest deadline still holds.
+    has most and needs the machine longest is swapped out, and comes back in time. A request is accepted when it can
+    make its first token, has room, and costs less than it is worth (`BacklogPrice`): fewer dear ones are, the
+    more is to be done. Others wait while that may change before they are late: until they have to begin, the backlog
+    falls by that time at most. Prompts go beside decodes, as many of their tokens as the tightest deadline allows.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ class BidPrice:
     forms : str
         Forms of cache that requests may be given, as in `AptServe`; those are offered in which a full pool serves more.
     reject : bool
-        Whether those that are not accepted are rejected at once. Otherwise they, too, wait in the background, as do
+        Whether those are rejected that are late, or too dear. Otherwise they wait in the background, as do
         those that have missed a deadline: served where there is room, or when their patience ends.
     strength : float
         What a request is worth, in times of the mean cost, where what is to be done takes the machine as long as a
@@ -136,15 +138,23 @@ class BidPrice:
         slack_s = np.where(background, patience_s, of.slack_s) - of.lead_s
         ends = self._lengths.ends_within(view.num_prompt_tokens, of.generated, self.pause_s / of.iteration_s)
         value_s = self._value.seconds(view, of, slack_s, ends, worth_s)
-        reject = turned_away.nonzero()[0] if self.reject else nothing()
-        reasons = [DEAR if made_it else LATE for made_it in in_time[reject].tolist()]
         rows = candidates(view, of, value_s, turned_away if self.reject else np.zeros_like(turned_away))
-        if not len(rows):
-            return Plan(reject=reject, reject_reasons=reasons)
         plan = self._answered(view, of, rows, value_s[rows], self._chunk(view, of, background), offer)
         lasts = len(plan.request) == len(view.num_tokens) and all_of(of.running)
-        holds = decode_holds(view, plan.request) if lasts else 0
-        return replace(plan, reject=reject, reject_reasons=reasons, holds=holds)
+        plan = replace(plan, holds=decode_holds(view, plan.request) if lasts else 0)
+        return self._telling(view, of, plan, turned_away, backlog_s) if self.reject and any_of(turned_away) else plan
+
+    def _telling(self, view: View, of: Outlook, plan: Plan, turned_away: Bools, backlog_s: float) -> Plan:
+        """The plan, with the rejection of those turned away who will be late, or too dear, at any decision to come.
+
+        The next decision is after this iteration. Until a request has to begin, the backlog falls by that time at most.
+        """
+        left_s = of.slack_s - of.lead_s
+        late = left_s < plan_s(view, plan)
+        dear = of.cost_s > self._price.worth_s(backlog_s - left_s)
+        reject = (turned_away & (late | dear)).nonzero()[0]
+        reasons = [LATE if is_late else DEAR for is_late in late[reject].tolist()]
+        return replace(plan, reject=reject, reject_reasons=reasons)
 
     def _outlook(self, view: View, form: int) -> Outlook:
         """The outlook; requests that have arrived are taken note of."""
@@ -159,21 +169,24 @@ class BidPrice:
         return of
 
     def _chunk(self, view: View, of: Outlook, background: Bools) -> int:
-        """Tokens of prompts in this iteration: as many as leave the tightest deadline of those that run."""
+        """Tokens of all prompts of this iteration: as many as leave the tightest deadline of those that run."""
         on_time = of.running & (of.generated > 0) & ~background
         tight_s = float(of.slack_s[on_time].min()) if any_of(on_time) else np.inf
         num_context = sum_of(view.num_cached[of.running])
-        chunk = view.times.prompt_tokens_within(tight_s, num_context, None, count_of(of.running))
+        chunk = view.times.prompt_tokens_within(tight_s / MARGIN, num_context, None, count_of(of.running))
         return int(max(1, min(max(chunk, LEAST_CHUNK), view.max_tokens - count_of(~of.waiting))))
 
     def _answered(
         self, view: View, of: Outlook, rows: Ints, value_s: Floats, chunk: int, offer: tuple[int, ...]
     ) -> Plan:
         """The problem's answer as a plan; of those not served as few leave the pool as blocks need."""
+        if not len(rows):
+            return Plan()
         fed = np.minimum(view.num_remaining[rows], chunk)
         values, weights = self._options(view, of, rows, value_s, offer)
-        stay = None if view.num_host_blocks else required(view, of.running[rows], weights, fed)
-        problem = BatchProblem.unchecked(values, weights, view.num_blocks, fed, view.max_tokens, view.max_seqs, stay)
+        max_tokens = min(view.max_tokens, chunk + count_of(~of.waiting))
+        stay = None if view.num_host_blocks else required(view, of.running[rows], weights, fed, max_tokens)
+        problem = BatchProblem.unchecked(values, weights, view.num_blocks, fed, max_tokens, view.max_seqs, stay)
         selection = compose(problem, self.select)
         served = selection.form > 0
         request, fed, form = rows[served], fed[served], selection.form[served]
@@ -220,10 +233,10 @@ class BidPrice:
         return forms_table(value_s, charges_s, in_form, offered)
 
 
-def required(view: View, running: Bools, weights: Ints, fed: Ints) -> Bools | None:
+def required(view: View, running: Bools, weights: Ints, fed: Ints, max_tokens: int) -> Bools | None:
     """Those that run, [r], if all of them can go on: without a host nobody pauses for others. None if they cannot."""
     blocks, tokens = sum_of(weights[running].min(axis=1, initial=NOT_OFFERED)), sum_of(fed[running])
-    fits = blocks <= view.num_blocks and tokens <= view.max_tokens and count_of(running) <= view.max_seqs
+    fits = blocks <= view.num_blocks and tokens <= max_tokens and count_of(running) <= view.max_seqs
     return running if fits else None
 
 
@@ -238,3 +251,9 @@ def candidates(view: View, of: Outlook, value_s: Floats, turned_away: Bools) -> 
         density = value_s[waiting] / view.num_tokens[waiting]
         staying[waiting[np.argpartition(density, -view.max_seqs)[: -view.max_seqs]]] = False
     return staying.nonzero()[0]
+
+
+def plan_s(view: View, plan: Plan) -> float:
+    """Seconds that the iteration of a plan is believed to take."""
+    num_moved = sum_of(view.num_held[plan.swap_out]) + sum_of(view.num_swapped[plan.swap_in])
+    return decode_s(view, plan.request, plan.form, plan.num_tokens) + view.times.swap_s_per_block * num_moved

@@ -48,11 +48,32 @@ def test_who_is_ahead_makes_room_for_who_has_just_come() -> None:
 
 
 def test_without_a_host_nobody_leaves_for_others() -> None:
-    """Of the same requests the decodes go on, and the prompt, which no pause can make room for, is turned away."""
+    """Of the same requests the decodes go on; the prompt waits for room, and is told once it would come too late."""
     requests = [decode(64, 60), decode(64, 6), Seen(40, arrived_at_s=1.2)]
-    plan = BidPrice(strength=STRONG).decide(at(2.0, requests, num_blocks=8, num_host_blocks=0))
-    assert sorted(plan.request.tolist()) == [0, 1] and plan.reject.tolist() == [2]
+    policy = BidPrice(strength=STRONG)
+    plan = policy.decide(at(2.0, requests, num_blocks=8, num_host_blocks=0))
+    assert sorted(plan.request.tolist()) == [0, 1] and not len(plan.reject)
     assert not len(plan.preempt) and not len(plan.swap_out)
+    later = policy.decide(at(2.19, requests, num_blocks=8, num_host_blocks=0))
+    assert sorted(later.request.tolist()) == [0, 1] and later.reject.tolist() == [2]
+    assert list(later.reject_reasons) == [LATE]
+
+
+def test_who_waits_for_room_gets_it() -> None:
+    """The same prompt is fed as soon as one of the decodes has ended."""
+    requests = [decode(64, 60), Seen(40, arrived_at_s=1.2)]
+    plan = BidPrice(strength=STRONG).decide(at(2.0, requests, num_blocks=8, num_host_blocks=0))
+    assert sorted(plan.request.tolist()) == [0, 1] and not len(plan.reject)
+
+
+def test_prompts_share_what_the_tightest_deadline_leaves() -> None:
+    """Beside a decode that is due at once an iteration takes 256 tokens of prompts: one of two with 200 each."""
+    requests = [decode(64, 6, 0.9), Seen(200, arrived_at_s=0.9), Seen(200, arrived_at_s=0.9)]
+    requests[0] = replace(requests[0], arrived_at_s=-1.15)
+    view = at(1.0, requests, num_blocks=100)
+    assert BidPrice(strength=STRONG).decide(view).num_tokens.tolist() == [1, 200]
+    relaxed = replace(view, slo_tpot_s=10 * view.slo_tpot_s)
+    assert BidPrice(strength=STRONG).decide(relaxed).num_tokens.tolist() == [1, 200, 200]
 
 
 def test_without_a_host_one_leaves_where_the_pool_is_too_small() -> None:
