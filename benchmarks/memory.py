@@ -118,12 +118,11 @@ def make_kernels(decoder: Decoder, max_tokens: int, max_seqs: int) -> None:
     x, attended = (torch.zeros(max_tokens, each, dtype=decoder.dtype) for each in (width, heads))
     with torch.inference_mode():
         for rows in kernel_rows(max_tokens):
-            layer.q(x[:rows])
-            layer.kv(x[:rows])
+            layer.qkv(x[:rows], None, needs_kv=True)
             layer.out(attended[:rows])
             layer.mlp(x[: min(rows, MLP_ROWS)])
-            if layer.kv_parts is not None and layer.kv_parts.keys is not None:
-                layer.kv_parts.keys(x[:rows])
+            if (parts := layer.qkv.kv_parts) is not None and parts.keys is not None:
+                parts.keys(x[:rows])
         for rows in kernel_rows(max_seqs):
             decoder.logits(x[:rows])
 

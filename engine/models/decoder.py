@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -12,11 +13,18 @@ import torch.nn.functional as F
 from engine.models.config import ModelConfig
 from engine.models.kv_parts import KVParts
 from engine.models.matmul import Multiply, multiply
-from engine.models.rope import inverse_frequencies
+from engine.models.qkv import QKV
+from engine.models.rope import Rope, turn
 from engine.models.weights import Layer, Linear, Norm, Weights
 
 MLP_ROWS = 1024  # tokens that go through an MLP at once, which bounds its memory
 Elementwise = Callable[[torch.Tensor], torch.Tensor]
+ACTIVATE: dict[str, Elementwise] = {  # in place where torch can
+    "relu": torch.relu_,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "silu": partial(F.silu, inplace=True),
+}
 
 
 class Attend(Protocol):
@@ -57,32 +65,26 @@ class Decoder:
         x = F.embedding(token_ids, self.embed)
         if self.positions is not None:
             x += F.embedding(positions, self.positions)
+        angles = None if self.rope is None else self.rope.angles(positions)
         for number, layer in enumerate(self.layers):
             hidden = layer.attn_norm(x)
-            q = self.queries(number, hidden)
-            kv = self.keys_and_values(number, hidden, positions) if attend.needs_kv else None
-            if self.rope is not None:
-                self.rope.turn(q, positions)
+            q, kv = layer.qkv(hidden, angles, attend.needs_kv)
             x += layer.out(attend(number, hidden, q, kv).flatten(1))
             for first in range(0, len(x), MLP_ROWS):
                 rows = x[first : first + MLP_ROWS]
                 rows += layer.mlp(layer.mlp_norm(rows))
         return x
 
-    def queries(self, layer: int, hidden: torch.Tensor) -> torch.Tensor:
-        """Q before RoPE, [T, num_heads, head_dim], of hidden states [T, hidden]."""
-        return self.layers[layer].q(hidden).view(len(hidden), self.config.num_heads, self.config.head_dim)
-
     def keys_and_values(self, layer: int, hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """K and V, [T, 2, num_kv_heads, head_dim], of hidden states [T, hidden]; RoPE at their positions, [T]."""
-        kv = self.layers[layer].kv(hidden).view(len(hidden), 2, self.config.num_kv_heads, self.config.head_dim)
+        kv = self.layers[layer].qkv.keys_and_values(hidden)
         if self.rope is not None:
-            self.rope.turn(kv[:, 0], positions)
+            turn(kv[:, 0], self.rope.angles(positions))
         return kv
 
     def kv_parts(self, layer: int) -> KVParts:
         """The matrices of K and V apart, of a model whose hidden states take less than K and V."""
-        parts = self.layers[layer].kv_parts
+        parts = self.layers[layer].qkv.kv_parts
         assert parts is not None
         return parts
 
@@ -96,38 +98,9 @@ class _Layer:
 
     def __init__(self, config: ModelConfig, layer: Layer) -> None:
         self.attn_norm, self.mlp_norm = _norm(config, layer.attn_norm), _norm(config, layer.mlp_norm)
-        q, kv = _split(layer.qkv, config.num_heads * config.head_dim)
-        self.q, self.kv = multiply(q), multiply(kv)
-        self.kv_parts = KVParts(config, kv) if config.cache_ratio < 1 else None
+        self.qkv = QKV(config, layer.qkv)
         self.out = multiply(layer.out)
         self.mlp = _gated(config, layer) if config.architecture.is_gated else _plain(config, layer)
-
-
-class Rope:
-    """Rotary position embedding; its table of angles is made once. Source: RoFormer (arXiv 2104.09864)."""
-
-    def __init__(self, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> None:
-        angles = torch.outer(
-            torch.arange(config.max_positions, dtype=torch.float32, device=device), inverse_frequencies(config, device)
-        )
-        self.cos, self.sin = angles.cos().to(dtype), angles.sin().to(dtype)
-
-    def turn(self, heads: torch.Tensor, positions: torch.Tensor, out: torch.Tensor | None = None) -> None:
-        """Turns heads, [T, any, head_dim], at their positions, [T], in place or into `out` of the same shape."""
-        cos, sin = F.embedding(positions, self.cos)[:, None], F.embedding(positions, self.sin)[:, None]
-        first, second = heads.chunk(2, dim=-1)
-        low, high = (None, second) if out is None else out.chunk(2, dim=-1)
-        turned = torch.mul(first, cos, out=low)
-        turned.addcmul_(second, sin, value=-1)
-        torch.mul(second, cos, out=high).addcmul_(first, sin)
-        if out is None:
-            first.copy_(turned)
-
-
-def _split(qkv: Linear, num_rows: int) -> Sequence[Linear]:
-    """Split the matrix in Q, and K with V; they are multiplied separately, for hidden states only need K and V."""
-    bias = (None, None) if qkv.bias is None else (qkv.bias[:num_rows], qkv.bias[num_rows:])
-    return Linear(qkv.weight[:num_rows], bias[0]), Linear(qkv.weight[num_rows:], bias[1])
 
 
 def _norm(config: ModelConfig, norm: Norm) -> Elementwise:
@@ -149,25 +122,15 @@ def _plain(config: ModelConfig, layer: Layer) -> Multiply:
     if config.activation == "relu":
         up, down = multiply(layer.up, "relu"), multiply(layer.down)
         return lambda x: down(up(x))
-    up, down, activate = multiply(layer.up), multiply(layer.down), _activation(config.activation)
+    up, down, activate = multiply(layer.up), multiply(layer.down), ACTIVATE[config.activation]
     return lambda x: down(activate(up(x)))
 
 
 def _gated(config: ModelConfig, layer: Layer) -> Multiply:
-    up, down, activate = multiply(layer.up), multiply(layer.down), _activation(config.activation)
+    up, down, activate = multiply(layer.up), multiply(layer.down), ACTIVATE[config.activation]
 
     def mlp(x: torch.Tensor) -> torch.Tensor:
         gate, value = up(x).chunk(2, dim=-1)
         return down(activate(gate) * value)
 
     return mlp
-
-
-def _activation(name: str) -> Elementwise:
-    known: dict[str, Elementwise] = {
-        "relu": F.relu,
-        "gelu": F.gelu,
-        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-        "silu": F.silu,
-    }
-    return known[name]

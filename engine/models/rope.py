@@ -1,4 +1,4 @@
-"""Rotary position embedding: the angles by which a model turns its queries and keys."""
+"""Rotary position embedding: the angles by which a model turns its queries and keys, and how it does."""
 
 from __future__ import annotations
 
@@ -6,9 +6,42 @@ import dataclasses
 import math
 
 import torch
+import torch.nn.functional as F
 
 from engine.models.config import ModelConfig
 from engine.models.rope_scaling import RopeScaling
+
+Angles = tuple[torch.Tensor, torch.Tensor]  # cosines and sines, [T, 1, head_dim / 2]
+
+
+class Rope:
+    """RoPE of a model; its table of angles is made once. Source: RoFormer (arXiv 2104.09864).
+
+    Attributes
+    ----------
+    cos, sin : tensor, [max_positions, head_dim / 2]
+    """
+
+    def __init__(self, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> None:
+        at = torch.arange(config.max_positions, dtype=torch.float32, device=device)
+        angles = torch.outer(at, inverse_frequencies(config, device))
+        self.cos, self.sin = angles.cos().to(dtype), angles.sin().to(dtype)
+
+    def angles(self, positions: torch.Tensor) -> Angles:
+        """Those of tokens at their positions, [T]."""
+        return F.embedding(positions, self.cos)[:, None], F.embedding(positions, self.sin)[:, None]
+
+
+def turn(heads: torch.Tensor, angles: Angles, out: torch.Tensor | None = None) -> None:
+    """Turns heads, [T, any, head_dim], by angles, in place or into `out` of the same shape."""
+    cos, sin = angles
+    first, second = heads.chunk(2, dim=-1)
+    low, high = (None, second) if out is None else out.chunk(2, dim=-1)
+    turned = torch.mul(first, cos, out=low)
+    turned.addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=high).addcmul_(first, sin)
+    if out is None:
+        first.copy_(turned)
 
 
 def inverse_frequencies(config: ModelConfig, device: torch.device | str = "cpu") -> torch.Tensor:

@@ -15,6 +15,7 @@ from aptsched.scheduling.forms import BLOCK_SIZE
 from aptsched.support.checks import Ints
 from engine.models.decoder import Decoder
 from engine.models.matmul import packs, padded
+from engine.models.rope import turn
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.absorb import by_absorption
 from engine.runner.forms.attend_to_kv import by_reader
@@ -123,7 +124,7 @@ class HiddenBlocks:
         hidden, keys = hidden[: len(positions)], keys[: len(positions)]
         by_token = keys.view(len(keys), -1, self.decoder.config.head_dim)
         turned = torch.empty_like(by_token.transpose(0, 1), memory_format=torch.contiguous_format)
-        rope.turn(by_token, positions, out=turned.transpose(0, 1))
+        turn(by_token, rope.angles(positions), out=turned.transpose(0, 1))
         return hidden.view(*shape, -1), turned
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
