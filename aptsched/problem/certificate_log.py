@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.problem.instance import digest_of, encoded_fields, joined
+from aptsched.problem.instance import array_json, digest_of, encoded_fields, joined
 from aptsched.problem.selection import Selection
 from aptsched.support.errors import InputError
 from aptsched.support.json_text import compact_json
@@ -22,6 +22,7 @@ VERSION = 1
 HEADER = {"schema": SCHEMA, "version": VERSION}
 EXACT = sys.float_info.epsilon  # the largest gap that is none but for rounding: only such a decision is for several
 SUFFIXES = {"plain": ".jsonl", "gzip": ".jsonl.gz", "none": None}
+NUMBERS = ("objective_s", "bound_s", "num_blocks", "num_tokens", "gap")  # of a selection
 BUILT_IN = re.compile(r"(?=.{1,100}$)[a-z0-9-]+(:[a-z_]+(=[A-Za-z0-9.]+)?)*")  # names that differ as names of files too
 
 
@@ -68,19 +69,20 @@ def record_line(iteration: int, problem: BatchProblem, selection: Selection, num
     num_iterations : int
         Iterations in a row, from that one on, in which its plan was carried out; left out where it is 1.
     """
-    head = {"iteration": iteration} | ({} if num_iterations == 1 else {"num_iterations": num_iterations})
-    encoded = encoded_fields(problem)
+    encoded, count = encoded_fields(problem), "" if num_iterations == 1 else f',"num_iterations":{num_iterations}'
     found = {
-        "sha256": digest_of(encoded),
-        "form": selection.form.tolist(),
-        "multipliers": vars(selection.multipliers),
-        "objective_s": selection.objective_s,
-        "bound_s": selection.bound_s,
-        "num_blocks": selection.num_blocks,
-        "num_tokens": selection.num_tokens,
-        "gap": selection.gap,
+        "problem": joined(encoded.items()),
+        "sha256": f'"{digest_of(encoded)}"',
+        "form": array_json(selection.form),
+        "multipliers": joined((name, _number(price)) for name, price in vars(selection.multipliers).items()),
     }
-    return f'{as_line(head)[:-2]},"problem":{joined(encoded.items())},{as_line(found)[1:]}'
+    found |= {name: _number(getattr(selection, name)) for name in NUMBERS}
+    return f'{{"iteration":{iteration}{count},{joined(found.items())[1:]}\n'
+
+
+def _number(value: float) -> str:
+    """A finite number, whole or not, as JSON has it."""
+    return float.__repr__(value) if isinstance(value, float) else str(value)
 
 
 def as_line(document: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.support import files
+from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.errors import InputError
 from aptsched.support.fields import listed, named
 from aptsched.support.json_text import as_shown, compact_json, read_json
@@ -22,6 +23,8 @@ SCHEMA = "aptsched.instance"
 VERSION = 1
 REQUIRED = ("values", "weights", "capacity")
 OPTIONAL = ("num_tokens", "max_tokens", "max_seqs", "required")
+FIELDS = (*REQUIRED, *OPTIONAL)
+LIMITS = ("capacity", "max_tokens", "max_seqs")
 
 
 def save(problem: BatchProblem, path: str | os.PathLike[str]) -> None:
@@ -90,7 +93,35 @@ def content(problem: BatchProblem) -> dict[str, Any]:
 
 def encoded_fields(problem: BatchProblem) -> dict[str, str]:
     """The content as JSON, each field for itself, without spaces, floats by their shortest exact digits."""
-    return {name: compact_json(value) for name, value in content(problem).items()}
+    limits = {name: "null" if (limit := getattr(problem, name)) is None else str(int(limit)) for name in LIMITS}
+    return {name: limits[name] if name in limits else array_json(getattr(problem, name)) for name in FIELDS}
+
+
+def array_json(array: Floats | Ints | Bools | None) -> str:
+    """An array of finite numbers or flags as `compact_json` has it, faster; of two axes a list for each row."""
+    if array is None:
+        return "null"
+    if not array.size:
+        return compact_json(array.tolist())
+    first = array[:1]
+    if first.tobytes() * len(array) == array.tobytes():  # as of tokens of decodes, and of values mostly
+        return f"[{','.join([compact_json(first.tolist())[1:-1]] * len(array))}]"
+    texts = _texts(array.ravel())
+    if array.ndim == 1:
+        return f"[{','.join(texts)}]"
+    rows = texts if array.shape[1] == 1 else map(",".join, zip(*[texts] * array.shape[1], strict=True))
+    return f"[[{'],['.join(rows)}]]"
+
+
+def _texts(numbers: Floats | Ints | Bools) -> Iterator[str]:
+    """Each number or flag as JSON; a float that is there several times, as the same pending time is, is made once."""
+    if numbers.dtype == np.bool_:
+        return map(("false", "true").__getitem__, numbers.tolist())
+    if numbers.dtype != np.float64:
+        return map(str, numbers.tolist())
+    bits = numbers.view(np.int64).tolist()  # which tell 0.0 from -0.0
+    known = {of: repr(number) for of, number in dict(zip(bits, numbers.tolist(), strict=True)).items()}
+    return map(known.__getitem__, bits)
 
 
 def joined(encoded: Iterable[tuple[str, str]]) -> str:

@@ -69,7 +69,7 @@ def copy(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
 def growing(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
     """A text file written bit by bit, for what is too much to hold: yields a function that appends to it.
 
-    It grows beside its place, line by line, and gets its name at the end. Where an error ends it, or nothing was
+    It grows beside its place and gets its name at the end. Where an error ends it, or nothing was
     written, it is gone. One whose name ends in .gz is compressed as it grows, to the same bytes for the same text.
 
     Raises
@@ -88,7 +88,6 @@ def growing(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
             nonlocal written
             with _named(given):
                 file.write(text.encode())
-                raw.flush()
                 written = True
 
         try:

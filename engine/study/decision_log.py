@@ -8,12 +8,15 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from aptsched.problem import certificate_log
+from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.selection import Selection
 from aptsched.support import files
 from aptsched.support.errors import InputError
 from engine.loop.iteration import Iteration
 from engine.simulator.stretch import Stretch
 
 OnDecision = Callable[[int, float, int], object]
+MAX_DUE = 64  # decisions that are written together, which takes half the time of writing them one by one
 
 
 class DecisionLog:
@@ -44,6 +47,7 @@ class DecisionLog:
         self._stretch: tuple[Iteration, int] | None = None  # not yet written: its first iteration, and how many
         self._file, self._header = ExitStack(), certificate_log.as_line(certificate_log.HEADER)
         self._write = None if path is None else self._file.enter_context(files.growing(path))
+        self._due = list[tuple[int, BatchProblem, Selection, int]]()  # to be written
 
     @property
     def is_empty(self) -> bool:
@@ -54,14 +58,14 @@ class DecisionLog:
         return self
 
     def __call__(self, iteration: Iteration) -> None:
-        """Write the decision of an iteration; one more of a stretch counts with that."""
+        """Take note of the decision of an iteration; one more of a stretch counts with that."""
         first, count = self._stretch or (iteration, 0)
         if first.problem is iteration.problem:
             self._stretch = None
-            self._write_down(first, count + 1)
+            self._add(first, count + 1)
         else:
             self._end_stretch()
-            self._write_down(iteration, 1)
+            self._add(iteration, 1)
 
     def add_stretch(self, stretch: Stretch) -> None:
         """Keep the decision of a stretch until the iteration after it, which may count with it."""
@@ -69,21 +73,28 @@ class DecisionLog:
         self._stretch = (stretch.first, len(stretch))
 
     def _end_stretch(self) -> None:
-        """Write the decision of a stretch that no iteration counts with any more."""
+        """Take note of the decision of a stretch that no iteration counts with any more."""
         if self._stretch is not None:
             (first, count), self._stretch = self._stretch, None
-            self._write_down(first, count)
+            self._add(first, count)
 
-    def _write_down(self, first: Iteration, num_iterations: int) -> None:
-        """Write the decision of so many iterations in a row, if it has a certificate."""
+    def _add(self, first: Iteration, num_iterations: int) -> None:
+        """Take note of the decision of so many iterations in a row, if it has a certificate."""
         if first.problem is None or first.selection is None:
             return
         self._on_decision(first.number, first.selection.gap, num_iterations)
-        if self._write is None:
+        if self._write is not None:
+            self._due.append((first.number, first.problem, first.selection, num_iterations))
+            if len(self._due) == MAX_DUE:
+                self._write_down()
+
+    def _write_down(self) -> None:
+        """Write the decisions that are due."""
+        due, self._due = self._due, []
+        if self._write is None or not due:
             return
-        line = certificate_log.record_line(first.number, first.problem, first.selection, num_iterations)
         try:
-            self._write(self._header + line)
+            self._write("".join([self._header, *(certificate_log.record_line(*each) for each in due)]))
             self._header = ""
         except InputError as error:
             self._write, self.fault = None, str(error)
@@ -95,6 +106,7 @@ class DecisionLog:
         """Give the file its name; after an error there is no file."""
         if kind is None:
             self._end_stretch()
+            self._write_down()
         try:
             self._file.__exit__(kind, error, traceback)
         except InputError as unwritten:

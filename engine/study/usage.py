@@ -98,16 +98,17 @@ class UsageMeter:
         self._block_s_by_form = [0.0] * NUM_FORMS
         self._gap_worst = 0.0
         self._timeline = Timeline()
-        self._stretches, self._decisions = list[Stretch](), list[tuple[int, float, int]]()  # not in the sums yet
+        # not in the sums yet
+        self._added, self._decisions = list[Stretch | Iteration](), list[tuple[int, float, int]]()
 
     def add(self, iteration: Iteration) -> None:
         """Add an iteration."""
-        self.add_stretch(lone(iteration))
+        self.add_stretch(iteration)
 
-    def add_stretch(self, stretch: Stretch) -> None:
+    def add_stretch(self, stretch: Stretch | Iteration) -> None:
         """Add the iterations of a stretch, to the same sums as one by one."""
-        self._stretches.append(stretch)
-        if len(self._stretches) == MAX_STRETCHES:
+        self._added.append(stretch)
+        if len(self._added) == MAX_STRETCHES:
             self._add_up()
 
     def add_decision(self, number: int, gap: float, num_iterations: int) -> None:
@@ -116,11 +117,11 @@ class UsageMeter:
 
     def _add_up(self) -> None:
         """Add the iterations and the decisions that are not in the sums yet."""
-        if self._stretches:
-            self._add_iterations(self._stretches)
+        if self._added:
+            self._add_iterations([lone(each) if isinstance(each, Iteration) else each for each in self._added])
         for decision in self._decisions:
             self._add_gap(*decision)
-        self._stretches, self._decisions = [], []
+        self._added, self._decisions = [], []
 
     def _add_iterations(self, stretches: list[Stretch]) -> None:
         """Add the iterations of these stretches, one after the other."""

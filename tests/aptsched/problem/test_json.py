@@ -62,6 +62,17 @@ def test_every_finite_float_is_kept(values: list[float]) -> None:
     assert_equal(instance.from_dict(parse_json(text)), problem)
 
 
+FLAT = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1e-06]), max_size=6)
+
+
+@given(FLAT, st.integers(1, 3), st.sampled_from([np.float64, np.int64, np.bool_]))
+def test_arrays_are_written_as_json_has_them(numbers: list[float], width: int, dtype: type[np.generic]) -> None:
+    """Arrays of either number of axes, equal rows or not, are the text that Python's encoder makes of their lists."""
+    flat = np.clip(np.array(numbers), -1e9, 1e9).astype(dtype)
+    for array in (flat, flat[: len(flat) // width * width].reshape(-1, width)):
+        assert instance.array_json(array) == json.dumps(array.tolist(), separators=(",", ":"))
+
+
 def test_digest_is_the_documented_one() -> None:
     """SHA-256 of the content as JSON, names sorted, no spaces; the example of docs/formats.md."""
     problem = BatchProblem([[3, 2.5], [2, 1.75], [1, 0.75]], [[6, 3], [4, 2], [3, 2]], 7)
