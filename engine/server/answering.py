@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -42,6 +41,8 @@ async def answered(
         if follower.is_gone:
             follower.close()
             return Response(status_code=GONE)
+        if follower.is_broken_off:
+            raise broken_off()
         head = service.head(reply.prefix)
         if stream is not None:
             for generation in follower.generations:
@@ -49,9 +50,6 @@ async def answered(
                     service.completion_of(generation)
             return EventStream(_Pieces(service, follower, head, reply, stream).run(), follower.close)
         body = _whole(service, follower, head, reply)
-    except asyncio.CancelledError:  # the process ends, and waits for nothing but this answer
-        follower.close()
-        raise broken_off() from None
     except BaseException:
         follower.close()
         raise
@@ -87,15 +85,16 @@ class _Pieces:
 
     async def run(self) -> AsyncGenerator[bytes, None]:
         """All pieces; an error on the way is a last one."""
+        is_last = False
         try:
-            async for _ in self._follower.news():
+            while not is_last:
+                is_last = await self._follower.news()
                 if news := b"".join(itertools.starmap(self._piece, enumerate(self._readings))):
                     yield news
+            if self._follower.is_broken_off:
+                raise broken_off()
         except ApiError as error:
             yield event(error.body())
-            return
-        except asyncio.CancelledError:  # as above
-            yield event(broken_off().body())
             return
         if self._follower.is_gone:
             return

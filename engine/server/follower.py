@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from starlette.types import Receive
@@ -24,6 +24,13 @@ class Follower:
         Of the running event loop.
     on_over : callable
         Called once, in the loop, when all generations have ended, however slowly the client reads.
+
+    Attributes
+    ----------
+    is_gone : bool
+        Whether the client has gone.
+    is_broken_off : bool
+        Whether the server ends, and waits for the generations no more.
     """
 
     def __init__(
@@ -33,13 +40,13 @@ class Follower:
         wakeups: Wakeups,
         on_over: Callable[[], object],
     ) -> None:
-        self.generations, self.is_gone = generations, False
+        self.generations, self.is_gone, self.is_broken_off = generations, False, False
         self._wakeups, self._on_over = wakeups, on_over
         self._event, self._is_told, self._hung = asyncio.Event(), False, ExitStack()
         for generation in generations:
             self._hung.enter_context(generation.ringing(self))
         self._watch = asyncio.create_task(self._until_gone(receive))
-        self._look()
+        self._event.set()
 
     @property
     def is_over(self) -> bool:
@@ -50,44 +57,54 @@ class Follower:
         """Takes a ring of the session's, in its thread."""
         self._wakeups.call(self._look)
 
+    async def news(self) -> bool:
+        """Waits until tokens may have come since it was asked last, at first not at all; returns whether they are all.
+
+        They are where all have ended, the client has gone or the server breaks off.
+        """
+        await self._event.wait()
+        self._event.clear()
+        return self._tell() or self.is_gone or self.is_broken_off
+
     async def until(self, is_enough: Callable[[], bool]) -> None:
-        """Waits until it is enough, or the client has gone; looks whenever tokens may have come."""
-        while True:
-            self._event.clear()
-            if self.is_gone or is_enough():
-                return
-            await self._event.wait()
+        """Waits until it is enough, or until the end; what has come by then is news still."""
+        while not (await self.news() or is_enough()):
+            pass
+        self._event.set()
 
-    async def news(self) -> AsyncIterator[None]:
-        """Yields whenever tokens may have come: at once first, last when all are over; not once the client has gone."""
-        while not self.is_gone:
-            self._event.clear()
-            is_over = self.is_over
-            yield
-            if is_over:
-                return
-            await self._event.wait()
-
-    def abort(self) -> None:
-        """Ends what is not over, without waiting."""
-        for generation in self.generations:
-            generation.abort()
+    def break_off(self) -> None:
+        """Ends what is not over, and has nobody wait for that."""
+        self.is_broken_off = True
+        self._abort()
+        self._event.set()
 
     def close(self) -> None:
         """Ends what is not over, and follows no more."""
         self._watch.cancel()
-        self.abort()
+        self._abort()
+        self._tell()
+
+    def _abort(self) -> None:
+        for generation in self.generations:
+            generation.abort()
 
     def _look(self) -> None:
         self._event.set()
-        if not self._is_told and self.is_over:
+        self._tell()
+
+    def _tell(self) -> bool:
+        """Whether all have ended, which is told once: before a client reads the end, so that its place is free then."""
+        if not self.is_over:
+            return False
+        if not self._is_told:
             self._is_told = True
             self._hung.close()
             self._on_over()
+        return True
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
+        self._abort()
         self.is_gone = True
-        self.abort()
         self._event.set()

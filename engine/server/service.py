@@ -182,9 +182,9 @@ class Service:
         self.closing.set()
 
     def end_all(self) -> None:
-        """Ends all requests at the end of their iteration; their clients are told."""
+        """Ends all requests at the end of their iteration; their clients are told at once."""
         for follower in list(self._followers):
-            follower.abort()
+            follower.break_off()
 
 
 def broken_off() -> ApiError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
+import time
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -13,7 +14,8 @@ from starlette.types import ASGIApp
 from aptsched.support.errors import InputError
 from engine.server.service import Service
 
-GRACE_S = 2  # for streams to say that they are broken off, once the time to drain is over
+GRACE_S = 2.0  # for clients to be told that they are broken off, once the time to drain is over
+LOOK_S = 0.05  # between two looks at what is left to end
 KEEP_ALIVE_S = 75  # idle connections stay open for so long, longer than most clients keep them
 BACKLOG = 2048  # connections that wait to be accepted
 
@@ -44,7 +46,6 @@ class UvicornServer(uvicorn.Server):
             access_log=False,
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=math.ceil(drain_s) + GRACE_S,
         )
         super().__init__(config)
         self._service, self._drain_s, self._signal, self.exit_code = service, drain_s, 0, 0
@@ -56,20 +57,29 @@ class UvicornServer(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accepts nothing any more, lets requests end, and then tells the clients of those that have not."""
+        """Accepts nothing any more, lets requests end, tells the clients of those that have not, and hangs up."""
         self._service.close()
-        late = asyncio.get_running_loop().call_later(self._drain_s, self._break_off)
-        try:
-            await super().shutdown(sockets)
-        finally:
-            late.cancel()
-        if self.force_exit:
-            self._break_off()
+        ending = asyncio.create_task(self._end_in_time())
+        await super().shutdown(sockets)
+        if not self.force_exit:
+            ending.cancel()
+        await asyncio.wait([ending])
 
-    def _break_off(self) -> None:
+    async def _end_in_time(self) -> None:
+        """Breaks requests off once their time is over, or at a second signal; then ends what clients leave open."""
+        await self._until(lambda: self.force_exit, self._drain_s)
         if self._service.in_flight.num_requests:
             self.exit_code = 128 + self._signal
             self._service.end_all()
+        await self._until(lambda: not self.server_state.tasks, GRACE_S)
+        for connection in list(self.server_state.connections):
+            assert connection.transport is not None, "it is made"
+            connection.transport.abort()
+
+    async def _until(self, is_so: Callable[[], bool], within_s: float) -> None:
+        until_s = time.monotonic() + within_s
+        while not is_so() and time.monotonic() < until_s:
+            await asyncio.sleep(LOOK_S)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

@@ -31,7 +31,7 @@ from engine.study.named_policies import named_policies
 from engine.study.serving import NamedPolicy
 from live import MOST_S, exact_model, in_time
 
-SLO_OF_ALL = SLO(1.0, 1.0)
+SLO_OF_ALL = SLO(1e6, 1e6)  # met however busy the machine is
 
 
 @dataclass
@@ -67,10 +67,10 @@ class Served:
 
     def check_idle(self) -> None:
         """No request is left, no block is held, and the pool agrees with itself."""
-        wait_until(lambda: not self.engine.session.worker.num_unfinished)
+        wait_until(lambda: not (self.service.in_flight.num_requests or self.engine.session.worker.num_unfinished))
         pool = self.engine.pool
         pool.check_integrity()
-        wait_until(lambda: pool.free_blocks == pool.num_blocks and not self.service.in_flight.num_requests)
+        assert pool.free_blocks == pool.num_blocks
 
 
 def free_port() -> int:
@@ -95,7 +95,7 @@ def serving(
     model: Model | None = None,
     max_requests: int = 64,
     num_blocks: int = 64,
-    drain_s: float = 10.0,
+    drain_s: float = MOST_S,
     api_key: str | None = None,
     policies: Sequence[str] = (),
     has_controls: bool = True,

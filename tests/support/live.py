@@ -78,13 +78,16 @@ def in_time(call: Callable[[], T]) -> T:
 
 @dataclass
 class Gated:
-    """First come, first served, once it is let."""
+    """First come, first served, once it is let; so many decisions need no leave."""
 
     gate: threading.Event = field(default_factory=threading.Event)
     asked: threading.Event = field(default_factory=threading.Event)
+    num_free: int = 0
 
     def decide(self, view: View) -> Plan:
         """The plan, when the gate is open."""
-        self.asked.set()
-        assert self.gate.wait(MOST_S), "nobody opens the gate"
+        self.num_free -= 1
+        if self.num_free < 0:
+            self.asked.set()
+            assert self.gate.wait(MOST_S), "nobody opens the gate"
         return FCFS().decide(view)

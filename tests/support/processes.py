@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,8 +60,10 @@ class Simulation:
 
     def wait_for_workers(self) -> None:
         """Until none of them is there; orphans have nobody who waits for them."""
+        until_s = time.monotonic() + 120
         for worker in self.workers:
             while is_alive(worker):
+                assert time.monotonic() < until_s, f"process {worker} does not end"
                 os.sched_yield()
 
 

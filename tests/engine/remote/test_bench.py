@@ -56,10 +56,10 @@ def test_every_request_has_its_tokens_and_times() -> None:
 
 def test_labels_go_along(tmp_path: Path) -> None:
     """A tenant's own objective and priority reach the policy: what is too late already is rejected, and so counted."""
-    (tmp_path / "trace.csv").write_text(f"{ROWS}0,5,4,a,2,1e-9\n0.01,5,4,b,0,50\n", encoding="utf-8")
+    (tmp_path / "trace.csv").write_text(f"{ROWS}0,5,4,a,2,1e-9\n0.01,5,4,b,0,1e6\n", encoding="utf-8")
     with serving(Shed(FCFS())) as served, pytest.raises(InputError, match="HTTP 429: given up by the policy"):
         measured(served.url, trace=str(tmp_path / "trace.csv"))  # the first request is sent alone before
-    (tmp_path / "trace.csv").write_text(f"{ROWS}0,5,4,b,0,50\n0.01,5,4,a,2,1e-9\n", encoding="utf-8")
+    (tmp_path / "trace.csv").write_text(f"{ROWS}0,5,4,b,0,1e6\n0.01,5,4,a,2,1e-9\n", encoding="utf-8")
     with serving(Shed(FCFS())) as served:
         study = measured(served.url, trace=str(tmp_path / "trace.csv"))
     (run,) = study.runs

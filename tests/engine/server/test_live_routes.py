@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from http_server import Served, serving, wait_until
+from live import MOST_S
 
 BODY: dict[str, Any] = {"prompt": "ab", "max_tokens": 60, "ignore_eos": True, "temperature": 0}
 POLICIES = ("fcfs", "sarathi", "aptserve")
@@ -112,5 +113,5 @@ def test_watchers_do_not_hold_up_the_end() -> None:
         for state in events(served):
             served.server.should_exit = True
             assert state["instance"]
-        served.thread.join(20)
+        served.thread.join(MOST_S)
         assert not served.thread.is_alive()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 
@@ -23,6 +24,7 @@ from live import CONFIG, MOST_S, exact_model, in_time, together
 from random_policy import RandomPolicy
 
 NUM_REQUESTS, NUM_CLIENTS = 200, 8
+NUM_AT_ONCE = 40  # requests that are there before the first decision, more than the pool holds
 MODEL = exact_model()
 OVER = -1  # to the one who aborts
 
@@ -40,14 +42,16 @@ class Asked:
 
 @dataclass
 class Watched:
-    """A policy, and how often its plans feed chunks and preempt."""
+    """A policy, which begins when it is let, and how often its plans feed chunks and preempt."""
 
     policy: Policy
+    gate: threading.Event = field(default_factory=threading.Event)
     num_chunks: int = 0
     num_preemptions: int = 0
 
     def decide(self, view: View) -> Plan:
         """Its plan."""
+        assert self.gate.wait(MOST_S), "nobody opens the gate"
         plan = self.policy.decide(view)
         self.num_chunks += int((plan.num_tokens < view.num_remaining[plan.request]).sum())
         self.num_preemptions += len(plan.preempt)
@@ -155,12 +159,16 @@ def check_interleaved(requests: list[Asked], policy: str, is_makers: bool) -> No
     watched, shot = Watched(policies[policy]), SimpleQueue[int]()
     engine = Engine(MODEL, watched, num_blocks=14, num_host_blocks=6, max_tokens=40, max_seqs=12)
     with engine.session as session:
+        first = [(each, session.add(each.prompt, each.params)) for each in requests[:NUM_AT_ONCE]]
+        watched.gate.set()
         clients = [
             partial(serve, session, requests[client::NUM_CLIENTS], client, shot) for client in range(NUM_CLIENTS)
         ]
 
         def serve_all() -> None:
             together(clients[1:], clients[0]) if is_makers else together(clients)
+            for each, generation in first:
+                check(each, generation, True)
             shot.put(OVER)
 
         together([partial(shoot, session, shot)], serve_all)

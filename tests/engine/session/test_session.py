@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Iterator
 
@@ -17,7 +18,7 @@ from engine.session import driver
 from engine.session.engine import Engine
 from engine.session.session import Session
 from engine.state.sampling_params import SamplingParams
-from live import Gated, exact_model, in_time
+from live import MOST_S, Gated, exact_model, in_time, together
 
 MODEL = exact_model()
 LONG = SamplingParams(max_tokens=100, temperature=1.0, ignore_eos=True)
@@ -98,15 +99,20 @@ def test_of_requests_that_nobody_holds_nothing_is_kept() -> None:
 
 def test_close_ends_all_and_is_done_once() -> None:
     """Those that run are aborted, and the reason stands in their records; none is added after it."""
-    policy = Gated()
+    policy = Gated(num_free=1)
     session = live(policy)
-    generations = [session.add("hello", LONG) for _ in range(5)]
-    policy.gate.set()
-    in_time(lambda: next(generations[0].stream()))
+    generations = session.add_all(["hello"] * 5, LONG)
+    assert policy.asked.wait(MOST_S)  # all run, and none can end before the session is closed
+
+    def let() -> None:
+        while not session._driver._closed:
+            time.sleep(0.001)
+        policy.gate.set()
+
+    together([session.close, let])
     in_time(session.close)
-    in_time(session.close)
-    ends = [generation.result(0).record.reason for generation in generations[1:]]
-    assert ends == ["the session was closed"] * 4
+    ends = [generation.result(0).record.reason for generation in generations]
+    assert ends == ["the session was closed"] * 5
     assert {generation.finish_reason for generation in generations} == {"abort"}
     assert session.worker.num_unfinished == 0 and session.worker.pool.free_blocks == 60
     with pytest.raises(InputError, match="session: no prompt is accepted any more, for it is closed; a new one is"):

@@ -6,7 +6,9 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -86,22 +88,24 @@ class Client:
     shared: list[Generation]
     is_half: threading.Event
     rng: random.Random
+    wait_for_close: Callable[[], None] = lambda: None
     held: list[Generation] = field(default_factory=list)
     refusal: str = ""
 
     def run(self) -> None:
-        """All calls."""
+        """All calls, and one more when the session is closed, where it is."""
         calls = (self.add, self.add, self.read, self.walk_away, self.wait, self.wait_shortly, self.abort, self.let_go)
-        for number in range(NUM_CALLS):
-            if number == NUM_CALLS // 2:
-                self.is_half.set()
-            try:
+        try:
+            for number in range(NUM_CALLS):
+                if number == NUM_CALLS // 2:
+                    self.is_half.set()
                 self.make(self.rng.choice(calls))
-            except Fault:
-                return
-            except InputError as error:
-                self.refusal = str(error)
-                return
+            self.wait_for_close()
+            self.add()
+        except Fault:
+            pass
+        except InputError as error:
+            self.refusal = str(error)
 
     def make(self, call: Callable[[], None]) -> None:
         call()
@@ -152,6 +156,15 @@ class Interrupted(Client):
 
     ctrl_c: CtrlC = field(default_factory=CtrlC)
     num_interrupted: int = 0
+
+    def run(self) -> None:
+        """A request of its own at first, in whose twelve iterations Ctrl-C comes."""
+        with suppress(Fault, InputError):
+            self.make(self.wait_long)
+        super().run()
+
+    def wait_long(self) -> None:
+        self.session.add("hello", SamplingParams(12, ignore_eos=True)).result()
 
     def make(self, call: Callable[[], None]) -> None:
         try:
@@ -218,9 +231,17 @@ def check_nobody_waits(clients: Sequence[Client], ended_by: str, is_makers: bool
     session, shared, is_half = clients[0].session, clients[0].shared, clients[0].is_half
     here, others = (clients[0].run, clients[1:]) if is_makers else (lambda: None, clients)
 
+    def wait_for_close() -> None:
+        while not session._driver._closed:
+            time.sleep(0.001)
+
     def close() -> None:
         assert is_half.wait(MOST_S)
         session.close()
+
+    if ended_by == "close":
+        for client in clients:
+            client.wait_for_close = wait_for_close
 
     together([client.run for client in others] + [close] * 2 * (ended_by == "close"), here)
     together([session.close])
