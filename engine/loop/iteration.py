@@ -80,12 +80,7 @@ class Iteration:
 
 
 def iteration_of(
-    number: int,
-    plan: Plan,
-    applied: Applied,
-    pool: BlockPool,
-    table: RequestTable,
-    times_s: tuple[float, float, float],
+    number: int, plan: Plan, applied: Applied, pool: BlockPool, table: RequestTable, times_s: tuple[float, float, float]
 ) -> Iteration:
     """The record of an iteration, before finished requests leave; `times_s` are its start, end, and scheduling."""
     batch, (start_s, end_s, scheduling_s) = applied.batch, times_s

@@ -253,6 +253,8 @@ class Worker:
     def _give_tokens(self, iteration: Iteration, applied: Applied, step: Step) -> Iteration:
         """Adds the tokens to their requests, and ends those that are over. Returns the completed record."""
         started = perf_counter()
+        for entry, logprobs in step.logprobs.items():  # before the tokens, which other threads read first
+            applied.batch.requests[entry].output_logprobs.append(logprobs)
         requests, token_ids = self.book.add_tokens(applied, step.token_ids.tolist(), iteration.end_s)
         if self.scheduling is None:
             scheduling_s = iteration.scheduling_s + perf_counter() - started

@@ -22,6 +22,7 @@ from engine.runner.kernels.table import form_kernels
 from engine.runner.layout import Layout, lay_out
 from engine.runner.sampler import next_tokens, read_tokens
 from engine.runner.sampling.draws import Draws, draws_of
+from engine.runner.sampling.logprobs import logprobs_of
 from engine.state.batch import Batch, Step
 from engine.state.blocks import check_counts
 
@@ -85,26 +86,22 @@ class TorchExecutor:
         """Swap, convert, feed the tokens, write the cache, and sample."""
         start_s = time.perf_counter()
         token_ids = np.full(len(batch.requests), -1, np.int64)
-        entries, found = self.sampled(batch)
+        entries, logits, found = self.sampled(batch)
+        logprobs = logprobs_of(batch.requests, entries.tolist(), logits, found)
         if len(entries):
             token_ids[entries] = read_tokens(found, self.decoder.dtype)
         else:
             self.storage.launches.wait()
-        return Step(time.perf_counter() - start_s, token_ids)
+        return Step(time.perf_counter() - start_s, token_ids, logprobs)
 
     @torch.inference_mode()
-    def sampled(self, batch: Batch) -> tuple[Ints, torch.Tensor]:
-        """Entries that sample, [s], and their tokens, [s], on the device, which is not waited for."""
+    def sampled(self, batch: Batch) -> tuple[Ints, torch.Tensor, torch.Tensor]:
+        """Entries that sample, [s], their logits, [s, vocab], and tokens, [s], on a device that is not waited for."""
         entries, logits, draws = self._fed(batch)
-        return entries, next_tokens(logits, draws) if len(entries) else torch.empty(0, dtype=torch.int64)
-
-    @torch.inference_mode()
-    def forward(self, batch: Batch) -> tuple[Ints, torch.Tensor]:
-        """Entries that sample, [s], and their logits, [s, vocab]; the cache is written."""
-        return self._fed(batch)[:2]
+        return entries, logits, next_tokens(logits, draws) if len(entries) else torch.empty(0, dtype=torch.int64)
 
     def _fed(self, batch: Batch) -> tuple[Ints, torch.Tensor, Draws | None]:
-        """The same, and their draws; numbers go to the device in one copy, and it is not waited for."""
+        """Entries that sample, their logits and draws; the cache is written. Numbers go to the device in one copy."""
         upload, vocab_size, size = self.storage.upload, self.decoder.config.vocab_size, len(batch.requests)
         before = [*self.storage.swaps.of(batch), *map(self.attention.conversion, batch.conversions)]
         shown, key = self.decodes.begin(batch)

@@ -15,9 +15,11 @@ from engine.server.bodies import StreamOptions
 from engine.server.event_stream import EventStream
 from engine.server.follower import Follower
 from engine.server.reading import Reading
-from engine.server.reply import END, Head, Reply, event, usage
+from engine.server.reply import END, Head, Reply, Scored, event, usage
+from engine.server.scored_tokens import ScoredTokens
 from engine.server.service import Service, broken_off
 from engine.session.completion import Completion
+from engine.session.generation import Generation
 from engine.state.sampling_params import SamplingParams
 
 GONE = 499  # the client has gone: nobody reads this response
@@ -64,8 +66,16 @@ def _any_begun(follower: Follower) -> bool:
 def _whole(service: Service, follower: Follower, head: Head, reply: Reply) -> dict[str, Any]:
     """The body of an answer that is complete."""
     completions = [service.completion_of(generation) for generation in follower.generations]
-    choices = [reply.choice(index, completion) for index, completion in enumerate(completions)]
+    scored = [_scored(service, generation) for generation in follower.generations]
+    choices = [reply.choice(index, *each) for index, each in enumerate(zip(completions, scored, strict=True))]
     return head.of(reply.whole, choices, _used(completions))
+
+
+def _scored(service: Service, generation: Generation) -> Scored:
+    """All tokens of an output that has ended, where its request asks how likely they were."""
+    if generation.request.params.num_logprobs is None:
+        return None
+    return ScoredTokens(generation, service.session.vocabulary).read(len(generation.request.output_token_ids))
 
 
 def _used(completions: list[Completion]) -> dict[str, int]:
@@ -107,7 +117,7 @@ class _Pieces:
             return b""
         text = reading.read()
         ended = self._service.completion_of(reading.generation) if reading.is_read else None
-        choice = self._reply.part(index, text, not self._begun[index], ended)
+        choice = self._reply.part(index, text, reading.scored, not self._begun[index], ended)
         self._begun[index] = True
         body = self._head.of(self._reply.piece, [choice], self._usage([reading]) if self._of_each else None)
         if self._of_all and not self._of_each:

@@ -89,7 +89,7 @@ async def completions(body: CompletionBody, request: Request) -> Response:
     """Completes one prompt or several."""
     service: Service = request.app.state.service
     _check_model(service, body.model)
-    stream, params = body.streams, body.params(DEFAULT_TOKENS, service.seed())
+    stream, params = body.streams, body.params(DEFAULT_TOKENS, service.seed(), body.logprobs)
     given: list[Any] = body.prompts
     prompts = await service.tokens(given) if isinstance(given[0], str) else given
     return await answered(service, request, prompts, params, CompletionReply(), stream)
@@ -99,7 +99,7 @@ async def chat_completions(body: ChatBody, request: Request) -> Response:
     """Answers the messages of a chat, by the model's own template."""
     service: Service = request.app.state.service
     _check_model(service, body.model)
-    stream, params = body.streams, body.params(service.max_context, service.seed())
+    stream, params = body.streams, body.params(service.max_context, service.seed(), body.num_logprobs)
     if service.tokenizer is None:
         raise ApiError(400, "messages: they are not accepted, as the model has no tokenizer", "messages")
     text = service.tokenizer.chat_prompt([message.plain() for message in body.messages])

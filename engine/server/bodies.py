@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from aptsched.support.checks import MAX_COUNT
 from aptsched.support.errors import InputError
-from engine.state.sampling_params import SamplingParams
+from engine.state.sampling_params import MAX_LOGPROBS, SamplingParams
 
 
 def _only(accepted: bool, given: bool) -> bool:
@@ -31,6 +31,7 @@ On = Annotated[bool, AfterValidator(partial(_only, True)), WithJsonSchema({"cons
 Off = Annotated[bool, AfterValidator(partial(_only, False)), WithJsonSchema({"const": False})]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1)]
+NumLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]
 Text = Annotated[str, Field(min_length=1)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -91,7 +92,7 @@ class Sampled(Strict):
             raise InputError("stream_options: they are not accepted without stream; with it they are")
         return None
 
-    def params(self, default_tokens: int, seed: int) -> SamplingParams:
+    def params(self, default_tokens: int, seed: int, num_logprobs: int | None) -> SamplingParams:
         """The sampling of a request, with so many tokens and this seed where the body has none."""
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return SamplingParams(
@@ -103,6 +104,7 @@ class Sampled(Strict):
             stop_token_ids=tuple(self.stop_token_ids or ()),
             ignore_eos=bool(self.ignore_eos),
             stop=stop,
+            num_logprobs=num_logprobs,
         )
 
     @property
@@ -123,7 +125,7 @@ class CompletionBody(Sampled):
     best_of: Annotated[int | None, Field(ge=1, le=1)] = None
     echo: Off | None = None
     suffix: Annotated[str | None, Field(max_length=0)] = None
-    logprobs: None = None
+    logprobs: NumLogprobs | None = None
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:
@@ -168,8 +170,8 @@ class ChatBody(Sampled):
     max_completion_tokens: Annotated[int | None, Field(ge=1, le=MAX_COUNT)] = None
     response_format: PlainText | None = None
     tools: Annotated[list[Any] | None, Field(max_length=0)] = None
-    logprobs: Off | None = None
-    top_logprobs: Annotated[int | None, Field(ge=0, le=0)] = None
+    logprobs: bool | None = None
+    top_logprobs: NumLogprobs | None = None
     continue_final_message: Off | None = None  # this and the next are of vllm-router; there is no reasoning to part
     separate_reasoning: On | None = None
     stream_reasoning: On | None = None
@@ -179,6 +181,21 @@ class ChatBody(Sampled):
     def most_tokens(self) -> int | None:
         """Most output tokens, by the newer of two names if both are given."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def num_logprobs(self) -> int | None:
+        """Of how many of the likeliest tokens it is told how likely they are, beside the chosen one; None tells none.
+
+        Raises
+        ------
+        InputError
+            Some of the likeliest tokens are asked for without logprobs.
+        """
+        if self.logprobs:
+            return self.top_logprobs or 0
+        if self.top_logprobs:
+            raise InputError("top_logprobs: they are not accepted without logprobs; with it they are")
+        return None
 
 
 FIELDS = frozenset(

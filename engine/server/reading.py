@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.server.scored_tokens import ScoredToken, ScoredTokens
 from engine.session.generation import Generation
 from engine.session.vocabulary import Vocabulary
 
@@ -21,12 +22,16 @@ class Reading:
         Tokens read.
     is_read : bool
         Whether the generation has ended, and all of it was read.
+    scored : list of ScoredToken or None
+        The tokens that were read last; None where the request does not ask how likely they were.
     """
 
     def __init__(self, generation: Generation, vocabulary: Vocabulary) -> None:
         self.generation, self.num_read, self.is_read = generation, 0, False
-        has_text = vocabulary.tokenizer is not None
-        self._text = vocabulary.output_text(generation.request.params.stop) if has_text else None
+        has_text, params = vocabulary.tokenizer is not None, generation.request.params
+        self._text = vocabulary.output_text(params.stop) if has_text else None
+        self._tokens = None if params.num_logprobs is None else ScoredTokens(generation, vocabulary)
+        self.scored: list[ScoredToken] | None = None
 
     @property
     def has_news(self) -> bool:
@@ -43,6 +48,8 @@ class Reading:
         new = self.generation.request.output_token_ids[self.num_read :]
         self.num_read += len(new)
         self.is_read = is_over
+        if self._tokens is not None:
+            self.scored = self._tokens.read(len(new))
         if self._text is None:
             return ""
         text = "".join(map(self._text.push, new))

@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from engine.server.scored_tokens import ScoredText, ScoredToken
 from engine.session.completion import Completion
 
 END = b"data: [DONE]\n\n"
+Scored = list[ScoredToken] | None  # None where nobody asks for it
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class Reply(Protocol):
     whole: str
     piece: str
 
-    def choice(self, index: int, completion: Completion) -> dict[str, Any]:
+    def choice(self, index: int, completion: Completion, scored: Scored) -> dict[str, Any]:
         """A choice of a whole answer."""
         ...
 
-    def part(self, index: int, text: str, is_first: bool, ended: Completion | None) -> dict[str, Any]:
-        """A choice in a piece of an answer, with new text, and how it ended in its last."""
+    def part(self, index: int, text: str, scored: Scored, is_first: bool, ended: Completion | None) -> dict[str, Any]:
+        """A choice in a piece of an answer, with new text, new tokens, and how it ended in its last."""
         ...
 
 
@@ -46,13 +48,25 @@ class CompletionReply:
 
     prefix, whole, piece = "cmpl-", "text_completion", "text_completion"
 
-    def choice(self, index: int, completion: Completion) -> dict[str, Any]:
+    def choice(self, index: int, completion: Completion, scored: Scored) -> dict[str, Any]:
         """A choice of a whole answer."""
-        return self.part(index, completion.text, True, completion)
+        return self.part(index, completion.text, scored, True, completion)
 
-    def part(self, index: int, text: str, is_first: bool, ended: Completion | None) -> dict[str, Any]:
+    def part(self, index: int, text: str, scored: Scored, is_first: bool, ended: Completion | None) -> dict[str, Any]:
         """A choice in a piece of an answer."""
-        return {"index": index, "text": text, "logprobs": None, **_end(ended)}
+        return {"index": index, "text": text, "logprobs": self._logprobs(scored), **_end(ended)}
+
+    @staticmethod
+    def _logprobs(scored: Scored) -> dict[str, Any] | None:
+        if scored is None:
+            return None
+        likeliest = [{each.text: each.logprob for each in reversed(token.likeliest)} for token in scored]
+        return {
+            "tokens": [token.chosen.text for token in scored],
+            "token_logprobs": [token.chosen.logprob for token in scored],
+            "top_logprobs": likeliest,  # of two tokens with the same text the likelier one
+            "text_offset": [token.offset for token in scored],
+        }
 
 
 class ChatReply:
@@ -60,15 +74,28 @@ class ChatReply:
 
     prefix, whole, piece = "chatcmpl-", "chat.completion", "chat.completion.chunk"
 
-    def choice(self, index: int, completion: Completion) -> dict[str, Any]:
+    def choice(self, index: int, completion: Completion, scored: Scored) -> dict[str, Any]:
         """A choice of a whole answer."""
         message = {"role": "assistant", "content": completion.text, "refusal": None}
-        return {"index": index, "message": message, "logprobs": None, **_end(completion)}
+        return {"index": index, "message": message, "logprobs": self._logprobs(scored), **_end(completion)}
 
-    def part(self, index: int, text: str, is_first: bool, ended: Completion | None) -> dict[str, Any]:
+    def part(self, index: int, text: str, scored: Scored, is_first: bool, ended: Completion | None) -> dict[str, Any]:
         """A choice in a piece of an answer; the first says the role."""
         delta = {"role": "assistant", "content": text} if is_first else {"content": text}
-        return {"index": index, "delta": delta, "logprobs": None, **_end(ended)}
+        return {"index": index, "delta": delta, "logprobs": self._logprobs(scored), **_end(ended)}
+
+    @staticmethod
+    def _logprobs(scored: Scored) -> dict[str, Any] | None:
+        if scored is None:
+            return None
+        content = [
+            {**_token(token.chosen), "top_logprobs": [_token(each) for each in token.likeliest]} for token in scored
+        ]
+        return {"content": content, "refusal": None}
+
+
+def _token(scored: ScoredText) -> dict[str, Any]:
+    return {"token": scored.text, "logprob": scored.logprob, "bytes": scored.content}
 
 
 def _end(ended: Completion | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from aptsched.scheduling.record import Outcome, RequestRecord
 from engine.session.vocabulary import Vocabulary
-from engine.state.request import Request
+from engine.state.request import Request, TokenLogprobs
 
 FinishReason = Literal["stop", "length", "abort", "rejected"]
 
@@ -30,6 +30,9 @@ class Completion:
         its policy gave it up; `record.reason` says why.
     stop_reason : str, int or None
         The stop string or the token that ended it; None where the finish reason is not "stop".
+    logprobs : list of TokenLogprobs or None
+        For each token of the output the natural logarithm of its probability by the model's logits, before temperature,
+        top_k and top_p, and the likeliest tokens with theirs; None where the parameters do not ask for it.
     """
 
     prompt_token_ids: list[int]
@@ -38,6 +41,7 @@ class Completion:
     record: RequestRecord
     finish_reason: FinishReason
     stop_reason: str | int | None
+    logprobs: list[TokenLogprobs] | None = None
 
 
 def completion_of(request: Request, record: RequestRecord, vocabulary: Vocabulary) -> Completion:
@@ -45,7 +49,8 @@ def completion_of(request: Request, record: RequestRecord, vocabulary: Vocabular
     assert request.prompt_token_ids is not None
     text, stop_string = _text(request, vocabulary)
     reasons = _reasons(request, record.outcome, stop_string, vocabulary)
-    return Completion(request.prompt_token_ids.tolist(), request.output_token_ids, text, record, *reasons)
+    logprobs = None if request.params.num_logprobs is None else request.output_logprobs
+    return Completion(request.prompt_token_ids.tolist(), request.output_token_ids, text, record, *reasons, logprobs)
 
 
 def _text(request: Request, vocabulary: Vocabulary) -> tuple[str, str | None]:

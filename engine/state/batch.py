@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.lazy import lazy
 from aptsched.support.quick_init import quick_init
 from aptsched.support.shown import shown
-from engine.state.request import Request
+from engine.state.request import Request, TokenLogprobs
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +120,13 @@ class Step:
     duration_s : float
     token_ids : int array, [b]
         The next token of each entry that samples; -1 elsewhere.
+    logprobs : mapping of int to TokenLogprobs
+        Of the next tokens of those entries that ask for them.
     """
 
     duration_s: float
     token_ids: Ints
+    logprobs: Mapping[int, TokenLogprobs] = field(default_factory=dict)
 
 
 def check_step(step: Step, batch: Batch) -> None:

@@ -70,11 +70,7 @@ class Blocks:
 
     def take_back(self, slot: Ints) -> None:
         """Takes all blocks of the slots back."""
-        blocks = self.held_by(slot)
-        self._free[self.free_blocks : self.free_blocks + len(blocks)] = blocks
-        self.free_blocks += len(blocks)
-        self.table[slot] = -1
-        self.num_held[slot] = 0
+        self.shrink(slot, np.zeros_like(slot))
 
     def shrink(self, slot: Ints, num_kept: Ints) -> None:
         """Takes back all blocks of each slot, [n], except its first `num_kept`, [n]."""

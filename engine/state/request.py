@@ -12,6 +12,9 @@ from aptsched.support.checks import Ints
 from aptsched.support.errors import InputError
 from engine.state.sampling_params import SamplingParams
 
+# Of a token the logarithm of its probability, and the likeliest tokens with theirs; by the logits alone.
+TokenLogprobs = tuple[float, tuple[tuple[int, float], ...]]
+
 
 @dataclass(eq=False)
 class Request:
@@ -28,6 +31,8 @@ class Request:
     output_token_ids : list of int
     token_at_s : array of float
         When each output token came.
+    output_logprobs : list of TokenLogprobs
+        Of each output token, where `params` ask for them.
     tenant, priority, cap_tokens : int
         As the columns of these names say; the cap is that of `params`, or this one where it is larger.
     """
@@ -40,6 +45,7 @@ class Request:
     prompt_token_ids: Ints | None = None
     output_token_ids: list[int] = field(default_factory=list)
     token_at_s: array[float] = field(default_factory=lambda: array("d"))
+    output_logprobs: list[TokenLogprobs] = field(default_factory=list)
     tenant: int = 0
     priority: int = 0
     cap_tokens: int = 0

@@ -7,16 +7,16 @@ import operator
 import sys
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from aptsched.support.checks import MAX_COUNT, is_count
+from aptsched.support.checks import MAX_COUNT, as_float, is_count
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 MAX_STOPS, MAX_STOP_CHARS = 16, 256  # most stop strings of a request, and most characters of each
+MAX_LOGPROBS = 20  # of the likeliest tokens, at each token
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class SamplingParams:
     stop : str or sequence of str
         Texts that end the request, up to 16 of up to 256 characters each: the output is cut before the first of them.
         Kept as a tuple.
+    num_logprobs : int or None
+        How likely each token was is kept, and of so many of the likeliest, up to 20; None keeps nothing.
     """
 
     max_tokens: int = 16
@@ -52,19 +54,21 @@ class SamplingParams:
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     stop: Sequence[str] = ()
+    num_logprobs: int | None = None
 
     def __post_init__(self) -> None:
         kept = {
             "max_tokens": _whole("max_tokens", self.max_tokens, 1, MAX_COUNT, "a whole number from 1 to 2**32"),
             "top_k": _whole("top_k", self.top_k, 0, math.inf, "0 (all) or a larger whole number"),
             "seed": _whole("seed", self.seed, 0, 2**63 - 1, "a whole number from 0 to 2**63 - 1"),
-            "temperature": _number("temperature", self.temperature, 0.0, "a number of at least 0"),
-            "top_p": _number("top_p", self.top_p, math.ulp(0.0), "a share above 0 and up to 1"),
+            "temperature": _number("temperature", self.temperature, 0.0, sys.float_info.max, "a number of at least 0"),
+            "top_p": _number("top_p", self.top_p, math.ulp(0.0), 1.0, "a share above 0 and up to 1"),
             "stop_token_ids": _token_ids(self.stop_token_ids),
             "stop": _stop_strings(self.stop),
         }
-        if self.top_p > 1:
-            raise InputError(f"top_p: {shown(self.top_p)} is not accepted; a share above 0 and up to 1 is")
+        if self.num_logprobs is not None:
+            accepted = f"None or a whole number from 0 to {MAX_LOGPROBS}"
+            kept["num_logprobs"] = _whole("num_logprobs", self.num_logprobs, 0, MAX_LOGPROBS, accepted)
         if not isinstance(self.ignore_eos, (bool, np.bool_)):
             raise InputError(f"ignore_eos: {shown(self.ignore_eos)} is not accepted; True or False is")
         for name, value in kept.items():
@@ -77,13 +81,10 @@ def _whole(name: str, given: int, least: int, most: float, accepted: str) -> int
     return operator.index(given)
 
 
-def _number(name: str, given: float, least: float, accepted: str) -> float:
-    try:
-        if isinstance(given, Real) and least <= (value := float(given)) <= sys.float_info.max:
-            return value
-    except OverflowError:
-        pass
-    raise InputError(f"{name}: {shown(given)} is not accepted; {accepted} is")
+def _number(name: str, given: float, least: float, most: float, accepted: str) -> float:
+    if not least <= (value := as_float(given)) <= most:
+        raise InputError(f"{name}: {shown(given)} is not accepted; {accepted} is")
+    return value
 
 
 def _token_ids(given: object) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ def fed_in_chunks(decoder: Decoder, token_ids: list[int], form: CacheForm, absor
     pieces = []
     for start, stop in pairwise(cuts):
         columns = (np.array([start]), np.array([stop - start]), np.array([form]), table, np.array([True]))
-        pieces.append(executor.forward(Batch([request], *columns))[1])
+        pieces.append(executor.sampled(Batch([request], *columns))[1])
     return torch.cat(pieces).float().cpu()
 
 

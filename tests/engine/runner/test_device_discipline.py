@@ -95,7 +95,7 @@ def batch(size: int, params: SamplingParams, seed: int = 0) -> Batch:
 def test_an_iteration_waits_for_nothing_before_its_tokens_are_read(name: str, params: SamplingParams) -> None:
     """Greedy and drawn, with a conversion: all of it runs without the content of a single tensor on the device."""
     with on_fake_gpu(name) as executor:
-        entries, tokens = executor.sampled(batch(9, params))
+        entries, _, tokens = executor.sampled(batch(9, params))
         assert tokens.device.type == "meta" and tokens.shape == (9,)
         assert sorted(entries.tolist()) == list(range(9))
 
@@ -107,7 +107,7 @@ def test_one_copy_goes_to_the_device_whatever_the_batch(size: int) -> None:
     with on_fake_gpu("opt") as executor:
         executor.sampled(batch(size, params))  # the buffer is as large as it has to be from the next one on
         with Copies() as copies:
-            _, tokens = executor.sampled(batch(size, params))
+            _, _, tokens = executor.sampled(batch(size, params))
             tokens.cpu()
         assert copies.found == [("cpu", "meta"), ("meta", "cpu")]
 

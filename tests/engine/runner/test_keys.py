@@ -140,7 +140,7 @@ def decoded(executor: TorchExecutor, token_ids: np.ndarray, form: CacheForm) -> 
     for start, stop in pairwise([0, *range(20, len(token_ids) + 1)]):
         table = np.arange(-(-stop // executor.forms[form].tokens_per_block))[None]
         first, count, of = (np.array([each]) for each in (start, stop - start, form))
-        found.append(executor.forward(Batch([request], first, count, of, table, np.array([True])))[1][0])
+        found.append(executor.sampled(Batch([request], first, count, of, table, np.array([True])))[1][0])
     return torch.stack(found).double().log_softmax(-1)
 
 

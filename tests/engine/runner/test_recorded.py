@@ -107,10 +107,10 @@ def test_one_recording_serves_all_sizes_that_are_padded_to_it() -> None:
     rng = np.random.default_rng(0)
     for size in (6, 5, 8, 7, 5, 8):
         made = decodes(executor, size, rng)
-        entries, logits = executor.forward(made)
+        entries, logits, _ = executor.sampled(made)
         expected = with_static_kernels(TorchExecutor(DECODERS["opt"], 80))
         expected.storage.blocks.copy_(executor.storage.blocks[:, :80])
-        rows, by_plain = expected.forward(made)
+        rows, by_plain, _ = expected.sampled(made)
         assert entries.tolist() == rows.tolist()
         assert torch.allclose(logits, by_plain, atol=1e-5)
     assert (launches.num_recorded, launches.num_replayed) == (1, 5)
@@ -135,11 +135,11 @@ def test_what_is_not_decodes_alone_is_not_recorded() -> None:
         batch.num_tokens[1] = 2
         made.append(batch)
     for batch in made:
-        executor.forward(batch)
+        executor.sampled(batch)
     assert launches.num_recorded == 0
     executor.decodes._memory.update({(((form, 1),), 1): torch.empty(0) for form in range(MOST)})
     for _ in range(3):
-        executor.forward(decodes(executor, 3, rng))
+        executor.sampled(decodes(executor, 3, rng))
     assert launches.num_recorded == 0
 
 
@@ -149,14 +149,14 @@ def test_arrays_that_are_more_than_was_thought_are_recorded_the_next_time(monkey
     allocated = executor.decodes._memory_for
     monkeypatch.setattr(executor.decodes, "_memory_for", lambda key, num_bytes: allocated(key, num_bytes)[:-5000])
     rng = np.random.default_rng(2)
-    executor.forward(decodes(executor, 3, rng))
+    executor.sampled(decodes(executor, 3, rng))
     assert (launches.num_recorded, launches.num_replayed) == (0, 0)
     monkeypatch.undo()
-    executor.forward(decodes(executor, 3, rng))
+    executor.sampled(decodes(executor, 3, rng))
     assert (launches.num_recorded, launches.num_replayed) == (0, 0)
-    executor.forward(decodes(executor, 3, rng))
+    executor.sampled(decodes(executor, 3, rng))
     assert (launches.num_recorded, launches.num_replayed) == (1, 0)
-    executor.forward(decodes(executor, 3, rng))
+    executor.sampled(decodes(executor, 3, rng))
     assert (launches.num_recorded, launches.num_replayed) == (1, 1)
 
 
