@@ -37,8 +37,7 @@ def next_tokens(logits: torch.Tensor, draws: Draws | None) -> torch.Tensor:
     if draws is not None and draws.rows is None:
         token_ids, largest = draws.of(logits), logits.amax(-1)
     else:
-        token_ids = logits.argmax(-1)
-        largest = logits.gather(1, token_ids[:, None])[:, 0]
+        largest, token_ids = logits.max(-1)  # in bf16 on a CPU argmax alone takes six times as long
         if draws is not None:
             assert draws.rows is not None
             token_ids.index_copy_(0, draws.rows, draws.of(logits.index_select(0, draws.rows)))
