@@ -13,6 +13,7 @@ from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.attend_to_kv import by_reader
 from engine.runner.forms.form_blocks import AttendCached, Read, Write, padded_table
 from engine.runner.forms.scratch import Scratch
+from engine.runner.loops.attention import decode_loops
 
 
 class KVBlocks:
@@ -36,6 +37,7 @@ class KVBlocks:
         self.token_bytes, self.put = storage.token_bytes, storage.upload.put
         self.token_shape = (2, decoder.config.num_kv_heads, decoder.config.head_dim)
         self.rows = storage.blocks.view(len(storage.blocks), -1, storage.row)
+        self.loops = decode_loops(self.rows, decoder.config.num_heads, *self.token_shape[1:])
 
     def prepare(self) -> None:
         """Nothing is needed."""
@@ -54,7 +56,9 @@ class KVBlocks:
         return -(-num_tokens // self.tokens_per_block) * self.tokens_per_block
 
     def attender(self, table: Ints, num_tokens: Ints, visible: torch.Tensor) -> AttendCached:
-        """Attention to what `reader` reads."""
+        """Attention of decodes by compiled loops where they run; otherwise to what `reader` reads."""
+        if self.loops is not None and visible.shape[2] == 1:
+            return self.loops.attender(table, num_tokens)
         return by_reader(self.reader(table, num_tokens), visible)
 
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
