@@ -33,7 +33,7 @@ from benchmarks.tables import show
 from engine.models import architecture
 from engine.models.assemble import tensor_shapes
 from engine.models.config import ModelConfig
-from engine.models.decoder import MLP_ROWS, Decoder
+from engine.models.decoder import Decoder
 from engine.models.matmul import kernel_rows, packs
 from engine.models.model import Model, load_model
 from engine.models.random_weights import random_weights
@@ -120,7 +120,7 @@ def make_kernels(decoder: Decoder, max_tokens: int, max_seqs: int) -> None:
         for rows in kernel_rows(max_tokens):
             layer.qkv(x[:rows], None, needs_kv=True)
             layer.out(attended[:rows])
-            layer.mlp(x[: min(rows, MLP_ROWS)])
+            layer.mlp(x[: min(rows, decoder.mlp_rows)])
             if (parts := layer.qkv.kv_parts) is not None and parts.keys is not None:
                 parts.keys(x[:rows])
         for rows in kernel_rows(max_seqs):
