@@ -49,6 +49,7 @@ Rho = Annotated[
     float | None,
     typer.Option(metavar="S", help="Seconds to rebuild K and V of a block, in place of what is measured."),
 ]
+Overlap = Annotated[bool, typer.Option("--overlap", help="Decide the next iteration while one runs, as on a GPU.")]
 
 
 @app.command(cls=PolicyCommand)
@@ -79,6 +80,7 @@ def run(
     foreign_calibration: ForeignCalibration = False,
     hidden_attention: HiddenAttention = "absorbed",
     rho: Rho = None,
+    overlap: Overlap = False,
     seed: Seed = 0,
     out: Directory = None,
     certificates: Certificates = None,

@@ -53,7 +53,7 @@ class RequestBook:
         self._last_arrival_s = -sys.float_info.max
         self._any_stops = False  # whether any request so far has tokens that end it
         self._ended: deque[RequestRecord] = deque()  # not yet handed over
-        self._leaving: list[Ints] = []  # rows of requests that have ended
+        self.leaving: list[Ints] = []  # rows of requests that have ended, until they are removed
         self._handing_over = False
 
     def add(self, request: Request) -> None:
@@ -123,13 +123,13 @@ class RequestBook:
             counts = zip(*(getattr(self.table, name)[rows].tolist() for name in COUNTS), strict=True)
             ending = zip(self.table.request[rows].tolist(), ends, counts, strict=True)
             self._ended += [record_of(request, *end, dict(zip(COUNTS, each))) for request, end, each in ending]  # noqa: B905
-            self._leaving.append(rows)
+            self.leaving.append(rows)
             self.pool.release(rows, self.table)
 
     def remove_ended(self) -> None:
         """Removes the rows of requests that have ended from the table; later rows move up."""
-        if self._leaving:
-            rows, self._leaving = np.concatenate(self._leaving), []
+        if self.leaving:
+            rows, self.leaving = np.concatenate(self.leaving), []
             self.table.remove(rows)
 
     def end_one(self, request_id: int, outcome: Outcome) -> None:

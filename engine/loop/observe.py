@@ -13,9 +13,15 @@ OFTEN_READ = ("num_tokens", "num_cached", "form", "num_held")  # by nearly every
 
 
 def observe(
-    table: RequestTable, pool: BlockPool, now_s: float, max_tokens: int, max_seqs: int, times: IterationTime
+    table: RequestTable,
+    pool: BlockPool,
+    now_s: float,
+    max_tokens: int,
+    max_seqs: int,
+    times: IterationTime,
+    num_freed: int = 0,
 ) -> View:
-    """The view at this time: read-only copies of columns, each made where it is read.
+    """The view at this time, with so many blocks more free: read-only copies of columns, each made where it is read.
 
     Before requests or pool change, `all_read` has to be called on a view that somebody keeps.
     """
@@ -29,7 +35,7 @@ def observe(
     values: dict[str, Any] = {name: column(name) for name in OFTEN_READ}
     values |= {
         "now_s": now_s,
-        "free_blocks": pool.free_blocks,
+        "free_blocks": pool.free_blocks + num_freed,
         "num_blocks": pool.num_blocks,
         "free_host_blocks": pool.host.free_blocks,
         "num_host_blocks": pool.num_host_blocks,

@@ -26,10 +26,11 @@ from engine.loop.observe import observe
 from engine.state.batch import Executor, Step
 from engine.state.pool import Applied, BlockPool
 from engine.state.request import Request
+from engine.state.request_table import RequestTable
 
 MAX_LATE = 1000  # most requests that callbacks may add while a run is being closed
 
-Skip = Callable[["Worker", float, Arrivals], Iteration | Plan]  # see `Worker`
+Skip = Callable[["Worker", float, Arrivals | None], Iteration | Plan]  # see `Worker`
 Begun = tuple[Iteration, tuple[Applied, Step] | None]  # None where iterations were skipped
 
 
@@ -61,8 +62,9 @@ class Worker:
     on_token : callable, optional
         Called with each request, its new token and the time in seconds, before the record if the token ends it.
     skip : Skip, optional
-        Called with the worker, the time, and who arrives next in place of `planned`: returns a plan, or the last of the
-        iterations that it has carried out, with those added that have arrived, and those ended that are over by then.
+        Called with the worker, the time, and who arrives next, if that is known, in place of `planned`: returns a plan,
+        or the last of the iterations that it has carried out, with those added that have arrived, and those ended that
+        are over by then.
 
     Attributes
     ----------
@@ -217,10 +219,13 @@ class Worker:
             change()
         self._changes.clear()
 
-    def planned(self, now_s: float) -> Plan:
-        """A legal plan. If somebody keeps the view beyond it, its columns are read to the last before any changes."""
-        view = observe(self.table, self.pool, now_s, self.limits.max_tokens, self.limits.max_seqs, self.times)
-        view = self.limits.within_deadline(view)
+    def planned(self, now_s: float, table: RequestTable | None = None, num_freed: int = 0) -> Plan:
+        """A legal plan for the requests of a table, by default those present, with so many blocks more free.
+
+        If somebody keeps the view beyond it, its columns are read to the last before any changes.
+        """
+        table, most = self.table if table is None else table, (self.limits.max_tokens, self.limits.max_seqs)
+        view = self.limits.within_deadline(observe(table, self.pool, now_s, *most, self.times, num_freed))
         try:
             with self.hold:
                 plan = decided(self.policy, view)
@@ -236,7 +241,7 @@ class Worker:
 
     def _decide_and_run(self, now_s: float, arrivals: Arrivals | None) -> Begun:
         started, num_requests = perf_counter(), self.num_unfinished
-        plan = self.skip(self, now_s, arrivals) if self.skip and arrivals else self.planned(now_s)
+        plan = self.skip(self, now_s, arrivals) if self.skip else self.planned(now_s)
         if isinstance(plan, Iteration):
             return plan, None
         applied = apply_plan(plan, self.book)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from aptsched.support.checks import Ints
-from aptsched.support.errors import InputError
-from engine.models.checkpoint import DTYPES
 from engine.runner.device.launches import launches_for
 from engine.runner.device.upload import Upload
+from engine.runner.sampling.chosen import read_tokens
 from engine.runner.sampling.draws import Draws, draws_of
 from engine.state.request import Request
 
@@ -42,20 +41,3 @@ def next_tokens(logits: torch.Tensor, draws: Draws | None) -> torch.Tensor:
             assert draws.rows is not None
             token_ids.index_copy_(0, draws.rows, draws.of(logits.index_select(0, draws.rows)))
     return token_ids.masked_fill_(~largest.isfinite(), -1)  # NaN counts as the largest
-
-
-def read_tokens(token_ids: torch.Tensor, dtype: torch.dtype) -> Ints:
-    """The tokens that were chosen, once they are there; InputError where logits, in this dtype, were not finite."""
-    found: Ints = token_ids.cpu().numpy()
-    if found.min() < 0:
-        raise _not_finite(found, dtype)
-    return found
-
-
-def _not_finite(token_ids: Ints, dtype: torch.dtype) -> InputError:
-    """The message about rows whose largest logit, as which NaN counts, is not finite: those without a token."""
-    name = next(name for name, known in DTYPES.items() if known == dtype)
-    return InputError(
-        f"logits: not finite for {(token_ids < 0).sum()} of {len(token_ids)} requests in {name}; finite weights are "
-        f"accepted, and a dtype whose range the activations stay in: {', '.join(DTYPES)}"
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -20,11 +20,13 @@ from engine.runner.device.recorded import RecordedDecodes
 from engine.runner.forms.table import form_blocks
 from engine.runner.kernels.table import form_kernels
 from engine.runner.layout import Layout, lay_out
-from engine.runner.sampler import next_tokens, read_tokens
+from engine.runner.sampler import next_tokens
+from engine.runner.sampling.chosen import read_tokens
 from engine.runner.sampling.draws import Draws, draws_of
 from engine.runner.sampling.logprobs import logprobs_of
 from engine.state.batch import Batch, Step
 from engine.state.blocks import check_counts
+from engine.state.request import Request
 
 
 class TorchExecutor:
@@ -81,13 +83,20 @@ class TorchExecutor:
         for form in forms:
             self.forms[form].prepare()
 
-    @torch.inference_mode()
     def run(self, batch: Batch) -> Step:
         """Swap, convert, feed the tokens, write the cache, and sample."""
-        start_s = time.perf_counter()
-        token_ids = np.full(len(batch.requests), -1, np.int64)
-        entries, logits, found = self.sampled(batch)
-        logprobs = logprobs_of(batch.requests, entries.tolist(), logits, found)
+        return self.start(batch)()
+
+    def start(self, batch: Batch) -> Callable[[], Step]:
+        """The same without waiting for the device: the function that is returned does, and reads the tokens."""
+        return partial(self._finished, time.perf_counter(), batch.requests, *self.sampled(batch))
+
+    @torch.inference_mode()
+    def _finished(
+        self, start_s: float, requests: Sequence[Request], entries: Ints, logits: torch.Tensor, found: torch.Tensor
+    ) -> Step:
+        token_ids = np.full(len(requests), -1, np.int64)
+        logprobs = logprobs_of(requests, entries.tolist(), logits, found)
         if len(entries):
             token_ids[entries] = read_tokens(found, self.decoder.dtype)
         else:

@@ -17,6 +17,7 @@ from engine.loop.clock import WallClock
 from engine.loop.limits import Limits
 from engine.loop.loop import IDLE_S, MAX_IDLE, STUCK
 from engine.loop.worker import Worker
+from engine.session.ahead import Ahead
 from engine.session.onlooker import Onlooker
 from engine.session.output import Bell, Output, listen
 from engine.session.output_text import OutputText
@@ -45,6 +46,8 @@ class Driver:
     policy, pool, executor, eos_token_ids, limits, times
         As in `Worker`.
     onlooker : Onlooker
+    ahead : Ahead, optional
+        Decides while an iteration runs, in place of the executor.
     """
 
     def __init__(
@@ -56,17 +59,19 @@ class Driver:
         limits: Limits | None,
         times: IterationTime | None,
         onlooker: Onlooker,
+        ahead: Ahead | None = None,
     ) -> None:
         self.worker = Worker(
             policy,
             pool,
-            executor,
+            ahead or executor,
             self._end,
             limits=limits,
             times=times,
             eos_token_ids=eos_token_ids,
             on_token=self._add_token,
             on_iteration=lambda iteration: onlooker.on_iteration(iteration, self.worker),
+            skip=ahead,
         )
         self._onlooker = onlooker
         self.clock = WallClock()

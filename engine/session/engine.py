@@ -53,6 +53,9 @@ class Engine:
         Whether the cache is written and read by kernels in Triton; by default with CUDA, where it is installed.
     onlooker : Onlooker, optional
         Told of each iteration and of each request that ends, in the thread that runs them.
+    overlap : bool
+        Whether the policy decides the next iteration while one runs, which hides its time on a GPU. Tokens are the
+        same; requests that arrive meanwhile are seen one decision later.
 
     Attributes
     ----------
@@ -81,6 +84,7 @@ class Engine:
         hidden_attention: str = "absorbed",
         kernels: bool | None = None,
         onlooker: Onlooker | None = None,
+        overlap: bool = False,
     ) -> None:
         self.model = model
         count = blocks_of(model, cache_mem) if num_blocks is None else num_blocks
@@ -98,6 +102,7 @@ class Engine:
             limits=Limits(max_tokens, max_seqs, config.max_positions, max_iteration_s),
             times=times,
             onlooker=onlooker,
+            overlap=overlap,
         )
 
     def generate(

@@ -18,6 +18,7 @@ from aptsched.support.several import each_of
 from aptsched.support.shown import shown
 from engine.loop.limits import Limits
 from engine.loop.worker import Worker
+from engine.session.ahead import decides_ahead
 from engine.session.completion import Completion
 from engine.session.driver import Driver
 from engine.session.generation import Generation
@@ -57,11 +58,14 @@ class Session:
         The times that the policy predicts iterations with.
     onlooker : Onlooker, optional
         Told of each iteration and of each request that ends.
+    overlap : bool
+        Whether the next iteration is decided while one runs (`engine.session.ahead`).
 
     Raises
     ------
     InputError
-        `limits` have `max_iteration_s`, and `times` do not say what a token takes.
+        `limits` have `max_iteration_s`, and `times` do not say what a token takes; or `overlap`, and the executor has
+        no `start`.
 
     Notes
     -----
@@ -82,12 +86,14 @@ class Session:
         limits: Limits | None = None,
         times: IterationTime | None = None,
         onlooker: Onlooker | None = None,
+        overlap: bool = False,
     ) -> None:
         if limits is not None and limits.max_iteration_s is not None and not (times and times.per_token_s):
             accepted = "with the `times` that `aptsched calibrate` measures it is"
             raise InputError(f"max_iteration_s: {limits.max_iteration_s} is not accepted by itself; {accepted}")
         self.vocabulary = vocabulary
-        self._driver = Driver(policy, pool, executor, vocabulary.eos_token_ids, limits, times, onlooker or Onlooker())
+        kinds, told = (vocabulary.eos_token_ids, limits, times), onlooker or Onlooker()
+        self._driver = Driver(policy, pool, executor, *kinds, told, decides_ahead(executor) if overlap else None)
         self._ids = itertools.count()
         self._generations: WeakValueDictionary[int, Generation] = WeakValueDictionary()
 

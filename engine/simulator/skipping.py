@@ -65,11 +65,14 @@ class Skipping:
         self._then_decodes = False  # as of the last plan
         self._each_s = 0.0  # how long a decode lasts, about
 
-    def __call__(self, worker: Worker, now_s: float, arrivals: Arrivals) -> Iteration | Plan:
+    def __call__(self, worker: Worker, now_s: float, arrivals: Arrivals | None) -> Iteration | Plan:
         """Takes iterations, and returns the last: by the policy's rule, or of a plan until the next request arrives.
 
-        Otherwise returns the plan, which is then carried out in one iteration as others are.
+        Otherwise, and where nobody knows who arrives next, returns the plan, which is then carried out in one iteration
+        as others are.
         """
+        if arrivals is None:
+            return worker.planned(now_s)
         last = self._in_order(worker, now_s, arrivals)
         if last is not None:
             return last

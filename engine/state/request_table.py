@@ -60,6 +60,13 @@ class RequestTable(ObservedColumns, InternalColumns):
         self.end_tokens[row], self.cap_tokens[row] = end_tokens, max(end_tokens, request.cap_tokens)
         self.num_rows += 1
 
+    def copied(self) -> RequestTable:
+        """The same rows in a table of their own."""
+        found = RequestTable()
+        found._hold([group[:, self._first :].copy() for group in self._groups])
+        found.num_rows = self.num_rows
+        return found
+
     @property
     def num_waiting(self) -> int:
         """Rows that have no cache, in the pool or on the host."""

@@ -55,7 +55,7 @@ def serve_live(
         calibration_json.save(ready.measured, directory / "calibration.json")
         beside = ("calibration.json",)
     model, times, calibrated = ready.model, ready.times, ready.is_calibrated
-    server = ready.server(options.limits, policies)
+    server = dataclasses.replace(ready.server(options.limits, policies), overlap=options.overlap)
     vocab_size, max_context = model.config.vocab_size, server.limits.max_context
     replays = [dataclasses.replace(each, vocab_size=vocab_size, max_context=max_context) for each in replays]
     if calibrated:

@@ -51,6 +51,8 @@ class RunOptions(ServingOptions, ModelChoice):
         How hidden states are read: "absorbed", or "rebuilt", as in Apt-Serve.
     rho : float, optional
         Seconds to rebuild K and V of a block, in place of the measured time.
+    overlap : bool
+        Whether the next iteration is decided while one runs.
 
     Raises
     ------
@@ -83,6 +85,7 @@ class RunOptions(ServingOptions, ModelChoice):
     foreign_calibration: bool = False
     hidden_attention: str = "absorbed"
     rho: float | None = None
+    overlap: bool = False
     seed: int = 0
     certificates: str = "plain"
     select: Mapping[str, Select] = field(default_factory=dict)

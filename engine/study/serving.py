@@ -25,6 +25,7 @@ from engine.loop.iteration import Iteration
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
 from engine.loop.worker import Skip, Worker
+from engine.session.ahead import decides_ahead
 from engine.simulator.stretch import Stretch
 from engine.state.batch import Executor
 from engine.state.pool import BlockPool
@@ -73,6 +74,8 @@ class Server:
         may go on where requests end; without it all iterations are taken one by one, with the same results.
     executor_of_run : callable, optional
         Makes the executor of a run, for one that remembers what it did; without it all runs share `executor`.
+    overlap : bool
+        Whether the next iteration is decided while one runs (`engine.session.ahead`).
     """
 
     executor: Executor
@@ -86,6 +89,7 @@ class Server:
     lossy_ratios: Mapping[CacheForm, Fraction] = field(default_factory=dict)
     skipping: Callable[[Callable[[Stretch], object], bool], Skip] | None = None
     executor_of_run: Callable[[], Executor] | None = None
+    overlap: bool = False
 
 
 class Watch(Protocol):
@@ -129,7 +133,8 @@ def serve(
         A plan that is not legal, or a log that cannot be opened. There is no log then.
     """
     meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), list[RequestRecord](), 0
-    pace = Pace(server.executor, server.times, server.cache) if server.calibrated else None
+    ahead = decides_ahead(server.executor) if server.overlap else None
+    pace = Pace(ahead or server.executor, server.times, server.cache) if server.calibrated else None
     phases = PhaseMeter(replay.arrived_at_s[: len(replay) if is_enough is None else 0], replay.warmup_s)
     with DecisionLog(certificates, meter.add_decision) as log:
 
@@ -145,13 +150,12 @@ def serve(
         watch(policy.name, replay, 0)
         made = policy.make()
         watched = _all(meter.add, lambda iteration: phases.add(iteration, loop.worker), log)
-        skip = None
+        skip: Skip | None = ahead
         if server.skipping is not None and means_holds(made):
             told = _all(meter.add_stretch, lambda stretch: phases.add_stretch(stretch, loop.worker), log.add_stretch)
             skip = server.skipping(told, is_enough is None)
-        own = server.executor if server.executor_of_run is None else server.executor_of_run()
-        executor, complete = pace or own, True
-        loop = Loop(_worker(server, made, executor, on_record, watched, skip))
+        own, complete = server.executor if server.executor_of_run is None else server.executor_of_run(), True
+        loop = Loop(_worker(server, made, pace or ahead or own, on_record, watched, skip))
         try:
             reason = loop.run(replay.requests())
         except KeyboardInterrupt:

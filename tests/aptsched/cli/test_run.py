@@ -17,6 +17,8 @@ from engine.calibration.measure import Calibration
 from engine.calibration.points import PLAIN, Point
 from engine.runner.forms.form_blocks import Read
 from engine.runner.forms.hidden import HiddenBlocks
+from engine.session.ahead import Ahead, Prepared
+from engine.state.batch import Batch
 
 FILES = ["attainment.png", "requests.csv", "results.json", "timeline.png"]
 CALIBRATED = ["--threads", "1", "--num-requests", "12", "--rate", "200", "--num-blocks", "30", "--policy", "fcfs"]
@@ -77,6 +79,25 @@ def test_hidden_states_are_read_as_asked(
     document = json.loads(capsys.readouterr().out)
     assert document["options"]["hidden_attention"] == way and document["summary"][0]["num_finished"] == 12
     assert (num_rebuilt > 0) == (way == "rebuilt")
+
+
+def test_iterations_are_decided_ahead_where_that_is_asked_for(
+    quick_run: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All requests are served, and each iteration but an idle one is started before the next is decided."""
+    num_decided, decided = 0, Ahead._decided
+
+    def counted(ahead: Ahead, batch: Batch) -> Prepared | None:
+        nonlocal num_decided
+        num_decided += 1
+        return decided(ahead, batch)
+
+    monkeypatch.setattr(Ahead, "_decided", counted)
+    for more in ([], ["--overlap"]):
+        assert call(*quick_run, "--policy", "aptserve", *more, "--json") == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["options"]["overlap"] == bool(more) and document["summary"][0]["num_finished"] == 12
+        assert (num_decided > 0) == bool(more)
 
 
 def test_the_printed_method_on_a_real_model(
