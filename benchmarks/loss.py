@@ -99,7 +99,7 @@ class TextReader:
         request = Request(0, 0.0, len(token_ids), prompt_token_ids=np.array(token_ids))
         if convert:
             made = Conversion(request, start, CacheForm.KV, form, self.blocks, self.blocks)
-            converted = self.executor.attention.conversion(made)
+            (converted,) = self.executor.conversions.of([made])
             self.executor.storage.upload.send()
             converted()
         counts = np.array([len(token_ids) - start])

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-
-import numpy as np
 import torch
 
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.attend_to_kv import causal
-from engine.runner.forms.form_blocks import FormBlocks, Read, Write
 from engine.runner.forms.groups import Group, Prefill
 from engine.runner.layout import Layout
-from engine.state.batch import Conversion
 
 
 class PagedAttention:
@@ -22,12 +16,10 @@ class PagedAttention:
     Parameters
     ----------
     storage : CacheStorage
-    forms : mapping of int to FormBlocks
-        By `CacheForm`.
     """
 
-    def __init__(self, storage: CacheStorage, forms: Mapping[int, FormBlocks]) -> None:
-        self.storage, self.forms = storage, forms
+    def __init__(self, storage: CacheStorage) -> None:
+        self.storage = storage
         self.layout: Layout
         self.needs_kv: bool
 
@@ -53,16 +45,3 @@ class PagedAttention:
             else:
                 out[segment.tokens] = segment.attend(layer, new)
         return out
-
-    def conversion(self, conversion: Conversion) -> Callable[[], None]:
-        """A call that converts a request's tokens to another form; a layer is read in full before it is written."""
-        num_cached, where = conversion.num_cached, np.arange(conversion.num_cached)
-        read = self.forms[conversion.source].reader(conversion.source_blocks[None], np.array([num_cached]))
-        write = self.forms[conversion.target].writer(conversion.target_blocks[None], np.zeros_like(where), where)
-        return partial(self._convert, read, write, num_cached, self.storage.upload.put(conversion.target_blocks))
-
-    def _convert(self, read: Read, write: Write, num_cached: int, target: torch.Tensor) -> None:
-        for layer in range(len(self.storage.blocks)):
-            kv = read(layer)[0, :num_cached]
-            self.storage.clear(target, layer)
-            write(layer, kv)

@@ -17,6 +17,7 @@ from engine.runner.attention import PagedAttention
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.device.launches import Launches, launches_for
 from engine.runner.device.recorded import RecordedDecodes
+from engine.runner.forms.conversion import Conversions
 from engine.runner.forms.table import form_blocks
 from engine.runner.kernels.table import form_kernels
 from engine.runner.layout import Layout, lay_out
@@ -67,15 +68,16 @@ class TorchExecutor:
         check_counts(num_blocks, num_host_blocks)
         absorbed = decoder.config.absorb_up_to if absorb_up_to is None else limit("absorb_up_to", absorb_up_to)
         try:
-            spare = int(launches.records)
-            self.storage = CacheStorage(decoder.config, num_blocks + spare, *kind, num_host_blocks, launches)
+            with_spare = num_blocks + int(launches.records)
+            self.storage = CacheStorage(decoder.config, with_spare, *kind, num_host_blocks, launches)
         except RuntimeError as error:  # torch's error when memory is out
             reason = str(error).splitlines()[0]
             asked = f"{num_blocks} blocks, and {num_host_blocks} on the host,"
             raise InputError(f"cache, swap_space: {asked} are not accepted ({reason}); fewer are") from error
         self.forms = form_blocks(decoder, self.storage, absorbed)
         self.kernels = form_kernels(decoder, self.forms, kernels)
-        self.attention = PagedAttention(self.storage, self.forms)
+        self.conversions = Conversions(self.storage, self.forms, self.kernels)
+        self.attention = PagedAttention(self.storage)
         self.decodes = RecordedDecodes(launches, self.storage.upload, self.kernels, num_blocks)
 
     def prepare(self, forms: Iterable[CacheForm]) -> None:
@@ -112,7 +114,7 @@ class TorchExecutor:
     def _fed(self, batch: Batch) -> tuple[Ints, torch.Tensor, Draws | None]:
         """Entries that sample, their logits and draws; the cache is written. Numbers go to the device in one copy."""
         upload, vocab_size, size = self.storage.upload, self.decoder.config.vocab_size, len(batch.requests)
-        before = [*self.storage.swaps.of(batch), *map(self.attention.conversion, batch.conversions)]
+        before = [*self.storage.swaps.of(batch), *self.conversions.of(batch.conversions)]
         shown, key = self.decodes.begin(batch)
         layout, entries, draws, ours = None, np.empty(0, np.int64), None, None
         if size:
