@@ -90,7 +90,10 @@ def batch(size: int, params: SamplingParams, seed: int = 0) -> Batch:
     return Batch(requests, start, count, form, table, np.ones(size, np.bool_), [converted])
 
 
-@pytest.mark.parametrize("params", [SamplingParams(), SamplingParams(temperature=0.7, seed=1)])
+@pytest.mark.parametrize(
+    "params",
+    [SamplingParams(), SamplingParams(temperature=0.7, seed=1), SamplingParams(temperature=1.0, top_p=0.9, top_k=50)],
+)
 @pytest.mark.parametrize("name", MODELS)
 def test_an_iteration_waits_for_nothing_before_its_tokens_are_read(name: str, params: SamplingParams) -> None:
     """Greedy and drawn, with a conversion: all of it runs without the content of a single tensor on the device."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.runner.sampler import sample
 from engine.runner.sampling.inverse import BLOCK, inverse
 from engine.runner.sampling.likeliest import FIRST, likeliest
+from engine.runner.sampling.threshold import by_threshold, ordered
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 
@@ -82,13 +84,40 @@ def test_what_top_k_and_top_p_leave_is_what_a_sort_leaves(
     draw = random.randrange  # type: ignore[attr-defined]
     logits = [draw(num_values) for _ in range(size)]
     shares = [GRID // size * (1 + logit) // num_values for logit in logits]
-    found = likeliest(
+    given = (
         torch.tensor([logits, logits], dtype=torch.float32),
         torch.tensor([shares, shares], dtype=torch.float64) / GRID,
         torch.tensor([min(top_k, size), size]),
         torch.tensor([top_p, 1.0], dtype=torch.float64),
     )
-    assert found.tolist() == [left(logits, shares, min(top_k, size), top_p), left(logits, shares, size, 1.0)]
+    expected = [left(logits, shares, min(top_k, size), top_p), left(logits, shares, size, 1.0)]
+    assert likeliest(*given).tolist() == expected
+    assert by_threshold(*given).tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@settings(max_examples=20)
+@given(values=st.lists(st.floats(allow_nan=False, width=16), min_size=2, max_size=12))
+def test_keys_of_logits_are_in_their_order(dtype: torch.dtype, values: list[float]) -> None:
+    """As numbers without a sign, of any dtype, infinite ones too; those of equal logits are equal."""
+    logits = torch.tensor(values, dtype=dtype)
+    keys = ordered(logits)
+    unsigned = [key % 2 ** (8 * keys.element_size()) for key in keys.tolist()]
+    for i, j in combinations(range(len(values)), 2):
+        assert bool(logits[i] < logits[j]) == (unsigned[i] < unsigned[j])
+        assert bool(logits[i] == logits[j]) == (unsigned[i] == unsigned[j])
+
+
+def test_a_flat_distribution_is_cut_where_a_sort_cuts_it() -> None:
+    """Of a whole vocabulary, whose largest logits hold next to nothing; within rounding of the sums."""
+    logits = 0.01 * torch.randn(3, 5000, generator=torch.Generator().manual_seed(4))
+    shares = logits.softmax(-1)
+    found = likeliest(logits, shares, torch.tensor([5000, 1000, 5000]), torch.tensor([0.7, 0.9, 0.2]).double())
+    for row, count in ((0, 3500), (1, 1000), (2, 1000)):
+        kept = int(found[row].sum())
+        assert abs(kept - count) < 0.02 * 5000
+        assert set(found[row].nonzero()[:, 0].tolist()) == set(logits[row].argsort(descending=True)[:kept].tolist())
+    assert int(found[1].sum()) == 1000
 
 
 @pytest.mark.parametrize("vocab", [7, 300])
