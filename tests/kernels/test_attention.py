@@ -82,9 +82,9 @@ def test_any_mix_attends_as_by_the_plain_path(
     mix = drawn_mix(np.random.default_rng(seed), counts, cached, blocks.tokens_per_block)
     rng = torch.Generator().manual_seed(seed)
     fill_with_tokens(case, form, mix, rng)
-    q = torch.randn(mix.num_tokens, case.decoder.config.num_heads, case.decoder.config.head_dim, generator=rng).to(
-        KERNEL_DEVICE
-    )
+    num_heads = case.decoder.config.num_heads
+    heads = torch.randn(mix.num_tokens, num_heads + 2, case.decoder.config.head_dim, generator=rng)
+    q = heads.to(KERNEL_DEVICE)[:, :num_heads]  # as where Q, K and V are one product
     expected = plain_outcome(case, blocks, mix, q)
     found = attended(case, kernels(case, form, 1), mix, q)
     assert (found - expected).abs().max() <= TOLERANCE * max(1.0, float(expected.abs().max()))

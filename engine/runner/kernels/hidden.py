@@ -142,6 +142,6 @@ def _arrays(tiles: Tiles) -> tuple[torch.Tensor, ...]:
 
 def _in_parts(parts: list[AttendCached], counts: list[int], layer: int, q: torch.Tensor) -> torch.Tensor:
     """The outcome of one part after the other; a part without tokens has no function."""
-    new = torch.split(q, [count for count in counts if count])
+    new = torch.split(q.contiguous(), [count for count in counts if count])
     found = [attend(layer, each) for attend, each in zip(parts, new, strict=True)]
     return found[0] if len(found) == 1 else torch.cat(found)

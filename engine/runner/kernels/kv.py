@@ -45,6 +45,7 @@ class _Attention:
         self, tiles: Tiles, cache: torch.Tensor, scales: torch.Tensor | None, rows: int, splits: int, layer: int,
         q: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
+        q = q.contiguous()
         out, num_rows = torch.empty_like(q), q.shape[0] * q.shape[1]
         parts = q.new_empty((splits, num_rows, self.dim), dtype=torch.float32) if splits > 1 else out
         maxima, sums = (q.new_empty((splits, num_rows), dtype=torch.float32) for _ in range(2))
