@@ -24,7 +24,7 @@ from aptsched.cli.model_options import (
     require_torch,
 )
 from aptsched.cli.policies import PolicyCommand, answers
-from aptsched.cli.run import CalibrationFile, Rho
+from aptsched.cli.run import CalibrationFile, Overlap, Rho
 from aptsched.cli.run_progress import say_now
 from aptsched.cli.study import options_of
 from aptsched.cli.study_options import Policies, Slo, SloTpot, SloTtft
@@ -70,6 +70,7 @@ def serve(
     foreign_calibration: ForeignCalibration = False,
     hidden_attention: HiddenAttention = "absorbed",
     rho: Rho = None,
+    overlap: Overlap = False,
     check: Annotated[bool, typer.Option("--check", help="Load and check everything, and serve nothing.")] = False,
 ) -> None:
     """Serve a model by OpenAI's interface, scheduled by a policy.

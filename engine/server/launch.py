@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 
 import numpy as np
@@ -116,7 +116,7 @@ def prepared(options: ServeOptions, calibrate: Calibrate) -> Ready:
     listening = bound_socket(options.host, options.port)
     try:
         ready = ready_model(options, known, calibrate)
-        server = ready.server(options.limits, policies)
+        server = replace(ready.server(options.limits, policies), overlap=options.overlap)
         name = options.served_model_name or ready.model.name
         exposition, view, policy, config = Exposition(name), LiveView(), Switched(policies), ready.model.config
         vocabulary = Vocabulary(config.vocab_size, ready.model.tokenizer, frozenset(config.eos_token_ids))
@@ -131,8 +131,16 @@ def prepared(options: ServeOptions, calibrate: Calibrate) -> Ready:
 def _session(server: Server, policy: Policy, vocabulary: Vocabulary, onlooker: Onlooker) -> Session:
     cache = server.cache.with_forms(lossy_wanted(policy, server.lossy_ratios))
     pool = BlockPool(server.num_blocks, cache, server.num_host_blocks)
-    limits, times = server.limits, server.times
-    return Session(policy, pool, server.executor, vocabulary, limits=limits, times=times, onlooker=onlooker)
+    return Session(
+        policy,
+        pool,
+        server.executor,
+        vocabulary,
+        limits=server.limits,
+        times=server.times,
+        onlooker=onlooker,
+        overlap=server.overlap,
+    )
 
 
 def _of_no_thread(make: Callable[[], Session]) -> Session:

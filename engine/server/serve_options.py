@@ -29,7 +29,7 @@ class ServeOptions(ServingOptions, ModelChoice):
     Parameters
     ----------
     model, cache_mem, num_blocks, swap_space, dtype, device, threads, expand_kv_heads, calibration,
-    foreign_calibration, hidden_attention, rho, max_tokens, max_seqs, select
+    foreign_calibration, hidden_attention, rho, overlap, max_tokens, max_seqs, select
         As in `RunOptions`.
     policy : policies
         The first one decides; to the others the live page can switch.
@@ -79,6 +79,7 @@ class ServeOptions(ServingOptions, ModelChoice):
     foreign_calibration: bool = False
     hidden_attention: str = "absorbed"
     rho: float | None = None
+    overlap: bool = False
     select: Mapping[str, Select] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -100,7 +100,7 @@ def test_each_form_is_written_and_read_by_one_launch_a_layer(
     """Decodes and chunks together, whatever the batch; states that are absorbed are scored and summed by two."""
     with FakeTensorMode():
         made = executor(kind, absorb_up_to)
-        _, tokens = made.sampled(batch([7, 33, 20], [1, 1, 5], each))
+        *_, tokens = made.sampled(batch([7, 33, 20], [1, 1, 5], each))
         assert tokens.device.type == "meta"
     names = [name for name, _ in launched]
     layers = SIZES["num_layers"]
