@@ -114,7 +114,7 @@ class Ahead:
         """Run the batch; decide what comes next meanwhile."""
         finish = self.executor.start(batch)
         try:
-            self._prepared = self._decided(batch)
+            self._prepared = self._decided()
         except Exception as error:
             self._prepared = error
         try:
@@ -123,12 +123,12 @@ class Ahead:
             self._prepared = None
             raise
 
-    def _decided(self, batch: Batch) -> Prepared | None:
+    def _decided(self) -> Prepared | None:
         """The plan of the next iteration; None where no request will be there."""
         worker = self._worker
         assert worker is not None, "a worker asks for a plan before it runs it"
         now_s = self._begun_s + perf_counter() - self._began_at_s
-        table, freed = after(worker, batch, now_s)
+        table, freed = after(worker, now_s)
         if not table.num_rows:
             return None
         slot = table.slot[: table.num_rows]
@@ -147,11 +147,14 @@ def decides_ahead(executor: Executor) -> Ahead:
     return Ahead(executor)
 
 
-def after(worker: Worker, batch: Batch, now_s: float) -> tuple[RequestTable, int]:
-    """The requests as they will be after a batch that ends now, and the blocks that those who are over will free."""
+def after(worker: Worker, now_s: float) -> tuple[RequestTable, int]:
+    """The requests as they will be after a batch that ends now, and the blocks that those who are over will free.
+
+    Who gets a token has all tokens cached by then, and nobody else has.
+    """
     table, pool = worker.table.copied(), worker.pool
-    sampling = [request.request_id for request, samples in zip(batch.requests, batch.samples, strict=True) if samples]
-    rows = np.flatnonzero(np.isin(table.request_id[: table.num_rows], np.array(sampling, np.int64)))
+    slot, num_tokens = table.slot[: table.num_rows], table.num_tokens[: table.num_rows]
+    rows = np.flatnonzero(pool.num_cached[slot] == num_tokens)
     over = rows[table.add_tokens(rows, now_s)]
     freed = int(pool.device.num_held[table.slot[over]].sum())
     table.remove(np.concatenate([over, *worker.book.leaving]))

@@ -53,7 +53,7 @@ class CudaLaunches:
     def record(self, launch: Launch) -> Launch:
         """A graph."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             found = launch()
         self._pool = graph.pool()
 

@@ -18,7 +18,6 @@ from engine.calibration.points import PLAIN, Point
 from engine.runner.forms.form_blocks import Read
 from engine.runner.forms.hidden import HiddenBlocks
 from engine.session.ahead import Ahead, Prepared
-from engine.state.batch import Batch
 
 FILES = ["attainment.png", "requests.csv", "results.json", "timeline.png"]
 CALIBRATED = ["--threads", "1", "--num-requests", "12", "--rate", "200", "--num-blocks", "30", "--policy", "fcfs"]
@@ -87,10 +86,10 @@ def test_iterations_are_decided_ahead_where_that_is_asked_for(
     """All requests are served, and each iteration but an idle one is started before the next is decided."""
     num_decided, decided = 0, Ahead._decided
 
-    def counted(ahead: Ahead, batch: Batch) -> Prepared | None:
+    def counted(ahead: Ahead) -> Prepared | None:
         nonlocal num_decided
         num_decided += 1
-        return decided(ahead, batch)
+        return decided(ahead)
 
     monkeypatch.setattr(Ahead, "_decided", counted)
     for more in ([], ["--overlap"]):
