@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from typing import Annotated
 
 from aptsched.cli.base import app, typer
-from aptsched.cli.instance_options import Cv, Seed, TraceFile, Workload
-from aptsched.cli.run import MaxOutputTokens, MaxPromptTokens, NumRequests, Rates
+from aptsched.cli.instance_options import Cv, MaxOutputTokens, MaxPromptTokens, Seed, TraceFile, Workload
+from aptsched.cli.run import NumRequests, Rates
 from aptsched.cli.run_progress import watching
 from aptsched.cli.study import ended, options_of
 from aptsched.cli.study_options import AsJson, Directory, Slo, SloTpot, SloTtft

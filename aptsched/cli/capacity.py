@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from aptsched.cli.base import app, typer
 from aptsched.cli.costs import by_cost, check_each, one_by_one
-from aptsched.cli.instance_options import Cv, ForeignCalibration, Jitter, Seed, TraceFile, Workload
+from aptsched.cli.instance_options import (
+    Cv,
+    ForeignCalibration,
+    Jitter,
+    MaxOutputTokens,
+    MaxPromptTokens,
+    Seed,
+    TraceFile,
+    Workload,
+)
 from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
 from aptsched.cli.policies import PolicyCommand, answers
 from aptsched.cli.simulator_options import (
@@ -85,6 +94,8 @@ def capacity(
     rate: First = None,
     cv: Cv = None,
     jitter: Jitter = None,
+    max_prompt_tokens: MaxPromptTokens = None,
+    max_output_tokens: MaxOutputTokens = None,
     num_requests: NumRequests = 1000,
     duration: Duration = 660.0,
     warmup: Warmup = 60.0,

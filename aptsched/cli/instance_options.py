@@ -55,6 +55,11 @@ Cv = Annotated[
 Jitter = Annotated[
     float | None, typer.Option(metavar="J", help="Share by which each length is moved at most, as the seed says.")
 ]
+MaxPromptTokens = Annotated[int | None, typer.Option(metavar="N", help="Clip longer prompts.")]
+MaxOutputTokens = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Clip longer outputs; the cap that policies know of (default: the longest)."),
+]
 
 Certificates = Annotated[
     str | None,

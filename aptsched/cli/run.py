@@ -6,7 +6,16 @@ import sys
 from typing import Annotated
 
 from aptsched.cli.base import app, typer
-from aptsched.cli.instance_options import Certificates, Cv, ForeignCalibration, Seed, TraceFile, Workload
+from aptsched.cli.instance_options import (
+    Certificates,
+    Cv,
+    ForeignCalibration,
+    MaxOutputTokens,
+    MaxPromptTokens,
+    Seed,
+    TraceFile,
+    Workload,
+)
 from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import (
     CacheMem,
@@ -40,8 +49,6 @@ NumRequests = Annotated[
     int | None,
     typer.Option(metavar="N", help="Requests: of a trace the first, of lengths alone drawn (default 100)."),
 ]
-MaxPromptTokens = Annotated[int | None, typer.Option(metavar="N", help="Clip longer prompts.")]
-MaxOutputTokens = Annotated[int | None, typer.Option(metavar="N", help="Clip longer outputs.")]
 CalibrationFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="What `aptsched calibrate` wrote (default: measured first).")
 ]

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aptsched.cli.base import app, typer
 from aptsched.cli.costs import by_cost, check_each, one_by_one
-from aptsched.cli.instance_options import Certificates, Cv, ForeignCalibration, Jitter, Seed, TraceFile, Workload
+from aptsched.cli.instance_options import (
+    Certificates,
+    Cv,
+    ForeignCalibration,
+    Jitter,
+    MaxOutputTokens,
+    MaxPromptTokens,
+    Seed,
+    TraceFile,
+    Workload,
+)
 from aptsched.cli.instance_options import certificates as kind_of_certificates
 from aptsched.cli.model_options import HiddenAttention, MaxSeqs, MaxTokens
 from aptsched.cli.policies import PolicyCommand, answers
@@ -38,6 +50,9 @@ from aptsched.cli.study_options import (
     SloTtft,
 )
 
+if TYPE_CHECKING:
+    from engine.study.simulate_options import SimulateOptions
+
 
 @app.command(cls=PolicyCommand)
 def simulate(
@@ -53,6 +68,8 @@ def simulate(
     rate: Rates = None,
     cv: Cv = None,
     jitter: Jitter = None,
+    max_prompt_tokens: MaxPromptTokens = None,
+    max_output_tokens: MaxOutputTokens = None,
     num_requests: NumRequests = None,
     duration: Duration = None,
     warmup: Warmup = 0.0,
@@ -113,17 +130,19 @@ def simulate(
     done: tables and files are written, and the exit code is 130 or 143. A policy that fails leaves the runs of the
     others; the exit code is 2.
     """  # noqa: D301
-    from aptsched.report.progress import counted
-    from engine.study.simulate import serve_simulated
     from engine.study.simulate_options import SimulateOptions
 
     costs, kind = by_cost(cost, out, as_json), kind_of_certificates(certificates, out)
     options = partial(options_of, context, SimulateOptions, certificates=kind, select=answers())
-
-    def serve(cost: str | None, directory: str | None) -> int:
-        with counted("requests ended") as progress:
-            study = serve_simulated(options(cost=cost, progress=progress), directory)
-        return ended(study, directory is not None, as_json)
-
     check_each(costs, options)
-    raise typer.Exit(one_by_one(costs, serve))
+    raise typer.Exit(one_by_one(costs, partial(_served, options, as_json)))
+
+
+def _served(options: Callable[..., SimulateOptions], as_json: bool, cost: str | None, directory: str | None) -> int:
+    """Serve with one cost, write and print; return the exit code."""
+    from aptsched.report.progress import counted
+    from engine.study.simulate import serve_simulated
+
+    with counted("requests ended") as progress:
+        study = serve_simulated(options(cost=cost, progress=progress), directory)
+    return ended(study, directory is not None, as_json)

@@ -18,7 +18,7 @@ from engine.capacities.found import Capacity, Group
 FILES = ("capacity.json", "capacity.png")
 STUDIED = (
     *("model", "gpu", "tp", "weight_bytes", "kv_bytes", "num_blocks", "cost"),
-    *("workload", "trace", "cv", "jitter"),
+    *("workload", "trace", "cv", "jitter", "max_prompt_tokens", "max_output_tokens"),
 )  # options with other values of which a search is of something else; it may go on with others of all the rest
 OWN = "a new directory, or the study's own, is accepted"
 

@@ -85,6 +85,7 @@ def described(source: ArrivalSource) -> dict[str, Any]:
         "cv": source.cv,
         "seed": source.seed,
         **({"jitter": source.jitter} if source.jitter else {}),
+        **{name: most for name, most in source.clip.items() if most is not None},
     }
 
 

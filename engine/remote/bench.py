@@ -71,9 +71,9 @@ def bench(options: BenchOptions, watching: Watching, out: str | None, as_json: b
 
 
 def _replays(options: BenchOptions) -> list[Replay]:
-    clip = {"max_prompt_tokens": options.max_prompt_tokens, "max_output_tokens": options.max_output_tokens}
-    found = traces(options.source, options.rates_per_s)
-    return [replay(trace, options.slo_of_all, rate, options.seed, options.vocab_size, **clip) for rate, trace in found]
+    source, slo, vocab_size = options.source, options.slo_of_all, options.vocab_size
+    found = traces(source, options.rates_per_s)
+    return [replay(trace, slo, rate, source.seed, vocab_size, **source.clip) for rate, trace in found]
 
 
 def _headers(options: BenchOptions) -> dict[str, str]:

@@ -93,7 +93,8 @@ class BenchOptions(ArrivalOptions):
     @property
     def source(self) -> ArrivalSource:
         """The source of the requests."""
-        return ArrivalSource(self.trace, self.workload, self.num_requests, self.cv, self.seed)
+        clip = {"max_prompt_tokens": self.max_prompt_tokens, "max_output_tokens": self.max_output_tokens}
+        return ArrivalSource(self.trace, self.workload, self.num_requests, self.cv, self.seed, **clip)
 
     def recorded(self, out: str | None, as_json: bool) -> dict[str, Any]:
         """The options as results have them, in order, without the key, with two of the command's own."""

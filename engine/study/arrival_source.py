@@ -42,6 +42,8 @@ class ArrivalSource:
     seed : int
     jitter : float or None
         Share by which lengths are moved at most, as the seed says.
+    max_prompt_tokens, max_output_tokens : int or None
+        Longer prompts and outputs are clipped.
     """
 
     trace: str | Trace | None = None
@@ -50,6 +52,8 @@ class ArrivalSource:
     cv: float | None = None
     seed: int = 0
     jitter: float | None = None
+    max_prompt_tokens: int | None = None
+    max_output_tokens: int | None = None
 
     def __post_init__(self) -> None:
         check_origin(self.trace, self.workload, self.seed)
@@ -57,6 +61,14 @@ class ArrivalSource:
             check_jitter(self.jitter)
         if self.num_requests is not None:
             ranges.whole("num_requests", self.num_requests, MAX_REQUESTS)
+        for name, most in self.clip.items():
+            if most is not None:
+                ranges.whole(name, most)
+
+    @property
+    def clip(self) -> dict[str, int | None]:
+        """The most tokens of prompts and of outputs, by name."""
+        return {"max_prompt_tokens": self.max_prompt_tokens, "max_output_tokens": self.max_output_tokens}
 
 
 def traces(

@@ -102,6 +102,6 @@ def _served(
 
 def _replays(options: RunOptions) -> list[Replay]:
     """The requests at each rate, still without tokens, as the model is not loaded yet."""
-    clip = {"max_prompt_tokens": options.max_prompt_tokens, "max_output_tokens": options.max_output_tokens}
-    found = traces(options.source, options.rates_per_s)
-    return [replay(trace, options.slo_of_all, rate, options.seed, **clip) for rate, trace in found]
+    source = options.source
+    found = traces(source, options.rates_per_s)
+    return [replay(trace, options.slo_of_all, rate, source.seed, **source.clip) for rate, trace in found]

@@ -125,8 +125,8 @@ def replay(
 ) -> Replay:
     """The requests of a trace that has arrivals.
 
-    Prompts and outputs beyond the limits are clipped. A request that generated nothing in the trace is served one
-    token, for a prefill yields one.
+    Prompts and outputs beyond the limits are clipped; that of outputs is the cap that policies see. A request that
+    generated nothing in the trace is served one token, for a prefill yields one.
 
     Raises
     ------
@@ -152,6 +152,7 @@ def replay(
         rate_per_s=rate_per_s,
         notices=(*trace.notices, *_changes(trace, int(clipped.sum()))),
         own=trace.own,
+        output_cap=max_output_tokens,
     )
 
 

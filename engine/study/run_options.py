@@ -109,7 +109,15 @@ class RunOptions(ServingOptions, ModelChoice):
     @property
     def source(self) -> ArrivalSource:
         """The source of the requests."""
-        return ArrivalSource(self.trace, self.workload, self.num_requests, self.cv, self.seed)
+        return ArrivalSource(
+            self.trace,
+            self.workload,
+            self.num_requests,
+            self.cv,
+            self.seed,
+            max_prompt_tokens=self.max_prompt_tokens,
+            max_output_tokens=self.max_output_tokens,
+        )
 
     def recorded(self, out: str | None = None, as_json: bool = False) -> dict[str, Any]:
         """The options as results have them, in order: plain values, with two of the command's own."""

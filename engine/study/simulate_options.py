@@ -62,6 +62,8 @@ class SimulateOptions(ServingOptions):
         Coefficient of variation of the gaps between arrivals that are drawn.
     jitter : float, optional
         Share by which the lengths of prompts and outputs are moved at most, as the seed says.
+    max_prompt_tokens, max_output_tokens : int, optional
+        Longer prompts and outputs are clipped; the latter is the cap that policies see then, in place of the longest.
     num_requests : int, optional
         Requests: the first of a trace, or drawn where it has lengths alone. By default 1,000 of a workload, all of a
         trace.
@@ -119,6 +121,8 @@ class SimulateOptions(ServingOptions):
     rate: str | float | Iterable[str | float] | None = None
     cv: float | None = None
     jitter: float | None = None
+    max_prompt_tokens: int | None = None
+    max_output_tokens: int | None = None
     num_requests: int | None = None
     duration: float | None = None
     warmup: float = 0.0
@@ -186,7 +190,16 @@ class SimulateOptions(ServingOptions):
     def source(self) -> ArrivalSource:
         """The source of the requests."""
         trace = self.trace if self.trace is None or isinstance(self.trace, Trace) else str(self.trace)
-        return ArrivalSource(trace, self.workload, self.num_requests, self.cv, self.seed, self.jitter)
+        return ArrivalSource(
+            trace,
+            self.workload,
+            self.num_requests,
+            self.cv,
+            self.seed,
+            self.jitter,
+            max_prompt_tokens=self.max_prompt_tokens,
+            max_output_tokens=self.max_output_tokens,
+        )
 
     def recorded(self) -> dict[str, Any]:
         """The options as results have them, in order: plain values, and only what may change a result."""

@@ -60,7 +60,7 @@ def simulated_replays(
         found = _of_duration(source, rates_per_s, duration_s)
     if source.jitter:
         found = [(rate, jittered(trace, source.jitter, _jitter_rng(source))) for rate, trace in found]
-    replays = [replay(trace, slo, rate, source.seed) for rate, trace in found]
+    replays = [replay(trace, slo, rate, source.seed, **source.clip) for rate, trace in found]
     notices = max(replays, key=len).notices  # the longest has all requests of the others
     return [dataclasses.replace(each, notices=notices) for each in replays]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,14 @@ def test_more_requests_than_can_be_held_are_refused(
     given: dict[str, Any] = {"trace": lengths_of(folder, 3)} if is_file else {"workload": "sharegpt"}
     with pytest.raises(InputError, match=message):
         simulated_replays(ArrivalSource(**given, **options), rates, SLO(), duration_s)
+
+
+def test_clipped_lengths_and_the_cap_that_policies_see() -> None:
+    """No prompt is over 50 tokens and no output over 30, as without; 30 more than its prompt is each one's cap."""
+    whole = ArrivalSource(workload="humaneval", num_requests=40)
+    clipped = replace(whole, max_prompt_tokens=50, max_output_tokens=30)
+    (plain,), (found,) = (simulated_replays(source, [2.0], SLO()) for source in (whole, clipped))
+    assert found.num_prompt_tokens.tolist() == np.minimum(plain.num_prompt_tokens, 50).tolist()
+    assert found.num_output_tokens.tolist() == np.minimum(plain.num_output_tokens, 30).tolist()
+    assert [each.cap_tokens for each in found.requests()] == (found.num_prompt_tokens + 30).tolist()
+    assert any("clipped" in notice for notice in found.notices)
