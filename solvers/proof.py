@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.problem.certificate import by_form, chosen_values, sums
+from aptsched.problem.certificate import chosen_values, sums
 from aptsched.problem.selection import Selection
 from aptsched.support.checks import Floats
 from aptsched.support.compiled import compiled
@@ -41,7 +41,7 @@ def proved_bound(problem: BatchProblem, selection: Selection, values_s: float, t
         then none is better; otherwise the objective plus the tolerance, rounded up, or the certified bound if lower.
     """
     missed = tolerance * (values_s + abs(selection.bound_s))
-    if is_finer(by_form(problem)[0], missed):
+    if is_finer(problem.options[0], missed):
         return selection.objective_s
     return min(selection.bound_s, math.nextafter(selection.objective_s + missed, math.inf))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from operator import mul
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,13 +16,7 @@ TOLERANCE = 1e-11  # of a fraction, or of a limit
 MAX_STEPS = 200  # more than ten times what any instance has needed
 FLAT = 1e-12  # of what slopes are made of: less is rounding
 Takes = tuple[Ints, Ints, Ints]  # what options take of blocks, tokens and sequences, [k + 1, n + 3]
-
-
-class Tie(NamedTuple):
-    """Two options of a request, this one and the one it has, are equally good, so that the LP may mix them."""
-
-    request: int
-    option: int
+Tie = tuple[int, int]  # a request, and an option as good as the one it has, so that the LP may mix them
 
 
 def minimum(residual: Residual) -> tuple[Ints, Amounts]:
@@ -71,7 +64,7 @@ class Walk:
         take[range(3), 1, range(n, n + 3)] = self.widths
         self.gain, self.take, self.each = row_by_row(gain), row_by_row(take), np.arange(n + 3)
         self.at = gain.argmax(axis=0)
-        self.ties, self.price = [Tie(n + resource, 1) for resource in range(3)], [0.0, 0.0, 0.0]
+        self.ties, self.price = [(n + resource, 1) for resource in range(3)], [0.0, 0.0, 0.0]
 
     def reaches_the_minimum(self) -> bool:
         """Walks; False where ties keep the walk from its end."""
@@ -87,11 +80,11 @@ class Walk:
         left = [limit - amount for limit, amount in zip(self.limits, used, strict=True)]
         fractions = [sum(map(mul, left, edge)) for edge in edges]
         for request, _ in self.ties:
-            same = [q for q, tie in enumerate(self.ties) if tie.request == request]
+            same = [q for q, tie in enumerate(self.ties) if tie[0] == request]
             if sum(fractions[q] for q in same) > 1 + TOLERANCE:  # the option it has is the negative one
                 q = max(same, key=fractions.__getitem__)
-                before, self.at[request] = int(self.at[request]), self.ties[q].option
-                self.ties[q] = Tie(request, before)
+                before, self.at[request] = int(self.at[request]), self.ties[q][1]
+                self.ties[q] = request, before
                 return self.step()
         steepness = [-f / sum(map(mul, map(abs, edge), self.widths)) for f, edge in zip(fractions, edges, strict=True)]
         falls = [(steep, q) for q, steep in enumerate(steepness) if fractions[q] < -TOLERANCE]
@@ -112,27 +105,26 @@ class Walk:
 
     def end_of(self, edge: list[float], need: float, leaving: int) -> Tie:
         """Passes the kinks on an edge along which D falls by `need`, up to its minimum; the tie there."""
-        held = np.array([-1 if q == leaving else tie.request for q, tie in enumerate(self.ties)])
+        held = np.array([-1 if q == leaving else request for q, (request, _) in enumerate(self.ties)])
         real, whole = np.empty((2, self.gain.size)), np.empty((2, self.gain.size), np.int64)
         given = (self.gain, (*self.take,), np.array(self.price), np.array(edge), self.at, held)
-        m, end, *barrier = kinks(*given, real, whole)
+        m, end, held_request, held_option = kinks(*given, real, whole)
         (distance, drop), (request, option) = real[:, :m], whole[:, :m]
         before = (distance < end).nonzero()[0]
         order = before[distance[before].argsort(kind="stable")]
         passed = int(drop[order].cumsum().searchsorted(need))
         self.at[request[order[:passed]]] = option[order[:passed]]  # of several of a request the last one counts
         if passed < len(order):
-            return Tie(int(request[order[passed]]), int(option[order[passed]]))
+            return int(request[order[passed]]), int(option[order[passed]])
         assert end < math.inf, "an edge without an end would make the bound unbounded"
-        return Tie(*barrier)
+        return held_request, held_option
 
     def rounded_down(self) -> Ints:
         """The options of the requests, [n], fractional ones in the lightest of theirs."""
-        for tie in self.ties:
-            if max(self.more(tie)) <= 0:
-                self.at[tie.request] = tie.option
-        option: Ints = self.at[:-3]
-        return option
+        for request, option in self.ties:
+            if max(self.more((request, option))) <= 0:
+                self.at[request] = option
+        return np.array(self.at[:-3])
 
 
 def inverse(matrix: list[list[int]]) -> list[list[float]]:

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from aptsched.knapsack.residual import Amounts, Options, Residual
+from aptsched.knapsack.residual import Amounts, Residual
+from aptsched.problem.batch_problem import Options
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
 

@@ -9,12 +9,10 @@ import numpy as np
 
 from aptsched.knapsack.dual import minimum
 from aptsched.knapsack.fill import room_left
-from aptsched.knapsack.hull import LEAST, increments
-from aptsched.knapsack.prefix import take
+from aptsched.knapsack.increments import LEAST, take
 from aptsched.knapsack.residual import Amounts, Residual
 from aptsched.problem.selection import Multipliers
 from aptsched.support.checks import Ints
-from aptsched.support.compiled import zeros
 
 MOST = 2**62  # more than any sum of blocks
 
@@ -74,10 +72,8 @@ def within_all(residual: Residual, found: Relaxation) -> Relaxation | None:
 
 def knapsack(residual: Residual, refill: bool = False) -> Relaxation:
     """Algorithm 1 with memory as the only limit: the longest run of increments that fits, by falling slope."""
-    steps, free = increments(residual.gain, residual.blocks), residual.limits[0]
-    order, option = zeros(residual.gain.size, int), np.zeros_like(residual.tokens)
-    most, single, slope = int(min(free, MOST)), None, 0.0
-    left_out, room, tied = take(steps, residual.value, most, refill, order, option)
-    if left_out >= 0 and steps[0][left_out] > LEAST:
-        single, slope = (left_out % len(option), int(steps[2][left_out])), float(steps[0][left_out])
+    option, free = np.zeros(len(residual.value), np.int64), residual.limits[0]
+    most = int(min(free, MOST))
+    request, to, slope, room, tied = take(residual.gain, residual.blocks, residual.value, most, refill, option)
+    single, slope = ((request, to), slope) if slope > LEAST else (None, 0.0)
     return Relaxation(option, single, (slope, 0.0, 0.0), (free - (most - room), math.inf, math.inf), tied)

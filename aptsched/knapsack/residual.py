@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from aptsched.problem.batch_problem import BatchProblem
+from aptsched.problem.batch_problem import BatchProblem, Options
 from aptsched.support.checks import Bools, Floats, Ints
 from aptsched.support.compiled import row_by_row
 from aptsched.support.errors import InfeasibleError
 
-Options = tuple[Floats, Ints, Ints, Ints]  # gain and blocks, [k, n], tokens and seqs, [n]
 Amounts = tuple[float, float, float]  # of blocks (in units), tokens and sequences, or for each of these
 FEW = 16  # the greatest common divisor of so many entries is mostly that of all
 APART = 2.0**-50  # of a gain: enough for slopes to differ
@@ -77,13 +75,11 @@ class Residual(NamedTuple):
 
 def overload(problem: BatchProblem) -> InfeasibleError | None:
     """The smallest overload of the required requests, each in its lightest form, or None where they fit."""
-    must, tokens, max_tokens = problem.required, problem.num_tokens, problem.max_tokens
-    if must is None:
+    if problem.required is None:
         return None
-    more_blocks = int(problem.weights[must].min(axis=1).sum()) - problem.capacity
-    more_tokens = 0 if max_tokens is None or tokens is None else int(tokens[must].sum()) - max_tokens
-    more_seqs = 0 if problem.max_seqs is None else int(must.sum()) - problem.max_seqs
-    excess = [max(more, 0) for more in (more_blocks, more_tokens, more_seqs)]
+    _, weights, tokens, seqs = problem.options
+    amounts = zip((weights.min(axis=0), tokens, seqs), problem.limits, strict=True)
+    excess = [max(int(use[problem.required].sum()) - most, 0) for use, most in amounts]
     return InfeasibleError(*excess) if any(excess) else None
 
 
@@ -96,18 +92,19 @@ def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) ->
     short = overload(problem)
     if short is not None:
         raise short
-    order, n = canonical_order(problem) if ordered else None, problem.num_requests
-    rows = slice(None) if order is None else order
-    gain, blocks, base = problem.values.T[:, rows], problem.weights.T[:, rows], None
-    value, seqs = row_by_row(gain[0]), repeated(1, n)
-    tokens = repeated(0, n) if problem.num_tokens is None else problem.num_tokens[rows]
-    side = [math.inf if limit is None else limit for limit in (problem.max_tokens, problem.max_seqs)]
-    free = alone = [problem.capacity, *side]
+    order, base = canonical_order(problem) if ordered else None, None
+    gain, blocks, tokens, seqs = problem.options
+    if order is not None:
+        gain, blocks, tokens = gain[:, order], blocks[:, order], tokens[order]
+    value = row_by_row(gain[0])
+    free = alone = problem.limits
     if problem.required is not None:
-        must, fits, of_request = problem.required[rows], problem.fits_alone()[rows].T, np.arange(n)
+        must, fits, of_request = problem.required, problem.fits_alone().T, np.arange(problem.num_requests)
+        if order is not None:
+            must, fits = must[order], fits[:, order]
         row = np.where(blocks == blocks.min(axis=0), gain, -np.inf).argmax(axis=0)  # the lightest, of these the best
         held = blocks[row, of_request] * must
-        free = [limit - int(use[must].sum()) for limit, use in zip(alone, (held, tokens, seqs), strict=True)]
+        free = tuple(limit - int(use[must].sum()) for limit, use in zip(alone, (held, tokens, seqs), strict=True))
         gain = np.where(must, above(gain[row, of_request], gain) * fits, gain)
         base, blocks, tokens, seqs = np.where(must, row + 1, 0), blocks - held, tokens * ~must, seqs * ~must
     for use, most in zip((blocks, tokens, seqs), free if beside else [*alone[:2], math.inf], strict=True):
@@ -124,12 +121,6 @@ def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) ->
         return reduce(problem, beside, ordered=True)
     gain, blocks, tokens, seqs = row_by_row(gain), row_by_row(blocks), row_by_row(tokens), row_by_row(seqs)
     return Residual(order, base, value, gain, blocks, tokens, seqs, (room, max_tokens, max_seqs), unit, unit_s)
-
-
-@lru_cache(maxsize=16)
-def repeated(each: int, n: int) -> Ints:
-    """The same number n times; kept, as decisions need it again and again."""
-    return row_by_row(np.full(n, each, np.int64))
 
 
 def canonical_order(problem: BatchProblem) -> Ints:

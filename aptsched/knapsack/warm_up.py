@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from types import FunctionType
 
 import numpy as np
@@ -22,13 +21,8 @@ def warm_up(select: Callable[[BatchProblem], Selection]) -> None:
     A method of the user's own, which may be any callable, is not called.
     """
     if is_fast() and isinstance(select, FunctionType) and select.__module__.partition(".")[0] in OURS:
-        _call(select)
-
-
-@cache
-def _call(select: Callable[[BatchProblem], Selection]) -> None:
-    for problem in examples():
-        select(problem)
+        for problem in examples():
+            select(problem)
 
 
 def examples() -> list[BatchProblem]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aptsched.support import checks
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
+from aptsched.support.compiled import row_by_row
+from aptsched.support.constant import constant
 from aptsched.support.errors import InputError
+from aptsched.support.lazy import lazy
 from aptsched.support.quick_init import of_values
+
+Options = tuple[Floats, Ints, Ints, Ints]  # values and blocks, a row for each form, [k, n]; tokens and sequences, [n]
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -176,6 +183,18 @@ class BatchProblem:
     def num_forms(self) -> int:
         """Number of forms, k."""
         return int(self.values.shape[1])
+
+    @property
+    def limits(self) -> tuple[Any, ...]:
+        """Of blocks, tokens and sequences; inf where unlimited."""
+        tokens, seqs = self.max_tokens, self.max_seqs
+        return self.capacity, math.inf if tokens is None else tokens, math.inf if seqs is None else seqs
+
+    @lazy
+    def options(self) -> Options:
+        """What loops over forms are given: read-only, row by row; tokens are 0 where they are not counted."""
+        tokens = constant(0, self.num_requests) if self.num_tokens is None else row_by_row(self.num_tokens)
+        return row_by_row(self.values.T), row_by_row(self.weights.T), tokens, constant(1, self.num_requests)
 
     def fits_alone(self) -> Bools:
         """The forms that remain when those that cannot fit alone are removed, [n, k]."""

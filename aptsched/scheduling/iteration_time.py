@@ -58,7 +58,7 @@ class IterationTime:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            (checks.added_seconds if name in ADDED else checks.seconds)(name, value)
+            checks.seconds(name, value, below_0=name in ADDED)
 
     def with_rebuilding(self, rho_s_per_block: float) -> IterationTime:
         """The same times with this rho: K and V of a hidden request are rebuilt in each iteration, and in conversions.

@@ -75,12 +75,12 @@ def is_count(given: object, least: int, most: float) -> bool:
     return whole and least <= int(given) <= most  # type: ignore[call-overload]
 
 
-def seconds(field: str, given: Any, above_0: bool = False) -> float:
-    """A number of seconds from 0, or above it, to 1e9."""
+def seconds(field: str, given: Any, above_0: bool = False, below_0: bool = False) -> float:
+    """A number of seconds from 0, or above it, to 1e9; with `below_0` those that something takes less, too."""
     value = as_float(given)
-    if not 0 <= value <= MAX_DURATION_S or (above_0 and value == 0):
-        least = "above 0" if above_0 else "of at least 0"
-        raise InputError(f"{field}: {shown(given)} is not accepted; a finite number of seconds {least}, up to 1e9, is")
+    if not (-MAX_DURATION_S if below_0 else 0) <= value <= MAX_DURATION_S or (above_0 and value == 0):
+        least = "" if below_0 else " above 0" if above_0 else " of at least 0"
+        raise InputError(f"{field}: {shown(given)} is not accepted; a finite number of seconds{least}, up to 1e9, is")
     return value
 
 
@@ -89,14 +89,6 @@ def time_limit(given: Any) -> float:
     value = math.inf if given is None else as_float(given)
     if isinstance(given, bool) or not value > 0:
         raise InputError(f"time_limit_s: {shown(given)} is not accepted; seconds above 0 are, or None for no limit")
-    return value
-
-
-def added_seconds(field: str, given: Any) -> float:
-    """Seconds that something takes more, or with a number below 0 less, up to 1e9 of them."""
-    value = as_float(given)
-    if not -MAX_DURATION_S <= value <= MAX_DURATION_S:
-        raise InputError(f"{field}: {shown(given)} is not accepted; a finite number of seconds, up to 1e9, is")
     return value
 
 

@@ -39,9 +39,9 @@ def row_by_row(table: npt.NDArray[Number]) -> npt.NDArray[Number]:
     return table
 
 
-def zeros(n: int, kind: type[float]) -> Any:
-    """So many zeros, which such functions write: an array or, where they run as they stand, a list, faster there."""
-    return np.zeros(n, kind) if is_fast() else [kind(0)] * n
+def filled(number: float, n: int) -> Any:
+    """A number n times, for such functions to write: an array, or a list, faster where they run as they stand."""
+    return [number] * n
 
 
 class Compiled:
@@ -56,8 +56,7 @@ class Compiled:
     def __call__(self, *given: Any) -> Any:
         """What the function returns."""
         if self.run is None:
-            _make_ready(self.loops.__globals__)
-        assert self.run is not None
+            self.run = _by_numba(self) if is_fast() else in_plain_python(self)
         return self.run(*given)
 
 
@@ -67,22 +66,23 @@ def is_fast() -> bool:
     return importlib.util.find_spec("numba") is not None and os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"
 
 
-def _make_ready(module: dict[str, Any]) -> None:
-    """Makes all loops of a module ready to run, as they call each other."""
-    scope = _bare(module)
-    loops = {name: value for name, value in module.items() if isinstance(value, Compiled)}
-    if is_fast():
-        from numba import njit
+def _by_numba(of: Compiled) -> Callable[..., Any]:
+    """A function to be compiled, and all others of its module with it, as they call each other."""
+    from numba import njit
 
-        scope.update({name: njit(cache=True, error_model="numpy")(scope[name]) for name in loops})
-    for name, value in loops.items():
-        value.run = scope[name] if is_fast() else _taking_arrays(scope[name])
+    scope = _bare(of.loops.__globals__)
+    scope["filled"] = njit(lambda number, n: np.full(n, number))
+    for name, value in of.loops.__globals__.items():
+        if isinstance(value, Compiled):
+            scope[name] = value.run = njit(cache=True, error_model="numpy")(scope[name])
+    return cast(Callable[..., Any], scope[of.__name__])
 
 
-def in_plain_python(loops: Loops) -> Callable[..., Any]:
+def in_plain_python(loops: Callable[..., Any]) -> Callable[..., Any]:
     """Such a function as it stands, which takes lists in place of arrays, too, and so whole numbers of any size."""
     of = cast(Compiled, loops)
-    return _taking_arrays(_bare(of.loops.__globals__)[of.__name__])
+    plain = _bare(of.loops.__globals__)[of.__name__]
+    return lambda *given: plain(*map(_entries, given))
 
 
 @cache
@@ -98,11 +98,6 @@ def _bare(module: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, Compiled):
             scope[name] = FunctionType(value.loops.__code__, scope, name)
     return scope
-
-
-def _taking_arrays(loops: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, given arrays so that their entries are Python's own numbers."""
-    return lambda *given: loops(*map(_entries, given))
 
 
 def _entries(given: Any) -> Any:

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import math
 
-from aptsched.knapsack.residual import Amounts, Options
+from aptsched.knapsack.residual import Amounts
+from aptsched.problem.batch_problem import Options
 from aptsched.support.checks import Floats, Ints
-from aptsched.support.compiled import compiled
+from aptsched.support.compiled import compiled, filled
 
-Table = tuple[Ints, Floats]  # of alternatives
+Resources = tuple[
+    Amounts, Ints, Ints
+]  # price of each; which of them, [D], 0 = blocks, 1 = tokens, 2 = sequences; slack
+Table = tuple[
+    Ints, tuple[Floats, Floats], Ints
+]  # request, option and take, [2 + D, m]; loss and gain, [m]; the best, [n]
 ROUNDINGS = 1024  # more than any loss goes through
 
 
 @compiled
 def near(
-    options: Options, price: Amounts, which: Ints, option: Ints, roundoff: float, star: Ints, slack: Ints, table: Table
+    options: Options, resources: Resources, option: Ints, roundoff: float, table: Table
 ) -> tuple[int, float, float, float]:
     """The best option of each request at the LP's multipliers, and the others that may be in a better selection.
 
     Parameters
     ----------
-    options, price : tuple of array, sequence of float, [3]
-        Of the residual, and of its relaxation.
-    which : int array, [D]
-        The resources: 0 = blocks, 1 = tokens, 2 = sequences. Others count as unlimited; their price is 0.
-    option, star : int array, [n]
-        The incumbent; written: the best options.
+    options : tuple of array
+        Of the residual.
+    resources
+        The multipliers; the resources that count as limited, the price of others is 0; their limits, where what the
+        best options leave free is written, maybe less than 0.
+    option : int array, [n]
+        The incumbent.
     roundoff : float
         What an operation may be rounded by, relative to its result; 0 in whole numbers.
-    slack : int array, [D]
-        The limits; written: what the best options leave free of them, maybe less than 0.
-    table : int array [2 + D, k n], float array [4, k n]
-        Written of m options other than the best, request by request: request, option, and how much more it takes of
+    table
+        Written: the best options; and of m others, request by request: request, option, and how much more it takes of
         each resource than the best; by how much the bound falls if the request has it (its loss, in seconds), and its
         gain above that of the best. No selection whose losses add up to more than the gap is better than the incumbent.
 
@@ -41,11 +46,20 @@ def near(
         How many there are; by how much the bound exceeds the incumbent's gain, plus the rounding, or 0 where rounding
         may explain it; the incumbent's gain above that of the best options; smaller differences may be rounding errors.
     """
-    (gain, blocks, tokens, seqs), (whole, real), m = options, table, 0
-    closest, most, paid = real[2], real[3], 0 * price[0]
+    (gain, blocks, tokens, seqs), (price, which, slack), (whole, real, star), m = options, resources, table, 0
+    closest, most, none = filled(0 * price[0], len(star)), filled(0 * price[0], len(star)), 0 * price[0]
     _best(options, price, most, closest, star)
-    below, best_gain, num_different, used = _compared(options, star, option, paid)
-    gap = below
+    below, best_gain, paid, num_different, num_blocks, num_tokens, num_seqs = none, none, none, 0, 0, 0, 0
+    for i in range(len(star)):
+        served, row, other = star[i] > 0, max(star[i] - 1, 0), max(option[i] - 1, 0)
+        best_gain += gain[row][i] * served
+        num_blocks += blocks[row][i] * served
+        num_tokens += tokens[i] * served
+        num_seqs += seqs[i] * served
+        if star[i] != option[i]:
+            below += gain[row][i] * served - gain[other][i] * (option[i] > 0)
+            num_different += 1
+    gap, used = below, (num_blocks, num_tokens, num_seqs)
     for r in range(len(which)):
         paid += price[which[r]] * slack[r]
         slack[r] -= used[which[r]]
@@ -85,20 +99,3 @@ def _best(options: Options, price: Amounts, most: Floats, closest: Floats, star:
             closest[i] = -less if is_better else min(closest[i], less) if value > 0 else closest[i]
             star[i] = row + 1 if is_better else star[i]
             most[i] = reduced if is_better else most[i]
-
-
-@compiled
-def _compared(options: Options, star: Ints, option: Ints, none: float) -> tuple[float, float, int, tuple[int, ...]]:
-    """By how much the incumbent gains less than the best options; what these gain; how many differ; what these take."""
-    (gain, blocks, tokens, seqs), num_blocks, num_tokens, num_seqs = options, 0, 0, 0
-    below, best_gain, num_different = none, none, 0
-    for i in range(len(star)):
-        served, row, other = star[i] > 0, max(star[i] - 1, 0), max(option[i] - 1, 0)
-        best_gain += gain[row][i] * served
-        num_blocks += blocks[row][i] * served
-        num_tokens += tokens[i] * served
-        num_seqs += seqs[i] * served
-        if star[i] != option[i]:
-            below += gain[row][i] * served - gain[other][i] * (option[i] > 0)
-            num_different += 1
-    return below, best_gain, num_different, (num_blocks, num_tokens, num_seqs)

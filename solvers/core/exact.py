@@ -33,7 +33,6 @@ MOST = 2**62  # more work, states, or units of a resource than any
 TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
 BEAMS = (192, 3072, 49_152, 786_432)  # numbers of the states that are kept, one of each resource for each
 MISSED = 2**23  # roundings, relative to the gap: what sums of losses may miss
-Given = tuple[Any, Any, Amounts]  # options and prices, in floats or in whole numbers, and limits
 
 
 @dataclass
@@ -78,7 +77,7 @@ def solve(problem: BatchProblem, time_limit_s: float | None = None, max_work: in
         residual, relaxation, option = rounded(problem, fill=True)
     except InfeasibleError as overload:
         return Solution(Status.INFEASIBLE, None, -np.inf, -np.inf, time.perf_counter() - start, overload)
-    option, proved, rounding = exact(residual, relaxation.price, option, budget)
+    option, proved, rounding = exact(residual, residual.options, relaxation.price, option, budget)
     prices = multipliers(problem, residual, relaxation)
     selection, exactly = certify(problem, residual.forms(option), prices), False
     values_s = chosen_s(problem, selection)
@@ -105,16 +104,18 @@ def exact_selection(problem: BatchProblem) -> Selection:
     return solution.selection
 
 
-def exact(residual: Residual, price: Amounts, option: Ints, budget: Budget) -> tuple[Ints, bool, float]:
+def exact(
+    residual: Residual, options: Any, price: Any, option: Ints, budget: Budget, exactly: bool = False
+) -> tuple[Ints, bool, float]:
     """The best selection up to rounding, whether that is proved, and how much rounding may hide; from a feasible one.
 
     Resources of price 0 in the LP are first taken as unlimited: an answer within their limits stands.
     """
-    every, given = limited(residual), (residual.options, price, residual.limits)
+    every, given = limited(residual), (residual.limits, options, price)
     priced = [resource for resource in every if price[resource] > 0] or every
-    found = improve(given, priced, option, budget)
+    found = improve(*given, priced, option, budget, exactly)
     if len(priced) < len(every) and min(room_left(residual, found[0])) < 0:
-        return improve(given, every, option, budget)
+        return improve(*given, every, option, budget, exactly)
     return found
 
 
@@ -123,8 +124,8 @@ def best_exactly(
 ) -> tuple[Ints, bool]:
     """The same without rounding: the same loops, as they stand, in whole numbers of 2**-1074 seconds."""
     gains, prices = exact_gains(problem, residual), [whole(each * residual.unit_s) for each in price]
-    given, budget.left = ((gains, *residual.options[1:]), prices, residual.limits), min(budget.left, WHOLE_WORK)
-    return improve(given, limited(residual), option, budget, exactly=True)[:2]
+    budget.left = min(budget.left, WHOLE_WORK)
+    return exact(residual, (gains, *residual.options[1:]), prices, option, budget, exactly=True)[:2]
 
 
 def limited(residual: Residual) -> list[int]:
@@ -141,29 +142,25 @@ def in_sight(residual: Residual, rounding: float, values_s: float) -> bool:
 
 
 def improve(
-    given: Given, resources: list[int], option: Ints, budget: Budget, exactly: bool = False
+    limits: Amounts, options: Any, price: Any, resources: list[int], option: Ints, budget: Budget, exactly: bool
 ) -> tuple[Ints, bool, float]:
     """The best selection within the limits of some resources, proved or not, and the rounding: by ever wider beams."""
-    (options, price, limits), roundoff = given, 0 if exactly else UNIT_ROUNDOFF
-    compare: Any = in_plain_python(near) if exactly else near
-    find: Any = in_plain_python(search) if exactly else search
-    most, size, which, within = options[1].size, len(resources), np.array(resources), [price[r] for r in resources]
-    star, chosen, whole = np.empty_like(option), np.empty(most, np.int64), np.empty((2 + size, most), np.int64)
-    table = whole, [[0] * most for _ in range(4)] if exactly else np.empty((4, most))
+    loops: Any = (in_plain_python(near), in_plain_python(search), 0) if exactly else (near, search, UNIT_ROUNDOFF)
+    compare, find, roundoff = loops
+    option, which, most = option.copy(), np.array(resources), options[1].size
+    real = ([0] * most, [0] * most) if exactly else (np.empty(most), np.empty(most))
+    table = np.empty((2 + len(resources), most), np.int64), real, np.empty_like(option)
     for beam in [MOST] if exactly else BEAMS:
-        slack = np.array([min(limits[r], MOST) for r in resources], np.int64)
-        m, gap, best, rounding = compare(options, price, which, option, roundoff, star, slack, table)
+        priced = price, which, np.array([min(limits[r], MOST) for r in resources], np.int64)
+        m, gap, best, rounding = compare(options, priced, option, roundoff, table)
         if gap <= 0:
             return option, True, rounding
-        ahead = (slack, within if exactly else np.array(within), best, gap + MISSED * roundoff * gap, beam // size)
-        for found in find(m, table, *ahead, budget.left, chosen):
-            count, proved, work = found
+        ahead = best, gap + MISSED * roundoff * gap, beam // len(resources), budget.left
+        for found in find(m, table, priced, *ahead, option):
+            proved, work = found
             if budget.is_late():
                 break
         budget.left -= work
-        if count >= 0:
-            option = star.copy()
-            option[whole[0, chosen[:count]]] = whole[1, chosen[:count]]
         if proved or budget.left < 0 or budget.is_late():
             break
     return option, proved, rounding

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled
-from solvers.core.alternatives import Table
+from solvers.core.alternatives import Resources, Table
 
-Limits = tuple[Ints, Floats, list[int], list[int]]  # what is free, its price; least and most that a stage on can take
+States = tuple[list[float], list[float], list[int]]  # what they lose, gain and take
+Limits = tuple[
+    Ints, list[float], list[int], list[int]
+]  # slack and price; least and most that is still to be decided on
 PAUSE = 2000  # pairs after which the caller may look at the clock
 
 
 @compiled
 def search(
-    m: int, table: Table, slack: Ints, price: Floats, best: float, gap: float, beam: int, max_work: int, chosen: Ints
-) -> Iterator[tuple[int, bool, int]]:
+    m: int, table: Table, resources: Resources, best: float, gap: float, beam: int, max_work: int, option: Ints
+) -> Iterator[tuple[bool, int]]:
     """The choice of largest gain: at most one alternative for each request, taking at most the slack together.
 
     Requests are decided one by one, the one with the least loss first. A state is what the requests so far take and
@@ -30,46 +32,41 @@ def search(
 
     Parameters
     ----------
-    m, table, slack
+    m, table, resources
         As `near` has written them.
-    price : array, [D]
-        The multipliers of these resources.
     best, gap : float
         Gain of the incumbent above the best options; by how much the bound is above it, and what sums of losses miss.
     beam, max_work : int
         Most states kept, and most pairs of a state and an alternative looked at; beyond, the answer is not proved.
-    chosen : int array, [m]
-        Written: positions of the alternatives chosen.
+    option : int array, [n]
+        The incumbent; written: what is better.
 
     Yields
     ------
-    count, proved, work : int, bool, int
-        How many are chosen, -1 where nothing better was found; how many pairs were looked at. At the end, and before
-        now and then, so that the caller may leave it at that.
+    proved, work : bool, int
+        Whether nothing is better; how many pairs were looked at. At the end, and before now and then, so that the
+        caller may leave it at that.
     """
-    (whole, real), size = table, len(slack)
-    (loss, gain), begin = (real[0], real[1]), [p for p in range(m) if p == 0 or whole[0][p] > whole[0][p - 1]] + [m]
+    (whole, (loss, gain), _), (price, which, slack), size = table, resources, len(resources[2])
+    begin = [p for p in range(m) if p == 0 or whole[0][p] > whole[0][p - 1]] + [m]
     take = [whole[2 + r][p] for p in range(m) for r in range(size)]
-    stages, num_single, least, spent = _stages(begin, take, loss, gap, size)
-    low, high = _later(stages, begin, take, size)
-    limits, proved, work, pause, where, rest = (slack, price, low, high), True, 0, PAUSE, -1, 0
+    limits = slack, [price[r] for r in which], [0] * size, [0] * size
+    stages, num_single, least, spent = _stages(begin, take, loss, gap, limits)
     lost, gained, taken, parent, by, states, single = [0 * gap], [0 * gap], [0] * size, [-1], [-1], [0], [0]
+    proved, work, pause, where, rest = True, 0, PAUSE, -1, 0
     if best < 0 and _completion(0, taken, slack, single) >= 0:
         where, gap, best = 0, gap + best, 0 * gap
-    for stage in range(len(stages)):
-        ahead = gap - min(least[stage], least[max(stage, num_single)])
+    for stage in range(len(stages) - 1):
         if stage == num_single:
-            single, states = _alive(states, stage, lost, taken, limits, ahead), [0]
+            single, states = states, [0]
             if len(single) == 0:
                 break
-            for at in range(stage * size + size - 1, len(low), size):
-                low[at] += taken[single[0] * size + size - 1]
-                high[at] += taken[single[-1] * size + size - 1]
-        if least[stage] > gap or len(states) == 0 or work > max_work:
-            continue
-        old = states = _alive(states, stage, lost, taken, limits, ahead)
-        for position in range(begin[stages[stage]], begin[stages[stage] + 1]):
-            if max(spent[stage], loss[position]) > gap or work > max_work:
+            limits[2][size - 1] += taken[single[0] * size + size - 1]
+            limits[3][size - 1] += taken[single[-1] * size + size - 1]
+        old, q, following = states, stages[stage], stages[stage + 1]
+        _count(-1, begin[q], begin[q + 1], take, limits)
+        for position in range(begin[q], begin[q + 1]):
+            if max(spent[q], loss[position]) > gap or work > max_work:
                 continue
             first, work = len(lost), work + len(old)
             for state in old if work <= max_work else old[:0]:
@@ -85,36 +82,41 @@ def search(
                         if found >= 0 and gained[-1] + gained[found] > best:
                             where, rest, better = len(lost) - 1, found, gained[-1] + gained[found]
                             gap, best = gap - (better - best), better
-            states = _merged(states, first, gained, taken, size)
+            ahead = gap - min(least[following], least[stages[max(stage + 1, num_single)]])
+            states = _merged(states, first, (lost, gained, taken), limits, ahead)
             if work >= pause:
                 pause = work + PAUSE
-                yield _traced(where, rest, parent, by, chosen), False, work
+                _write(where, rest, parent, by, table, option)
+                yield False, work
         if len(states) > beam:
             least_first = np.argsort(np.array([lost[state] for state in states]), kind="mergesort")
             states, proved = [states[at] for at in np.sort(least_first[:beam])], False
-    yield _traced(where, rest, parent, by, chosen), proved and work <= max_work, work
+    _write(where, rest, parent, by, table, option)
+    yield proved and work <= max_work, work
 
 
 @compiled
 def _stages(
-    begin: list[int], take: list[int], loss: Floats, most: float, size: int
+    begin: list[int], take: list[int], loss: Floats, most: float, limits: Limits
 ) -> tuple[list[int], int, list[float], list[float]]:
     """The requests that a better selection may have at an alternative, by least loss; first those of the last resource.
 
-    How many these are; the least loss, in this order, and infinity; what a selection loses at least that has one.
+    What they can take is added to the limits. Behind them is nobody, whose loss is too much. How many the first are; of
+    each request the least loss, and what a selection loses at least that has it at an alternative.
     """
-    least, others = [loss[p] for p in begin[:-1]], [0] * (len(begin) - 1)
-    for q in range(len(least)):
+    least, others, size = [2 * most for _ in begin], [0 for _ in begin], len(limits[0])
+    for q in range(len(begin) - 1):
         for p in range(begin[q], begin[q + 1]):
             least[q] = min(least[q], loss[p])
             for r in range(size - 1):
                 others[q] |= take[p * size + r]  # not 0 where they take of other resources than the last
-    order = np.argsort(np.array(least), kind="mergesort")
+    order = np.argsort(np.array(least), kind="mergesort")[:-1]  # nobody is last
     spent = _spent(order, begin, take, least, size)
-    kept = [q for q in order if spent[q] <= most]
-    stages = [q for alone in (True, False) for q in kept if (others[q] == 0) == alone]
-    num_single = len([q for q in kept if others[q] == 0])
-    return stages, num_single, [*[least[q] for q in stages], math.inf], [spent[q] for q in stages]
+    single = [q for q in order if others[q] == 0 and spent[q] <= most]
+    stages = single + [q for q in order if others[q] != 0 and spent[q] <= most]
+    for q in stages:
+        _count(1, begin[q], begin[q + 1], take, limits)
+    return [*stages, len(begin) - 1], len(single), least, spent
 
 
 @compiled
@@ -138,30 +140,14 @@ def _spent(order: Ints, begin: list[int], take: list[int], least: list[float], s
 
 
 @compiled
-def _later(stages: list[int], begin: list[int], take: list[int], size: int) -> tuple[list[int], list[int]]:
-    """The least and the most that a stage and all after it can take of each resource, stage by stage."""
-    low, high = [0] * (size * (len(stages) + 1)), [0] * (size * (len(stages) + 1))
-    for at in range(size * len(stages) - 1, -1, -1):
-        q, least, most = stages[at // size], 0, 0
-        for p in range(begin[q], begin[q + 1]):
-            least, most = min(least, take[p * size + at % size]), max(most, take[p * size + at % size])
-        low[at], high[at] = least + low[at + size], most + high[at + size]
-    return low, high
-
-
-@compiled
-def _alive(some: list[int], stage: int, lost: list[float], taken: list[int], limits: Limits, gap: float) -> list[int]:
-    """Those that can still come within the limits and to a gain above the incumbent's: what stays free costs."""
-    (slack, price, low, high), size, alive = limits, len(limits[0]), some[:0]
-    for state in some:
-        loss, within = lost[state], True
-        for r in range(size):
-            at, free = stage * size + r, slack[r] - taken[state * size + r]
-            within = within and free >= low[at]
-            loss += price[r] * max(free - high[at], 0)
-        if within and loss <= gap:
-            alive.append(state)
-    return alive
+def _count(sign: int, begin: int, end: int, take: list[int], limits: Limits) -> None:
+    """Adds the least and the most that a request can take of each resource, [D], or takes them away."""
+    slack, _, low, high = limits
+    for r in range(len(slack)):
+        least, most = 0, 0
+        for p in range(begin, end):
+            least, most = min(least, take[p * len(slack) + r]), max(most, take[p * len(slack) + r])
+        low[r], high[r] = low[r] + sign * least, high[r] + sign * most
 
 
 @compiled
@@ -180,22 +166,32 @@ def _completion(state: int, taken: list[int], slack: Ints, single: list[int]) ->
 
 
 @compiled
-def _merged(some: list[int], first: int, gained: list[float], taken: list[int], size: int) -> list[int]:
-    """States and the new ones from `first` on, both by what they take; none that takes no less for no more gain.
+def _merged(some: list[int], first: int, columns: States, limits: Limits, ahead: float) -> list[int]:
+    """States and the new ones from `first` on, both by what they take, that may lead to a better selection.
 
-    Such a one is looked for among those that take the same of all resources but the last.
+    Dropped is who cannot come within the limits any more, or to a gain above the incumbent's, as what stays free costs;
+    and who takes no less for no more gain than one that takes the same of all resources but the last.
     """
-    merged, a, b = some[:0], 0, first
-    while a < len(some) or b < len(gained):
-        from_some = b == len(gained)
-        if a < len(some) and b < len(gained):
-            r = _first_difference(some[a], b, taken, size)
-            one, other = some[a] * size + r, b * size + r
-            from_some = gained[some[a]] >= gained[b] if r == size else taken[one] < taken[other]
+    (lost, gained, taken), (slack, price, low, high), merged, a, b = columns, limits, some[:0], 0, first
+    size = len(slack)
+    while a < len(some) or b < len(lost):
+        from_some = b == len(lost)
+        if a < len(some) and b < len(lost):
+            r, one, other = 0, some[a] * size, b * size
+            while r < size and taken[one + r] == taken[other + r]:
+                r += 1
+            from_some = gained[some[a]] >= gained[b] if r == size else taken[one + r] < taken[other + r]
         state = some[a] if from_some else b
         a, b = (a + 1, b) if from_some else (a, b + 1)
+        loss, within = lost[state], True
+        for r in range(size):
+            free = slack[r] - taken[state * size + r]
+            within = within and free >= low[r]
+            loss += price[r] * max(free - high[r], 0)
         dominated = len(merged) > 0 and gained[merged[-1]] >= gained[state]
-        if not dominated or _first_difference(merged[-1], state, taken, size) < size - 1:
+        for r in range(size - 1):
+            dominated = dominated and taken[merged[-1] * size + r] == taken[state * size + r]
+        if within and loss <= ahead and not dominated:
             merged.append(state)
     return merged
 
@@ -210,12 +206,11 @@ def _first_difference(one: int, other: int, taken: list[int], size: int) -> int:
 
 
 @compiled
-def _traced(where: int, rest: int, parent: list[int], by: list[int], chosen: Ints) -> int:
-    """Writes the alternatives of a state and of the one that completes it; how many, -1 where there is no state."""
-    count = 0 if where >= 0 else -1
-    while where > 0:
-        chosen[count] = by[where]
-        where, count = parent[where], count + 1
-        if where == 0:
-            where, rest = rest, 0
-    return count
+def _write(where: int, rest: int, parent: list[int], by: list[int], table: Table, option: Ints) -> None:
+    """Writes the best options with the alternatives of a state and of the one that completes it, if there is one."""
+    whole, _, star = table
+    for i in range(len(star) if where >= 0 else 0):
+        option[i] = star[i]
+    for state in (where, rest):
+        while state > 0:
+            option[whole[0][by[state]]], state = whole[1][by[state]], parent[state]

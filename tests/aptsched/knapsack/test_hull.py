@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aptsched.knapsack.hull import WEIGHTLESS, Steps, increments
+from aptsched.knapsack.increments import WEIGHTLESS, Steps, increments
 
 Table = list[list[int]]
 

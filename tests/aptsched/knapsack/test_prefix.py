@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aptsched.knapsack.hull import Steps, increments
-from aptsched.knapsack.prefix import take
+from aptsched.knapsack.increments import Steps, increments, take
 from aptsched.support.checks import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is taken: the option of each request, the first increment left out (-1: none), what is left, any ties."""
+    """What is taken: option of each request; request and option of the first left out; what is left; any ties."""
 
     chosen: list[int]
-    left_out: int
+    left_out: tuple[int, int] | None
     room: int
     tied: bool
 
 
-def taken(steps: Steps, value: Floats, room: int, refill: bool) -> Run:
-    order, chosen = np.empty_like(steps[2]), np.zeros(len(value), np.int64)
-    left_out, left, tied = take(steps, value, room, refill, order, chosen)
-    return Run(chosen.tolist(), left_out, left, tied)
+def taken(gain: Floats, weight: Ints, room: int, refill: bool) -> Run:
+    chosen = np.zeros(len(gain[0]), np.int64)
+    request, option, slope, left, tied = take(gain, weight, gain[0], room, refill, chosen)
+    return Run(chosen.tolist(), (request, option) if slope > 0 else None, left, tied)
 
 
 def ordered(steps: Steps, value: Floats) -> list[int]:
@@ -54,14 +53,15 @@ def expected(steps: Steps, value: Floats, room: int, refill: bool) -> Run:
             if weight[at] <= room and room > 0:
                 room -= int(weight[at])
                 num_taken[at % n] += 1
+    first = None if left_out < 0 else (left_out % n, int(option[left_out]))
     chosen = [int(option[(count - 1) * n + i]) if count else 0 for i, count in enumerate(num_taken)]
-    return Run(chosen, left_out, room, False)
+    return Run(chosen, first, room, False)
 
 
-def check(steps: Steps, value: Floats, room: int) -> None:
+def check(gain: Floats, weight: Ints, room: int) -> None:
     for refill in (False, True):
-        found, wanted = taken(steps, value, room, refill), expected(steps, value, room, refill)
-        assert (found.chosen, found.left_out, found.room) == (wanted.chosen, wanted.left_out, wanted.room)
+        found = taken(gain, weight, room, refill)
+        assert replace(found, tied=False) == expected(increments(gain, weight), gain[0], room, refill)
 
 
 @st.composite
@@ -77,7 +77,7 @@ def tables(draw: st.DrawFn) -> tuple[Floats, Ints]:
 def test_few_increments(table: tuple[Floats, Ints], room: int) -> None:
     """With ties, options that are not offered, and weights of nothing."""
     gain, weight = table
-    check(increments(gain, weight), gain[0], room)
+    check(gain, weight, room)
 
 
 @pytest.mark.parametrize("slopes", ["any", "equal", "wide", "one steep"])
@@ -90,38 +90,37 @@ def test_many_increments(k: int, share: float, slopes: str) -> None:
     each = {"any": rng.random(700), "equal": np.ones(700), "wide": np.exp(rng.uniform(-90, 9, 700))}
     each["one steep"] = np.where(np.arange(700) == 350, 1e9, rng.random(700))
     gain = weight**0.5 * each[slopes]
-    check(increments(gain, np.ascontiguousarray(weight)), gain[0], int(share * weight.sum()))
+    check(gain, np.ascontiguousarray(weight), int(share * weight.sum()))
 
 
 def test_what_is_taken_after_the_run_is_the_best_for_its_weight() -> None:
     """After 6 s in 2 of 5 blocks 8 s in 4 do not fit; of 2 s in 2 and 2 s in 3, which do, the steeper is taken."""
     gain = np.array([[6.0, 8.0, 2.0, 2.0]])
-    found = taken(increments(gain, np.array([[2, 4, 3, 2]])), gain[0], 5, True)
-    assert found == Run([1, 0, 0, 1], 1, 1, False)
+    found = taken(gain, np.array([[2, 4, 3, 2]]), 5, True)
+    assert found == Run([1, 0, 0, 1], (1, 1), 1, False)
 
 
 def test_a_step_is_not_taken_without_those_before_it() -> None:
     """Of 5 blocks the 8 of the first step are too many; its second would need only one."""
     gain = np.array([[11.0], [10.0]])
-    assert taken(increments(gain, np.array([[9], [8]])), gain[0], 5, True) == Run([0], 0, 5, False)
+    assert taken(gain, np.array([[9], [8]]), 5, True) == Run([0], (0, 2), 5, False)
 
 
 def test_all_steps_of_a_request_may_follow_one_another() -> None:
     """After a request that is too heavy, three of a block each: 9, 8 and 7 s more."""
     gain = np.array([[99.0, 24.0], [99.0, 17.0], [99.0, 9.0]])
-    found = taken(increments(gain, np.array([[11, 3], [11, 2], [11, 1]])), gain[0], 10, True)
-    assert found == Run([0, 1], 0, 7, False)
+    found = taken(gain, np.array([[11, 3], [11, 2], [11, 1]]), 10, True)
+    assert found == Run([0, 1], (0, 1), 7, False)
 
 
 def test_of_equal_slopes_the_larger_value_comes_first() -> None:
     """2 s in a block or 4 s in two: the second is taken, and no position had to tell."""
     gain, weight = np.array([[2.0, 4.0]]), np.array([[1, 2]])
-    assert taken(increments(gain, weight), gain[0], 2, False) == Run([0, 1], 0, 0, False)
+    assert taken(gain, weight, 2, False) == Run([0, 1], (0, 1), 0, False)
 
 
 @pytest.mark.parametrize("refill", [False, True])
 def test_it_says_whether_positions_put_equal_ones_in_order(refill: bool) -> None:
     """Of three alike one is taken; with room for all there is nothing to put in order."""
     gain, weight = np.array([[3.0, 3.0, 3.0]]), np.array([[2, 2, 2]])
-    steps = increments(gain, weight)
-    assert taken(steps, gain[0], 3, refill).tied and not taken(steps, gain[0], 6, refill).tied
+    assert taken(gain, weight, 3, refill).tied and not taken(gain, weight, 6, refill).tied

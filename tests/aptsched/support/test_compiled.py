@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import aptsched
-from aptsched.support.compiled import SLOW, Compiled, compiled, in_plain_python, is_fast, zeros
+from aptsched.support.compiled import SLOW, Compiled, compiled, filled, in_plain_python, is_fast
 
 ROOT = Path(aptsched.__file__).parents[1]
 ANSWERS = """
@@ -101,11 +101,19 @@ def test_arrays_are_read_and_written(writeable: bool) -> None:
     assert written.tolist() == [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]
 
 
-def test_zeros_are_an_array_where_loops_are_compiled() -> None:
-    """And a list of Python's own numbers where they run as they stand."""
-    whole, real = zeros(2, int), zeros(2, float)
-    assert list(whole) == list(real) == [0, 0]
-    assert (type(whole), type(real[0])) == ((np.ndarray, np.float64) if is_fast() else (list, float))
+@compiled
+def squares(n: int) -> Any:
+    """The squares of the numbers below n, written to what is made here."""
+    written = filled(0, n)
+    for i in range(n):
+        written[i] = i * i
+    return written
+
+
+def test_what_is_made_inside_is_an_array_where_loops_are_compiled() -> None:
+    """And a list of Python's own numbers where they run as they stand, of any size."""
+    assert isinstance(squares(4), np.ndarray if is_fast() else list)
+    assert list(squares(4)) == in_plain_python(squares)(4) == [0, 1, 4, 9]
 
 
 def test_a_function_keeps_its_name_and_docstring() -> None:

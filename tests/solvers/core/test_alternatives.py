@@ -47,12 +47,12 @@ def alternatives(
 ) -> Alternatives:
     """At the multipliers of its LP, or others, with all limits that it has, to a selection."""
     price, resources, most = price or relax(residual).price, limited(residual), residual.gain.size
-    star = np.empty(len(incumbent), np.int64)
     slack = np.array([min(residual.limits[r], MOST) for r in resources], np.int64)
-    whole, real = np.empty((2 + len(resources), most), np.int64), np.empty((4, most))
-    given = (residual.options, price, np.array(resources, np.int64), np.array(incumbent, np.int64))
-    m, gap, worth_more, rounding = near(*given, UNIT_ROUNDOFF, star, slack, (whole, real))
-    table, (loss, gain, _, _) = whole[:, :m], real[:, :m]
+    whole, real = np.empty((2 + len(resources), most), np.int64), (np.empty(most), np.empty(most))
+    star, limits = np.empty(len(incumbent), np.int64), (price, np.array(resources, np.int64), slack)
+    given = (residual.options, limits, np.array(incumbent, np.int64), UNIT_ROUNDOFF, (whole, real, star))
+    m, gap, worth_more, rounding = near(*given)
+    table, (loss, gain) = whole[:, :m], (each[:m] for each in real)
     return Alternatives(price, star, slack, table[0], table[1], table[2:], loss, gain, gap, worth_more, rounding)
 
 
@@ -144,11 +144,11 @@ def test_of_many_requests_only_those_that_differ_are_rounded() -> None:
     """A hundred thousand served as at best but for ten: the gap is what those gain, which rounds ten times at most."""
     n = 100_000
     gain, none = row_by_row(np.random.default_rng(1).random((1, n))), row_by_row(np.zeros(n, np.int64))
-    star, slack, incumbent = np.empty(n, np.int64), np.zeros(3, np.int64), np.arange(n) % (n // 10) > 0
-    table = np.empty((5, n), np.int64), np.empty((4, n))
-    options, which = (gain, row_by_row(none[None]), none, none), np.arange(3)
-    given = (options, (0.0, 0.0, 0.0), which, incumbent.astype(np.int64), UNIT_ROUNDOFF)
-    _, gap, below, rounding = near(*given, star, slack, table)
+    star, incumbent = np.empty(n, np.int64), (np.arange(n) % (n // 10) > 0).astype(np.int64)
+    table = np.empty((5, n), np.int64), (np.empty(n), np.empty(n)), star
+    resources = (0.0, 0.0, 0.0), np.arange(3), np.zeros(3, np.int64)
+    options = gain, row_by_row(none[None]), none, none
+    _, gap, below, rounding = near(options, resources, incumbent, UNIT_ROUNDOFF, table)
     assert star.all() and rounding <= (ROUNDINGS + 21) * UNIT_ROUNDOFF * gain.sum()
-    assert abs(math.fsum(gain[0, ~incumbent].tolist()) + below) <= 10 * UNIT_ROUNDOFF * -below
+    assert abs(math.fsum(gain[0, incumbent == 0].tolist()) + below) <= 10 * UNIT_ROUNDOFF * -below
     assert gap == pytest.approx(-below + rounding, rel=1e-12)

@@ -15,6 +15,7 @@ from aptsched.support.checks import Floats, Ints
 from solvers.core.states import PAUSE, search
 
 WIDE = 10**6
+KEPT = -1  # stands for what the incumbent has
 MISSED = 1 + 1e-9  # times the gap: what sums of losses may miss
 Row = tuple[int, tuple[int, ...]]  # loss and take of an alternative
 
@@ -35,13 +36,14 @@ class Case:
     def gain(self, row: Row) -> int:
         return int(np.dot(self.price, row[1])) - row[0]
 
-    def choices(self) -> tuple[Ints, Floats, Floats, Ints]:
-        """Request, loss, gain and take of each."""
+    def choices(self) -> tuple[Ints, Ints, Floats, Floats, Ints]:
+        """Request, option, loss, gain and take of each; options 1, 2 and so on, as option 0 is the best."""
         rows = [row for each in self.requests for row in each]
         request = np.repeat(np.arange(len(self.requests)), [len(each) for each in self.requests])
+        option = np.array([f for each in self.requests for f in range(1, len(each) + 1)], np.int64)
         take = np.array([row[1] for row in rows], np.int64).reshape(-1, len(self.price)).T
         loss, gain = (np.array([f(row) for row in rows], np.float64) for f in (lambda row: row[0], self.gain))
-        return request, loss, gain, take
+        return request, option, loss, gain, take
 
     def best(self) -> int | None:
         """The most gain of a choice that fits; None where none does."""
@@ -63,12 +65,14 @@ def cases(draw: st.DrawFn) -> Case:
 
 def steps(case: Case, incumbent: int, beam: int, max_work: int) -> Iterator[tuple[Ints | None, bool, int]]:
     """What is chosen by and by, None where nothing is better, whether that is proved, and the work."""
-    (request, loss, gain, take), gap = case.choices(), float(case.bound - incumbent)
-    whole, real = np.vstack([request, request, take]), np.vstack([loss, gain])
-    slack, price, chosen = np.array(case.slack), np.array(case.price, np.float64), np.empty(len(request), np.int64)
-    given = (slack, price, float(incumbent), gap * MISSED, beam, max_work, chosen)
-    for count, proved, work in search(len(request), (whole, real), *given):
-        yield None if count < 0 else chosen[:count].copy(), proved, work
+    (request, option, loss, gain, take), gap = case.choices(), float(case.bound - incumbent)
+    n, d = len(case.requests), len(case.price)
+    table = np.vstack([request, option, take]), (loss, gain), np.zeros(n, np.int64)
+    prices = [*map(float, case.price), 0.0, 0.0]
+    resources = (prices[0], prices[1], prices[2]), np.arange(d), np.array(case.slack)
+    found = np.full(n, KEPT)
+    for proved, work in search(len(request), table, resources, float(incumbent), gap * MISSED, beam, max_work, found):
+        yield None if KEPT in found else np.flatnonzero(found[request] == option), proved, work
 
 
 def solve(case: Case, incumbent: int, beam: int = WIDE, max_work: int = WIDE) -> tuple[Ints | None, bool]:
@@ -81,7 +85,7 @@ def solve(case: Case, incumbent: int, beam: int = WIDE, max_work: int = WIDE) ->
 def check_fits(case: Case, chosen: Ints | None) -> float:
     """At most one for each request, within the slack; what it gains."""
     assert chosen is not None
-    request, _, gain, take = case.choices()
+    request, _, _, gain, take = case.choices()
     assert len({*request[chosen].tolist()}) == len(chosen)
     assert (take[:, chosen].sum(axis=1) <= case.slack).all()
     return float(gain[chosen].sum())
@@ -121,7 +125,7 @@ def test_two_requests_by_hand() -> None:
     assert [case.gain(row) for each in case.requests for row in each] == [3, 1, -1, -1]
     assert case.best() == 3
     chosen, proved = solve(case, 0)
-    assert case.choices()[1][chosen].tolist() == [1.0] and proved
+    assert case.choices()[2][chosen].tolist() == [1.0] and proved
 
 
 def test_many_states_that_take_the_same_are_merged() -> None:
@@ -159,4 +163,4 @@ def test_it_can_be_left_before_the_end(seed: int) -> None:
 
 def test_nobody_has_an_alternative() -> None:
     """Then nothing is better, and that is proved."""
-    assert solve(Case((1,), [], (2,)), 1) == (None, True)
+    assert solve(Case((1,), [[]], (2,)), 1) == (None, True)

@@ -1,39 +1,45 @@
-"""The longest run of increments by falling slope that fits, and what still fits after it."""
+"""The LP-efficient increments of each request, and the longest run of them by falling slope that fits."""
 
 from __future__ import annotations
 
-from aptsched.knapsack.hull import Steps
 from aptsched.support.checks import Floats, Ints
-from aptsched.support.compiled import compiled
+from aptsched.support.compiled import compiled, filled
+
+WEIGHTLESS = 2.0**-60  # stands for no blocks in a slope, which puts the increment first
+LEAST = 2.0**-1074  # stands for a slope that a float rounds to 0
+Steps = tuple[Floats, Ints, Ints]  # slope, weight and option, [k * n], step by step and in each request by request
 
 
 @compiled
-def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chosen: Ints) -> tuple[int, int, bool]:
-    """Takes increments, as `increments` gives them, by falling slope until one does not fit into the room.
+def take(
+    gain: Floats, weight: Ints, value: Floats, room: int, refill: bool, chosen: Ints
+) -> tuple[int, int, float, int, bool]:
+    """Takes increments of options, [k, n], by falling slope until one does not fit into the room.
 
     Of equal slopes first steps come before second ones, then requests of larger value, [n], then those before in
     position. With `refill` it goes on, in the same order, with each increment that is next in its request and still
-    fits; then, in rounds, with those that follow on these. Written are positions to `order`, [k * n], and to `chosen`,
-    [n], 0 before, the option that each request is taken to.
+    fits; then, in rounds, with those that follow on these. Written to `chosen`, [n], 0 before, is the option that each
+    request is taken to.
 
     Returns
     -------
-    left_out, room, tied : int, int, bool
-        Position of the first increment that did not fit, -1 where all did; the room that is left; and whether only
-        positions put some in order, so that another order of the requests could have another answer.
+    request, option, slope, room, tied : int, int, float, int, bool
+        Of the first increment that did not fit whose it is, where it leads to, and its slope, 0 where all did; the room
+        that is left; and whether only positions put some in order, so that another order of the requests could have
+        another answer.
     """
-    slope, weight, option = steps
-    n, end = len(value), 0
+    steps = increments(gain, weight)
+    (slope, added, option), n, end, order = steps, len(value), 0, filled(0, len(steps[0]))
     for position in range(len(slope)):
         order[end] = position
         end += slope[position] > 0
     taken, room, tied = _run(order, 0, end, steps, value, room, chosen)
-    left_out = order[taken] if taken < end else -1
+    left_out, steep = (order[taken], slope[order[taken]]) if taken < end else (0, 0.0)
     while refill and room > 0:
         taken, end = 0, 0
         for i in range(n):
             position = i + n * chosen[i]
-            if position < len(slope) and slope[position] > 0 and weight[position] <= room:
+            if position < len(slope) and slope[position] > 0 and added[position] <= room:
                 order[end], end = position, end + 1
         if end == 0:
             break
@@ -42,12 +48,49 @@ def take(steps: Steps, value: Floats, room: int, refill: bool, order: Ints, chos
             taken, room, more_tied = _run(order, first, rest, steps, value, room, chosen)
             tied, end = tied or more_tied, taken
             for at in range(taken, rest):
-                if weight[order[at]] <= room:
+                if added[order[at]] <= room:
                     order[end], end = order[at], end + 1
     for i in range(n):
         if chosen[i] > 0:
             chosen[i] = option[i + n * (chosen[i] - 1)]
-    return left_out, room, tied
+    return left_out % n, option[left_out], steep, room, tied
+
+
+@compiled
+def increments(gain: Floats, weight: Ints) -> Steps:
+    """Upper hulls of options, [k, n], from the origin to the most valuable; gains of 0 or less are not on offer.
+
+    By gift wrapping, O(k^2 n): from the option reached, the one of steepest slope is next. Of each step are returned
+    the slope, in seconds per unit of weight, not above that of the request's step before, 0 where there is none; the
+    weight that it adds; and the option (row + 1) that it leads to.
+
+    Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no request's second step
+    sorts before its first, as Apt-Serve's halves can.
+    """
+    most, n = len(gain) * len(gain[0]), len(gain[0])
+    slope, added, option, reached, held = (
+        filled(0.0, most),
+        filled(0, most),
+        filled(0, most),
+        filled(0.0, n),
+        filled(0, n),
+    )
+    for first in range(0, most, n):
+        for row in range(len(gain)):
+            gains, weights = gain[row], weight[row]
+            for i in range(n):
+                more, extra = gains[i] - reached[i], weights[i] - held[i]
+                if more > 0 and (extra > 0 or first == 0):
+                    steep = more / (extra if extra > 0 else WEIGHTLESS) or LEAST
+                    if steep > slope[first + i]:
+                        slope[first + i], added[first + i], option[first + i] = steep, extra, row + 1
+        for at in range(first, first + n if first > 0 else 0):
+            slope[at] = min(slope[at], slope[at - n])
+        for i in range(n if first + n < most else 0):
+            if slope[first + i] > 0:
+                row = option[first + i] - 1
+                reached[i], held[i] = gain[row][i], weight[row][i]
+    return slope, added, option
 
 
 @compiled
