@@ -39,11 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of our figures; reruns have the first one; one takes about half an hour",
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--out", type=Path, default=Path("reproduce-out"), help="folder of what was measured")
     parser.add_argument(
-        "--out", type=Path, default=Path("reproduce-out"), help="folder of what was measured, and plots"
-    )
-    parser.add_argument(
-        "--page", type=Path, default=Path("docs/reproduction.md"), help="page whose sections are written"
+        "--page", type=Path, default=Path("docs/reproduction.md"), help="page that is written, its plot beside it"
     )
     parser.add_argument("--page-only", action="store_true", help="measure nothing: write what is there")
     parser.add_argument("--quick", action="store_true", help="few requests, one model, one set: figures mean nothing")
@@ -61,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped: the same command goes on from there", file=sys.stderr)
         code = 130
     files.write(options.page, page.with_written(options.page.read_text(encoding="utf-8"), page.written(study)))
-    files.write(options.out / "attained.png", plots.drawn(study))
+    files.write(options.page.with_suffix(".png"), plots.drawn(study))
     return code
 
 

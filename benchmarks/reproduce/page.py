@@ -171,7 +171,7 @@ def _honest_words(study: Study) -> str:
     return (
         "Requests a second at 90% where each token has its deadline, arrival + TTFT + (i - 1) TPOT with a TTFT of "
         f"{honest.ttft_s:g} s and a TPOT of {honest.tpot_s:g} s, 660 s of requests arrive, of which the first 60 s do "
-        "not count, all are served to the end, and the run has to be stable. OPT-13B, outputs scaled as above; in "
-        "brackets how many times the rate of `fcfs` it is. Absorbed: hidden states are read without being rebuilt. "
-        "A dash: it was not run, or no rate holds."
+        "not count, all are served to the end, and the run has to be stable. OPT-13B, the first seed, outputs scaled "
+        "as above; in brackets how many times the rate of `fcfs` it is. Absorbed: hidden states are read without being "
+        "rebuilt. A dash: it was not run, or no rate holds."
     )

@@ -169,6 +169,6 @@ def test_a_quick_reproduction_goes_on_where_it_was(tmp_path: Path) -> None:
     first = text.read_text(encoding="utf-8")
     kept = sorted((tmp_path / "out").iterdir())
     assert all(f"| {row.source} | " in first and row.setting in first for row in published.PUBLISHED)
-    assert "| opt-13b | humaneval | 90% | " in first and (tmp_path / "out" / "attained.png").stat().st_size > 0
+    assert "| opt-13b | humaneval | 90% | " in first and (tmp_path / "page.png").stat().st_size > 0
     assert main([*arguments, "--page-only"]) == 0
     assert text.read_text(encoding="utf-8") == first and sorted((tmp_path / "out").iterdir()) == kept
