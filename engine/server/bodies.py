@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from aptsched.support.checks import MAX_COUNT
 from aptsched.support.errors import InputError
@@ -23,6 +23,7 @@ def _only(accepted: bool, given: bool) -> bool:
     return given
 
 
+MAX_WHOLE = 2.0**63  # beyond it a float is no number that a field of whole ones accepts
 MAX_PROMPTS = 128  # of one request to /v1/completions
 DEFAULT_TOKENS = 16  # output tokens of a completion, as in OpenAI's interface
 NoMore = Annotated[float | None, Field(ge=0, le=0)]
@@ -36,10 +37,31 @@ Text = Annotated[str, Field(min_length=1)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+def _whole(given: Any) -> Any:
+    """A value of JSON in which 5.0 is written as 5, for a schema knows no difference; others are as they were."""
+    if isinstance(given, float) and abs(given) <= MAX_WHOLE and given.is_integer():
+        return int(given)
+    if isinstance(given, dict):
+        return {name: _whole(value) for name, value in given.items()}
+    if isinstance(given, list) and not set(map(type, given)) <= {int, str}:
+        return [_whole(value) for value in given]
+    return given
+
+
 class Strict(BaseModel):
-    """A body without conversions and without other fields."""
+    """A body without conversions, but of whole numbers that are written as 5.0, and without other fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    _of_json = model_validator(mode="before")(_whole)
+
+
+def _needs(field: str, idle: list[Any], needed: str) -> dict[str, Any]:
+    """As a schema says that a field has one of these values, as if it were not there, or another one is true."""
+    is_idle = {"properties": {field: {"enum": idle}}}
+    return {"anyOf": [is_idle, {"properties": {needed: {"const": True}}, "required": [needed]}]}
+
+
+OPTIONS_OF_STREAMS = _needs("stream_options", [None], "stream")
 
 
 class StreamOptions(Strict):
@@ -52,6 +74,7 @@ class StreamOptions(Strict):
 class Sampled(Strict):
     """The fields that both bodies have; null is the same as leaving a field out."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": [OPTIONS_OF_STREAMS]})
     model: str | None = None
     max_tokens: Annotated[int | None, Field(ge=1, le=MAX_COUNT)] = None
     temperature: Annotated[float | None, Field(ge=0, le=100)] = None
@@ -166,6 +189,9 @@ class PlainText(Strict):
 class ChatBody(Sampled):
     """The body of /v1/chat/completions."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [OPTIONS_OF_STREAMS, _needs("top_logprobs", [0, None], "logprobs")]}
+    )
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int | None, Field(ge=1, le=MAX_COUNT)] = None
     response_format: PlainText | None = None

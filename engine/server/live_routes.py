@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
 
+from aptsched.support.errors import InputError
 from engine.server.api_errors import ApiError
 from engine.server.bodies import Strict
 from engine.server.event_stream import EventStream
@@ -111,7 +112,10 @@ def router(live: Live) -> APIRouter:
     async def change_policy(body: PolicyBody) -> None:
         """Have another policy decide from the next iteration on."""
         live.check_controls()
-        live.policy.switch(body.name)
+        try:
+            live.policy.switch(body.name)
+        except InputError as error:
+            raise ApiError(404, str(error), "name", "policy_not_found") from None
 
     return made
 

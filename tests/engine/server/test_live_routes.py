@@ -74,7 +74,7 @@ def test_the_policy_is_switched_while_requests_run(live: Served) -> None:
     texts = [json.loads(line.removeprefix("data: "))["choices"][0]["text"] for line in pieces[:-1]]
     assert "".join(texts) == whole
     refused = live.client.post("/live/policy", json={"name": "nope"})
-    assert refused.status_code == 400 and "one of fcfs, sarathi, aptserve is" in refused.json()["error"]["message"]
+    assert refused.status_code == 404 and "one of fcfs, sarathi, aptserve is" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("rate", [-1, 101, "5", None])
