@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from aptsched.policies.named import load_policy
-from aptsched.scheduling.plan import Plan, decided, observer_of
+from aptsched.scheduling.plan import Plan, decided, means_holds, observer_of
 from aptsched.scheduling.plan_check import check_plan
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
@@ -25,11 +25,16 @@ class Decider:
     figures : Figures
     tell : callable
         Called with a text and the error when the policy fails, the first times.
+
+    Attributes
+    ----------
+    means_holds : bool
+        Whether the policy means what its plans say of later iterations (`Plan.holds`).
     """
 
     def __init__(self, settings: Settings, figures: Figures, tell: Callable[[str, Exception], object]) -> None:
         self.policy, self._figures, self._tell = load_policy(settings.policy), figures, tell
-        self._observer = observer_of(self.policy)
+        self._observer, self.means_holds = observer_of(self.policy), means_holds(self.policy)
         self._num_failures = 0
 
     def plan(self, view: View) -> Plan | None:

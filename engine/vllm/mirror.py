@@ -34,6 +34,8 @@ class Mirror:
         Tokens that iterations under way yield.
     num_found : int array, [n]
         Tokens of a waiting request that the prefix cache has, as far as was looked up; at most its prompt but one.
+    num_changes : int
+        How often anything has happened but that requests were fed and got tokens.
     """
 
     def __init__(self, block_size: int) -> None:
@@ -41,6 +43,8 @@ class Mirror:
         self.table, self.core = RequestTable(), list[Any]()
         self.num_cached = self.num_in_flight = self.num_found = np.zeros(0, np.int64)
         self._number_of: dict[str, int] = {}
+        self.num_changes = 0
+        self._last = (-1, list[str](), np.zeros(0, np.int64))  # changes so far, requests by name, and their rows
 
     def __contains__(self, request_id: str) -> bool:
         """Whether vLLM's request of this name has a row."""
@@ -69,6 +73,7 @@ class Mirror:
         self.table.add(request, request.cap_tokens, frozenset())
         self.core.append(core)
         self._number_of[core.request_id] = request.request_id
+        self.num_changes += 1
         self._set_columns(np.append(each, 0) for each in (self.num_cached, self.num_in_flight, self.num_found))
 
     def _set_columns(self, columns: Iterable[Ints]) -> None:
@@ -79,9 +84,13 @@ class Mirror:
         return self._number_of[core.request_id]
 
     def rows(self, request_ids: Iterable[str]) -> Ints:
-        """Rows of vLLM's requests by name: numbers rise along the rows."""
-        numbers = np.fromiter(map(self._number_of.__getitem__, request_ids), np.int64)
-        return np.searchsorted(self.table.request_id[: self.num_rows], numbers)
+        """Rows of vLLM's requests by name: numbers rise along the rows. The same requests again have the same rows."""
+        names = list(request_ids)
+        if (self.num_changes, names) != self._last[:2]:
+            numbers = np.fromiter(map(self._number_of.__getitem__, names), np.int64, len(names))
+            found = np.searchsorted(self.table.request_id[: self.num_rows], numbers)
+            self._last = self.num_changes, names, found
+        return self._last[2]
 
     def remove(self, request_id: str, outcome: Outcome, reason: str) -> RequestRecord:
         """Takes a request out that has ended, and makes its record."""
@@ -92,6 +101,7 @@ class Mirror:
         record = record_of(self.table.request[row], outcome, reason, counts)
         self.table.remove(rows)
         del self.core[row], self._number_of[request_id]
+        self.num_changes += 1
         self._set_columns(np.delete(each, row) for each in (self.num_cached, self.num_in_flight, self.num_found))
         return record
 
@@ -100,13 +110,16 @@ class Mirror:
         rows = self.rows([request_id])
         self.table.count_preemptions(rows, self.num_cached[rows])
         self.num_cached[rows] = 0
+        self.num_changes += 1
 
     def found(self, row: int, num_tokens: int) -> None:
         """Notes how many tokens of a waiting request the prefix cache has."""
-        self.num_found[row] = min(num_tokens, int(self.table.num_prompt_tokens[row]) - 1)
+        found = min(num_tokens, int(self.table.num_prompt_tokens[row]) - 1)
+        self.num_changes += int(found != self.num_found[row])
+        self.num_found[row] = found
 
-    def scheduled(self, num_tokens: dict[str, int]) -> None:
-        """Notes what an iteration that begins feeds to each request by name; those that it admits, too."""
+    def scheduled(self, num_tokens: dict[str, int]) -> Ints:
+        """Notes what an iteration that begins feeds to each request by name; also those it admits. Returns rows."""
         rows = self.rows(num_tokens)
         admitted = rows[self.num_cached[rows] == 0].tolist()
         self.num_cached[rows] += np.fromiter(num_tokens.values(), np.int64, len(rows))
@@ -114,6 +127,7 @@ class Mirror:
             self.num_cached[row] = self.core[row].num_computed_tokens
             self.num_found[row] = 0
         self.num_in_flight[rows] += self.num_cached[rows] >= self.num_tokens[rows]
+        return rows
 
     def sampled(self, request_ids: Sequence[str], token_ids: Sequence[Sequence[int]], now_s: float) -> None:
         """Notes the tokens that an iteration has yielded, for the requests that are still there."""
@@ -125,6 +139,7 @@ class Mirror:
 
     def reread(self) -> None:
         """Takes over how far requests are, after vLLM has dropped tokens that were under way."""
+        self.num_changes += 1
         self.table.num_tokens[: self.num_rows] = [each.num_tokens for each in self.core]
         of_core = [[each.num_computed_tokens, each.num_output_placeholders, 0] for each in self.core]
         self._set_columns(np.array(of_core, np.int64).reshape(-1, 3).T.copy())

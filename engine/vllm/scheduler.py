@@ -27,6 +27,7 @@ from vllm.v1.core.sched.scheduler import Scheduler  # noqa: E402
 from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs, FinishReason  # noqa: E402
 from vllm.v1.request import RequestStatus  # noqa: E402
 
+from engine.vllm.holding import Holding, holding  # noqa: E402
 from engine.vllm.steering import Orders, only, orders  # noqa: E402
 
 MOST_IDLE_S = 1.0  # for so long a policy may serve nobody, where nothing is under way
@@ -63,6 +64,7 @@ class AptScheduler(Scheduler):  # type: ignore[misc]
         self._now_s = 0.0
         self._idle_since_s: float | None = None
         self._has_dropped = False
+        self._holding: Holding | None = None
         logger.info("policy %s", settings.policy)
 
     def add_request(self, request: Any) -> None:
@@ -86,11 +88,14 @@ class AptScheduler(Scheduler):  # type: ignore[misc]
         """The next iteration: vLLM's own, among the requests that the policy names."""
         asked = self._asked()
         if asked is None:
+            self._holding = None
             output = super().schedule(throttle_prefills)
         else:
             with only(asked, self, self._mirror):
                 output = super().schedule(throttle_prefills)
-        self._mirror.scheduled(output.num_scheduled_tokens)
+        fed = self._mirror.scheduled(output.num_scheduled_tokens)
+        if self._holding is not None:
+            self._holding = self._holding.after(fed, self._mirror, self.max_num_scheduled_tokens)
         serves = output.total_num_scheduled_tokens or not self._mirror.num_rows or self._mirror.num_in_flight.any()
         self._idle_since_s = None if serves else self._idle_since_s or self._now_s
         return output
@@ -166,8 +171,11 @@ class AptScheduler(Scheduler):  # type: ignore[misc]
             return None
         if self.cache_config.enable_prefix_caching:
             self._look_up_some()
+        if (held := self._held()) is not None:
+            return held
         view = self._view()
         plan = self._decider.plan(view)
+        self._holding = holding(plan, self._mirror) if plan is not None and self._decider.means_holds else None
         asked = None if plan is None else orders(plan, view, self._mirror, self.max_num_scheduled_tokens)
         kept = ref(view)
         del view
@@ -176,6 +184,13 @@ class AptScheduler(Scheduler):  # type: ignore[misc]
         if asked is not None:
             self._before(asked)
         return asked
+
+    def _held(self) -> Orders | None:
+        """The orders of a plan that still holds; None where the policy has to be asked."""
+        free_blocks = self.kv_cache_manager.block_pool.get_num_free_blocks()
+        if self._holding is not None and self._holding.is_on(self._now_s, free_blocks, self._mirror):
+            return self._holding.orders
+        return None
 
     def _before(self, asked: Orders) -> None:
         """Carries out what comes before the iteration: rejections and preemptions."""
