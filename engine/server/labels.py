@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aptsched.scheduling.record import SLO
+from aptsched.scheduling.tenant_numbers import TenantNumbers
 from aptsched.support.errors import InputError
 from aptsched.support.number_text import read_number
 from aptsched.support.shown import shown
 
 TTFT, TPOT, PRIORITY, TENANT = "x-slo-ttft-ms", "x-slo-tpot-ms", "x-priority", "x-tenant"
-MAX_TENANTS = 10_000  # names that are told apart, so that memory is bounded
-MAX_NAME = 64
+MAX_DIGITS = 64
 MS = 1000.0
 
 
@@ -26,7 +26,7 @@ class Labels:
 
 
 class LabelReader:
-    """Reads labels from headers, and numbers tenants in the order in which they come.
+    """Reads labels from headers.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class LabelReader:
 
     def __init__(self, slo: SLO) -> None:
         self._slo = slo
-        self._tenants: dict[str, int] = {"": 0}
+        self._tenants = TenantNumbers()
 
     def read(self, headers: Mapping[str, str]) -> Labels:
         """The labels of a request.
@@ -47,17 +47,8 @@ class LabelReader:
             A header has a value that is not accepted, or there are too many tenants.
         """
         ttft_s, tpot_s = _ms(headers, TTFT, self._slo.ttft_s), _ms(headers, TPOT, self._slo.tpot_s)
-        return Labels(SLO(ttft_s, tpot_s), self._tenant(headers.get(TENANT, "").strip()), _priority(headers))
-
-    def _tenant(self, name: str) -> int:
-        known = self._tenants.get(name)
-        if known is not None:
-            return known
-        if len(name) > MAX_NAME:
-            raise InputError(f"{TENANT}: {shown(name)} is not accepted; up to {MAX_NAME} characters are")
-        if len(self._tenants) > MAX_TENANTS:
-            raise InputError(f"{TENANT}: {shown(name)} is not accepted; {MAX_TENANTS} names are told apart, no more")
-        return self._tenants.setdefault(name, len(self._tenants))
+        tenant = self._tenants.number(TENANT, headers.get(TENANT, "").strip())
+        return Labels(SLO(ttft_s, tpot_s), tenant, _priority(headers))
 
 
 def _ms(headers: Mapping[str, str], name: str, default_s: float) -> float:
@@ -75,7 +66,7 @@ def _ms(headers: Mapping[str, str], name: str, default_s: float) -> float:
 def _priority(headers: Mapping[str, str]) -> int:
     text = headers.get(PRIORITY, "0")
     try:
-        if len(text) <= MAX_NAME and -(2**31) <= (value := read_number(text, int)) < 2**31:
+        if len(text) <= MAX_DIGITS and -(2**31) <= (value := read_number(text, int)) < 2**31:
             return value
     except ValueError:
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aptsched.scheduling.record import SLO
+from aptsched.scheduling.tenant_numbers import TenantNumbers
 from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 from engine.state.request import Request
@@ -13,7 +14,7 @@ NAMES = ("slo_ttft_s", "slo_tpot_s", "tenant", "priority")
 
 
 class Labels:
-    """Makes requests for the policies of vLLM's own; tenants are numbered as they come.
+    """Makes requests for the policies of vLLM's own.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class Labels:
 
     def __init__(self, slo: SLO, max_context: int) -> None:
         self._slo, self._max_context = slo, max_context
-        self._tenants: dict[str, int] = {"": 0}
+        self._tenants = TenantNumbers()
 
     def request(self, number: int, core: Any) -> Request:
         """The request of this number, as vLLM describes it.
@@ -50,7 +51,7 @@ class Labels:
             core.arrival_time,
             core.num_prompt_tokens,
             slo=SLO(seconds["slo_ttft_s"], seconds["slo_tpot_s"]),
-            tenant=self._tenants.setdefault(str(tenant), len(self._tenants)),
+            tenant=self._tenants.number("tenant", str(tenant)),
             priority=priority,
             cap_tokens=min(core.num_prompt_tokens + core.max_tokens, self._max_context),
         )

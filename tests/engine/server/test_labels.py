@@ -9,9 +9,10 @@ import pytest
 from aptsched.policies.fcfs import FCFS
 from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.record import SLO
+from aptsched.scheduling.tenant_numbers import MAX_TENANTS
 from aptsched.scheduling.view import View
 from aptsched.support.errors import InputError
-from engine.server.labels import MAX_TENANTS, LabelReader
+from engine.server.labels import LabelReader
 from http_server import SLO_OF_ALL, serving
 
 
