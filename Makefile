@@ -15,7 +15,7 @@ APT_COQ := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check kernels gpu browser vllm fleet bench fuzz proofs reproduce published clean
+.PHONY: help setup demo test lint check kernels gpu browser vllm fleet schema bench fuzz proofs reproduce published clean
 
 help: ## list the targets (this one)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -76,6 +76,12 @@ fleet: ## replicas behind a router, and a study on a Dask cluster, with one of e
 	@.fleet/bin/python -m pip install -q -c constraints.txt --no-build-isolation vllm-router==0.1.17 pytest -e '.[all,cluster]'
 	@.fleet/bin/python -m pytest -q --confcutdir tests/fleet tests/fleet $(ARGS)
 
+schema: ## aptsched serve under what schemathesis draws from its own schema; in .schema
+	@test -x .schema/bin/pytest || $(PYTHON) -m venv --clear .schema
+	@.schema/bin/python -m pip install -q -c constraints.txt torch hatchling
+	@.schema/bin/python -m pip install -q -c constraints.txt --no-build-isolation schemathesis==4.32.5 pytest -e '.[report,engine,serve]'
+	@.schema/bin/python -m pytest -q --confcutdir tests/schema tests/schema $(ARGS)
+
 bench: $(READY) ## times of decisions and of the engine, memory, loss of 8 bits; writes bench-out/
 	@$(BIN)/python -m benchmarks.decision_time
 	@$(BIN)/python -m benchmarks.engine
@@ -104,7 +110,7 @@ published: $(READY) ## published figures of FastServe, WAIT and QoServe beside o
 	@$(BIN)/python -m benchmarks.qoserve
 
 clean: ## remove .venv and all outputs
-	@rm -rf .venv .browser .kernels .vllm .fleet demo-out bench-out gpu-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf .venv .browser .kernels .vllm .fleet .schema demo-out bench-out gpu-out reproduce-out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

@@ -66,7 +66,7 @@ NumRequests = Annotated[int, typer.Option(metavar="N", help="Requests of the set
 Duration = Annotated[float, typer.Option(metavar="S", help="Seconds of arrivals in the setting sustained.")]
 Warmup = Annotated[float, typer.Option(metavar="S", help="Of these, the first ones, which do not count.")]
 ClusterAddress = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, whose workers do the runs; keeps none of them.")
+    str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, whose workers do the runs.")
 ]
 Directory = Annotated[
     str | None, typer.Option(metavar="DIR", help="Write capacity.json and a plot, and keep each run's figures there.")

@@ -166,8 +166,16 @@ class _Searches:
 
     def _results(self, tasks: Sequence[Search | Bounding], progress: Callable[[int], None]) -> Iterator[Result]:
         if self.options.cluster is not None:
-            return results_on(self.options.cluster, tasks, progress)
+            carrying = [task.carrying() if isinstance(task, Search) else task for task in tasks]
+            return results_on(self.options.cluster, carrying, progress, self._keep)
         return results_of(tasks, self.options.jobs or os.cpu_count() or 1, progress)
+
+    def _keep(self, result: Result) -> None:
+        """Keep the probes of a search that was made elsewhere."""
+        if self._kept is not None and isinstance(result, Searched) and can_be_kept(result.case):
+            for probe in result.probes:
+                if self._kept.get(result.case, probe.rate_per_s) is None:
+                    self._kept.put(result.case, probe)
 
     def _take(self, result: Result) -> None:
         if isinstance(result, FailedRun):
@@ -244,7 +252,7 @@ class _Searches:
 
     def _folder(self) -> Kept | None:
         """Where probes are kept."""
-        if self.directory is None or self.options.cluster is not None:
+        if self.directory is None:
             return None
         decides = {
             "setup": simulation.simulated_setup(self.options.setup, self.server),

@@ -66,6 +66,26 @@ class Kept:
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Probes of one case that go along with its search, to where the folder is not.
+
+    Attributes
+    ----------
+    probes : mapping of float to Probed
+        By their rates.
+    """
+
+    probes: Mapping[float, Probed]
+
+    def get(self, case: Case, rate_per_s: float) -> Probed | None:
+        """The probe, if it came along."""
+        return self.probes.get(rate_per_s)
+
+    def put(self, case: Case, probe: Probed) -> None:
+        """Nothing: new ones come back with the search."""
+
+
 def described(source: ArrivalSource) -> dict[str, Any]:
     """What a source is, with a digest of its requests where these are given."""
     trace = source.trace

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 PATIENCE_S = 10  # to reach a cluster
 
 
-def results_on(address: str, tasks: Sequence[StudyTask[Result]], progress: Callable[[int], None]) -> Iterator[Result]:
+def results_on(
+    address: str,
+    tasks: Sequence[StudyTask[Result]],
+    progress: Callable[[int], None],
+    keep: Callable[[Result], None],
+) -> Iterator[Result]:
     """The results in the order of the tasks, as `results_of` gives them; after Ctrl-C those that are done.
 
     A task whose worker has ended is done anew by another one, and has failed where several workers ended with it.
@@ -29,6 +34,8 @@ def results_on(address: str, tasks: Sequence[StudyTask[Result]], progress: Calla
     tasks : sequence of StudyTask
     progress : callable
         Told after each task how much of all is done, by their own count.
+    keep : callable
+        Called with each result as soon as it is there, whoever was faster.
 
     Raises
     ------
@@ -36,7 +43,7 @@ def results_on(address: str, tasks: Sequence[StudyTask[Result]], progress: Calla
         There is no such cluster, it has no workers, or their code is another one.
     """
     with connected(address) as client:
-        yield from _done(client, tasks, progress)
+        yield from _done(client, tasks, progress, keep)
 
 
 def connected(address: str) -> Client:
@@ -64,7 +71,12 @@ def connected(address: str) -> Client:
     return client
 
 
-def _done(client: Client, tasks: Sequence[StudyTask[Result]], progress: Callable[[int], None]) -> Iterator[Result]:
+def _done(
+    client: Client,
+    tasks: Sequence[StudyTask[Result]],
+    progress: Callable[[int], None],
+    keep: Callable[[Result], None],
+) -> Iterator[Result]:
     from distributed import as_completed
 
     futures = [client.submit(_attempt, task, pure=False) for task in tasks]
@@ -79,6 +91,7 @@ def _done(client: Client, tasks: Sequence[StudyTask[Result]], progress: Callable
                 errors.append(outcome)
             elif outcome is not None:
                 results[number] = outcome
+                keep(outcome)
             progress(sum(tasks[each].size for each in results))
     except KeyboardInterrupt:
         client.cancel(futures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from aptsched.support.errors import InputError
 from aptsched.support.plural import how_many
 from engine.capacities.case import Case, Probed, probed
 from engine.capacities.give_up import GiveUp
-from engine.capacities.kept import Kept
+from engine.capacities.kept import Carried, Kept
 from engine.loop.loop import STUCK
 from engine.study.replay import Replay
 from engine.study.served_run import FailedRun, ServedRun
@@ -53,7 +53,7 @@ class Search:
         Sought one after the other; each begins from the probes of those before it.
     first_per_s : float
         Where it begins.
-    kept : Kept, optional
+    kept : Kept or Carried, optional
         Where probes are kept, and looked for.
     """
 
@@ -61,7 +61,7 @@ class Search:
     server: Server
     levels: Sequence[float]
     first_per_s: float
-    kept: Kept | None = None
+    kept: Kept | Carried | None = None
 
     @property
     def size(self) -> int:
@@ -81,6 +81,17 @@ class Search:
                 probes.append(found)
                 progress(min(len(probes), self.size - 1))  # all of it once no probe is left to make
         return Searched(self.case, tuple(sorted(probes, key=lambda probe: probe.rate_per_s))), False
+
+    def carrying(self) -> Search:
+        """The same, with the probes that are kept of it, up to the first that is not."""
+        found: dict[float, Probed] = {}
+        for level in self.levels:
+            while (rate := next_rate(list(found.values()), level, self.first_per_s)) is not None:
+                known = None if self.kept is None else self.kept.get(self.case, rate)
+                if known is None:
+                    return replace(self, kept=Carried(found))
+                found[rate] = known
+        return replace(self, kept=Carried(found))
 
     def failed(self, reason: str) -> FailedRun:
         """The failed search, for when its process has ended."""

@@ -13,7 +13,7 @@ import pytest
 from serve_process import serve_process
 from tiny_model import OPT, save_model
 
-CONTEXT = 4096  # beyond any prompt that is drawn, for a schema does not know how long the context is
+CONTEXT = 1024  # beyond any prompt that is drawn, for a schema does not know how long the context is
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
