@@ -75,7 +75,7 @@ def test_private_names_are_found(code: str, found: list[str]) -> None:
 def test_the_readme_runs(tmp_path: Path) -> None:
     """Every Python block of the README runs in one fresh interpreter, in order."""
     code = "\n".join(blocks(README.read_text(encoding="utf-8")))
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "study" / "results.json").is_file()
 
@@ -86,7 +86,7 @@ def test_documents_run_and_print_what_they_show(path: Path, tmp_path: Path) -> N
     text = path.read_text(encoding="utf-8")
     shown = "".join(re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     code = "\n".join(blocks(text))
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stdout) == (0, shown), done.stderr
 
 

@@ -39,7 +39,7 @@ assert all(run.status.value == "optimal" for run in runs)
 assert max(run.objective_s for run in runs) - min(run.objective_s for run in runs) < 1e-6
 print("done")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
@@ -66,7 +66,7 @@ def test_heavy_packages_only_where_used() -> None:
         "import sys, solvers.cpsat, solvers.mathopt, solvers.pulp, solvers.milp, solvers.lp\n"
         "print(sorted({'ortools', 'highspy', 'scipy', 'pulp'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == "[]\n"
 
 

@@ -55,7 +55,7 @@ class Simulation:
     def signal(self, number: int) -> tuple[int, str, str]:
         """Exit code, stdout and stderr once the process has had the signal."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=120)
+        out, err = self.process.communicate(timeout=600)
         return self.process.returncode, out, err
 
     def wait_for_workers(self) -> None:

@@ -139,4 +139,4 @@ def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
-    process.wait(timeout=60)
+    process.wait(timeout=600)

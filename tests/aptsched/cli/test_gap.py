@@ -136,7 +136,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, as_json: bool) -> None:
     while b"load0.25-1," not in shown:
         shown += os.read(ours, 4096)
     process.send_signal(signal.SIGINT)
-    table, _ = process.communicate(timeout=60)
+    table, _ = process.communicate(timeout=600)
     with contextlib.suppress(OSError):  # the end of a terminal that nobody writes to any more
         while more := os.read(ours, 65536):
             shown += more

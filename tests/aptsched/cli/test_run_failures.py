@@ -154,7 +154,7 @@ def test_ctrl_c_ends_with_what_is_done_written(quick_run: list[str], tmp_path: P
     while not any(path.stat().st_size for path in tmp_path.glob(".certificates*")):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    table, rest = process.communicate(timeout=120)
+    table, rest = process.communicate(timeout=600)
     assert process.returncode == 130 and "interrupted: 0 of 1 runs were done" in rest, (process.returncode, rest, table)
     said = re.search(r"aptserve, 2 a second: (\d+) of 50 requests had ended, (\d+) are unfinished: interrupted", table)
     assert said is not None and sum(map(int, said.groups())) == 50 and "50 of 50" not in rest

@@ -90,5 +90,5 @@ def test_what_a_model_is_needs_no_torch(module: str) -> None:
     code = (
         f"import sys, {module}; print(sorted({{'torch', 'gguf', 'safetensors', 'transformers'}} & sys.modules.keys()))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert found.stdout == "[]\n"
