@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from aptsched.metrics.deadlines import tokens_of
 from aptsched.metrics.percentile import rank
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.records import in_parts
 from aptsched.support.checks import Bools, Floats, Ints
 
 FLAGS = ("attained", "attained_ttft", "attained_p99_tbt", "attained_mean_tbt", "attained_max_tbt", "starved")
@@ -84,6 +86,20 @@ class Latencies(Measured):
 
 def latencies(records: Sequence[RequestRecord]) -> Latencies:
     """The latencies of each request."""
+    return joined(map(of_part, in_parts(records)))
+
+
+def joined(parts: Iterable[Latencies]) -> Latencies:
+    """The latencies of the requests of one part or several, in order; no part is held while the next one is made."""
+    found: dict[str, tuple[bytearray, np.dtype[Any]]] = {}
+    for part in parts:
+        for name, column in vars(part).items():
+            found.setdefault(name, (bytearray(), column.dtype))[0].extend(column.tobytes())
+    return Latencies(**{name: np.frombuffer(content, dtype) for name, (content, dtype) in found.items()})
+
+
+def of_part(records: Sequence[RequestRecord]) -> Latencies:
+    """The latencies of each request, at the price of some arrays over all of their tokens."""
     tokens = tokens_of(records)
     served = tokens.num_tokens > 0
     ttft_s, last_s = np.full(len(records), math.nan), np.full(len(records), math.nan)

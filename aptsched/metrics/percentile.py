@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from aptsched.support.checks import Ints
+from aptsched.support.checks import Floats, Ints
 
 
 def percentile(values: npt.ArrayLike, percent: int) -> float:
@@ -15,11 +16,16 @@ def percentile(values: npt.ArrayLike, percent: int) -> float:
 
     The median is percentile 50: of an even number of values the lower one of the middle two.
     """
-    array = np.asarray(values, np.float64)
-    if not array.size:
-        return math.nan
-    at = int(rank(np.array(array.size), percent))
-    return float(np.partition(array, at)[at])
+    return percentiles(np.array(values, np.float64), (percent,))[0]
+
+
+def percentiles(values: Floats, percents: Sequence[int]) -> list[float]:
+    """Several percentiles of an array, whose values are put into another order."""
+    if not values.size:
+        return [math.nan] * len(percents)
+    at = [int(rank(np.array(values.size), percent)) for percent in percents]
+    values.partition(at)
+    return [float(values[each]) for each in at]
 
 
 def rank(num_values: Ints, percent: int) -> Ints:

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from aptsched.metrics.latencies import FLAGS, latencies
+from aptsched.metrics.latencies import FLAGS, of_part
 from aptsched.scheduling.columns import COUNTS, IdentityColumns, LabelColumns, dtypes
 from aptsched.scheduling.record import RequestRecord
+from aptsched.scheduling.records import in_parts
 from aptsched.support.errors import InputError
 
+Run = tuple[str, float, Sequence[RequestRecord], Sequence[float] | None]
 RUN = ("policy", "rate_per_s")
 IDENTITY = dtypes(IdentityColumns, LabelColumns)
 PLAIN: dict[type[np.generic], Callable[[Any], Any]] = {np.int64: int, np.float64: float}
@@ -33,24 +35,34 @@ QUOTE = '"'
 DIGITS = 15  # the most that a whole number has
 
 
-def as_csv(runs: Iterable[tuple[str, float, Sequence[RequestRecord], Sequence[float] | None]]) -> str:
+def as_csv(runs: Iterable[Run]) -> str:
+    """The text of all rows."""
+    return "".join(csv_parts(runs))
+
+
+def csv_parts(runs: Iterable[Run]) -> Iterator[str]:
     """The rows of runs, each a policy, a rate, its records and how long each of these would take alone, if known.
 
-    A cell is empty where there is no value.
+    A cell is empty where there is no value. The text comes in parts, for what is too much to hold.
     """
-    lines = [HEADER]
+    yield HEADER
     for policy, rate_per_s, records, alone_s in runs:
-        each = latencies(records)
-        columns = [getattr(each, name).tolist() for name in (*MEASURED, *FLAGS)]
-        alone = [math.nan] * len(records) if alone_s is None else alone_s
-        for record, of_alone, *values in zip(records, alone, *columns, strict=True):
-            identity = (PLAIN[dtype](getattr(record, name)) for name, dtype in IDENTITY.items())
-            objectives = (float(record.slo.ttft_s), float(record.slo.tpot_s), float(of_alone))
-            counts = (getattr(record, name) for name in COUNTS)
-            run = (policy, float(rate_per_s))
-            cells = (*run, *identity, *objectives, record.outcome.value, *values, *counts, record.reason)
-            lines.append(",".join(_quoted(_cell(cell)) for cell in cells) + "\n")
-    return "".join(lines)
+        alone, start = [math.nan] * len(records) if alone_s is None else alone_s, 0
+        for part in in_parts(records):
+            yield "".join(_rows((policy, float(rate_per_s)), part, alone[start : start + len(part)]))
+            start += len(part)
+
+
+def _rows(run: tuple[str, float], records: Sequence[RequestRecord], alone_s: Sequence[float]) -> Iterator[str]:
+    """The line of each record."""
+    each = of_part(records)
+    columns = [getattr(each, name).tolist() for name in (*MEASURED, *FLAGS)]
+    for record, of_alone, *values in zip(records, alone_s, *columns, strict=True):
+        identity = (PLAIN[dtype](getattr(record, name)) for name, dtype in IDENTITY.items())
+        objectives = (float(record.slo.ttft_s), float(record.slo.tpot_s), float(of_alone))
+        counts = (getattr(record, name) for name in COUNTS)
+        cells = (*run, *identity, *objectives, record.outcome.value, *values, *counts, record.reason)
+        yield ",".join(_quoted(_cell(cell)) for cell in cells) + "\n"
 
 
 def rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:

@@ -6,17 +6,18 @@ Percentiles are those of `percentile`: values that were observed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from aptsched.metrics.latencies import Latencies, latencies
-from aptsched.metrics.percentile import percentile
+from aptsched.metrics.latencies import Latencies, joined, of_part
+from aptsched.metrics.percentile import percentiles
 from aptsched.metrics.stability import is_stable
 from aptsched.scheduling.columns import COUNTS, CountColumns
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.records import in_parts
 from aptsched.support import checks
 from aptsched.support.checks import Bools, Floats
 from aptsched.support.errors import InputError
@@ -122,12 +123,16 @@ def summarise(records: Sequence[RequestRecord], alone_s: npt.ArrayLike | None = 
     InputError
         Names the field, its value and what is accepted.
     """
-    return of_latencies(
-        latencies(records),
-        [record.outcome for record in records],
-        {name: sum(getattr(record, name) for record in records) for name in COUNTS},
-        alone_s,
-    )
+    outcomes, counts = list[Outcome](), dict.fromkeys(COUNTS, 0)
+
+    def measured() -> Iterator[Latencies]:
+        for part in in_parts(records):
+            outcomes.extend(record.outcome for record in part)
+            for name in COUNTS:
+                counts[name] += sum(getattr(record, name) for record in part)
+            yield of_part(part)
+
+    return of_latencies(joined(measured()), outcomes, counts, alone_s)
 
 
 def of_latencies(
@@ -171,7 +176,7 @@ def _span(each: Latencies) -> float:
 
 def _percentiles(values: Floats) -> Percentiles:
     known = values[~np.isnan(values)]
-    return Percentiles(*(percentile(known, percent) for percent in (50, 90, 99)))
+    return Percentiles(*percentiles(known, (50, 90, 99)))
 
 
 def _mean(values: Bools | Floats) -> float:

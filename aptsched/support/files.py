@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -20,8 +20,8 @@ from aptsched.support.errors import InputError
 Result = TypeVar("Result", int, bytes)
 
 
-def write(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write the whole file or nothing; text is UTF-8 with the line ends given.
+def write(path: str | os.PathLike[str], content: str | bytes | Iterable[str]) -> None:
+    """Write the whole file or nothing; text, as a whole or in parts, is UTF-8 with the line ends given.
 
     A link is followed, an existing file keeps its mode, and a pipe or a device is written to directly.
 
@@ -31,7 +31,8 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
         The path cannot be written, and why.
     """
     given = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    texts = [content] if isinstance(content, str) else content
+    data = [texts] if isinstance(texts, bytes) else (text.encode() for text in texts)
     with _named(given):
         if given.is_dir():
             raise IsADirectoryError(0, "it is a directory")
@@ -41,17 +42,18 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
             _replace(Path(os.path.realpath(given)), data)
 
 
-def _write_into(device: Path, data: bytes) -> None:
+def _write_into(device: Path, data: Iterable[bytes]) -> None:
     """Write to a pipe or a device; a pipe that nobody reads is an error at once."""
     descriptor = os.open(device, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
     os.set_blocking(descriptor, True)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        file.writelines(data)
 
 
-def _replace(target: Path, data: bytes) -> None:
+def _replace(target: Path, data: Iterable[bytes]) -> None:
     with beside(target) as path:
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            file.writelines(data)
         if target.exists():
             path.chmod(stat.S_IMODE(target.stat().st_mode))
         path.replace(target)

@@ -68,6 +68,7 @@ class PhaseMeter:
         self._place, self._first = np.full(len(self._ids), NO_CACHE), 0  # all before the first have ended
         self._is_any_without, self._next_s = False, -math.inf  # in the pool, of those looked at; the next one's arrival
         self._changes: dict[int, list[Change]] = {number: [] for number in self._ids.tolist()}
+        self._records = dict[int, RequestRecord]()  # of those that have ended
 
     def add(self, iteration: Iteration, worker: Worker) -> None:
         """Take note of an iteration that the worker has just finished."""
@@ -110,9 +111,14 @@ class PhaseMeter:
         if not present[0]:
             self._first += int(present.argmax()) or 1
 
-    def phases(self, records: Sequence[RequestRecord]) -> tuple[RequestPhases, ...]:
-        """The phases of those watched whose records these are among."""
-        by_id = {record.request_id: record for record in records if record.request_id in self._changes}
+    def keep(self, record: RequestRecord) -> None:
+        """Keep the record of a request that has ended, if it is watched."""
+        if record.request_id in self._changes:
+            self._records[record.request_id] = record
+
+    def phases(self) -> tuple[RequestPhases, ...]:
+        """The phases of those watched that have ended."""
+        by_id = self._records
         found = (phases_of(by_id[number], changes) for number, changes in self._changes.items() if number in by_id)
         return tuple(each for each in found if each is not None)
 

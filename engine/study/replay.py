@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aptsched.scheduling.columns import LABELS
 from aptsched.scheduling.record import SLO
+from aptsched.scheduling.records import MANY
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.quick_init import of_values
 from aptsched.workload import ranges
@@ -90,10 +93,10 @@ class Replay:
         """The requests in order of arrival, each made when it is asked for."""
         lengths = (self.num_prompt_tokens, self.num_output_tokens)
         labels = [self.own.filled(name, len(self), 0).astype(np.int64) for name in LABELS]
-        columns = [each.tolist() for each in (self.arrived_at_s, *lengths, *self.objectives_s, *labels)]
-        cap = self.output_cap or max(lengths[1].tolist(), default=1)
+        columns = (self.arrived_at_s, *lengths, *self.objectives_s, *labels)
+        cap = self.output_cap or int(lengths[1].max(initial=1))
         known: dict[tuple[float, float], SLO] = {}  # few requests have objectives that no other has
-        for i, (arrived_at_s, num_prompt_tokens, num_output_tokens, ttft_s, tpot_s, *of) in enumerate(zip(*columns)):  # noqa: B905
+        for i, (arrived_at_s, num_prompt_tokens, num_output_tokens, ttft_s, tpot_s, *of) in enumerate(_rows(*columns)):
             params = _up_to(num_output_tokens)
             if (slo := known.get((ttft_s, tpot_s))) is None:
                 slo = known[ttft_s, tpot_s] = SLO(ttft_s, tpot_s)
@@ -106,6 +109,12 @@ class Replay:
         if self.vocab_size is None or (self.max_context is not None and num_tokens > self.max_context):
             return None
         return np.random.default_rng([self.seed, i]).integers(self.vocab_size, size=num_tokens)
+
+
+def _rows(*columns: npt.NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """The numbers of each row, some thousands of them made at once."""
+    for start in range(0, len(columns[0]), MANY):
+        yield from zip(*(each[start : start + MANY].tolist() for each in columns), strict=True)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aptsched.metrics.deadlines import tokens_of
-from aptsched.metrics.request_rows import as_csv
+from aptsched.metrics.request_rows import Run, csv_parts
 from aptsched.metrics.service import LEVELS, OF_TENANTS
 from aptsched.metrics.stability import highest_rate
 from aptsched.problem import certificate_log
@@ -23,6 +23,7 @@ from aptsched.report.document import as_json, known, machine, named_file, sealed
 from aptsched.report.notices import merged
 from aptsched.report.serving_plots import AttainmentLine, MemoryPanel
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.records import in_parts
 from aptsched.support import files
 from engine.study import run_table
 from engine.study.replay import Replay
@@ -123,8 +124,7 @@ def write(
     InputError
         A file cannot be written.
     """
-    rows = as_csv(csv_runs(runs))
-    files.write(directory / "requests.csv", rows)
+    files.write(directory / "requests.csv", csv_parts(csv_runs(runs)))
     files.write(directory / "attainment.png", _attainment(runs))
     last = runs[-1].rate_per_s
     shown = [run for run in runs if run.rate_per_s == last or math.isnan(last)]
@@ -141,8 +141,8 @@ def write(
     return written
 
 
-def csv_runs(runs: Sequence[ServedRun]) -> Iterator[tuple[str, float, Sequence[RequestRecord], list[float] | None]]:
-    """The runs as `as_csv` takes them."""
+def csv_runs(runs: Sequence[ServedRun]) -> Iterator[Run]:
+    """The runs as requests.csv has them."""
     for run in runs:
         yield run.policy, run.rate_per_s, run.records, None if run.alone_s is None else run.alone_s.tolist()
 
@@ -202,7 +202,7 @@ def _rejected(runs: Sequence[ServedRun]) -> list[dict[str, Any]]:
     return [
         {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "request_id": r.request_id, "reason": r.reason}
         for run in runs
-        for r in run.records
+        for r in (run.records if run.metrics.num_rejected else ())
         if r.outcome is Outcome.REJECTED
     ]
 
@@ -243,8 +243,9 @@ def _attainment(runs: Sequence[ServedRun]) -> bytes:
 
 def _at_scales(records: Sequence[RequestRecord]) -> list[float]:
     """The share of requests that would attain if both objectives were multiplied by each of `SCALES`."""
-    needed = tokens_of(records).needed_scale
-    finished = np.array([record.outcome is Outcome.FINISHED for record in records])
+    parts = [(tokens_of(part).needed_scale, [each.outcome for each in part]) for part in in_parts(records)]
+    needed = np.concatenate([scale for scale, _ in parts])
+    finished = np.array([outcome is Outcome.FINISHED for _, outcomes in parts for outcome in outcomes])
     return [float((finished & (needed <= scale)).mean()) for scale in SCALES]
 
 

@@ -143,6 +143,9 @@ def _unfinished(runs: Sequence[ServedRun]) -> list[str]:
     """How many requests are unfinished, and why."""
     lines = []
     for run in runs:
+        served = run.metrics
+        if served.num_finished + served.num_rejected == served.num_requests:
+            continue
         left = sum(record.outcome is Outcome.UNFINISHED for record in run.records)
         if left:
             of = f"{len(run.records) - left} of {len(run.records)} requests had ended, {left} are unfinished"
@@ -171,10 +174,9 @@ def _rejections(runs: Sequence[ServedRun]) -> list[str]:
     """For each policy how many requests were rejected, and why the first one was."""
     lines = []
     for run in runs:
-        rejected = [record for record in run.records if record.outcome is Outcome.REJECTED]
-        if rejected:
-            first = rejected[0]
-            lines.append(f"{run.policy}: {len(rejected)} rejected, first request {first.request_id}: {first.reason}")
+        if count := run.metrics.num_rejected:
+            first = next(record for record in run.records if record.outcome is Outcome.REJECTED)
+            lines.append(f"{run.policy}: {count} rejected, first request {first.request_id}: {first.reason}")
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class ServedRun:
     policy : str
     rate_per_s : float
         Rate of the replay.
-    records : tuple of RequestRecord
+    records : sequence of RequestRecord
         One for each request that counts, in order of arrival: those of the warm-up do not.
     usage : Usage
         Of the iterations that began after the warm-up.
@@ -49,7 +50,7 @@ class ServedRun:
 
     policy: str
     rate_per_s: float
-    records: tuple[RequestRecord, ...]
+    records: Sequence[RequestRecord]
     usage: Usage
     complete: bool
     reason: str = ""

@@ -15,6 +15,7 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy, means_holds
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
+from aptsched.scheduling.records import RecordColumns
 from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
@@ -132,7 +133,7 @@ def serve(
     InputError
         A plan that is not legal, or a log that cannot be opened. There is no log then.
     """
-    meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), list[RequestRecord](), 0
+    meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), RecordColumns(), 0
     ahead = decides_ahead(server.executor) if server.overlap else None
     pace = Pace(ahead or server.executor, server.times, server.cache) if server.calibrated else None
     phases = PhaseMeter(replay.arrived_at_s[: len(replay) if is_enough is None else 0], replay.warmup_s)
@@ -140,7 +141,8 @@ def serve(
 
         def on_record(record: RequestRecord) -> None:
             nonlocal num_unfinished
-            records.append(record)
+            records.add(record)
+            phases.keep(record)
             num_unfinished += record.outcome is Outcome.UNFINISHED
             if not num_unfinished:
                 watch(policy.name, replay, len(records))
@@ -171,7 +173,7 @@ def serve(
         pace=math.nan if pace is None else pace.ratio,
         certificates=None if certificates is None or log.fault or log.is_empty else Path(certificates),
         unwritten=log.fault,
-        phases=phases.phases(records),
+        phases=phases.phases(),
         **_counted(records, replay),
     )
 
@@ -186,13 +188,12 @@ def _all(*told: Callable[[Any], object]) -> Callable[[Any], None]:
     return tell
 
 
-def _counted(records: list[RequestRecord], replay: Replay) -> dict[str, Any]:
+def _counted(records: RecordColumns, replay: Replay) -> dict[str, Any]:
     """Of the requests that arrived after the warm-up the records, in order, and what the replay says of them."""
-    after = [record for record in records if record.arrived_at_s >= replay.warmup_s]
-    after.sort(key=lambda record: record.request_id)
-    alone_s = None if replay.alone_s is None else replay.alone_s[[record.request_id for record in after]]
+    after = records.by_number(replay.warmup_s)
+    alone_s = None if replay.alone_s is None else replay.alone_s[after.request_id]
     known = {"rate_per_s": replay.rate_per_s, "alone_s": alone_s, "tenants": replay.own.tenants}
-    return {**known, "records": tuple(after)}
+    return {**known, "records": after}
 
 
 def _worker(
