@@ -173,8 +173,7 @@ def serve(
         pace=math.nan if pace is None else pace.ratio,
         certificates=None if certificates is None or log.fault or log.is_empty else Path(certificates),
         unwritten=log.fault,
-        phases=phases.phases(),
-        **_counted(records, replay),
+        **_counted(records, phases, replay),
     )
 
 
@@ -188,12 +187,12 @@ def _all(*told: Callable[[Any], object]) -> Callable[[Any], None]:
     return tell
 
 
-def _counted(records: RecordColumns, replay: Replay) -> dict[str, Any]:
-    """Of the requests that arrived after the warm-up the records, in order, and what the replay says of them."""
+def _counted(records: RecordColumns, phases: PhaseMeter, replay: Replay) -> dict[str, Any]:
+    """Of the requests that arrived after the warm-up the records, in order, and what is known of them beside that."""
     after = records.by_number(replay.warmup_s)
     alone_s = None if replay.alone_s is None else replay.alone_s[after.request_id]
     known = {"rate_per_s": replay.rate_per_s, "alone_s": alone_s, "tenants": replay.own.tenants}
-    return {**known, "records": after}
+    return {**known, "records": after, "phases": phases.phases()}
 
 
 def _worker(
