@@ -107,6 +107,7 @@ def _warm_up(make_client: Callable[[], httpx2.AsyncClient], model: str, first: R
         arrived_at_s=first.arrived_at_s[:1] * 0,
         num_prompt_tokens=first.num_prompt_tokens[:1].clip(max=WARM_TOKENS),
         num_output_tokens=first.num_output_tokens[:1].clip(max=2),
+        own=first.own.rows(slice(1)),
     )
     loop = OpenLoop(make_client, model, short, lambda num_ended: None)
     if not loop.run():
