@@ -6,14 +6,15 @@ from aptsched.policies.named import CLASSES
 from benchmarks.opponents.cell import BURSTS, STEADY, Cell
 from benchmarks.opponents.tables import FIRST, shed
 
-VARIANTS = ("aptserve:forms=kv", "aptserve:charge=lifetime")
 OURS, NOBODY_REJECTED = "bid-price", "bid-price:reject=off"
 HIDDEN, HIDDEN_NOBODY_REJECTED = "bid-price:forms=hidden", "bid-price:forms=hidden:reject=off"
-LIFETIME, APTSERVE = "aptserve:charge=lifetime:forms=kv", "aptserve"
+LIFETIME, APTSERVE, CHARGED = "aptserve:charge=lifetime:forms=kv", "aptserve", "aptserve:charge=lifetime"
 PLAIN, SHED = ("sarathi", "vllm-v1"), (shed("sarathi"), shed("vllm-v1"))
 BEST = (shed("svf"), shed("qoserve"), shed("slai"), "scorpio")  # of the screen, without ours and oracles
-ON_KV = (*PLAIN, *SHED, *BEST, LIFETIME, shed(LIFETIME), FIRST)
-WITH_HIDDEN = (HIDDEN, HIDDEN_NOBODY_REJECTED, APTSERVE)
+WITH_LEAST_SLACK = "qoserve"  # the best of the screen that rejects nobody
+ON_KV = (*PLAIN, WITH_LEAST_SLACK, *SHED, *BEST, LIFETIME, shed(LIFETIME), FIRST)
+WITH_HIDDEN = (HIDDEN, HIDDEN_NOBODY_REJECTED, APTSERVE, CHARGED)
+VARIANTS = ("aptserve:forms=kv", CHARGED)
 
 
 def screened_policies() -> list[str]:
@@ -26,4 +27,4 @@ def chosen_policies(cell: Cell) -> list[str]:
     """Ours, what it is compared with, and the best of the screen; neither steady nor in bursts the better half."""
     if cell in (*STEADY, *BURSTS):
         return [OURS, NOBODY_REJECTED, *ON_KV, *(WITH_HIDDEN if cell in STEADY else ())]
-    return [OURS, NOBODY_REJECTED, *PLAIN, *SHED, *BEST[:2], LIFETIME, FIRST]
+    return [OURS, NOBODY_REJECTED, *PLAIN, WITH_LEAST_SLACK, *SHED, *BEST[:2], LIFETIME, FIRST]

@@ -13,7 +13,7 @@ from benchmarks.reproduce.tables import table
 from engine.capacities.found import Capacity
 
 FIRST = "fcfs"  # whose rates others' are compared with
-BEHIND = "🔴"  # marks a ratio below 1 by more than chance
+BEHIND = "🔴"  # marks a ratio below 1 by more than chance, and an aim that was missed
 
 
 def shed(policy: str) -> str:
@@ -106,22 +106,36 @@ def _ratios(held: Held, cell: Cell, level: float, own: str, others: Sequence[str
     }
 
 
-def better_table(held: Held, cells: Iterable[Cell], level: float, pairs: Sequence[tuple[str, Sequence[str]]]) -> str:
+def better_table(
+    held: Held,
+    cells: Iterable[Cell],
+    level: float,
+    pairs: Sequence[tuple[str, Sequence[str]]],
+    aims: Sequence[float] = (),
+) -> str:
     """How many times the better of some others' rate a policy holds, at each cell and in the geometric mean.
 
-    The better is the one whose mean over the seeds is higher at that cell.
+    The better is the one whose mean over the seeds is higher at that cell. Where the first of the pairs have aims, a
+    last column says them, and whether the mean is that high.
     """
     shown = cells_of(held, cells, level)
     rows = []
-    for own, others in pairs:
+    for (own, others), aim in zip(pairs, [*aims, *[math.nan] * (len(pairs) - len(aims))], strict=True):
         each = [_over_better(held, cell, level, own, others) for cell in shown]
         known = [rates for rates in each if rates is not None]
-        if not known:
-            continue
-        name = f"`{own}` over " + (" or ".join(f"`{other}`" for other in others))
-        columns = ["-" if rates is None else _with_ends(over_sets([rates])) for rates in each]
-        rows.append((name, *columns, _with_ends(over_sets(known if len(known) == len(shown) else []))))
-    return table(("", *(heading(cell, level) for cell in shown), "geometric mean"), rows)
+        if known:
+            name = f"`{own}` over " + (" or ".join(f"`{other}`" for other in others))
+            columns = ["-" if rates is None else _with_ends(over_sets([rates])) for rates in each]
+            mean = over_sets(known if len(known) == len(shown) else [])
+            rows.append((name, *columns, _with_ends(mean), *([_reached(mean.mean, aim)] if aims else [])))
+    return table(("", *(heading(cell, level) for cell in shown), "geometric mean", *(["aim"] if aims else [])), rows)
+
+
+def _reached(mean: float, aim: float) -> str:
+    """The aim, and whether the mean reaches it, as far as both are known."""
+    if math.isnan(mean) or math.isnan(aim):
+        return "" if math.isnan(aim) else _figure(aim)
+    return f"{_figure(aim)}, " + ("met" if mean >= aim else f"{BEHIND} missed")
 
 
 def _over_better(
@@ -138,7 +152,7 @@ def _over_better(
 def heading(cell: Cell, level: float) -> str:
     """The cell's, and the level where it is one in place of the table's."""
     own = level_at(cell, level)
-    return cell.heading + ("" if own == level else f", {own:.0%}")
+    return cell.heading + ("" if own == level else f" at {own:.0%}")
 
 
 def _rate(found: Capacity | None) -> str:

@@ -82,7 +82,7 @@ def test_a_row_has_plain_and_shed_and_a_dash_for_what_is_not_known() -> None:
     rates = {"fcfs": ((1.0,), (100.0,)), "a": ((2.0,), (200.0,)), "shed(a)": ((3.0,), (300.0,))}
     found = held({**rates, "c": ((9.0,), (math.nan,))})
     lines = tables.screen_table(found, TWO, ["fcfs", "a", "c"]).splitlines()
-    assert lines[0] == "| policy | sharegpt, CV 1 | humaneval, CV 1 | times `fcfs` |"
+    assert lines[0] == "| policy | ShareGPT | HumanEval | times `fcfs` |"
     assert lines[2:] == [
         "| `a` | 2.00 / 3.00 | 200 / 300 | 2.00 / 3.00 |",
         "| `fcfs` | 1.00 | 100 | 1.00 |",
@@ -95,7 +95,7 @@ def test_a_cell_of_its_own_level_stands_among_those_of_the_lowest() -> None:
     found = held({"fcfs": ((1.0,), (2.0,))}) | held({"fcfs": ((0.5,), (1.0,))}, 0.99)
     found[HARD, 0.75, "fcfs"] = capacity("fcfs", 0.75, (4.0,))
     head, _, row = tables.rate_table(found, [*TWO, HARD], 0.9).splitlines()
-    assert head.split(" | ")[1:4] == ["sharegpt, CV 1", "humaneval, CV 1", "longbench, CV 4, 75%"]
+    assert head.split(" | ")[1:4] == ["ShareGPT", "HumanEval", "LongBench at 75%"]
     assert row == "| `fcfs` | 1.00 | 2.00 | 4.00 |  |"
     assert tables.rate_table(found, [*TWO, HARD], 0.99).splitlines()[2] == "| `fcfs` | 0.500 | 1.00 |  |"
 
@@ -115,6 +115,20 @@ def test_the_better_of_several_is_chosen_at_each_cell() -> None:
     found = held({"own": ((2.0,), (3.0,)), "a": ((0.5,), (1.0,)), "b": ((1.0,), (0.5,))})
     row = tables.better_table(found, TWO, 0.9, [("own", ("a", "b"))]).splitlines()[2]
     assert row == "| `own` over `a` or `b` | 2.00 | 3.00 | 2.45 |"
+
+
+def test_an_aim_is_missed_where_the_mean_is_below_it() -> None:
+    """A mean of 2 reaches 2 and misses 2.1; a pair without an aim has an empty place, one without a mean the aim."""
+    found = held({"own": ((2.0,), (2.0,)), "a": ((1.0,), (1.0,)), "c": ((1.0,), (math.nan,))})
+    pairs = [("own", ("a",)), ("own", ("a",)), ("own", ("c",)), ("own", ("a",))]
+    lines = tables.better_table(found, TWO, 0.9, pairs, (2.0, 2.1, 1.5)).splitlines()
+    assert [line.split(" | ")[-1] for line in [lines[0], *lines[2:]]] == [
+        "aim |",
+        "2.00, met |",
+        f"2.10, {tables.BEHIND} missed |",
+        "1.50 |",
+        " |",
+    ]
 
 
 def test_without_lengths_the_dearest_prompts_are_dropped() -> None:
