@@ -1,13 +1,13 @@
 """All policies in one study of the rates that they hold: steady, in bursts, on real arrivals, beside our own.
 
     python -m benchmarks.opponents [screen] [chosen] [--cells sharegpt-cv1 ...] [--policies sarathi ...]
-        [--azure FILE] [--jobs 2] [--out DIR]
+        [--seed 20] [--azure FILE] [--jobs 2] [--out DIR]
 
 The setting `sustained` of `aptsched capacity` (docs/capacity.md), by computed cost. `screen`: every policy, plain and
 within `shed`, with one seed, for 2 to 7 minutes of arrivals (bursts of LongBench 21), OPT-13B on A100-40GB, chat
 objectives, lengths of ShareGPT, HumanEval and LongBench, gaps between arrivals of CV 1 and 4. `chosen`: ours, what it
 is compared with, and the best of the screen, with five seeds that no constant of ours was chosen on, lengths moved by
-10%, 11 minutes of arrivals (bursts of HumanEval 4); also CV 2, MLPerf's interactive objectives for Llama-3.1-8B on
+10%, 11 minutes of arrivals (of HumanEval 4); also CV 2, MLPerf's interactive objectives for Llama-3.1-8B on
 A100-80GB (4 minutes), and with --azure the trace AzureLLMInferenceTrace_code of AzurePublicDataset: five windows of it
 with their own arrivals, and a TTFT of max(1 s, 3 times the own prefill). Each cell has a folder as `aptsched capacity
 --out` writes it. Ctrl-C keeps what is done, and the same command goes on from there. At the end, and at once where no
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aptsched.support import files, interrupts
@@ -51,7 +52,7 @@ SHORT_S = {
 LONG_S = {
     "": (660.0, 60.0),
     **{cell.name: (240.0, 60.0) for cell in INTERACTIVE},
-    **dict.fromkeys(("humaneval-cv4", "humaneval-cv2"), (240.0, 60.0)),
+    **dict.fromkeys(("humaneval-cv1", "humaneval-cv2", "humaneval-cv4"), (240.0, 60.0)),
 }
 SCREEN, CHOSEN = "screen", "chosen"
 EXTENTS = {
@@ -65,12 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _checked(arguments)
     out = files.make_directory(options.out)
     trace = None if options.azure is None else with_own_ttft(options.azure, out / "azure.csv", **LLAMA)
+    extents = EXTENTS | {CHOSEN: replace(EXTENTS[CHOSEN], seed=options.seed)}
     try:
         for part in options.parts:
             for cell in _cells(part, trace):
                 if cell.name in (options.cells or [cell.name]):
                     usual = screened_policies() if part == SCREEN else chosen_policies(cell)
-                    searched(cell, options.policies or usual, EXTENTS[part], out / part, options.jobs)
+                    searched(cell, options.policies or usual, extents[part], out / part, options.jobs)
     except StoppedError:
         print("stopped: the same command goes on from there", file=sys.stderr)
         return interrupts.EXIT_CODE
@@ -89,8 +91,9 @@ def _checked(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options; ends the process where one is not accepted."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.jobs < 1:
-        parser.error(f"--jobs: {options.jobs} is not accepted; at least 1 is")
+    for name, least in (("jobs", 1), ("seed", 0)):
+        if (given := getattr(options, name)) < least:
+            parser.error(f"--{name}: {given} is not accepted; at least {least} is")
     known = [cell.name for cell in _cells(CHOSEN, Path())]
     for name, given, accepted in (("PART", options.parts, list(EXTENTS)), ("--cells", options.cells or [], known)):
         for each in given:
@@ -110,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="*", metavar="PART", help="screen, chosen; none: tables of what is there")
     parser.add_argument("--cells", nargs="+", help="in place of all, by the names of their folders")
     parser.add_argument("--policies", nargs="+", help="in place of each part's own")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of {CHOSEN} the first of five")
     parser.add_argument("--azure", type=Path, help="the trace with its own arrivals")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=Path("bench-out/opponents"))

@@ -49,6 +49,18 @@ def test_bursts_of_long_prompts_are_held_to_three_quarters() -> None:
     assert (screen["level"], screen["duration"], screen["seeds"], screen["jitter"]) == ((0.75,), 1260.0, 1, None)
     assert (several["level"], several["duration"], several["seeds"], several["jitter"]) == ((0.99, 0.9), 660.0, 5, 0.1)
     assert main.EXTENTS["chosen"].options(cell.code(Path("a.csv")))["jitter"] is None
+    assert main.EXTENTS["chosen"].options(TWO[1])["duration"] == 240.0
+
+
+@pytest.mark.parametrize(("name", "given", "least"), [("--jobs", "0", 1), ("--seed", "-1", 0)])
+def test_numbers_that_are_too_small_end_in_one_message(
+    name: str, given: str, least: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names the option, its value and what is accepted; the exit code is 2, and nothing is run."""
+    with pytest.raises(SystemExit) as ended:
+        main.main(["chosen", name, given])
+    assert ended.value.code == 2
+    assert f"{name}: {given} is not accepted; at least {least} is" in capsys.readouterr().err
 
 
 def test_hidden_states_are_sought_at_steady_arrivals_alone() -> None:
