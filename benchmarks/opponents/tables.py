@@ -72,7 +72,8 @@ def screen_table(held: Held, cells: Sequence[Cell], policies: Sequence[str]) -> 
 def rate_table(held: Held, cells: Iterable[Cell], level: float) -> str:
     """What each policy holds at each cell, with intervals, and how many times `fcfs` where that has all rates."""
     shown = cells_of(held, cells, level)
-    policies = policies_of(held, shown)
+    searched = [(cell, level_at(cell, level)) for cell in shown]
+    policies = policies_of({key: found for key, found in held.items() if key[:2] in searched}, shown)
     has_first = not math.isnan(times(held, shown, level, FIRST, FIRST).mean)
     rows = []
     for policy in policies:

@@ -103,13 +103,14 @@ def test_a_row_has_plain_and_shed_and_a_dash_for_what_is_not_known() -> None:
 
 
 def test_a_cell_of_its_own_level_stands_among_those_of_the_lowest() -> None:
-    """Its heading says so; the table of the other level leaves it out."""
+    """Its heading says so; the table of the other level leaves it out, and who was not searched at that level."""
     found = held({"fcfs": ((1.0,), (2.0,))}) | held({"fcfs": ((0.5,), (1.0,))}, 0.99)
     found[HARD, 0.75, "fcfs"] = capacity("fcfs", 0.75, (4.0,))
-    head, _, row = tables.rate_table(found, [*TWO, HARD], 0.9).splitlines()
+    found[TWO[0], 0.9, "slai"] = capacity("slai", 0.9, (1.5,))
+    head, _, row, other = tables.rate_table(found, [*TWO, HARD], 0.9).splitlines()
     assert head.split(" | ")[1:4] == ["ShareGPT", "HumanEval", "LongBench at 75%"]
-    assert row == "| `fcfs` | 1.00 | 2.00 | 4.00 |  |"
-    assert tables.rate_table(found, [*TWO, HARD], 0.99).splitlines()[2] == "| `fcfs` | 0.500 | 1.00 |  |"
+    assert (row, other) == ("| `fcfs` | 1.00 | 2.00 | 4.00 |  |", "| `slai` | 1.50 | - | - | - |")
+    assert tables.rate_table(found, [*TWO, HARD], 0.99).splitlines()[2:] == ["| `fcfs` | 0.500 | 1.00 |  |"]
 
 
 def test_who_is_behind_by_more_than_chance_is_marked() -> None:
