@@ -20,7 +20,7 @@ MUTANTS: dict[str, list[Replacement]] = {
     "fallback dropped": [
         ("aptsched/knapsack/greedy.py", "if single is None or not", "if True or not"),
     ],
-    "hull skipped": [("aptsched/knapsack/hull.py", "if steep > slope[first + i]:", "if slope[first + i] == 0:")],
+    "hull skipped": [("aptsched/knapsack/increments.py", "if steep > slope[first + i]:", "if slope[first + i] == 0:")],
     "ceil for floor": [("aptsched/knapsack/residual.py", "room = free[0] // unit", "room = -(-free[0] // unit)")],
     "break for skip": [
         ("aptsched/knapsack/fill.py", "if extra <= room[0] and", "if extra < math.inf and"),
@@ -33,8 +33,8 @@ MUTANTS: dict[str, list[Replacement]] = {
     "capacity off by one": [
         (
             "aptsched/knapsack/residual.py",
-            "free = alone = [problem.capacity,",
-            "free = alone = [problem.capacity + 1,",
+            "free = alone = problem.limits",
+            "free = alone = (problem.capacity + 1, *problem.limits[1:])",
         ),
     ],
     "multiplier sign": [("aptsched/knapsack/relaxation.py", "Multipliers(per_unit", "Multipliers(-per_unit")],

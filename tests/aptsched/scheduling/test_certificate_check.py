@@ -55,7 +55,8 @@ def of_problem(**changes: Any) -> Callable[[Plan], Plan]:
     """A problem that nobody has checked."""
 
     def change(plan: Plan) -> Plan:
-        return replace(plan, problem=BatchProblem.unchecked(**{**vars(plan.problem), **changes}))
+        fields = {name: getattr(plan.problem, name) for name in BatchProblem.__dataclass_fields__}
+        return replace(plan, problem=BatchProblem.unchecked(**{**fields, **changes}))
 
     return change
 

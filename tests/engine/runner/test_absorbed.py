@@ -14,6 +14,7 @@ from engine.calibration.measure import uniform_batch
 from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
+from engine.models.qkv import QKV
 from engine.models.random_weights import random_weights
 from engine.runner.torch_executor import TorchExecutor
 from engine.state.batch import Batch
@@ -44,13 +45,13 @@ class Counted:
         self.cache, self.num_products = config.cache(), 0
         decoder = Decoder(config, random_weights(config, torch.Generator().manual_seed(0)))
         self.executor = TorchExecutor(decoder, 40, absorb_up_to=absorb_up_to)
-        product = decoder.keys_and_values
+        product = QKV.keys_and_values
 
-        def counted(layer: int, hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        def counted(qkv: QKV, hidden: torch.Tensor) -> torch.Tensor:
             self.num_products += 1
-            return product(layer, hidden, positions)
+            return product(qkv, hidden)
 
-        monkeypatch.setattr(decoder, "keys_and_values", counted)
+        monkeypatch.setattr(QKV, "keys_and_values", counted)
 
     def run(self, *parts: tuple[int, int, int, CacheForm]) -> int:
         """How often, for a batch of parts: requests, tokens cached of each, new tokens of each, form."""
