@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -26,7 +25,6 @@ from engine.study.serving_study import ServingStudy, collected
 from engine.study.usage import NOT_SEEN
 
 CONNECT_S = 10.0
-WARM_TOKENS = 64  # most tokens of the prompt that is sent first, of which two are wanted
 NOTICE = "Measured by the client of a server: what it does within its iterations is not seen."
 Watching = Callable[[int], AbstractContextManager[Watch]]
 
@@ -102,14 +100,7 @@ def _listed(options: BenchOptions) -> str:
 
 def _warm_up(make_client: Callable[[], httpx2.AsyncClient], model: str, first: Replay) -> None:
     """Sends one short request, for a server that refuses it would refuse all."""
-    short = dataclasses.replace(
-        first,
-        arrived_at_s=first.arrived_at_s[:1] * 0,
-        num_prompt_tokens=first.num_prompt_tokens[:1].clip(max=WARM_TOKENS),
-        num_output_tokens=first.num_output_tokens[:1].clip(max=2),
-        own=first.own.rows(slice(1)),
-    )
-    loop = OpenLoop(make_client, model, short, lambda num_ended: None)
+    loop = OpenLoop(make_client, model, first.warm_up(), lambda num_ended: None)
     if not loop.run():
         raise KeyboardInterrupt
     (record,) = loop.records()

@@ -122,15 +122,9 @@ def warm_up(policies: Sequence[NamedPolicy], replay: Replay, server: Server) -> 
     dict
         From policies that failed to the reason.
     """
-    first = dataclasses.replace(
-        replay,
-        arrived_at_s=replay.arrived_at_s[:1] * 0,
-        num_prompt_tokens=replay.num_prompt_tokens[:1].clip(max=64),
-        num_output_tokens=replay.num_output_tokens[:1].clip(max=2),
-    )
     failed = {}
     for policy in policies:
-        run, stopped = attempt(policy, first, server)
+        run, stopped = attempt(policy, replay.warm_up(), server)
         if stopped:
             raise KeyboardInterrupt
         if isinstance(run, FailedRun):

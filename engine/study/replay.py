@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 
 ANY_TOKENS = SamplingParams(ignore_eos=True)
+WARM_TOKENS = 64  # most tokens of the prompt that is served before a run, of which two are wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,16 @@ class Replay:
         default = {"slo_ttft_s": self.slo.ttft_s, "slo_tpot_s": self.slo.tpot_s}
         ttft_s, tpot_s = (self.own.filled(name, len(self), value) for name, value in default.items())
         return ttft_s.astype(np.float64), tpot_s.astype(np.float64)
+
+    def warm_up(self) -> Replay:
+        """The first request alone, at once and short: what is served before a run, for its one-time costs."""
+        return replace(
+            self,
+            arrived_at_s=self.arrived_at_s[:1] * 0,
+            num_prompt_tokens=self.num_prompt_tokens[:1].clip(max=WARM_TOKENS),
+            num_output_tokens=self.num_output_tokens[:1].clip(max=2),
+            own=self.own.rows(slice(1)),
+        )
 
     def requests(self) -> Iterator[Request]:
         """The requests in order of arrival, each made when it is asked for."""

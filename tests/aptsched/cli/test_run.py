@@ -48,6 +48,17 @@ def test_a_table_and_files_of_what_each_policy_comes_to(
     assert "certificates-aptserve.jsonl" in capsys.readouterr().out
 
 
+def test_the_labels_of_a_trace_go_with_its_requests(tiny_opt: str, tmp_path: Path) -> None:
+    """Tenants, priorities and objectives, though the first request is served alone before the run."""
+    rows = ["arrived_at_s,prompt_tokens,output_tokens,tenant,priority,slo_ttft_s", "0,5,2,a,1,1e6", "0.01,5,2,b,0,1e6"]
+    (tmp_path / "trace.csv").write_text("\n".join(rows), encoding="utf-8")
+    given = ["--trace", str(tmp_path / "trace.csv"), "--out", str(tmp_path / "out"), "--policy", "fcfs"]
+    assert call("run", "--model", tiny_opt, *given, "--rho", "1e-5", "--threads", "1", "--num-blocks", "30") == 0
+    with (tmp_path / "out" / "requests.csv").open() as file:
+        found = [(row["outcome"], row["tenant"], row["priority"]) for row in csv.DictReader(file)]
+    assert found == [("finished", "0", "1"), ("finished", "1", "0")]
+
+
 def test_requests_are_swapped_on_a_real_model(quick_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """On a pool for two of them, with as much on the host as in the pool unless it is said."""
     small = ["--policy", "fastserve:quantum_s=1e-6", "--num-blocks", "8", "--json"]
