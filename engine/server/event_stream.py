@@ -10,6 +10,12 @@ from starlette.types import Receive, Scope, Send
 HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no"}
 
 
+async def until_gone(receive: Receive) -> None:
+    """Waits until the client of a request has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class EventStream(Response):
     """Sends pieces until there are no more; who makes them sees to it that they end when the client goes.
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from starlette.types import Receive
 
+from engine.server.event_stream import until_gone
 from engine.server.wakeups import Wakeups
 from engine.session.generation import Generation
 
@@ -103,8 +104,7 @@ class Follower:
         return True
 
     async def _until_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await until_gone(receive)
         self._abort()
         self.is_gone = True
         self._event.set()

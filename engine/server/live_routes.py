@@ -14,7 +14,7 @@ from pydantic import Field
 from aptsched.support.errors import InputError
 from engine.server.api_errors import ApiError
 from engine.server.bodies import Strict
-from engine.server.event_stream import EventStream
+from engine.server.event_stream import EventStream, until_gone
 from engine.server.live_view import LiveView
 from engine.server.own_load import MAX_RATE_PER_S, OwnLoad
 from engine.server.reply import event
@@ -57,7 +57,7 @@ class Live:
 
     async def events(self, request: Request) -> AsyncGenerator[bytes, None]:
         """Events until the client goes or the server closes."""
-        ends = {asyncio.create_task(_until_gone(request)), asyncio.create_task(self.service.closing.wait())}
+        ends = {asyncio.create_task(until_gone(request.receive)), asyncio.create_task(self.service.closing.wait())}
         self.view.num_watchers += 1
         try:
             while True:
@@ -123,8 +123,3 @@ def router(live: Live) -> APIRouter:
 def page() -> HTMLResponse:
     """The page, which asks for nothing but the events."""
     return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=SAFE)
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
