@@ -11,7 +11,6 @@ from threading import Thread
 import numpy as np
 
 from aptsched.scheduling.plan import Policy
-from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support.errors import InputError
 from engine.server.app import application
 from engine.server.exposition import Exposition
@@ -27,7 +26,6 @@ from engine.server.uvicorn_server import UvicornServer, bound_socket
 from engine.session.onlooker import Onlooker
 from engine.session.session import Session
 from engine.session.vocabulary import Vocabulary
-from engine.state.pool import BlockPool
 from engine.study.offered_forms import unused_forms
 from engine.study.ready_model import Calibrate, ready_model
 from engine.study.serving import Server
@@ -129,11 +127,9 @@ def prepared(options: ServeOptions, calibrate: Calibrate) -> Ready:
 
 
 def _session(server: Server, policy: Policy, vocabulary: Vocabulary, onlooker: Onlooker) -> Session:
-    cache = server.cache.with_forms(lossy_wanted(policy, server.lossy_ratios))
-    pool = BlockPool(server.num_blocks, cache, server.num_host_blocks)
     return Session(
         policy,
-        pool,
+        server.pool(policy),
         server.executor,
         vocabulary,
         limits=server.limits,

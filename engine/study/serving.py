@@ -92,6 +92,11 @@ class Server:
     executor_of_run: Callable[[], Executor] | None = None
     overlap: bool = False
 
+    def pool(self, policy: Policy) -> BlockPool:
+        """A pool for a run of this policy, with the lossy forms that it wants."""
+        cache = self.cache.with_forms(lossy_wanted(policy, self.lossy_ratios))
+        return BlockPool(self.num_blocks, cache, self.num_host_blocks)
+
 
 class Watch(Protocol):
     """A function that is told how far a run is."""
@@ -204,10 +209,9 @@ def _worker(
     skip: Skip | None,
 ) -> Worker:
     """A worker of the server with a pool of its own, and who is told of what it does."""
-    cache = server.cache.with_forms(lossy_wanted(policy, server.lossy_ratios))
     return Worker(
         policy,
-        BlockPool(server.num_blocks, cache, server.num_host_blocks),
+        server.pool(policy),
         executor,
         on_record,
         scheduling=server.scheduling,
