@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -16,6 +15,7 @@ from engine.runner.forms.kv import KVBlocks
 from engine.runner.kernels.form_kernels import FormKernels
 from engine.runner.kernels.mix import Mix
 from engine.runner.torch_executor import TorchExecutor
+from mixes import owners
 
 
 class StaticKernels:
@@ -33,8 +33,7 @@ class StaticKernels:
 
     def attender(self, mix: Mix) -> AttendCached:
         """Token by token."""
-        owner = np.repeat(np.arange(len(mix.count)), mix.count)
-        positions = np.arange(len(owner)) - (mix.count.cumsum() - mix.count - mix.start)[owner]
+        owner, positions = owners(mix)
         return partial(self._attend, self.put(mix.table[owner]), self.put(positions))
 
     def _attend(self, table: torch.Tensor, positions: torch.Tensor, layer: int, q: torch.Tensor) -> torch.Tensor:
