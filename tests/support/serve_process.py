@@ -47,22 +47,21 @@ def serve_process(model: str | Path, *options: str, port: int = 0) -> Iterator[S
     command, environment = [sys.executable, "-m", "aptsched", "serve", *given], os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
-    said, lines, ready = list[str](), process.stderr, threading.Event()
+    said, ports, lines, ready = list[str](), list[int](), process.stderr, threading.Event()
 
     def read() -> None:
         for line in lines:
             said.append(line)
-            if SERVES.search(line):
+            if found := SERVES.search(line):
+                ports.append(int(found[1]))
                 ready.set()
         ready.set()
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        assert ready.wait(MOST_S), said
-        found = SERVES.search(" ".join("".join(said).split()))
-        assert found is not None, said
-        yield ServeProcess(process, int(found[1]), said, reader)
+        assert ready.wait(MOST_S) and ports, said
+        yield ServeProcess(process, ports[0], said, reader)
     finally:
         process.kill()
         process.wait()
