@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -16,6 +15,7 @@ from engine.state.request import TokenLogprobs
 from engine.state.sampling_params import SamplingParams
 from http_server import Served, serving
 from live import exact_model
+from tiny_model import CHAT_TEMPLATE
 
 MODEL = exact_model()
 BODY: dict[str, Any] = {"prompt": "the \u00e9", "max_tokens": 40, "temperature": 1, "seed": 3, "ignore_eos": True}
@@ -56,7 +56,7 @@ def test_a_completion_says_them_and_where_tokens_stand(served: Served) -> None:
     assert any(token.startswith("token_id:") for token in whole["logprobs"]["tokens"])
 
 
-def test_a_chat_says_them_with_bytes(served: Served) -> None:
+def test_a_chat_says_them_with_bytes() -> None:
     """By OpenAI's client, whole and by a stream, equal."""
     with (
         serving(model=with_template()) as chatting,
@@ -84,8 +84,7 @@ def test_a_chat_says_them_with_bytes(served: Served) -> None:
 def with_template() -> Model:
     """The tiny model, for chats."""
     assert MODEL.tokenizer is not None
-    template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
-    return Model("tiny", MODEL.decoder, type(MODEL.tokenizer)(MODEL.tokenizer.backend, template))
+    return Model("tiny", MODEL.decoder, type(MODEL.tokenizer)(MODEL.tokenizer.backend, CHAT_TEMPLATE))
 
 
 def test_without_a_tokenizer_tokens_are_named_by_their_numbers() -> None:
@@ -101,7 +100,5 @@ def test_who_does_not_ask_is_told_nothing(served: Served) -> None:
     assert served.complete(**BODY).json()["choices"][0]["logprobs"] is None
     assert all(piece["choices"][0]["logprobs"] is None for piece in served.pieces(**BODY))
     body = {"messages": [{"role": "user", "content": "a"}], "top_logprobs": 2}
-    response = served.client.post(
-        "/v1/chat/completions", content=json.dumps(body), headers={"content-type": "application/json"}
-    )
+    response = served.client.post("/v1/chat/completions", json=body)
     assert response.status_code == 400 and response.json()["error"]["param"] == "top_logprobs"
