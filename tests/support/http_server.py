@@ -32,6 +32,7 @@ from engine.study.serving import NamedPolicy
 from live import MOST_S, exact_model, in_time
 
 SLO_OF_ALL = SLO(1e6, 1e6)  # met however busy the machine is
+JSON = {"content-type": "application/json"}  # of bodies that are sent as bytes
 
 
 @dataclass
@@ -71,6 +72,13 @@ class Served:
         pool = self.engine.pool
         pool.check_integrity()
         assert pool.free_blocks == pool.num_blocks
+
+
+def error_in(response: httpx2.Response) -> dict[str, Any]:
+    """The error of a response, which has all that OpenAI's have, and a message of one line."""
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"} and error["message"].isprintable()
+    return error
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from http_server import Served
+from http_server import JSON, Served, error_in
 from live import MOST_S
 
 BODY: dict[str, Any] = {"prompt": "ab", "max_tokens": 2, "temperature": 0, "stop": ["x"], "stream": False}
@@ -59,13 +59,11 @@ def body(rng: np.random.Generator) -> bytes:
 
 def check_answer(served: Served, rng: np.random.Generator) -> bool:
     """Sends a body under a right head; returns whether it was refused, with one message and nothing else."""
-    path, headers = PATHS[int(rng.integers(len(PATHS)))], {"content-type": "application/json"}
-    response = served.client.post(path, content=body(rng), headers=headers)
+    response = served.client.post(PATHS[int(rng.integers(len(PATHS)))], content=body(rng), headers=JSON)
     if response.status_code < 300:
         return False
     assert response.status_code in (400, 404, 413), response.text
-    error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"} and error["message"].isprintable()
+    error_in(response)
     return True
 
 

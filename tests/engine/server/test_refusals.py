@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.server.bodies import ChatBody, CompletionBody
-from http_server import Served
+from http_server import JSON, Served, error_in
 
-JSON = {"content-type": "application/json"}
 NAMES = sorted({*CompletionBody.model_fields, *ChatBody.model_fields, "nope"})
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
@@ -26,9 +25,7 @@ def error_of(served: Served, content: bytes, path: str = "/v1/completions", stat
     """The error that a body gets."""
     response = served.client.post(path, content=content, headers=JSON)
     assert response.status_code == status, response.text
-    error: dict[str, Any] = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"} and error["message"].isprintable()
-    return error
+    return error_in(response)
 
 
 @pytest.mark.parametrize(
