@@ -32,10 +32,10 @@ from engine.calibration.measure import uniform_batch
 from engine.loop.iteration import Iteration
 from engine.loop.loop import Loop
 from engine.loop.worker import Worker
-from engine.models import architecture
 from engine.models.checkpoint import DTYPES
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
+from engine.models.known_models import MODELS
 from engine.models.model import Model
 from engine.models.random_weights import random_weights
 from engine.runner.torch_executor import TorchExecutor
@@ -45,22 +45,7 @@ from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 
 NUM_IN, NUM_OUT = 128, 64
-OPT_125M = ModelConfig(
-    architecture=architecture.OPT,
-    vocab_size=50272,
-    hidden_size=768,
-    num_layers=12,
-    num_heads=12,
-    num_kv_heads=12,
-    head_dim=64,
-    intermediate_size=3072,
-    max_positions=2048,
-    activation="relu",
-    norm_eps=1e-5,
-    attention_bias=True,
-    mlp_bias=True,
-    tied=True,
-)
+OPT_125M = MODELS["opt-125m"]
 READ_BYTES = 512 * 2**20
 
 
