@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from aptsched.policies.reordered import placed
 from aptsched.scheduling.plan import ROWS, Plan, nothing
-from aptsched.support.checks import Ints
+from aptsched.support.checks import Bools, Ints
 from aptsched.support.errors import InputError
 from engine.loop.arrivals import Arrivals
 from engine.loop.worker import Worker
@@ -18,11 +19,8 @@ from engine.state.batch import Batch, Executor, Step
 from engine.state.pool import BlockPool
 from engine.state.request_table import RequestTable
 
-BESIDE = {
-    "num_tokens": "request",
-    "form": "request",
-    "convert_to": "convert",
-}  # arrays of a plan, by those of their rows
+# Arrays of a plan, and the one that says of which rows each is.
+ROWS_OF = {name: name for name in ROWS} | {"num_tokens": "request", "form": "request", "convert_to": "convert"}
 
 
 @runtime_checkable
@@ -41,15 +39,12 @@ class Prepared:
     Attributes
     ----------
     plan : Plan
-    request_id, num_tokens, num_cached, form : int array, [n]
-        Of those rows.
+    columns : tuple of int array, [n]
+        The `columns_of` those rows.
     """
 
     plan: Plan
-    request_id: Ints
-    num_tokens: Ints
-    num_cached: Ints
-    form: Ints
+    columns: tuple[Ints, ...]
 
     def now(self, table: RequestTable, pool: BlockPool) -> Plan | None:
         """The plan without requests that have left, for the rows of now; None where others are not as they were to be.
@@ -57,24 +52,26 @@ class Prepared:
         Requests that have arrived stand behind the others, and are not in it. Where somebody has left, the problem that
         was solved is no longer this one, and the plan has none.
         """
-        present = np.isin(self.request_id, table.request_id[: table.num_rows])
+        present = np.isin(self.columns[0], table.request_id[: table.num_rows])
         count = int(present.sum())
-        slot = table.slot[:count]
-        columns = {"request_id": table.request_id, "num_tokens": table.num_tokens}
-        of_now = [column[:count] for column in columns.values()] + [pool.num_cached[slot], pool.form[slot]]
-        of_then = (self.request_id, self.num_tokens, self.num_cached, self.form)
-        if not all(np.array_equal(now, then[present]) for now, then in zip(of_now, of_then, strict=True)):
+        of_both = zip(columns_of(table, pool, count), self.columns, strict=True)
+        if not all(np.array_equal(now, then[present]) for now, then in of_both):
             return None
         return self.plan if count == len(present) else of_rows(self.plan, present)
 
 
-def of_rows(plan: Plan, present: np.ndarray[Any, np.dtype[np.bool_]]) -> Plan:
+def columns_of(table: RequestTable, pool: BlockPool, count: int) -> tuple[Ints, ...]:
+    """Number, tokens, cached tokens and form of each of the first rows of a table, [count]."""
+    slot = table.slot[:count]
+    return table.request_id[:count], table.num_tokens[:count], pool.num_cached[slot], pool.form[slot]
+
+
+def of_rows(plan: Plan, present: Bools) -> Plan:
     """The plan for these rows alone, [n], which move up; without its problem."""
-    place, kept = present.cumsum() - 1, {name: present[getattr(plan, name)] for name in ROWS}
-    arrays = {name: place[getattr(plan, name)[kept[name]]] for name in ROWS}
-    arrays |= {name: getattr(plan, name)[kept[rows]] for name, rows in BESIDE.items()}
-    reasons = [why for why, stays in zip(plan.reject_reasons, kept["reject"].tolist(), strict=False) if stays]
-    return replace(plan, **arrays | {"candidates": nothing()}, reject_reasons=reasons, problem=None, selection=None)
+    arrays = {name: getattr(plan, name)[present[getattr(plan, rows)]] for name, rows in ROWS_OF.items()}
+    reasons = [why for why, stays in zip(plan.reject_reasons, present[plan.reject].tolist(), strict=False) if stays]
+    kept = replace(plan, **arrays | {"candidates": nothing()}, reject_reasons=reasons, problem=None, selection=None)
+    return placed(kept, present.cumsum() - 1)
 
 
 class Ahead:
@@ -131,10 +128,7 @@ class Ahead:
         table, freed = after(worker, now_s)
         if not table.num_rows:
             return None
-        slot = table.slot[: table.num_rows]
-        columns = (table.request_id[: table.num_rows].copy(), table.num_tokens[: table.num_rows].copy())
-        cached = worker.pool.num_cached[slot], worker.pool.form[slot]
-        return Prepared(worker.planned(now_s, table, freed), *columns, *cached)
+        return Prepared(worker.planned(now_s, table, freed), columns_of(table, worker.pool, table.num_rows))
 
 
 def decides_ahead(executor: Executor) -> Ahead:
