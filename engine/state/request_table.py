@@ -64,7 +64,7 @@ class RequestTable(ObservedColumns, InternalColumns):
         """The same rows in a table of their own."""
         found = RequestTable()
         found._hold([group[:, self._first :].copy() for group in self._groups])
-        found.num_rows = self.num_rows
+        found.num_rows, found.numbers = self.num_rows, self.numbers.copy()
         return found
 
     @property
