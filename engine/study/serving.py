@@ -159,7 +159,7 @@ def serve(
         watched = _all(meter.add, lambda iteration: phases.add(iteration, loop.worker), log)
         skip: Skip | None = ahead
         if server.skipping is not None and means_holds(made):
-            told = _all(meter.add_stretch, lambda stretch: phases.add_stretch(stretch, loop.worker), log.add_stretch)
+            told = _all(meter.add, lambda stretch: phases.add_stretch(stretch, loop.worker), log.add_stretch)
             skip = server.skipping(told, is_enough is None)
         own, complete = server.executor if server.executor_of_run is None else server.executor_of_run(), True
         loop = Loop(_worker(server, made, pace or ahead or own, on_record, watched, skip))

@@ -99,15 +99,11 @@ class UsageMeter:
         self._gap_worst = 0.0
         self._timeline = Timeline()
         # not in the sums yet
-        self._added, self._decisions = list[Stretch | Iteration](), list[tuple[int, float, int]]()
+        self._added, self._decisions = list[Iteration | Stretch](), list[tuple[int, float, int]]()
 
-    def add(self, iteration: Iteration) -> None:
-        """Add an iteration."""
-        self.add_stretch(iteration)
-
-    def add_stretch(self, stretch: Stretch | Iteration) -> None:
-        """Add the iterations of a stretch, to the same sums as one by one."""
-        self._added.append(stretch)
+    def add(self, added: Iteration | Stretch) -> None:
+        """Add an iteration, or those of a stretch, to the same sums as one by one."""
+        self._added.append(added)
         if len(self._added) == MAX_STRETCHES:
             self._add_up()
 

@@ -121,7 +121,7 @@ def test_a_stretch_counts_as_its_iterations(counts: list[int], seed: int, warmup
         )
         fed = {at: Fed(at, count, 1) for at in range(1, count, 7)}
         stretch = Stretch(first, end_s, scheduling_s, num_seqs, held, count + np.arange(count), fed)
-        many.add_stretch(stretch)
+        many.add(stretch)
         for each in stretch.iterations():
             single.add(each)
         now_s = float(end_s[-1])
