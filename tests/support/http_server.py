@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ from engine.server.uvicorn_server import UvicornServer, bound_socket
 from engine.session.engine import Engine
 from engine.study.named_policies import named_policies
 from engine.study.serving import NamedPolicy
-from live import MOST_S, exact_model, in_time
+from live import MOST_S, exact_model, in_time, wait_until
 
 SLO_OF_ALL = SLO(1e6, 1e6)  # met however busy the machine is
 JSON = {"content-type": "application/json"}  # of bodies that are sent as bytes
@@ -85,16 +85,6 @@ def free_port() -> int:
     """A port on which nobody listens now."""
     with bound_socket("127.0.0.1", 0) as listening:
         return int(listening.getsockname()[1])
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Returns once it is so; fails if that does not come."""
-
-    def look() -> None:
-        while not is_so():
-            threading.Event().wait(0.002)
-
-    in_time(look)
 
 
 @contextmanager

@@ -76,6 +76,16 @@ def in_time(call: Callable[[], T]) -> T:
     return found[0]
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Returns once it is so; fails if that does not come."""
+
+    def look() -> None:
+        while not is_so():
+            threading.Event().wait(0.002)
+
+    in_time(look)
+
+
 @dataclass
 class Gated:
     """First come, first served, once it is let; so many decisions need no leave."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from http_server import Served, serving, wait_until
-from live import MOST_S, Gated
+from http_server import Served, serving
+from live import MOST_S, Gated, wait_until
 
 LONG: dict[str, Any] = {"prompt": "ab", "max_tokens": 120, "ignore_eos": True, "temperature": 0}
 

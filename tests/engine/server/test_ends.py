@@ -14,8 +14,8 @@ from aptsched.scheduling.plan import Plan
 from aptsched.scheduling.view import View
 from engine.server import uvicorn_server
 from engine.state.sampling_params import SamplingParams
-from http_server import Served, serving, wait_until
-from live import MOST_S, Gated, together
+from http_server import Served, serving
+from live import MOST_S, Gated, together, wait_until
 
 BODY: dict[str, Any] = {"prompt": "ab", "max_tokens": 5, "temperature": 0, "ignore_eos": True}
 

@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from aptsched.policies.aptserve import AptServe
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.shed import Shed
-from http_server import Served, serving, wait_until
+from http_server import Served, serving
+from live import wait_until
 
 BODY: dict[str, Any] = {"prompt": [5, 6, 7], "max_tokens": 8, "ignore_eos": True, "temperature": 0}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from http_server import Served, serving, wait_until
-from live import MOST_S
+from http_server import Served, serving
+from live import MOST_S, wait_until
 
 BODY: dict[str, Any] = {"prompt": "ab", "max_tokens": 60, "ignore_eos": True, "temperature": 0}
 POLICIES = ("fcfs", "sarathi", "aptserve")

@@ -10,8 +10,8 @@ import pytest
 from aptsched.policies.fcfs import FCFS
 from aptsched.policies.shed import Shed
 from engine.server.in_flight import InFlight
-from http_server import Served, serving, wait_until
-from live import Gated, together
+from http_server import Served, serving
+from live import Gated, together, wait_until
 
 BODY: dict[str, Any] = {"prompt": "ab", "max_tokens": 5, "temperature": 0, "ignore_eos": True}
 

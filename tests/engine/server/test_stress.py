@@ -14,8 +14,8 @@ import pytest
 
 from engine.session.engine import Engine
 from engine.state.sampling_params import SamplingParams
-from http_server import Served, serving, wait_until
-from live import CONFIG, MOST_S, exact_model
+from http_server import Served, serving
+from live import CONFIG, MOST_S, exact_model, wait_until
 
 NUM_REQUESTS, NUM_STREAMS = 500, 1000
 NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import weakref
 from collections.abc import Iterator
 
@@ -18,7 +17,7 @@ from engine.session import driver
 from engine.session.engine import Engine
 from engine.session.session import Session
 from engine.state.sampling_params import SamplingParams
-from live import MOST_S, Gated, exact_model, in_time, together
+from live import MOST_S, Gated, exact_model, in_time, together, wait_until
 
 MODEL = exact_model()
 LONG = SamplingParams(max_tokens=100, temperature=1.0, ignore_eos=True)
@@ -105,8 +104,7 @@ def test_close_ends_all_and_is_done_once() -> None:
     assert policy.asked.wait(MOST_S)  # all run, and none can end before the session is closed
 
     def let() -> None:
-        while not session._driver._closed:
-            time.sleep(0.001)
+        wait_until(lambda: session._driver._closed)
         policy.gate.set()
 
     together([session.close, let])

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from engine.session.engine import Engine
 from engine.session.generation import Generation
 from engine.session.session import Session
 from engine.state.sampling_params import SamplingParams
-from live import MOST_S, exact_model, in_time, together
+from live import MOST_S, exact_model, in_time, together, wait_until
 
 NUM_THREADS, NUM_CALLS = 6, 120
 MODEL = exact_model()
@@ -231,17 +230,13 @@ def check_nobody_waits(clients: Sequence[Client], ended_by: str, is_makers: bool
     session, shared, is_half = clients[0].session, clients[0].shared, clients[0].is_half
     here, others = (clients[0].run, clients[1:]) if is_makers else (lambda: None, clients)
 
-    def wait_for_close() -> None:
-        while not session._driver._closed:
-            time.sleep(0.001)
-
     def close() -> None:
         assert is_half.wait(MOST_S)
         session.close()
 
     if ended_by == "close":
         for client in clients:
-            client.wait_for_close = wait_for_close
+            client.wait_for_close = lambda: wait_until(lambda: session._driver._closed)
 
     together([client.run for client in others] + [close] * 2 * (ended_by == "close"), here)
     together([session.close])

@@ -22,7 +22,7 @@ from engine.session.engine import Engine
 from engine.session.session import Session
 from engine.state.batch import Batch, Step
 from engine.state.sampling_params import SamplingParams
-from live import MOST_S, exact_model, in_time, together
+from live import MOST_S, exact_model, in_time, together, wait_until
 
 MODEL = exact_model()
 LONG = SamplingParams(max_tokens=60, temperature=1.0, ignore_eos=True)
@@ -248,8 +248,7 @@ def test_close_waits_for_whoever_runs_the_worker() -> None:
         if num_decisions == 3:
             closing.append(threading.Thread(target=close, daemon=True))
             closing[0].start()
-            while not session._driver._closed:
-                pass
+            wait_until(lambda: session._driver._closed)
             assert not closed
 
     session: Session = Engine(MODEL, Threads(begin), num_blocks=60).session
