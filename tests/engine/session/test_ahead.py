@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,11 +21,6 @@ from aptsched.support.errors import InputError
 from engine.loop.limits import Limits
 from engine.loop.loop import Loop
 from engine.loop.worker import Worker
-from engine.models import architecture
-from engine.models.config import ModelConfig
-from engine.models.decoder import Decoder
-from engine.models.model import Model
-from engine.models.random_weights import random_weights
 from engine.runner.torch_executor import TorchExecutor
 from engine.session.ahead import Ahead, of_rows
 from engine.session.engine import Engine
@@ -37,24 +31,10 @@ from engine.state.pool import BlockPool
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
 from hash_executor import HashExecutor
+from live import CONFIG, exact_model
 from random_policy import RandomPolicy
 
-CONFIG = ModelConfig(
-    architecture=architecture.OPT,
-    vocab_size=97,
-    hidden_size=48,
-    num_layers=1,
-    num_heads=4,
-    num_kv_heads=4,
-    head_dim=12,
-    intermediate_size=48,
-    max_positions=96,
-    activation="relu",
-    norm_eps=1e-5,
-    attention_bias=True,
-    mlp_bias=True,
-)
-DECODER = Decoder(CONFIG, random_weights(CONFIG, torch.Generator().manual_seed(1)))
+MODEL = exact_model()
 POLICIES = ("fcfs", "vllm-v1", "sarathi", "aptserve", "bid-price", "fastserve", "vtc", "andes", "priority")
 
 
@@ -103,8 +83,8 @@ def requests(seed: int, stops: bool) -> list[Request]:
     rng = np.random.default_rng(seed)
     found = []
     for number in range(6):
-        ids = rng.integers(0, 97, int(rng.integers(1, 30)))
-        own = tuple(rng.integers(0, 97, 12).tolist()) if stops and number % 2 else ()
+        ids = rng.integers(0, CONFIG.vocab_size, int(rng.integers(1, 30)))
+        own = tuple(rng.integers(0, CONFIG.vocab_size, CONFIG.vocab_size // 4).tolist()) if stops and number % 2 else ()
         params = SamplingParams(max_tokens=int(rng.integers(1, 14)), stop_token_ids=own)
         found.append(Request(number, 0.0, len(ids), params, prompt_token_ids=ids))
     return found
@@ -114,7 +94,7 @@ def served(policy: Policy, given: list[Request], executor: Any, is_ahead: bool) 
     """The outputs of requests."""
     pool = BlockPool(14, CONFIG.cache(), 8)
     ahead = Ahead(executor) if is_ahead else None
-    limits = Limits(40, 4, 96)
+    limits = Limits(40, 4, CONFIG.max_positions)
     worker = Worker(policy, pool, ahead or executor, lambda record: None, limits=limits, skip=ahead)
     assert Loop(worker).run(given) == ""
     pool.check_integrity()
@@ -124,7 +104,7 @@ def served(policy: Policy, given: list[Request], executor: Any, is_ahead: bool) 
 
 def executor() -> TorchExecutor:
     """One for a run."""
-    return TorchExecutor(DECODER, 14, 8)
+    return TorchExecutor(MODEL.decoder, 14, 8)
 
 
 @settings(max_examples=10)
@@ -174,19 +154,14 @@ def test_a_decision_is_made_while_an_iteration_runs_and_once_for_each() -> None:
 def test_who_ends_by_a_token_is_left_out_of_the_plan() -> None:
     """And its blocks are free; the policy is not asked again."""
     first = served(FCFS(), requests(4, False), executor(), False)
-    given, policy = requests(4, False), Noting(FCFS())
-    stopped = next(i for i, ids in enumerate(first) if len(ids) > 3)
-    stop = first[stopped][1]
-    for request in given:
-        request.params = SamplingParams(max_tokens=request.params.max_tokens, stop_token_ids=(stop,))
-    found = served(policy, given, executor(), True)
+    stop = next(ids for ids in first if len(ids) > 3)[1]
     expected = [ids[: ids.index(stop) + 1] if stop in ids else ids for ids in first]
-    assert found == expected
-    plain = Noting(FCFS())
-    again = requests(4, False)
-    for request in again:
-        request.params = SamplingParams(max_tokens=request.params.max_tokens, stop_token_ids=(stop,))
-    served(plain, again, executor(), False)
+    policy, plain = Noting(FCFS()), Noting(FCFS())
+    for noting in (policy, plain):
+        given = requests(4, False)
+        for request in given:
+            request.params = replace(request.params, stop_token_ids=(stop,))
+        assert served(noting, given, executor(), noting is policy) == expected
     assert len(policy.views) <= len(plain.views) + 1
 
 
@@ -241,7 +216,7 @@ def test_an_engine_decides_ahead_where_it_is_asked_to() -> None:
     """Its texts are those of one that does not; an abort in between takes its request alone."""
     prompts = [[3, 4, 5], [6, 7], [8] * 20]
     params = SamplingParams(max_tokens=10, ignore_eos=True)
-    plain, ahead = (Engine(Model("tiny", DECODER), num_blocks=14, overlap=overlap) for overlap in (False, True))
+    plain, ahead = (Engine(MODEL, num_blocks=14, overlap=overlap) for overlap in (False, True))
     expected = [each.token_ids for each in plain.generate(prompts, params)]
     assert [each.token_ids for each in ahead.generate(prompts, params)] == expected
     first, *others = ahead.session.add_all(prompts, params)
@@ -252,6 +227,6 @@ def test_an_engine_decides_ahead_where_it_is_asked_to() -> None:
 
 def test_an_executor_that_cannot_go_on_by_itself_is_refused() -> None:
     """By one message."""
-    pool = BlockPool(14, CONFIG.cache())
+    pool, vocabulary = BlockPool(14, CONFIG.cache()), Vocabulary(CONFIG.vocab_size, None, frozenset())
     with pytest.raises(InputError, match=r"^overlap: True is not accepted with an executor of type HashExecutor; "):
-        Session(FCFS(), pool, HashExecutor(14, CONFIG.cache()), Vocabulary(97, None, frozenset()), overlap=True)
+        Session(FCFS(), pool, HashExecutor(14, CONFIG.cache()), vocabulary, overlap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,6 @@ from aptsched.support.byte_sizes import parse_bytes
 from aptsched.support.errors import InputError
 from byte_level import built
 from engine.loop.iteration import Iteration
-from engine.models import architecture
-from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.model import Model
 from engine.models.random_weights import random_weights
@@ -25,22 +24,10 @@ from engine.session.cache_memory import num_blocks
 from engine.session.engine import Engine
 from engine.state.sampling_params import SamplingParams
 from engine.study.swap_space import host_blocks
+from live import CONFIG as TINY
 from live import together
 
-CONFIG = ModelConfig(
-    architecture=architecture.LLAMA,
-    vocab_size=97,
-    hidden_size=32,
-    num_layers=2,
-    num_heads=4,
-    num_kv_heads=4,
-    head_dim=8,
-    intermediate_size=48,
-    max_positions=64,
-    activation="silu",
-    norm_eps=1e-5,
-    eos_token_ids=(3,),
-)
+CONFIG = replace(TINY, vocab_size=97, max_positions=64, eos_token_ids=(3,))
 PROMPTS = [[5, 6, 7], [8, 9], list(range(10, 30))]
 
 
