@@ -177,10 +177,9 @@ def _merged(some: list[int], first: int, columns: States, limits: Limits, ahead:
     while a < len(some) or b < len(lost):
         from_some = b == len(lost)
         if a < len(some) and b < len(lost):
-            r, one, other = 0, some[a] * size, b * size
-            while r < size and taken[one + r] == taken[other + r]:
-                r += 1
-            from_some = gained[some[a]] >= gained[b] if r == size else taken[one + r] < taken[other + r]
+            r = _first_difference(some[a], b, taken, size)
+            one, other = some[a] * size + r, b * size + r
+            from_some = gained[some[a]] >= gained[b] if r == size else taken[one] < taken[other]
         state = some[a] if from_some else b
         a, b = (a + 1, b) if from_some else (a, b + 1)
         loss, within = lost[state], True
@@ -189,8 +188,7 @@ def _merged(some: list[int], first: int, columns: States, limits: Limits, ahead:
             within = within and free >= low[r]
             loss += price[r] * max(free - high[r], 0)
         dominated = len(merged) > 0 and gained[merged[-1]] >= gained[state]
-        for r in range(size - 1):
-            dominated = dominated and taken[merged[-1] * size + r] == taken[state * size + r]
+        dominated = dominated and _first_difference(merged[-1], state, taken, size) >= size - 1
         if within and loss <= ahead and not dominated:
             merged.append(state)
     return merged
