@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from aptsched.support.checks import Bools, Floats, Ints
+from aptsched.support.checks import Bools, Ints
 
 
 @lru_cache(maxsize=16)
@@ -21,21 +21,5 @@ def constant(value: int, n: int) -> Ints:
 def all_true(n: int) -> Bools:
     """True n times; read-only."""
     array = np.ones(n, np.bool_)
-    array.setflags(write=False)
-    return array
-
-
-@lru_cache(maxsize=16)
-def ones(n: int) -> Floats:
-    """1.0 n times; read-only."""
-    array = np.ones(n)
-    array.setflags(write=False)
-    return array
-
-
-@lru_cache(maxsize=16)
-def numbered(n: int) -> Ints:
-    """1 to n in a column, [n, 1]; read-only."""
-    array = np.arange(1, n + 1)[:, None]
     array.setflags(write=False)
     return array
