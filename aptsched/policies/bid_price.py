@@ -153,8 +153,7 @@ class BidPrice:
         late = left_s < plan_s(view, plan)
         dear = of.cost_s > self._price.worth_s(backlog_s - left_s)
         reject = (turned_away & (late | dear)).nonzero()[0]
-        reasons = [LATE if is_late else DEAR for is_late in late[reject].tolist()]
-        return replace(plan, reject=reject, reject_reasons=reasons)
+        return also_rejecting(plan, reject, [LATE if is_late else DEAR for is_late in late[reject].tolist()])
 
     def _outlook(self, view: View, form: int) -> Outlook:
         """The outlook; requests that have arrived are taken note of."""
