@@ -74,15 +74,10 @@ def record_line(iteration: int, problem: BatchProblem, selection: Selection, num
         "problem": joined(encoded.items()),
         "sha256": f'"{digest_of(encoded)}"',
         "form": array_json(selection.form),
-        "multipliers": joined((name, _number(price)) for name, price in vars(selection.multipliers).items()),
+        "multipliers": compact_json(vars(selection.multipliers)),
     }
-    found |= {name: _number(getattr(selection, name)) for name in NUMBERS}
-    return f'{{"iteration":{iteration}{count},{joined(found.items())[1:]}\n'
-
-
-def _number(value: float) -> str:
-    """A finite number, whole or not, as JSON has it."""
-    return float.__repr__(value) if isinstance(value, float) else str(value)
+    numbers = as_line({name: getattr(selection, name) for name in NUMBERS})
+    return f'{{"iteration":{iteration}{count},{joined(found.items())[1:-1]},{numbers[1:]}'
 
 
 def as_line(document: dict[str, Any]) -> str:
