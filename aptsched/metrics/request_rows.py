@@ -47,10 +47,9 @@ def csv_parts(runs: Iterable[Run]) -> Iterator[str]:
     """
     yield HEADER
     for policy, rate_per_s, records, alone_s in runs:
-        alone, start = [math.nan] * len(records) if alone_s is None else alone_s, 0
-        for part in in_parts(records):
-            yield "".join(_rows((policy, float(rate_per_s)), part, alone[start : start + len(part)]))
-            start += len(part)
+        alone = [math.nan] * len(records) if alone_s is None else alone_s
+        for parts in zip(in_parts(records), in_parts(alone), strict=True):
+            yield "".join(_rows((policy, float(rate_per_s)), *parts))
 
 
 def _rows(run: tuple[str, float], records: Sequence[RequestRecord], alone_s: Sequence[float]) -> Iterator[str]:

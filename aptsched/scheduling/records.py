@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from aptsched.scheduling.record import SLO, Outcome, RequestRecord
 from aptsched.support.checks import Ints
 from aptsched.support.quick_init import of_values
 
+Item = TypeVar("Item")
 CODES = {np.int64: "q", np.float64: "d"}
 COLUMNS = {name: CODES[dtype] for name, dtype in dtypes(IdentityColumns, LabelColumns, CountColumns).items()}  # type: ignore[index]
 OUTCOMES = tuple(Outcome)
@@ -108,7 +109,7 @@ class Records(Sequence[RequestRecord]):
     __hash__ = None  # type: ignore[assignment]  # records have none
 
 
-def in_parts(records: Sequence[RequestRecord]) -> Iterator[list[RequestRecord]]:
-    """The records as lists of at most `MANY` each; of none at all one that is empty."""
-    for start in range(0, max(len(records), 1), MANY):
-        yield list(records[start : start + MANY])
+def in_parts(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Records, or what is known of them in the same order, as lists of at most `MANY`; of none one that is empty."""
+    for start in range(0, max(len(items), 1), MANY):
+        yield list(items[start : start + MANY])
