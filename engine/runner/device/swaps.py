@@ -43,6 +43,8 @@ class Swaps:
 
     def _parts(self, ours: Ints, host: Ints) -> Iterator[tuple[Ints, slice]]:
         """Blocks of the device for each run of consecutive blocks of the host."""
+        if not len(host):  # as in nearly every iteration
+            return
         order = np.argsort(host)
         ours, host = ours[order], host[order]
         for run in np.split(np.arange(len(host)), np.flatnonzero(np.diff(host) != 1) + 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -28,8 +30,7 @@ class Gathered(Swaps):
 
 def batch(out: Copies, back: Copies) -> Batch:
     """An iteration of copies alone."""
-    none = idle()
-    return Batch((), none.start, none.start, none.start, none.block_table, none.samples, (), out, back)
+    return dataclasses.replace(idle(), swap_out=out, swap_in=back)
 
 
 @given(st.permutations(range(BLOCKS)), st.permutations(range(BLOCKS)), st.permutations(range(BLOCKS)), st.booleans())
