@@ -67,7 +67,7 @@ def all_tables(out: Path) -> str:
 def _screened(screened: Held, cells: Sequence[Cell]) -> str:
     """The table of the screen at those of the cells that were searched; empty where none was."""
     shown = tables.cells_of(screened, cells, LEVELS[-1])
-    names = [name for name in tables.policies_of(screened, shown) if not name.startswith("shed(")]
+    names = [name for name in tables.policies_of(screened, shown, LEVELS[-1]) if not name.startswith("shed(")]
     return tables.screen_table(screened, shown, names) if shown else ""
 
 

@@ -36,9 +36,9 @@ def cells_of(held: Held, cells: Iterable[Cell], level: float) -> list[Cell]:
     return [cell for cell in cells if any((at, of) == (cell, level_at(cell, level)) for at, of, _ in held)]
 
 
-def policies_of(held: Held, cells: Sequence[Cell]) -> list[str]:
-    """The policies that were searched at any of the cells, in order."""
-    return list(dict.fromkeys(policy for cell, _, policy in held if cell in cells))
+def policies_of(held: Held, cells: Sequence[Cell], level: float) -> list[str]:
+    """The policies that were searched at any of the cells at a table's level, in order."""
+    return list(dict.fromkeys(policy for cell, at, policy in held if cell in cells and at == level_at(cell, level)))
 
 
 def times(held: Held, cells: Sequence[Cell], level: float, policy: str, other: str) -> Interval:
@@ -72,11 +72,9 @@ def screen_table(held: Held, cells: Sequence[Cell], policies: Sequence[str]) -> 
 def rate_table(held: Held, cells: Iterable[Cell], level: float) -> str:
     """What each policy holds at each cell, with intervals, and how many times `fcfs` where that has all rates."""
     shown = cells_of(held, cells, level)
-    searched = [(cell, level_at(cell, level)) for cell in shown]
-    policies = policies_of({key: found for key, found in held.items() if key[:2] in searched}, shown)
     has_first = not math.isnan(times(held, shown, level, FIRST, FIRST).mean)
     rows = []
-    for policy in policies:
+    for policy in policies_of(held, shown, level):
         rates = [_with_ends(_interval(found_at(held, cell, level, policy))) for cell in shown]
         over_first = "" if policy == FIRST else _with_ends(times(held, shown, level, policy, FIRST))
         rows.append((f"`{policy}`", *rates, *([over_first] * has_first)))
