@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from aptsched.report.document import machine
 from aptsched.scheduling.forms import CacheForm
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.files import write
-from benchmarks.engine import OPT_125M
+from benchmarks.engine import OPT_125M, timed
 from benchmarks.tables import Row, show
 from engine.calibration.measure import uniform_batch
 from engine.models import architecture
@@ -57,15 +56,9 @@ SHARES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # sizes of chunks, over absorb_u
 
 def fastest_ms(calls: list[Callable[[], object]], repeats: int) -> list[float]:
     """Milliseconds of the fastest run of each, run in turn after a warm-up of each."""
-    times: Floats = np.array([[_seconds(call) for call in calls] for _ in range(repeats + 1)])
+    times: Floats = np.array([[timed(call) for call in calls] for _ in range(repeats + 1)])
     fastest: list[float] = (1e3 * times[1:].min(axis=0)).tolist()
     return fastest
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start_s = time.perf_counter()
-    call()
-    return time.perf_counter() - start_s
 
 
 def attention(executor: TorchExecutor, batch: Batch, rng: torch.Generator) -> Callable[[], None]:

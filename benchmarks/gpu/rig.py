@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.engine import timed
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.known_models import MODELS
@@ -93,14 +93,8 @@ class Rig:
         """
         repeats = self.size(repeats, 2)
         if torch.device(self.device).type != "cuda":
-            return min(_wall_s(call) for _ in range(repeats))
+            return min(timed(call) for _ in range(repeats))
         return min(_replayed_s(call, repeats))
-
-
-def _wall_s(call: Callable[[], object]) -> float:
-    start_s = time.perf_counter()
-    call()
-    return time.perf_counter() - start_s
 
 
 def _replayed_s(call: Callable[[], object], repeats: int) -> list[float]:
