@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import torch
 
-from aptsched.scheduling.forms import CacheForm, entry_of, lossy_ratios
+from aptsched.scheduling.forms import CacheForm, entry_of
 from benchmarks.gpu.peaks import peaks, peaks_row
 from benchmarks.gpu.rig import Rig
 from benchmarks.hidden import attention
 from benchmarks.tables import Row
 from engine.calibration.measure import uniform_batch
 from engine.models.decoder import Decoder
-from engine.models.model import Model
 from engine.runner.torch_executor import TorchExecutor
 
 SIZES = (1, 8, 32, 128)  # requests
@@ -27,8 +26,10 @@ def rows(rig: Rig) -> Iterator[Row]:
     config = rig.config("opt-13b")
     weights = rig.weights(config)
     positions = 0 if weights.positions is None else weights.positions.nbytes  # a row of them is read for each token
-    executor = executor_for(rig, Model(config.name, Decoder(config, weights)))
-    for size in SIZES[: rig.size(len(SIZES), 2)]:
+    sizes = rig.size(SIZES, SIZES[:2])
+    num_blocks = max(sizes) * config.cache().blocks(cached(rig) + 1, CacheForm.KV)
+    executor = TorchExecutor(Decoder(config, weights), num_blocks)
+    for size in sizes:
         kv_ms = 0.0
         for form in FORMS:
             row, num_bytes = timed(rig, executor, size, form)
@@ -38,12 +39,6 @@ def rows(rig: Rig) -> Iterator[Row]:
             yield {**row, "of_roofline": share, "attention_over_KV": row["attention_ms"] / kv_ms}
 
 
-def executor_for(rig: Rig, model: Model) -> TorchExecutor:
-    """With blocks for the most requests in KV form."""
-    most = SIZES[rig.size(len(SIZES), 2) - 1]
-    return TorchExecutor(model.decoder, most * model.config.cache().blocks(cached(rig) + 1, CacheForm.KV))
-
-
 def cached(rig: Rig) -> int:
     """Tokens that each request has cached."""
     return rig.size(256, 20)
@@ -51,13 +46,12 @@ def cached(rig: Rig) -> int:
 
 def timed(rig: Rig, executor: TorchExecutor, size: int, form: CacheForm) -> tuple[Row, float]:
     """Milliseconds of a decode and of its attention alone; and the bytes of cached tokens that it has to read."""
-    config, number_bytes = executor.decoder.config, executor.decoder.dtype.itemsize
-    cache = config.cache().with_forms(lossy_ratios(config, number_bytes))
+    config, cache = executor.decoder.config, rig.cache(executor.decoder.config)
     batch = uniform_batch(size, cached(rig), 1, form, cache)
     executor.storage.blocks.zero_()  # bytes of another form may be NaN in this one
     took_s = min(executor.run(batch).duration_s for _ in range(rig.size(20, 2)))
     with torch.inference_mode():
         alone_s = rig.seconds(attention(executor, batch, torch.Generator(rig.device).manual_seed(0)))
-    num_bytes = size * cached(rig) * config.kv_bytes(number_bytes) * float(cache.ratio_by_form[form] or 1)
+    num_bytes = size * cached(rig) * config.kv_bytes(rig.dtype.itemsize) * float(cache.ratio_by_form[form] or 1)
     name = f"{entry_of(form).label}, batch {size}"
     return {"what": name, "iteration_ms": 1e3 * took_s, "attention_ms": 1e3 * alone_s}, num_bytes

@@ -32,11 +32,11 @@ def rows(rig: Rig) -> Iterator[Row]:
 
 def against_transformers(rig: Rig, against: Against) -> Iterator[Row]:
     """One comparison for each shape and number of requests; what fails is a row too, with its reason."""
-    rng, lengths = np.random.default_rng(0), (8, 4) if rig.is_tiny else (128, 64)
-    for name in SHAPES[: rig.size(3, 1)]:
+    rng, lengths = np.random.default_rng(0), rig.size((128, 64), (8, 4))
+    for name in rig.size(SHAPES, SHAPES[:1]):
         config = rig.config(name)
         weights = rig.weights(config)
-        sizes = rig.sizes([1, 8, 32, 128], [1, 3])
+        sizes = rig.size((1, 8, 32, 128), (1, 3))
         num_blocks = max(sizes) * config.cache().blocks(sum(lengths) + 3 * lengths[0] // 4, CacheForm.KV)
         model = Model(name, Decoder(config, weights))
         engine = Engine(model, num_blocks=num_blocks, max_tokens=8192)

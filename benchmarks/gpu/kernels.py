@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from aptsched.scheduling.forms import CacheForm, entry_of, lossy_ratios
+from aptsched.scheduling.forms import CacheForm, entry_of
 from benchmarks.gpu.peaks import peaks, peaks_row
 from benchmarks.gpu.rig import Rig
 from benchmarks.tables import Row
@@ -55,7 +55,7 @@ def rows(rig: Rig) -> Iterator[Row]:
     best = peaks(rig)
     yield peaks_row(best)
     paths = {"plain": False} | ({"kernels": True} if can_run(torch.device(rig.device), rig.dtype) else {})
-    for shape in TINY if rig.is_tiny else USUAL:
+    for shape in rig.size(USUAL, TINY):
         config = rig.config(shape.model, NUM_LAYERS)
         decoder = rig.model(config).decoder
         num_blocks = shape.size * config.cache().blocks(shape.cached + shape.fed, CacheForm.KV)
@@ -71,7 +71,7 @@ def rows(rig: Rig) -> Iterator[Row]:
 def compared(rig: Rig, executors: dict[str, TorchExecutor], shape: Shape, form: CacheForm) -> Iterator[Row]:
     """Each path on the same blocks and new tokens, and how far its outcome is from that of the plain one."""
     plain = executors["plain"]
-    batch = scattered(plain, shape, form)
+    batch = scattered(rig, plain, shape, form)
     fill(plain, batch, form)
     expected: torch.Tensor | None = None
     for path, executor in executors.items():
@@ -83,11 +83,9 @@ def compared(rig: Rig, executors: dict[str, TorchExecutor], shape: Shape, form: 
         yield {"what": shape.name(form), "path": path, "error": error, "us": 1e6 * rig.seconds(call)}
 
 
-def scattered(executor: TorchExecutor, shape: Shape, form: CacheForm) -> Batch:
+def scattered(rig: Rig, executor: TorchExecutor, shape: Shape, form: CacheForm) -> Batch:
     """The batch of a shape, in blocks in random order."""
-    config, num_bytes = executor.decoder.config, executor.decoder.dtype.itemsize
-    cache = config.cache().with_forms(lossy_ratios(config, num_bytes))
-    batch = uniform_batch(shape.size, shape.cached, shape.fed, form, cache)
+    batch = uniform_batch(shape.size, shape.cached, shape.fed, form, rig.cache(executor.decoder.config))
     order = np.random.default_rng(0).permutation(executor.storage.blocks.shape[1])
     return dataclasses.replace(batch, block_table=order[batch.block_table])
 

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from aptsched.scheduling.forms import CacheShape, lossy_ratios
 from benchmarks.engine import timed
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
@@ -20,14 +21,12 @@ from engine.models.weights import Weights
 
 OPT_13B = MODELS["opt-13b"]
 SHAPES = {
-    "opt-125m": MODELS["opt-125m"],
+    **MODELS,
     "opt-1.3b": dataclasses.replace(
         OPT_13B, num_layers=24, hidden_size=2048, num_heads=32, num_kv_heads=32, head_dim=64, intermediate_size=8192
     ),
-    "opt-13b": OPT_13B,
-    "llama-2-7b": MODELS["llama-2-7b"],
-    "llama-3-8b": MODELS["llama-3-8b"],
 }
+Size = TypeVar("Size")
 TINY: dict[str, Any] = {
     "vocab_size": 512,
     "num_layers": 2,
@@ -62,12 +61,8 @@ class Rig:
         """Of weights and cache: half precision, or single precision on a CPU."""
         return torch.float32 if self.device == "cpu" else torch.float16
 
-    def size(self, usual: int, tiny: int) -> int:
-        """One number or the other."""
-        return tiny if self.is_tiny else usual
-
-    def sizes(self, usual: list[int], tiny: list[int]) -> list[int]:
-        """Some numbers or others."""
+    def size(self, usual: Size, tiny: Size) -> Size:
+        """One number or the other, or some numbers or others."""
         return tiny if self.is_tiny else usual
 
     def config(self, name: str, num_layers: int | None = None) -> ModelConfig:
@@ -77,6 +72,10 @@ class Rig:
             shared = config.num_heads // config.num_kv_heads
             config = dataclasses.replace(config, **TINY, num_kv_heads=4 // min(shared, 2))
         return dataclasses.replace(config, name=name, num_layers=num_layers or config.num_layers)
+
+    def cache(self, config: ModelConfig) -> CacheShape:
+        """The `CacheShape` of a model, with the lossy forms that it can have."""
+        return config.cache().with_forms(lossy_ratios(config, self.dtype.itemsize))
 
     def weights(self, config: ModelConfig) -> Weights:
         """Random weights, drawn on the device."""
