@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,14 @@ def fastest_ms(calls: list[Callable[[], object]], repeats: int) -> list[float]:
     return fastest
 
 
-def attention(executor: TorchExecutor, batch: Batch, rng: torch.Generator) -> Callable[[], None]:
-    """A call of all layers' attention for a batch: what is new is written, what is cached is read."""
+@torch.inference_mode()
+def attention(
+    executor: TorchExecutor, batch: Batch, rng: torch.Generator, layers: Sequence[int]
+) -> Callable[[], torch.Tensor]:
+    """A call of these layers' attention for a batch: what is new is written, what is cached is read.
+
+    It returns the outcome of the last of them, whose K and V of new tokens all have.
+    """
     decoder, config = executor.decoder, executor.decoder.config
     count = int(batch.num_tokens.sum())
 
@@ -70,26 +76,27 @@ def attention(executor: TorchExecutor, batch: Batch, rng: torch.Generator) -> Ca
         return torch.randn(count, *shape, generator=rng, device=rng.device).to(decoder.dtype)
 
     hidden, q = drawn(config.hidden_size), drawn(config.num_heads, config.head_dim)
-    kv = drawn(2, config.num_kv_heads, config.head_dim)
     layout = lay_out(batch, executor.storage, executor.forms, executor.kernels)
     executor.storage.upload.send()
+    kv = decoder.keys_and_values(layers[-1], hidden, layout.positions)
+    executor.attention.begin(layout)
 
     @torch.inference_mode()
-    def call() -> None:
-        executor.attention.begin(layout)
-        for layer in range(config.num_layers):
-            executor.attention(layer, hidden, q, kv)
+    def call() -> torch.Tensor:
+        for layer in layers:
+            found = executor.attention(layer, hidden, q, kv)
+        return found
 
     return call
 
 
 def decodes(name: str, executors: dict[str, TorchExecutor], rng: torch.Generator, repeats: int) -> list[Row]:
     """A decode in each way, whole and attention alone, beside the same in KV form."""
-    cache = MODELS[name].cache()
+    cache, layers = MODELS[name].cache(), range(MODELS[name].num_layers)
     forms = {"KV": CacheForm.KV, "rebuilt": CacheForm.HIDDEN, "absorbed": CacheForm.HIDDEN}
     batches = {way: uniform_batch(SIZE, CACHED, 1, forms[way], cache) for way in WAYS}
     whole = fastest_ms([partial(executors[way].run, batches[way]) for way in WAYS], repeats)
-    alone = fastest_ms([attention(executors[way], batches[way], rng) for way in WAYS], repeats)
+    alone = fastest_ms([attention(executors[way], batches[way], rng, layers) for way in WAYS], repeats)
     return [
         {
             "cache": way,
@@ -105,11 +112,11 @@ def decodes(name: str, executors: dict[str, TorchExecutor], rng: torch.Generator
 
 def chunks(name: str, executors: dict[str, TorchExecutor], rng: torch.Generator, repeats: int) -> list[Row]:
     """Attention alone of chunks of one request, rebuilt and absorbed."""
-    config, rows = MODELS[name], []
+    config, layers, rows = MODELS[name], range(MODELS[name].num_layers), []
     for share in SHARES:
         num_new = max(1, round(share * config.absorb_up_to))
         batch = uniform_batch(1, CACHED, num_new, CacheForm.HIDDEN, config.cache())
-        rebuilt, absorbed = fastest_ms([attention(executors[way], batch, rng) for way in WAYS[1:]], repeats)
+        rebuilt, absorbed = fastest_ms([attention(executors[way], batch, rng, layers) for way in WAYS[1:]], repeats)
         row = {"new_tokens": num_new, "rebuilt_ms": rebuilt, "absorbed_ms": absorbed}
         rows.append({**row, "ratio": absorbed / rebuilt})
     return rows

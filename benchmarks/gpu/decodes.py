@@ -50,8 +50,8 @@ def timed(rig: Rig, executor: TorchExecutor, size: int, form: CacheForm) -> tupl
     batch = uniform_batch(size, cached(rig), 1, form, cache)
     executor.storage.blocks.zero_()  # bytes of another form may be NaN in this one
     took_s = min(executor.run(batch).duration_s for _ in range(rig.size(20, 2)))
-    with torch.inference_mode():
-        alone_s = rig.seconds(attention(executor, batch, torch.Generator(rig.device).manual_seed(0)))
+    rng = torch.Generator(rig.device).manual_seed(0)
+    alone_s = rig.seconds(attention(executor, batch, rng, range(config.num_layers)))
     num_bytes = size * cached(rig) * config.kv_bytes(rig.dtype.itemsize) * float(cache.ratio_by_form[form] or 1)
     name = f"{entry_of(form).label}, batch {size}"
     return {"what": name, "iteration_ms": 1e3 * took_s, "attention_ms": 1e3 * alone_s}, num_bytes

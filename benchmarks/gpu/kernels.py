@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,11 @@ import torch
 from aptsched.scheduling.forms import CacheForm, entry_of
 from benchmarks.gpu.peaks import peaks, peaks_row
 from benchmarks.gpu.rig import Rig
+from benchmarks.hidden import attention
 from benchmarks.tables import Row
 from engine.calibration.measure import uniform_batch
 from engine.models.config import ModelConfig
 from engine.runner.kernels.table import can_run
-from engine.runner.layout import lay_out
 from engine.runner.torch_executor import TorchExecutor
 from engine.state.batch import Batch
 
@@ -76,7 +76,8 @@ def compared(rig: Rig, executors: dict[str, TorchExecutor], shape: Shape, form: 
     expected: torch.Tensor | None = None
     for path, executor in executors.items():
         executor.storage.blocks.copy_(plain.storage.blocks)
-        call = attention(executor, batch)
+        rng = torch.Generator(rig.device).manual_seed(1)  # the same on each path
+        call = attention(executor, batch, rng, [NUM_LAYERS - 1])
         found = call().float()
         expected = found if expected is None else expected
         error = float((found - expected).abs().max())
@@ -100,26 +101,9 @@ def fill(executor: TorchExecutor, batch: Batch, form: CacheForm) -> None:
         write = blocks.writer(batch.block_table, owner, positions)
         executor.storage.upload.send()
         shape = (config.hidden_size,) if blocks.stores_hidden else (2, config.num_kv_heads, config.head_dim)
-        write(NUM_LAYERS - 1, drawn(executor, len(owner), *shape))
-
-
-def drawn(executor: TorchExecutor, *shape: int) -> torch.Tensor:
-    """Random numbers on the device, the same for each call with the same shape."""
-    device = executor.decoder.device
-    return torch.randn(shape, generator=torch.Generator(device).manual_seed(1), device=device).to(
-        executor.decoder.dtype
-    )
-
-
-def attention(executor: TorchExecutor, batch: Batch) -> Callable[[], torch.Tensor]:
-    """A call of one layer's attention: what is new is written, what is cached is read."""
-    config, count = executor.decoder.config, int(batch.num_tokens.sum())
-    hidden, q = drawn(executor, count, config.hidden_size), drawn(executor, count, config.num_heads, config.head_dim)
-    layout = lay_out(batch, executor.storage, executor.forms, executor.kernels)
-    executor.storage.upload.send()
-    kv = executor.decoder.keys_and_values(NUM_LAYERS - 1, hidden, layout.positions)
-    executor.attention.begin(layout)
-    return torch.inference_mode()(lambda: executor.attention(NUM_LAYERS - 1, hidden, q, kv))
+        rng = torch.Generator(executor.decoder.device).manual_seed(0)
+        tokens = torch.randn(len(owner), *shape, generator=rng, device=rng.device)
+        write(NUM_LAYERS - 1, tokens.to(executor.decoder.dtype))
 
 
 def least_work(config: ModelConfig, shape: Shape, form: CacheForm, number_bytes: int) -> tuple[float, float]:
