@@ -16,6 +16,7 @@ from benchmarks.hidden import attention
 from benchmarks.tables import Row
 from engine.calibration.measure import uniform_batch
 from engine.models.config import ModelConfig
+from engine.runner.forms.form_blocks import owners
 from engine.runner.kernels.table import can_run
 from engine.runner.torch_executor import TorchExecutor
 from engine.state.batch import Batch
@@ -95,9 +96,8 @@ def fill(executor: TorchExecutor, batch: Batch, form: CacheForm) -> None:
     """Random cached tokens, written by the plain path into blocks of zeros."""
     config, blocks = executor.decoder.config, executor.forms[form]
     executor.storage.blocks.zero_()
-    owner = np.repeat(np.arange(len(batch.start)), batch.start)
+    owner, positions = owners(batch.start)
     if len(owner):
-        positions = np.arange(len(owner)) - (batch.start.cumsum() - batch.start)[owner]
         write = blocks.writer(batch.block_table, owner, positions)
         executor.storage.upload.send()
         shape = (config.hidden_size,) if blocks.stores_hidden else (2, config.num_kv_heads, config.head_dim)

@@ -11,7 +11,7 @@ import torch
 
 from aptsched.support.checks import Ints
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.form_blocks import FormBlocks, write_stored
+from engine.runner.forms.form_blocks import FormBlocks, owners, write_stored
 from engine.runner.forms.groups import Entries, Group, Prefill, decodes, group, prefill
 from engine.runner.kernels.form_kernels import FormKernels
 from engine.runner.kernels.mix import Mix
@@ -96,8 +96,8 @@ class _Rows:
         self.forms, self.kernels, self.entries, self.kind = forms, kernels, entries, kind
         self.put = storage.upload.put
         self.ends = entries.count.cumsum()
-        self.owner = np.repeat(np.arange(len(kind)), entries.count)
-        self.positions = np.arange(len(self.owner)) - (self.ends - entries.count - entries.start)[self.owner]
+        self.owner, place = owners(entries.count)
+        self.positions = entries.start[self.owner] + place
 
     def begun(self) -> torch.Tensor:
         """The last block of each entry, if its first token is a new one and the block has room for more."""

@@ -17,7 +17,7 @@ from devices import KERNEL_DEVICE
 from engine.runner.forms.form_blocks import FormBlocks
 from engine.runner.kernels.form_kernels import FormKernels
 from engine.runner.kernels.table import can_run, form_kernels
-from mixes import LAYER, OPT, Case, drawn_mix, made, owners
+from mixes import LAYER, OPT, Case, drawn_mix, made, new_tokens
 
 pytestmark = pytest.mark.skipif(not can_run(KERNEL_DEVICE, torch.float32), reason="TRITON_INTERPRET=1 is not set")
 
@@ -26,7 +26,7 @@ def written(case: Case, by: FormBlocks | FormKernels, new: torch.Tensor, seed: i
     """The bytes of all blocks after one mix was written into blocks of zeros."""
     mix = drawn_mix(np.random.default_rng(seed), [1, 12, 3], [40, 0, 13], case.forms[form].tokens_per_block)
     case.storage.blocks.zero_()
-    write = by.writer(mix.table, *owners(mix))
+    write = by.writer(mix.table, *new_tokens(mix))
     case.storage.upload.send()
     write(LAYER, new.to(KERNEL_DEVICE))
     return case.storage.blocks.view(torch.uint8).clone()

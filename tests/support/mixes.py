@@ -16,7 +16,7 @@ from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.random_weights import random_weights
 from engine.runner.cache_storage import CacheStorage
-from engine.runner.forms.form_blocks import FormBlocks
+from engine.runner.forms.form_blocks import FormBlocks, owners
 from engine.runner.forms.table import form_blocks
 from engine.runner.kernels.mix import Mix
 
@@ -65,11 +65,10 @@ def drawn_mix(rng: np.random.Generator, counts: list[int], cached: list[int], he
     return Mix(start, count, table)
 
 
-def owners(mix: Mix) -> tuple[Ints, Ints]:
+def new_tokens(mix: Mix) -> tuple[Ints, Ints]:
     """Entry and position of each new token."""
-    owner = np.repeat(np.arange(len(mix.count)), mix.count)
-    first = mix.count.cumsum() - mix.count
-    return owner, np.arange(len(owner)) - first[owner] + mix.start[owner]
+    owner, place = owners(mix.count)
+    return owner, mix.start[owner] + place
 
 
 def plain_outcome(case: Case, form: FormBlocks, mix: Mix, q: torch.Tensor) -> torch.Tensor:
@@ -88,7 +87,7 @@ def plain_outcome(case: Case, form: FormBlocks, mix: Mix, q: torch.Tensor) -> to
 def fill_with_tokens(case: Case, form: int, mix: Mix, rng: torch.Generator) -> None:
     """All cached tokens, new ones too, written by the plain path."""
     whole = Mix(np.zeros_like(mix.start), mix.start + mix.count, mix.table)
-    owner, positions = owners(whole)
+    owner, positions = new_tokens(whole)
     config, blocks = case.decoder.config, case.forms[form]
     shape = (config.hidden_size,) if form == CacheForm.HIDDEN else (2, config.num_kv_heads, config.head_dim)
     write = blocks.writer(mix.table, owner, positions)

@@ -15,7 +15,7 @@ from engine.runner.forms.kv import KVBlocks
 from engine.runner.kernels.form_kernels import FormKernels
 from engine.runner.kernels.mix import Mix
 from engine.runner.torch_executor import TorchExecutor
-from mixes import owners
+from mixes import new_tokens
 
 
 class StaticKernels:
@@ -33,7 +33,7 @@ class StaticKernels:
 
     def attender(self, mix: Mix) -> AttendCached:
         """Token by token."""
-        owner, positions = owners(mix)
+        owner, positions = new_tokens(mix)
         return partial(self._attend, self.put(mix.table[owner]), self.put(positions))
 
     def _attend(self, table: torch.Tensor, positions: torch.Tensor, layer: int, q: torch.Tensor) -> torch.Tensor:

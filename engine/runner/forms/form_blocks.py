@@ -76,6 +76,12 @@ class FormBlocks(Protocol):
         ...
 
 
+def owners(counts: Ints) -> tuple[Ints, Ints]:
+    """Of so many tokens of each owner, [n]: the owner of each token, [t], and its place among the owner's, [t]."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.arange(len(owner)) - (counts.cumsum() - counts)[owner]
+
+
 def padded_table(table: Ints, num_blocks: int) -> Ints:
     """The first blocks of each request, [size, num_blocks], padded with the request's first block."""
     first = table[:, :num_blocks]

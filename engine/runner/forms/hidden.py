@@ -19,7 +19,7 @@ from engine.models.rope import turn
 from engine.runner.cache_storage import CacheStorage
 from engine.runner.forms.absorb import by_absorption
 from engine.runner.forms.attend_to_kv import by_reader
-from engine.runner.forms.form_blocks import AttendCached, Read, Write
+from engine.runner.forms.form_blocks import AttendCached, Read, Write, owners
 from engine.runner.forms.scratch import Scratch
 
 CACHED_BYTES = 2**22  # for each thread: of hidden states that both products read from caches
@@ -83,7 +83,7 @@ class HiddenBlocks:
             read = partial(self._read_padded, self._pieces_of(table, owner, clipped).view(len(table), -1))
             return by_absorption(self.decoder, read, visible, self._at_once(*shape))
         rows = (num_tokens.cumsum() - num_tokens)[owner] + clipped
-        is_padded, pieces = (clipped < positions).any(), self._pieces_of(table, *self._with_more(*_tokens(num_tokens)))
+        is_padded, pieces = (clipped < positions).any(), self._pieces_of(table, *self._with_more(*owners(num_tokens)))
         where, order = self.put(clipped), self.put(rows) if is_padded else None
         return by_absorption(self.decoder, partial(self._read_turned, pieces, where, order, shape), visible, len(table))
 
@@ -130,7 +130,7 @@ class HiddenBlocks:
     def reader(self, table: Ints, num_tokens: Ints) -> Read:
         """A function that reads token by token, so that no padding is rebuilt."""
         size, length = len(table), int(num_tokens.max())
-        owner, positions = _tokens(num_tokens)
+        owner, positions = owners(num_tokens)
         pieces = self._pieces_of(table, owner, positions)
         rows = None if len(owner) == size * length else self.put(owner * length + positions)
         return partial(self._read, pieces, self.put(positions), rows, (size, length))
@@ -167,9 +167,3 @@ class HiddenBlocks:
     def as_read(self, kv: torch.Tensor) -> torch.Tensor:
         """The same K and V, for they are rebuilt by the same product."""
         return kv
-
-
-def _tokens(num_tokens: Ints) -> tuple[Ints, Ints]:
-    """Owner and position of each of the tokens of requests, without padding."""
-    owner = np.repeat(np.arange(len(num_tokens)), num_tokens)
-    return owner, np.arange(len(owner)) - (num_tokens.cumsum() - num_tokens)[owner]

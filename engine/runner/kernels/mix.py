@@ -9,6 +9,7 @@ import torch
 
 from aptsched.support.checks import Ints
 from engine.runner.device.upload import Put
+from engine.runner.forms.form_blocks import owners
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +61,9 @@ class Tiles:
     def of(cls, mix: Mix, put: Put, size: int, each: int = 1) -> Tiles:
         """Tiles of up to `size` rows, where a token is `each` rows."""
         rows = mix.count * each
-        parts = -(-rows // size)
-        entry = np.repeat(np.arange(len(parts)), parts)
-        begin = (np.arange(len(entry)) - (parts.cumsum() - parts)[entry]) * size
+        entry, place = owners(-(-rows // size))
         first = mix.count.cumsum() - mix.count
-        arrays = (mix.table, mix.start, first, mix.count, np.stack([entry, begin], 1))
+        arrays = (mix.table, mix.start, first, mix.count, np.stack([entry, place * size], 1))
         return cls(*map(put, arrays))
 
     @property
