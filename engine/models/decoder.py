@@ -14,7 +14,7 @@ from engine.models.config import ModelConfig
 from engine.models.kv_parts import KVParts
 from engine.models.matmul import Multiply, multiply
 from engine.models.qkv import QKV
-from engine.models.rope import Rope, turn
+from engine.models.rope import Angles, Rope
 from engine.models.weights import Layer, Linear, Norm, Weights
 
 MLP_ROWS = 1024  # most tokens that go through an MLP at once, which bounds its memory
@@ -67,7 +67,7 @@ class Decoder:
         x = F.embedding(token_ids, self.embed)
         if self.positions is not None:
             x += F.embedding(positions, self.positions)
-        angles = None if self.rope is None else self.rope.angles(positions)
+        angles = self._angles(positions)
         for number, layer in enumerate(self.layers):
             hidden = layer.attn_norm(x)
             q, kv = layer.qkv(hidden, angles, attend.needs_kv)
@@ -79,10 +79,10 @@ class Decoder:
 
     def keys_and_values(self, layer: int, hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """K and V, [T, 2, num_kv_heads, head_dim], of hidden states [T, hidden]; RoPE at their positions, [T]."""
-        kv = self.layers[layer].qkv.keys_and_values(hidden)
-        if self.rope is not None:
-            turn(kv[:, 0], self.rope.angles(positions))
-        return kv
+        return self.layers[layer].qkv.keys_and_values(hidden, self._angles(positions))
+
+    def _angles(self, positions: torch.Tensor) -> Angles | None:
+        return None if self.rope is None else self.rope.angles(positions)
 
     def kv_parts(self, layer: int) -> KVParts:
         """The matrices of K and V apart, of a model whose hidden states take less than K and V."""

@@ -52,17 +52,18 @@ class QKV:
             if angles is not None:
                 turn(heads[:, : -self.kv_shape[1]], angles)
             return heads[:, : self.num_heads], heads[:, self.num_heads :].view(len(hidden), *self.kv_shape)
-        q, kv = self._heads(self._q(hidden)), self.keys_and_values(hidden) if needs_kv else None
+        q = self._heads(self._q(hidden))
         if angles is not None:
             turn(q, angles)
-            if kv is not None:
-                turn(kv[:, 0], angles)
-        return q, kv
+        return q, self.keys_and_values(hidden, angles) if needs_kv else None
 
-    def keys_and_values(self, hidden: torch.Tensor) -> torch.Tensor:
-        """K before RoPE and V, [T, 2, num_kv_heads, head_dim], of hidden states [T, hidden]."""
-        kv = self._heads(self._whole(hidden))[:, self.num_heads :] if self.is_whole else self._kv(hidden)
-        return kv.view(len(hidden), *self.kv_shape)
+    def keys_and_values(self, hidden: torch.Tensor, angles: Angles | None) -> torch.Tensor:
+        """K, turned by RoPE's angles if there are any, and V, [T, 2, num_kv_heads, head_dim], of [T, hidden]."""
+        rows = self._heads(self._whole(hidden))[:, self.num_heads :] if self.is_whole else self._kv(hidden)
+        kv = rows.view(len(hidden), *self.kv_shape)
+        if angles is not None:
+            turn(kv[:, 0], angles)
+        return kv
 
     def _heads(self, x: torch.Tensor) -> torch.Tensor:
         return x.view(len(x), -1, self.kv_shape[2])

@@ -51,7 +51,7 @@ def test_both_parts_give_what_the_product_by_both_gives(config: ModelConfig, dty
     """K with its bias before RoPE; the matrices of K and of V, with their biases."""
     decoder, weights = made(config, dtype)
     parts, hidden = decoder.kv_parts(1), torch.randn(5, config.hidden_size).to(dtype)
-    keys, values = decoder.layers[1].qkv.keys_and_values(hidden).unbind(1)
+    keys, values = decoder.layers[1].qkv.keys_and_values(hidden, None).unbind(1)
     assert parts.value_bias is not None
     found = torch.einsum("th,kdh->tkd", hidden, parts.value_matrix) + parts.value_bias
     close = (

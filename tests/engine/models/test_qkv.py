@@ -47,7 +47,7 @@ def test_all_are_rows_of_one_product_and_q_and_k_are_turned(num_kv_heads: int, d
     plain, _ = qkv(hidden, None, needs_kv=False)
     q, kv = qkv(hidden, rope.angles(torch.arange(3, 10)), needs_kv=True)
     assert kv is not None and q.shape == (7, 4, 8) and kv.shape == (7, 2, num_kv_heads, 8)
-    before = qkv.keys_and_values(hidden)
+    before = qkv.keys_and_values(hidden, None)
     torch.testing.assert_close(kv[:, 1], before[:, 1])
     turned = torch.view_as_complex(torch.stack((rope.cos, rope.sin), -1).contiguous())[3:10, None]
     for heads, found in ((plain, q), (before[:, 0], kv[:, 0])):

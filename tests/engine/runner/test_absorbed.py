@@ -16,6 +16,7 @@ from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.qkv import QKV
 from engine.models.random_weights import random_weights
+from engine.models.rope import Angles
 from engine.runner.torch_executor import TorchExecutor
 from engine.state.batch import Batch
 
@@ -47,9 +48,9 @@ class Counted:
         self.executor = TorchExecutor(decoder, 40, absorb_up_to=absorb_up_to)
         product = QKV.keys_and_values
 
-        def counted(qkv: QKV, hidden: torch.Tensor) -> torch.Tensor:
+        def counted(qkv: QKV, hidden: torch.Tensor, angles: Angles | None) -> torch.Tensor:
             self.num_products += 1
-            return product(qkv, hidden)
+            return product(qkv, hidden, angles)
 
         monkeypatch.setattr(QKV, "keys_and_values", counted)
 
