@@ -24,20 +24,18 @@ class Upload:
 
     All arrays since the last `send` lie in one buffer, in memory of the host that the device copies from, so that one
     copy brings them, and the host does not wait for it. Where they are more than ever before, there is a copy more, and
-    the next buffer is larger. On a CPU tensors are the arrays themselves, and nothing is copied.
+    the next buffer is larger. On a CPU that does not record tensors are the arrays themselves, and nothing is copied.
 
     Parameters
     ----------
     device : torch.device
     launches : Launches
         Of the device.
-    packs : bool, optional
-        Whether arrays are packed in a buffer; by default where the device is no CPU, or where it records.
     """
 
-    def __init__(self, device: torch.device, launches: Launches, packs: bool | None = None) -> None:
+    def __init__(self, device: torch.device, launches: Launches) -> None:
         self.device, self.launches = device, launches
-        self.packs = device.type != "cpu" or launches.records if packs is None else packs
+        self.packs = device.type != "cpu" or launches.records
         # Bytes of the next buffer, of this one so far, and of those before it since the last `send`.
         self._capacity, self._used, self._gone = LEAST_BYTES, 0, 0
         self._bytes = np.empty(0, np.uint8)  # those of the buffer on the host

@@ -22,13 +22,13 @@ from engine.models import architecture
 from engine.models.config import ModelConfig
 from engine.models.decoder import Decoder
 from engine.models.random_weights import random_weights
-from engine.runner.device.launches import PlainLaunches
 from engine.runner.device.upload import Upload
 from engine.runner.sampler import next_tokens
 from engine.runner.torch_executor import TorchExecutor
 from engine.state.batch import Batch, Conversion
 from engine.state.request import Request
 from engine.state.sampling_params import SamplingParams
+from tape_launches import TapeLaunches
 
 SIZES: dict[str, Any] = {
     "vocab_size": 300,
@@ -128,7 +128,7 @@ def test_mixed_devices_and_waiting_are_refused_there() -> None:
 
 def test_arrays_come_to_the_device_as_they_are() -> None:
     """Of any dtype and shape, also empty ones, and more than a buffer holds; on a CPU, where content can be read."""
-    rng, upload = np.random.default_rng(0), Upload(torch.device("cpu"), PlainLaunches(), packs=True)
+    rng, upload = np.random.default_rng(0), Upload(torch.device("cpu"), TapeLaunches())
     arrays: list[np.ndarray] = [
         rng.integers(0, 99, (3, 5)),
         rng.random(7),
