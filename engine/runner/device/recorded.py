@@ -58,9 +58,9 @@ class RecordedDecodes:
             return batch, None
         counts = Counter(batch.form.tolist())
         key = tuple((form, padded(counts[form])) for form in sorted(counts)), padded_width(batch.block_table.shape[1])
-        if key not in self._memory and len(self._memory) == MOST:
-            return batch, None
         if key not in self._memory:
+            if len(self._memory) == MOST:
+                return batch, None
             self._memory[key] = self._memory_for(key, sum(count for _, count in key[0]) * (16 * key[1] + 512))
         self.upload.into(self._memory[key])
         missing = [form for form, count in key[0] for _ in range(count - counts[form])]

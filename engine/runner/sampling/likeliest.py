@@ -27,9 +27,10 @@ def likeliest(logits: torch.Tensor, shares: torch.Tensor, top_k: torch.Tensor, t
     """
     if logits.device.type == "cpu":
         ranked, order = logits.topk(min(FIRST, logits.shape[1]))
-        until = shares.gather(1, order).cumsum(-1, dtype=torch.float64)
+        each = shares.gather(1, order)
+        until = each.cumsum(-1, dtype=torch.float64)
         if bool(((until[:, -1] >= top_p) | (top_k <= ranked.shape[1])).all()) or ranked.shape == logits.shape:
-            return _of_ranked(logits, ranked, until - shares.gather(1, order), top_k, top_p)
+            return _of_ranked(logits, ranked, until - each, top_k, top_p)
     return by_threshold(logits, shares, top_k, top_p)
 
 
