@@ -22,7 +22,7 @@ def scratch_bytes(config: ModelConfig, dtype: torch.dtype, max_tokens: int, max_
     float32. Where weights are packed (`engine.models.matmul.packs`) also the kernels of all products, once every number
     of rows has occurred.
     """
-    heads, kv = config.num_heads * config.head_dim, 2 * config.num_kv_heads * config.head_dim
+    heads, kv = config.num_heads * config.head_dim, config.kv_size
     each = torch.empty((), dtype=dtype).element_size()
     activations = max_tokens * (4 * config.hidden_size + 2 * heads + kv)
     gated = 2 if config.architecture.is_gated else 1

@@ -114,14 +114,14 @@ def least_work(config: ModelConfig, shape: Shape, form: CacheForm, number_bytes:
     """
     tokens, heads = shape.size * (shape.cached + shape.fed), config.num_heads * config.head_dim
     pairs = shape.size * (shape.cached * shape.fed + shape.fed * (shape.fed + 1) / 2)
-    kv_values, new_values = 2 * config.num_kv_heads * config.head_dim, 2 * shape.size * shape.fed * heads
+    new_values = 2 * shape.size * shape.fed * heads
     flops = 4 * pairs * heads
     if form == CacheForm.INT8:
-        return tokens * (kv_values + 4 * config.num_kv_heads) + number_bytes * new_values, flops
+        return tokens * (config.kv_size + 4 * config.num_kv_heads) + number_bytes * new_values, flops
     if form == CacheForm.KV or not shape.cached:
-        return number_bytes * (tokens * kv_values + new_values), flops
-    num_bytes = number_bytes * (tokens * config.hidden_size + new_values + kv_values * config.hidden_size)
+        return number_bytes * (tokens * config.kv_size + new_values), flops
+    num_bytes = number_bytes * (tokens * config.hidden_size + new_values + config.kv_size * config.hidden_size)
     if shape.fed > config.absorb_up_to:
-        return num_bytes, flops + 2 * tokens * config.hidden_size * kv_values
-    keys = 2 * tokens * config.hidden_size * kv_values / 2 if config.architecture.positions == "rope" else 0
+        return num_bytes, flops + 2 * tokens * config.hidden_size * config.kv_size
+    keys = 2 * tokens * config.hidden_size * config.kv_size / 2 if config.architecture.positions == "rope" else 0
     return num_bytes, 4 * pairs * config.num_heads * config.hidden_size + keys

@@ -27,7 +27,7 @@ class CacheStorage:
     Attributes
     ----------
     row : int
-        Values of K and V of a token, 2 * num_kv_heads * head_dim.
+        Values of K and V of a token in one layer.
     blocks : tensor, [num_layers, num_blocks, BLOCK_SIZE * row]
     upload : Upload
         What brings an iteration's indices to the blocks' device.
@@ -46,7 +46,7 @@ class CacheStorage:
     ) -> None:
         self.launches = launches or launches_for(device)
         self.upload = Upload(device, self.launches)
-        self.row = 2 * config.num_kv_heads * config.head_dim
+        self.row = config.kv_size
         # Zeros, as rows beyond a request's last token are read too, with weight 0, and so have to be finite.
         self.blocks = torch.zeros(config.num_layers, num_blocks, BLOCK_SIZE * self.row, dtype=dtype, device=device)
         size = (num_host_blocks, config.num_layers, BLOCK_SIZE * self.row)
@@ -74,5 +74,4 @@ class CacheStorage:
 
 def block_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
     """Bytes of a block in all layers."""
-    values = config.num_layers * BLOCK_SIZE * 2 * config.num_kv_heads * config.head_dim
-    return values * torch.empty((), dtype=dtype).element_size()
+    return BLOCK_SIZE * config.kv_bytes(dtype.itemsize)

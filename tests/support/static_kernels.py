@@ -52,7 +52,7 @@ class StaticKernels:
         """K and V, [T, tokens, 2, num_kv_heads, head_dim]; zeros of what is not seen."""
         config, held = self.decoder.config, self.blocks.tokens_per_block
         shape = (2, config.num_kv_heads, config.head_dim)
-        width = config.hidden_size if self.blocks.stores_hidden else 2 * config.num_kv_heads * config.head_dim
+        width = config.hidden_size if self.blocks.stores_hidden else config.kv_size
         found = self.storage.blocks[layer][:, : held * width].index_select(0, table.flatten())
         rows = found.view(*sees.shape, width).masked_fill(~sees[:, :, None], 0.0)
         if not self.blocks.stores_hidden:
