@@ -60,9 +60,10 @@ def take(
 def increments(gain: Floats, weight: Ints) -> Steps:
     """Upper hulls of options, [k, n], from the origin to the most valuable; gains of 0 or less are not on offer.
 
-    By gift wrapping, O(k^2 n): from the option reached, the one of steepest slope is next. Of each step are returned
-    the slope, in seconds per unit of weight, not above that of the request's step before, 0 where there is none; the
-    weight that it adds; and the option (row + 1) that it leads to.
+    By gift wrapping, O(k^2 n): from the option reached, the one of steepest slope is next; where two slopes are
+    rounded to the same, it is not an option that another one dominates, which could not follow on it. Of each step are
+    returned the slope, in seconds per unit of weight, not above that of the request's step before, 0 where there is
+    none; the weight that it adds; and the option (row + 1) that it leads to.
 
     Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no request's second step
     sorts before its first, as Apt-Serve's halves can.
@@ -81,9 +82,13 @@ def increments(gain: Floats, weight: Ints) -> Steps:
             for i in range(n):
                 more, extra = gains[i] - reached[i], weights[i] - held[i]
                 if more > 0 and (extra > 0 or first == 0):
-                    steep = more / (extra if extra > 0 else WEIGHTLESS) or LEAST
-                    if steep > slope[first + i]:
-                        slope[first + i], added[first + i], option[first + i] = steep, extra, row + 1
+                    at, steep = first + i, more / (extra if extra > 0 else WEIGHTLESS) or LEAST
+                    if steep == slope[at] and extra <= added[at]:
+                        is_better = (gains[i], added[at]) > (gain[option[at] - 1][i], extra)
+                    else:
+                        is_better = steep > slope[at]
+                    if is_better:
+                        slope[at], added[at], option[at] = steep, extra, row + 1
         for at in range(first, first + n if first > 0 else 0):
             slope[at] = min(slope[at], slope[at - n])
         for i in range(n if first + n < most else 0):

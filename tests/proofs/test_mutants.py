@@ -20,7 +20,7 @@ MUTANTS: dict[str, list[Replacement]] = {
     "fallback dropped": [
         ("aptsched/knapsack/greedy.py", "if single is None or not", "if True or not"),
     ],
-    "hull skipped": [("aptsched/knapsack/increments.py", "if steep > slope[first + i]:", "if slope[first + i] == 0:")],
+    "hull skipped": [("aptsched/knapsack/increments.py", "if is_better:", "if slope[at] == 0:")],
     "ceil for floor": [("aptsched/knapsack/residual.py", "room = free[0] // unit", "room = -(-free[0] // unit)")],
     "break for skip": [
         ("aptsched/knapsack/fill.py", "if extra <= room[0] and", "if extra < math.inf and"),

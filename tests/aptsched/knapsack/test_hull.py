@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from itertools import pairwise
 
@@ -73,6 +74,22 @@ def on_the_line(corners: list[tuple[int, int]], blocks: int) -> Fraction:
         if held < blocks < more:
             reached.append(low + Fraction(high - low, more - held) * (blocks - held))
     return max(reached)
+
+
+NEAR = st.builds(
+    math.ldexp, st.integers(1, 12) | st.integers(2**53 - 3, 2**53 - 1), st.integers(-1074, -1064) | st.integers(0, 2)
+)  # gains whose slopes are rounded to the same, or to almost nothing
+
+
+@settings(max_examples=500)
+@given(st.data(), st.integers(1, 4))
+def test_slopes_that_are_rounded_to_the_same_lead_to_the_most_valuable(data: st.DataObject, k: int) -> None:
+    """In the fewest blocks, as where slopes are exact, so that it is taken where all fit."""
+    gain = data.draw(st.lists(NEAR, min_size=k, max_size=k))
+    weight = data.draw(st.lists(st.integers(0, 3) | st.integers(2**26 - 2, 2**26 + 2), min_size=k, max_size=k))
+    option, _, _ = path(increments(np.array(gain)[:, None], np.array(weight)[:, None]), 0, 1)[-1]
+    assert gain[option - 1] == max(gain)
+    assert weight[option - 1] == min(w for value, w in zip(gain, weight, strict=True) if value == max(gain))
 
 
 @given(tables())
