@@ -26,7 +26,8 @@ class RecordColumns:
     def __init__(self) -> None:
         self._columns = {name: array(code) for name, code in COLUMNS.items()}
         self._slo, self._outcome, self._stop, self._token_at_s = array("q"), array("b"), array("q", [0]), array("d")
-        self._slos, self._reasons = dict[SLO, int](), dict[int, str]()  # few are another one than those before
+        self._slos, self._place = list[SLO](), dict[SLO, int]()  # few are another one than those before
+        self._reasons = dict[int, str]()
 
     def __len__(self) -> int:
         """Number of records so far."""
@@ -38,17 +39,19 @@ class RecordColumns:
             self._reasons[len(self)] = record.reason
         for name, column in self._columns.items():
             column.append(getattr(record, name))
-        self._slo.append(self._slos.setdefault(record.slo, len(self._slos)))
+        self._slo.append(self._place.setdefault(record.slo, len(self._slos)))
+        if len(self._place) > len(self._slos):
+            self._slos.append(record.slo)
         self._outcome.append(OUTCOMES.index(record.outcome))
         self._token_at_s.frombytes(record.token_at_s.tobytes())
         self._stop.append(len(self._token_at_s))
 
     def made(self, rows: Ints) -> Iterator[RequestRecord]:
         """The records in these places, each made anew."""
-        slos, start = list(self._slos), self._stop
+        start = self._stop
         for row in rows.tolist():
             values: dict[str, Any] = {name: column[row] for name, column in self._columns.items()}
-            values["slo"], values["outcome"] = slos[self._slo[row]], OUTCOMES[self._outcome[row]]
+            values["slo"], values["outcome"] = self._slos[self._slo[row]], OUTCOMES[self._outcome[row]]
             values["token_at_s"] = np.array(self._token_at_s[start[row] : start[row + 1]])
             values["reason"] = self._reasons.get(row, "")
             yield of_values(RequestRecord, values)

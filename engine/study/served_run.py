@@ -64,10 +64,12 @@ class ServedRun:
     @lazy
     def by_tenant(self) -> dict[str, Metrics]:
         """The metrics of each tenant's requests, of those that have any."""
+        found = dict[str, Metrics]()
+        if not self.tenants:
+            return found
         tenant = np.array([record.tenant for record in self.records], np.int64)
         order = np.argsort(tenant, kind="stable")
-        order = order[np.searchsorted(tenant[order], 0) :] if self.tenants else order[:0]
-        found = dict[str, Metrics]()
+        order = order[np.searchsorted(tenant[order], 0) :]
         for rows in np.split(order, np.flatnonzero(np.diff(tenant[order])) + 1) if len(order) else ():
             alone_s = None if self.alone_s is None else self.alone_s[rows]
             name = self.tenants[tenant[rows[0]]]
