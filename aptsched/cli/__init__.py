@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
 from typing import get_args, get_type_hints
@@ -23,14 +25,30 @@ SEVERAL = {
     "serve": ("--policy",),
     "simulate": ("--policy", "--rate", "--cost"),
 }  # options that take several values
+MODEL_COMMANDS = {"calibrate", "generate", "run", "serve"}
+THREADS = "OPENBLAS_NUM_THREADS"
 NUMBERS = {"integer": "a whole number", "float": "a number", "number": "a number"}  # the parser's words, and ours
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input ends with one line on stderr and exit code 2."""
-    with streams.prepared(), interrupts.terminable():
-        code = _code(spread(sys.argv[1:] if arguments is None else arguments))
+    given = spread(sys.argv[1:] if arguments is None else arguments)
+    with streams.prepared(), interrupts.terminable(), _threads_for(given):
+        code = _code(given)
         sys.exit(interrupts.exit_code() if code == interrupts.EXIT_CODE else code)
+
+
+@contextmanager
+def _threads_for(arguments: Sequence[str]) -> Iterator[None]:
+    """Numpy is imported without threads for large matrices, which only a model has: they spin when they start."""
+    ours = THREADS not in os.environ and not MODEL_COMMANDS.intersection(arguments[:1])
+    if ours:
+        os.environ[THREADS] = "1"
+    try:
+        yield
+    finally:
+        if ours:
+            del os.environ[THREADS]
 
 
 def attach(arguments: Sequence[str]) -> None:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from aptsched.cli import THREADS
 
 ONE_REQUEST = ("simulate", "--workload", "sharegpt", "--num-requests", "1", "--policy")
 
 
-def imported_by(*arguments: str) -> set[str]:
-    """The modules that a command of a fresh interpreter has imported at its end; nothing it prints is kept."""
+def told_after(told: str, *arguments: str, **variables: str) -> Any:
+    """What the expression `told` is in a fresh interpreter after a command; nothing that this prints is kept."""
     code = (
-        "import sys, json, contextlib, io\nfrom aptsched.cli import main\n"
+        "import sys, os, json, contextlib, io\nfrom aptsched.cli import main\n"
         f"with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main({arguments})\n"
-        "print(json.dumps(sorted(sys.modules)))"
+        f"print(json.dumps({told}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    names: list[str] = json.loads(done.stdout)
-    return set(names)
+    environment = {name: value for name, value in os.environ.items() if name != THREADS} | variables
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return json.loads(done.stdout)
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that a command has imported at its end."""
+    return set(told_after("sorted(sys.modules)", *arguments))
 
 
 def test_the_help_imports_nothing_heavy() -> None:
@@ -38,3 +48,17 @@ def test_a_simulation_without_knapsacks_imports_numpy_alone(policy: str) -> None
     others = {"solvers", "aptsched.knapsack", "aptsched.policies.aptserve", "aptsched.cli.generate"}
     unused = {"aptsched.workload.readers", "engine.models.hf_config", "engine.study.crew", "multiprocessing"}
     assert imported.isdisjoint(others | unused)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not list a process's threads")
+def test_no_thread_for_large_matrices_is_started() -> None:
+    """Numpy of a simulation has none, as these spin when they start; afterwards the variable is not there."""
+    assert told_after(f"[len(os.listdir('/proc/self/task')), '{THREADS}' in os.environ]", *ONE_REQUEST, "fcfs") == [
+        1,
+        0,
+    ]
+
+
+def test_the_users_number_of_threads_stays() -> None:
+    """A variable that the user has set is left as it is."""
+    assert told_after(f"os.environ['{THREADS}']", *ONE_REQUEST, "fcfs", **{THREADS: "2"}) == "2"
