@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 UNITS = Path(__file__).parents[2] / "examples" / "fleet"
 
 
 def command_of(unit: str, instance: str, environment: Mapping[str, str], replaced: Mapping[str, str]) -> list[str]:
-    """The words of a unit's ExecStart, with its variables, and other texts in place of some."""
+    """The words of a unit's ExecStart, with its variables, and other texts in place of some.
+
+    The program is that of the environment in which this runs, for which the unit has a folder of its own.
+    """
     text = (UNITS / unit).read_text(encoding="utf-8")
     found = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)
     assert found is not None
@@ -32,10 +33,8 @@ def command_of(unit: str, instance: str, environment: Mapping[str, str], replace
             words += shlex.split(environment[several[1]])
         else:
             words.append(word)
-    program = shutil.which(Path(words[0]).name)
-    if program is None:
-        pytest.skip(f"{Path(words[0]).name} is not installed")
-    return [program, *words[1:]]
+    program = Path(sys.executable).parent / Path(words[0]).name
+    return [str(program), *words[1:]]
 
 
 @dataclass
