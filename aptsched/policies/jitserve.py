@@ -53,9 +53,10 @@ class JITServe:
     frames of 50 iterations whose mean time is that of a token, groups of like lengths with a cutoff of 0.95, upper
     bounds at the 95th percentile, refined every 50 tokens, preemption by swap.
 
-    Assumed: outputs are predicted from those seen (`OutputsByPrompt`), where JITServe trains a quantile forest on the
-    prompts' texts; the deadline of the whole output is TTFT and a TPOT for each token that is believed; the cost of
-    preempting is the time to compute the cache anew; how many requests are chosen is what the pool has room for.
+    Assumed: outputs are predicted from those seen, where JITServe trains a quantile forest on the prompts' texts; the
+    deadline of the whole output is TTFT and a TPOT for each token that is believed; the cost of preempting is the time
+    to compute the cache anew; how many requests are chosen is what the pool has room for.
+    Predictions are those of `OutputsByPrompt`.
     Left out: requests made of several calls, and feeding those with time to spare in some iterations of a frame alone:
     the paper speaks of that share, the code does not compute it. A request that the pool can never hold is rejected.
     The policy remembers lengths and times: make a new object for each run.

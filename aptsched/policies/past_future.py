@@ -45,7 +45,8 @@ class PastFuture:
     -----
     Source: Gong et al., Past-Future Scheduler for LLM Serving under SLA Guarantees (ASPLOS 2025), and the queue of this
     name in LightLLM's code: window, what it holds at first, reserve, number of samples, and interpolation between
-    neighbouring lengths are as there. Assumed: 1024 tokens, where LightLLM knows the limit of each request.
+    neighbouring lengths are as there. Assumed: no output has over 1024 tokens, where LightLLM knows the limit of each
+    request.
 
     Departures: blocks are counted in place of tokens, exactly. Where nothing runs, the first request is admitted
     whatever its peak, for otherwise it might wait forever.

@@ -47,8 +47,9 @@ class Priority:
     -----
     Source: Shen, Li and Gao, FastSwitch (arXiv 2411.18424): priorities are computed before a run, in a random and in a
     Markov pattern, and updated 0.04 times an iteration (Llama-8B; 0.02 for Qwen-32B); preemption is by swapping. Its
-    executor is the option `--swap grouped` of `aptsched simulate`, to which `ahead` belongs. Assumed: the patterns as
-    above, as the text does not give them; 8 levels. A request that the pool can never hold with a KV cache is rejected.
+    executor is the option `--swap grouped` of `aptsched simulate`, to which `ahead` belongs. Assumed: what the two
+    patterns are, as the text does not say it, and 8 levels. A request that the pool can never hold with a KV cache is
+    rejected.
     The policy remembers priorities and its generator: make a new object for each run.
     """
 

@@ -27,7 +27,7 @@ MOST_NEW = 64  # requests that are decided on at once; further ones are decided 
 
 @dataclass(eq=False)
 class SLOsServe:
-    """As SLOs-Serve: a dynamic program admits as many new requests as can keep their objectives; others get the rest.
+    """As SLOs-Serve: a dynamic program admits as many as can keep their objectives; others get the rest; stand-in.
 
     New requests are admitted if their prompts can be done by their deadlines beside all that were admitted before
     (`admission_by_deadline`), with the blocks that prompt and predicted output take. A batch takes no longer than the
@@ -46,9 +46,10 @@ class SLOsServe:
     of that name in the code of JITServe, whose program sorts by deadline and keeps the prefill budget left for each
     number of requests accepted: the states, the batch time by the tightest TPOT, prompts by deadline, the tier.
 
-    Assumed: the length of outputs, which the paper takes as known: a quantile of those seen (`OutputsByPrompt`); all
-    requests admitted count the same; each that decodes takes a token of every batch, whatever its TPOT; blocks are
-    counted in 64ths of the pool; a request that is not admitted at once stays in the best-effort tier.
+    Assumed: the length of outputs, which the paper takes as known, is a quantile of those seen; all requests admitted
+    count the same; each that decodes takes a token of every batch, whatever its TPOT; blocks are counted in 64ths of
+    the pool; a request that is not admitted at once stays in the best-effort tier. Predictions are those of
+    `OutputsByPrompt`.
     Left out: speculative decoding, and passing requests on to other replicas. One that the pool can never hold is
     rejected. The policy remembers lengths and tiers: make a new object for each run.
     """

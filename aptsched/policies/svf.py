@@ -45,10 +45,9 @@ class SVF:
     the least in sum where all arrive at once and none peaks above a share a of memory, is of true lengths and of an
     admission that looks ahead so that nobody is preempted; vLLM's does not.
 
-    Assumed: the length that is predicted. The paper trains BERT on the prompts' texts; here it is the mean output of
-    requests that finished, with prompts of like size (`OutputsByPrompt`), and long is what exceeds the median of
-    all that were seen. Who is preempted is assumed too. `svf:lengths=true` knows true lengths, as the paper's
-    Oracle-SVF.
+    Assumed: an output is predicted as the mean of those that finished with prompts of like size, where the paper trains
+    BERT on the prompts' texts; long is what exceeds the median of all that were seen; who is preempted. Predictions are
+    those of `OutputsByPrompt`. `svf:lengths=true` knows true lengths, as the paper's Oracle-SVF.
     The policy remembers lengths: make a new object for each run.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aptsched.policies.catalogue import Entry, catalogue
 from aptsched.policies.named import WRAPPERS, built_in
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
@@ -26,6 +27,15 @@ def test_every_policy_has_a_row_with_its_options(name: str) -> None:
     policy = built_in()[name]
     known = [each.name for each in fields(policy) if each.init and each.name != "oracle"]  # type: ignore[arg-type]
     assert row[5] == ", ".join(f"`{option}`" for option in known)
+
+
+@pytest.mark.parametrize("entry", catalogue(()), ids=lambda entry: entry.name)
+def test_a_stand_in_is_called_so_in_the_help_which_says_what_is_assumed(entry: Entry) -> None:
+    """As the page calls it; the help has the sentence of the docstring that begins with what is assumed."""
+    rules = [each[1] for each in ROWS if each[0] == f"`{entry.name}`"]
+    is_stand_in = any("stand-in" in rule for rule in rules)
+    assert ("stand-in" in entry.rule) == is_stand_in
+    assert not is_stand_in or (entry.assumed.startswith("Assumed") and entry.assumed in entry.text)
 
 
 def test_no_other_row_is_there_but_those_of_policies_around_others() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aptsched.policies.named import CLASSES
 from aptsched.scheduling.record import Outcome
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
@@ -22,11 +23,23 @@ LIMITS = st.builds(Limits, max_tokens=st.integers(16, 150), max_seqs=st.integers
 @given(replay=replays(), limits=LIMITS, num_blocks=st.integers(3, 20), num_host_blocks=st.sampled_from([0, 8, 60]))
 def test_conservation(name: str, replay: Replay, limits: Limits, num_blocks: int, num_host_blocks: int) -> None:
     """Each request ends once, finished with all its tokens or rejected with a reason; blocks and time are conserved."""
-    served = simulate(name, replay, num_blocks, limits, num_host_blocks=num_host_blocks)
+    check_served(simulate(name, replay, num_blocks, limits, num_host_blocks=num_host_blocks), replay, limits)
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=st.sampled_from(sorted(CLASSES)), replay=replays(), limits=LIMITS, num_blocks=st.integers(3, 20))
+def test_conservation_within_shed(name: str, replay: Replay, limits: Limits, num_blocks: int) -> None:
+    """Any policy, some of whose requests are rejected without its seeing them, serves the others to their end."""
+    check_served(simulate(f"shed({name})", replay, num_blocks, limits, num_host_blocks=8), replay, limits)
+
+
+def check_served(served: Served, replay: Replay, limits: Limits) -> None:
+    """Each request has one record, all blocks are free again, and outputs are whole or were rejected for a reason."""
     assert [record.request_id for record in sorted(served.records, key=lambda r: r.request_id)] == list(
         range(len(replay))
     )
-    assert (served.pool.free_blocks, served.pool.host.free_blocks) == (num_blocks, num_host_blocks)
+    for pool in (served.pool, served.pool.host):
+        assert pool.free_blocks == pool.num_blocks
     for record in served.records:
         prompt, output = (
             int(column[record.request_id]) for column in (replay.num_prompt_tokens, replay.num_output_tokens)
