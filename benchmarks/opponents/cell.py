@@ -37,7 +37,7 @@ class Cell:
     heading : str
         In tables of cells of its kind.
     levels : tuple of float
-        Those that are sought with several seeds, the highest first; with one seed the last of them.
+        Those that are sought, the highest first.
     of : mapping
         The options of `aptsched capacity` that say which requests, on which model and GPU, by which objectives.
     """
@@ -50,7 +50,7 @@ class Cell:
 
 def drawn(lengths: str, cv: float, levels: tuple[float, ...]) -> Cell:
     """Lengths of a built-in set, and gaps between arrivals of this coefficient of variation."""
-    found = (EASIER,) if (lengths, cv) == ("longbench", 4.0) else levels
+    found = (*levels[:-1], EASIER) if (lengths, cv) == ("longbench", 4.0) else levels
     of = {"workload": lengths, "cv": cv, "objectives": "chat", **OPT}
     return Cell(f"{lengths}-cv{cv:g}", SETS[lengths], found, of)
 
@@ -67,7 +67,7 @@ def code(trace: Path) -> Cell:
 
 
 STEADY = tuple(drawn(lengths, 1.0, LEVELS) for lengths in SETS)
-BURSTS = tuple(drawn(lengths, 4.0, LEVELS[-1:]) for lengths in SETS)
+BURSTS = tuple(drawn(lengths, 4.0, LEVELS) for lengths in SETS)
 MILDER = tuple(drawn(lengths, 2.0, LEVELS[-1:]) for lengths in SETS)
 INTERACTIVE = tuple(interactive(lengths) for lengths in SETS)
 
@@ -83,8 +83,6 @@ class Extent:
         count.
     seed, num_seeds : int
         The first, and how many.
-    all_levels : bool
-        Whether all levels are sought, or the lowest alone.
     jitter : float, optional
         Share by which lengths of the sets are moved at most; those of a trace are not.
     """
@@ -92,7 +90,6 @@ class Extent:
     arrivals_s: Mapping[str, tuple[float, float]]
     seed: int
     num_seeds: int
-    all_levels: bool
     jitter: float | None
 
     def options(self, cell: Cell) -> dict[str, Any]:
@@ -103,7 +100,7 @@ class Extent:
             "warmup": warmup_s,
             "seed": self.seed,
             "seeds": self.num_seeds,
-            "level": cell.levels if self.all_levels else cell.levels[-1:],
+            "level": cell.levels,
             "jitter": None if "trace" in cell.of else self.jitter,
         }
 

@@ -54,8 +54,9 @@ def all_tables(out: Path) -> str:
     screened = held((*STEADY, *BURSTS), out / "screen")
     found = held([cell for cells in GROUPS.values() for cell in cells], out / "chosen")
     given = {
-        f"All policies, plain / within `shed`, {name}, one seed, short runs": _screened(screened, GROUPS[name])
+        f"All policies, plain / within `shed`, {name}, {level:.0%}, one seed": _screened(screened, GROUPS[name], level)
         for name in (STEADILY, IN_BURSTS)
+        for level in LEVELS
     }
     for name, cells in GROUPS.items():
         for level in LEVELS:
@@ -64,11 +65,11 @@ def all_tables(out: Path) -> str:
     return "\n\n".join(f"## {title}\n\n{text}" for title, text in given.items() if text) + "\n"
 
 
-def _screened(screened: Held, cells: Sequence[Cell]) -> str:
+def _screened(screened: Held, cells: Sequence[Cell], level: float) -> str:
     """The table of the screen at those of the cells that were searched; empty where none was."""
-    shown = tables.cells_of(screened, cells, LEVELS[-1])
-    names = [name for name in tables.policies_of(screened, shown, LEVELS[-1]) if not name.startswith("shed(")]
-    return tables.screen_table(screened, shown, names) if shown else ""
+    shown = tables.cells_of(screened, cells, level)
+    names = [name for name in tables.policies_of(screened, shown, level) if not name.startswith("shed(")]
+    return tables.screen_table(screened, shown, level, names) if shown else ""
 
 
 def _chosen(found: Held, group: str, cells: Sequence[Cell], level: float) -> dict[str, str]:

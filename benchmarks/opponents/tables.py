@@ -48,18 +48,17 @@ def times(held: Held, cells: Sequence[Cell], level: float, policy: str, other: s
     return over_sets(rates if len(rates) == len(pairs) else [])
 
 
-def ranked(held: Held, cells: Sequence[Cell], policies: Iterable[str]) -> list[str]:
+def ranked(held: Held, cells: Sequence[Cell], level: float, policies: Iterable[str]) -> list[str]:
     """For each policy the better of it and `shed` of it, the best first; without those that somewhere hold nothing."""
     names = [name for each in policies for name in (each, shed(each))]
-    scores = {name: _or_0(times(held, cells, LEVELS[-1], name, FIRST).mean) for name in names}
+    scores = {name: _or_0(times(held, cells, level, name, FIRST).mean) for name in names}
     pairs = [max(each, key=lambda name: scores[name]) for each in zip(names[::2], names[1::2], strict=True)]
     return sorted((name for name in pairs if scores[name] > 0), key=lambda name: -scores[name])
 
 
-def screen_table(held: Held, cells: Sequence[Cell], policies: Sequence[str]) -> str:
+def screen_table(held: Held, cells: Sequence[Cell], level: float, policies: Sequence[str]) -> str:
     """What each policy holds at each cell, plain and with `shed`, and how many times `fcfs`; the best first."""
-    level = LEVELS[-1]
-    order = [name.removeprefix("shed(").removesuffix(")") for name in ranked(held, cells, policies)]
+    order = [name.removeprefix("shed(").removesuffix(")") for name in ranked(held, cells, level, policies)]
     rows = []
     for policy in [*order, *(policy for policy in policies if policy not in order)]:
         pair = (policy, shed(policy))

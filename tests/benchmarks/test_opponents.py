@@ -43,10 +43,10 @@ def held(rates: Mapping[str, tuple[tuple[float, ...], ...]], level: float = 0.9)
 
 
 def test_bursts_of_long_prompts_are_held_to_three_quarters() -> None:
-    """Other bursts to 90%, steady arrivals to 99% too; with one seed to the lower level alone, lengths as given."""
-    assert HARD.levels == (0.75,) and {each.levels for each in cell.BURSTS[:2]} == {(0.9,)}
+    """All cells to 99%, and others to 90%, with one seed and with several; the lengths of one seed are as given."""
+    assert HARD.levels == (0.99, 0.75) and {each.levels for each in (*cell.BURSTS[:2], *TWO)} == {(0.99, 0.9)}
     screen, several = main.EXTENTS["screen"].options(HARD), main.EXTENTS["chosen"].options(TWO[0])
-    assert (screen["level"], screen["duration"], screen["seeds"], screen["jitter"]) == ((0.75,), 1260.0, 1, None)
+    assert (screen["level"], screen["duration"], screen["seeds"], screen["jitter"]) == (HARD.levels, 1260.0, 1, None)
     assert (several["level"], several["duration"], several["seeds"], several["jitter"]) == ((0.99, 0.9), 660.0, 5, 0.1)
     assert main.EXTENTS["chosen"].options(cell.code(Path("a.csv")))["jitter"] is None
     assert main.EXTENTS["chosen"].options(TWO[1])["duration"] == 240.0
@@ -86,14 +86,14 @@ def test_the_better_of_plain_and_shed_is_ranked_and_who_holds_nothing_is_not() -
     """`c` holds no rate at one cell, `d` was not searched."""
     rates = {"fcfs": 1.0, "a": 3.0, "shed(a)": 2.0, "b": 1.0, "shed(b)": 4.0}
     found = held({name: ((rate,), (rate,)) for name, rate in rates.items()} | {"c": ((9.0,), (math.nan,))})
-    assert tables.ranked(found, TWO, ["fcfs", "a", "b", "c", "d"]) == ["shed(b)", "a", "fcfs"]
+    assert tables.ranked(found, TWO, 0.9, ["fcfs", "a", "b", "c", "d"]) == ["shed(b)", "a", "fcfs"]
 
 
 def test_a_row_has_plain_and_shed_and_a_dash_for_what_is_not_known() -> None:
     """The best stands first; three digits, without a point behind the last."""
     rates = {"fcfs": ((1.0,), (100.0,)), "a": ((2.0,), (200.0,)), "shed(a)": ((3.0,), (300.0,))}
     found = held({**rates, "c": ((9.0,), (math.nan,))})
-    lines = tables.screen_table(found, TWO, ["fcfs", "a", "c"]).splitlines()
+    lines = tables.screen_table(found, TWO, 0.9, ["fcfs", "a", "c"]).splitlines()
     assert lines[0] == "| policy | ShareGPT | HumanEval | times `fcfs` |"
     assert lines[2:] == [
         "| `a` | 2.00 / 3.00 | 200 / 300 | 2.00 / 3.00 |",
@@ -167,12 +167,12 @@ def test_a_ttft_is_three_prefills_and_at_least_a_second(tmp_path: Path) -> None:
 
 def test_rates_are_those_of_the_command_and_are_read_back(tmp_path: Path) -> None:
     """In a folder of the cell, with the options that `aptsched capacity` would record; tables read the same figures."""
-    extent = cell.Extent({"": (20.0, 10.0)}, seed=3, num_seeds=1, all_levels=True, jitter=None)
+    extent = cell.Extent({"": (60.0, 10.0)}, seed=3, num_seeds=1, jitter=None)
     study = cell.searched(HARD, ["fcfs", "shed(fcfs)"], extent, tmp_path, 1)
     options = json.loads((tmp_path / "longbench-cv4" / "capacity.json").read_text(encoding="utf-8"))["options"]
-    assert (options["workload"], options["cv"], options["duration"], options["warmup"]) == ("longbench", 4, 20, 10)
+    assert (options["workload"], options["cv"], options["duration"], options["warmup"]) == ("longbench", 4, 60, 10)
     assert (options["setting"], options["seeds"], options["seed"]) == (["sustained"], 1, 3)
     found = results.held(cell.BURSTS, tmp_path)
-    assert list(found) == [(HARD, 0.75, "fcfs"), (HARD, 0.75, "shed(fcfs)")]
+    assert list(found) == [(HARD, level, name) for level in HARD.levels for name in ("fcfs", "shed(fcfs)")]
     assert [each.rates_per_s for each in found.values()] == [each.rates_per_s for each in study.capacities]
     assert main.main(["--out", str(tmp_path / "none")]) == 0
