@@ -3,8 +3,8 @@
     python -m benchmarks.opponents [screen] [chosen] [--cells sharegpt-cv1 ...] [--policies sarathi ...]
         [--seed 20] [--azure FILE] [--jobs 2] [--out DIR]
 
-The setting `sustained` of `aptsched capacity` (docs/capacity.md), by computed cost, at which 99% and 90% attain (75% of
-LongBench in bursts). `screen`: every policy, plain and within `shed`, with one seed, for 2 to 7 minutes of arrivals
+The setting `sustained` of `aptsched capacity` (docs/capacity.md), by computed cost, at which 99% and 90% attain (of
+LongBench in bursts 75%). `screen`: every policy, plain and within `shed`, with one seed, for 2 to 7 minutes of arrivals
 (bursts of LongBench 21), OPT-13B on A100-40GB, chat objectives, lengths of ShareGPT, HumanEval and LongBench, gaps
 between arrivals of CV 1 and 4. `chosen`: ours, what it
 is compared with, and the best of the screen, with five seeds that no constant of ours was chosen on, lengths moved by
