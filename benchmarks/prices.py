@@ -51,7 +51,7 @@ class SeenValue(ServiceValue):
 
     def seconds(self, view: View, of: Outlook, slack_s: Floats, ends: Floats, worth_s: float) -> Floats:
         """The values, once the row is noted."""
-        backlog_s = float(of.cost_s[~of.waiting].sum())
+        backlog_s = float(of.cost_s[~of.new].sum())
         used, away = int(view.num_held.sum()), int(view.num_swapped.sum())
         self.rows.append((view.now_s, 1 / worth_s, backlog_s, used, away))
         return super().seconds(view, of, slack_s, ends, worth_s)

@@ -11,17 +11,17 @@ import numpy as np
 
 from aptsched.knapsack.greedy import greedy
 from aptsched.knapsack.warm_up import warm_up
+from aptsched.policies.arithmetic_slack import tokens_due
 from aptsched.policies.backlog_price import BacklogPrice, accepted
 from aptsched.policies.composition import NOT_OFFERED, Select, compose, forms_table, next_blocks
 from aptsched.policies.form_charges import worthwhile
 from aptsched.policies.form_choice import FORM_SETS, decode_s, on_offer
 from aptsched.policies.option_checks import check_span
-from aptsched.policies.outlook import Outlook, arrivals_cost_s, outlook
+from aptsched.policies.outlook import LEAST_CHUNK, Outlook, arrivals_cost_s, outlook
 from aptsched.policies.output_survival import OutputSurvival
-from aptsched.policies.queue import blocks_of, decode_holds, too_large
+from aptsched.policies.queue import blocks_of, decode_holds, leading, leading_at_least, too_large
 from aptsched.policies.reordered import also_rejecting, placed
 from aptsched.policies.service_value import ServiceValue
-from aptsched.policies.swapping import leaving
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
 from aptsched.scheduling.plan import Plan, nothing, says_holds
@@ -33,7 +33,6 @@ from aptsched.support.errors import InputError
 from aptsched.support.shown import shown
 
 WINDOW = 300  # requests that arrived last, by which the price is made
-LEAST_CHUNK = 256  # tokens of prompts that an iteration takes, however tight deadlines are
 MARGIN = 1.2  # times the predicted time of an iteration has to be within the tightest deadline, as in QoServe
 LATE = "its first token would come after its objective"
 DEAR = "at this backlog it takes more of the machine's time than its objectives are worth"
@@ -41,15 +40,17 @@ DEAR = "at this backlog it takes more of the machine's time than its objectives 
 
 @dataclass(eq=False)
 class BidPrice:
-    """Ours: who is worth its time on the machine is accepted; who has slack makes room for others, on the host.
+    """Ours: who is worth its time on the machine is accepted; who has slack makes room for others in a pause.
 
     Every iteration is a `BatchProblem` over all who run, wait, or are on the host, with values in seconds of the whole
     machine (`ServiceValue`). Each waits for a token that is due (`Outlook`): who is ahead of it, as decodes mostly are,
     can pause without harm. So when blocks are short for who has no slack, such as a request that has just arrived, who
-    has most and needs the machine longest is swapped out, and comes back in time. A request is accepted when it can
-    make its first token, has room, and costs less than it is worth (`BacklogPrice`): fewer dear ones are, the
-    more is to be done. Others wait while that may change before they are late: until they have to begin, the backlog
-    falls by that time at most. Prompts go beside decodes, as many of their tokens as the tightest deadline allows.
+    has most and needs the machine longest leaves, and comes back in time: from the host, or computed anew, whichever
+    takes the machine less. A request is accepted when it can make its first token, has room, and costs less than it is
+    worth (`BacklogPrice`): fewer dear ones are, the more is to be done. Others wait while that may change before they
+    are late: until they have to begin, the backlog falls by that time at most. Prompts go beside decodes, as many of
+    their tokens as these leave multiplication idle for (`arithmetic_slack`): more only where first tokens are due
+    sooner than that allows, and never more than leave the tightest deadline.
 
     Parameters
     ----------
@@ -64,8 +65,9 @@ class BidPrice:
         What a request is worth, in times of the mean cost, where what is to be done takes the machine as long as a
         request stays.
     overcommit : float
-        How many times the blocks of the pool those that are accepted may take, on the host too: swaps would take over.
-        Without a host at most once: nobody can pause then, and who runs goes on as long as the pool holds all of them.
+        How many times the blocks of the pool those that are accepted may take, with those that pause: pauses would take
+        over. At most once where nobody can pause, as there is no host, and to compute anew takes time: who runs goes on
+        there as long as the pool holds all of them.
     pause_s : float
         The longest pause between two tokens.
     patience_s : float
@@ -126,16 +128,19 @@ class BidPrice:
         """The plan for requests of which the pool can hold each one."""
         offer = worthwhile(on_offer(view.cache, self.forms), view)
         of = self._outlook(view, offer[0])
-        is_new = of.waiting & (of.generated == 0)
         in_time = of.slack_s >= np.where(of.waiting, of.lead_s, 0.0)
-        overcommit = self.overcommit if view.num_host_blocks else min(self.overcommit, 1.0)
-        room = int(overcommit * view.num_blocks) - sum_of(view.num_held) - sum_of(view.num_swapped)
-        backlog_s, blocks = pairwise_sum(of.cost_s[~of.waiting]), next_blocks(view, view.num_tokens, offer[0])
-        taken, worth_s = accepted(self._price, of.cost_s, backlog_s, is_new & in_time, blocks, room)
-        turned_away = is_new & ~taken
+        begun, overcommit = np.logical_not(of.new), self.overcommit
+        if not can_pause(view, of):  # who was preempted there takes what is left
+            begun, overcommit = np.logical_not(of.waiting), min(overcommit, 1.0)
+        backlog_s, blocks = pairwise_sum(of.cost_s[begun]), next_blocks(view, view.num_tokens, offer[0])
+        room = int(overcommit * view.num_blocks) - sum_of(
+            np.where(of.waiting, blocks, view.num_held + view.num_swapped)[begun]
+        )
+        taken, worth_s = accepted(self._price, of.cost_s, backlog_s, of.new & in_time, blocks, room)
+        turned_away = of.new & ~taken
         background = turned_away | ~in_time
         patience_s = view.arrived_at_s + self.patience_s - view.now_s - of.duration_s
-        slack_s = np.where(background, patience_s, of.slack_s) - of.lead_s
+        slack_s = np.where(background, patience_s, of.slack_s) - of.paced_s
         ends = self._lengths.ends_within(view.num_prompt_tokens, of.generated, self.pause_s / of.iteration_s)
         value_s = self._value.seconds(view, of, slack_s, ends, worth_s)
         rows = candidates(view, of, value_s, turned_away if self.reject else np.zeros_like(turned_away))
@@ -168,12 +173,21 @@ class BidPrice:
         return of
 
     def _chunk(self, view: View, of: Outlook, background: Bools) -> int:
-        """Tokens of all prompts of this iteration: as many as leave the tightest deadline of those that run."""
+        """Tokens of all prompts of this iteration.
+
+        As many as decodes leave multiplication for, or as first tokens need that are due; but no more than leave the
+        tightest deadline of those that run.
+        """
         on_time = of.running & (of.generated > 0) & ~background
         tight_s = float(of.slack_s[on_time].min()) if any_of(on_time) else np.inf
         num_context = sum_of(view.num_cached[of.running])
-        chunk = view.times.prompt_tokens_within(tight_s / MARGIN, num_context, None, count_of(of.running))
-        return int(max(1, min(max(chunk, LEAST_CHUNK), view.max_tokens - count_of(~of.waiting))))
+        within = view.times.prompt_tokens_within(tight_s / MARGIN, num_context, None, count_of(of.running))
+        if of.slack_tokens:
+            first = ((of.generated == 0) & ~background).nonzero()[0]
+            due = tokens_due(view.num_remaining[first], of.slack_s[first], MARGIN * of.iteration_s)
+            within = min(within, max(due, of.slack_tokens))
+        chunk = max(within, LEAST_CHUNK)
+        return int(max(1, min(chunk, view.max_tokens - count_of(~of.waiting))))
 
     def _answered(
         self, view: View, of: Outlook, rows: Ints, value_s: Floats, chunk: int, offer: tuple[int, ...]
@@ -184,7 +198,7 @@ class BidPrice:
         fed = np.minimum(view.num_remaining[rows], chunk)
         values, weights = self._options(view, of, rows, value_s, offer)
         max_tokens = min(view.max_tokens, chunk + count_of(~of.waiting))
-        stay = None if view.num_host_blocks else required(view, of.running[rows], weights, fed, max_tokens)
+        stay = None if can_pause(view, of) else required(view, of.running[rows], weights, fed, max_tokens)
         problem = BatchProblem.unchecked(values, weights, view.num_blocks, fed, max_tokens, view.max_seqs, stay)
         selection = compose(problem, self.select)
         served = selection.form > 0
@@ -195,7 +209,7 @@ class BidPrice:
         if short > 0:
             idle = (~served & of.running[rows]).nonzero()[0]
             idle = idle[np.argsort(value_s[idle] / view.num_held[rows[idle]], kind="stable")]
-            preempt, swap_out = leaving(view, rows[idle], short, 0, view.free_host_blocks)
+            preempt, swap_out = pausing(view, of, rows[idle], short)
         return Plan(
             request,
             fed,
@@ -232,8 +246,25 @@ class BidPrice:
         return forms_table(value_s, charges_s, in_form, offered)
 
 
+def pausing(view: View, of: Outlook, last: Ints, short: int) -> tuple[Ints, Ints]:
+    """Rows to preempt, to be computed anew, and rows to swap out: of the last rows as few as free the blocks short.
+
+    Each by what takes the machine less; those that the host has no room for are preempted too.
+    """
+    last = last[: leading_at_least(view.num_held[last], short)]
+    anew = of.recompute_s[last] < of.swap_s[last]
+    swapped = last[~anew]
+    count = leading(view.num_held[swapped], view.free_host_blocks)
+    return np.concatenate([last[anew], swapped[count:]]), swapped[:count]
+
+
+def can_pause(view: View, of: Outlook) -> bool:
+    """Whether those that run can make room for others: on the host, or as it takes no time to compute them anew."""
+    return view.num_host_blocks > 0 or of.slack_tokens > 0
+
+
 def required(view: View, running: Bools, weights: Ints, fed: Ints, max_tokens: int) -> Bools | None:
-    """Those that run, [r], if all of them can go on: without a host nobody pauses for others. None if they cannot."""
+    """Those that run, [r], if all of them can go on, where nobody can pause for others. None if they cannot."""
     blocks, tokens = sum_of(weights[running].min(axis=1, initial=NOT_OFFERED)), sum_of(fed[running])
     fits = blocks <= view.num_blocks and tokens <= max_tokens and count_of(running) <= view.max_seqs
     return running if fits else None

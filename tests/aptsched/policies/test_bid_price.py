@@ -20,7 +20,7 @@ from proofs.certificate import check
 from views import Seen, running, view_of, views
 
 STRONG = 8.0  # so that in pools of a few blocks, which one request takes half of, who comes is accepted
-TIMES = IterationTime(0.03, 1e-4, 1e-6, swap_s_per_block=5e-3)
+TIMES = IterationTime(0.03, 1e-3, 1e-6, swap_s_per_block=5e-3)
 
 
 def decode(num_tokens: int, num_output: int, now_s: float = 2.0) -> Seen:
@@ -90,6 +90,25 @@ def test_nobody_leaves_for_who_can_still_wait() -> None:
     assert sorted(plan.request.tolist()) == [0, 1] and not len(plan.swap_out)
 
 
+def test_who_leaves_is_computed_anew_where_decodes_leave_multiplication_idle() -> None:
+    """Where 300 tokens of prompts take no time beside decodes, nobody is copied to the host, and all can pause."""
+    requests = [decode(64, 60), decode(64, 6), Seen(40, arrived_at_s=1.2)]
+    idle = replace(TIMES, per_token_s=1e-4, per_decode_s=-1e-4)
+    for num_host_blocks in (0, 100):
+        view = replace(at(2.0, requests, num_blocks=8, num_host_blocks=num_host_blocks), times=idle)
+        plan = BidPrice(strength=STRONG).decide(view)
+        assert plan.preempt.tolist() == [0] and sorted(plan.request.tolist()) == [1, 2] and not len(plan.swap_out)
+
+
+def test_prompts_are_spread_over_iterations_that_leave_multiplication_idle() -> None:
+    """An iteration takes 300 tokens of prompts for no time: so many of 400 are fed, and all if they are due at once."""
+    idle = replace(TIMES, per_token_s=1e-4, per_decode_s=-1e-4)
+    view = replace(at(1.0, [decode(64, 6), Seen(400, arrived_at_s=0.9)], num_blocks=100), times=idle)
+    assert BidPrice(strength=STRONG).decide(view).num_tokens.tolist() == [1, 299]
+    due = replace(view, arrived_at_s=np.array([0.0, 0.073]))
+    assert BidPrice(strength=STRONG).decide(due).num_tokens.tolist() == [1, 400]
+
+
 def test_who_pauses_comes_back_in_time() -> None:
     """One on the host stays there while another decodes, and takes its place when its next token is nearly due."""
     away, other = on_host(64, 60, since_s=5.0), decode(120, 100, now_s=6.0)
@@ -122,7 +141,8 @@ def test_the_dearest_is_turned_away_while_much_is_to_be_done() -> None:
     """Beside twenty long decodes a short prompt is accepted, and one that takes a quarter of the pool is not."""
     decodes = [decode(400, 50) for _ in range(20)]
     requests = [*decodes, Seen(1500, arrived_at_s=2.0), Seen(30, arrived_at_s=2.0)]
-    plan = BidPrice(strength=0.5).decide(at(2.0, requests, num_blocks=700))
+    view = replace(at(2.0, requests, num_blocks=700), times=replace(TIMES, per_token_s=1e-4))
+    plan = BidPrice(strength=0.5).decide(view)
     assert plan.reject.tolist() == [20] and list(plan.reject_reasons) == [DEAR]
     assert 21 in plan.request.tolist()
 
