@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from aptsched.problem.batch_problem import BatchProblem
-from aptsched.problem.instance import array_json, digest_of, encoded_fields, joined
+from aptsched.problem.instance import array_json, content_json, digest_of, encoded_fields
 from aptsched.problem.selection import Selection
 from aptsched.support.errors import InputError
 from aptsched.support.json_text import compact_json
@@ -70,14 +70,10 @@ def record_line(iteration: int, problem: BatchProblem, selection: Selection, num
         Iterations in a row, from that one on, in which its plan was carried out; left out where it is 1.
     """
     encoded, count = encoded_fields(problem), "" if num_iterations == 1 else f',"num_iterations":{num_iterations}'
-    found = {
-        "problem": joined(encoded.items()),
-        "sha256": f'"{digest_of(encoded)}"',
-        "form": array_json(selection.form),
-        "multipliers": compact_json(vars(selection.multipliers)),
-    }
-    numbers = as_line({name: getattr(selection, name) for name in NUMBERS})
-    return f'{{"iteration":{iteration}{count},{joined(found.items())[1:-1]},{numbers[1:]}'
+    numbers = {name: getattr(selection, name) for name in NUMBERS}
+    rest = as_line({"multipliers": vars(selection.multipliers), **numbers})
+    head = f'{{"iteration":{iteration}{count},"problem":{content_json(encoded)},"sha256":"{digest_of(encoded)}"'
+    return f'{head},"form":{array_json(selection.form)},{rest[1:]}'
 
 
 def as_line(document: dict[str, Any]) -> str:

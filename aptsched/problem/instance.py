@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ VERSION = 1
 REQUIRED = ("values", "weights", "capacity")
 OPTIONAL = ("num_tokens", "max_tokens", "max_seqs", "required")
 FIELDS = (*REQUIRED, *OPTIONAL)
-LIMITS = ("capacity", "max_tokens", "max_seqs")
+by_name = itemgetter(*sorted(FIELDS))
+CONTENT, SORTED = ("{" + ",".join(f'"{name}":%s' for name in names) + "}" for names in (FIELDS, sorted(FIELDS)))
 
 
 def save(problem: BatchProblem, path: str | os.PathLike[str]) -> None:
@@ -93,8 +95,19 @@ def content(problem: BatchProblem) -> dict[str, Any]:
 
 def encoded_fields(problem: BatchProblem) -> dict[str, str]:
     """The content as JSON, each field for itself, without spaces, floats by their shortest exact digits."""
-    limits = {name: "null" if (limit := getattr(problem, name)) is None else str(int(limit)) for name in LIMITS}
-    return {name: limits[name] if name in limits else array_json(getattr(problem, name)) for name in FIELDS}
+    return {
+        "values": array_json(problem.values),
+        "weights": array_json(problem.weights),
+        "capacity": _limit_json(problem.capacity),
+        "num_tokens": array_json(problem.num_tokens),
+        "max_tokens": _limit_json(problem.max_tokens),
+        "max_seqs": _limit_json(problem.max_seqs),
+        "required": array_json(problem.required),
+    }
+
+
+def _limit_json(limit: int | None) -> str:
+    return "null" if limit is None else str(int(limit))
 
 
 def array_json(array: Floats | Ints | Bools | None) -> str:
@@ -103,35 +116,36 @@ def array_json(array: Floats | Ints | Bools | None) -> str:
         return "null"
     if not array.size:
         return compact_json(array.tolist())
-    first = array[:1]
-    if first.tobytes() * len(array) == array.tobytes():  # as of tokens of decodes, and of values mostly
-        return f"[{','.join([compact_json(first.tolist())[1:-1]] * len(array))}]"
+    first, n = array[:1], len(array)
+    if n > 1 and first.tobytes() * n == array.tobytes():  # as of tokens of decodes, and of values mostly
+        row = array_json(first)[1:-1]
+        return f"[{f'{row},' * (n - 1)}{row}]"
     texts = _texts(array.ravel())
     if array.ndim == 1:
         return f"[{','.join(texts)}]"
-    rows = texts if array.shape[1] == 1 else map(",".join, zip(*[texts] * array.shape[1], strict=True))
+    rows = texts if array.shape[1] == 1 else map(",".join, zip(*[iter(texts)] * array.shape[1], strict=True))
     return f"[[{'],['.join(rows)}]]"
 
 
-def _texts(numbers: Floats | Ints | Bools) -> Iterator[str]:
+def _texts(numbers: Floats | Ints | Bools) -> Iterable[str]:
     """Each number or flag as JSON; a float that is there several times, as the same pending time is, is made once."""
     if numbers.dtype == np.bool_:
         return map(("false", "true").__getitem__, numbers.tolist())
     if numbers.dtype != np.float64:
-        return map(str, numbers.tolist())
+        return repr(numbers.tolist())[1:-1].split(", ")
     bits = numbers.view(np.int64).tolist()  # which tell 0.0 from -0.0
     known = {of: repr(number) for of, number in dict(zip(bits, numbers.tolist(), strict=True)).items()}
     return map(known.__getitem__, bits)
 
 
-def joined(encoded: Iterable[tuple[str, str]]) -> str:
-    """An object of these names and encoded fields as JSON without spaces."""
-    return "{" + ",".join(f'"{name}":{text}' for name, text in encoded) + "}"
+def content_json(encoded: Mapping[str, str]) -> str:
+    """An object of the encoded fields, in their order, as JSON without spaces."""
+    return CONTENT % (*encoded.values(),)
 
 
 def digest_of(encoded: Mapping[str, str]) -> str:
     """SHA-256 of the content, whose fields are encoded already, as JSON with sorted keys."""
-    return hashlib.sha256(joined(sorted(encoded.items())).encode()).hexdigest()
+    return hashlib.sha256((SORTED % by_name(encoded)).encode()).hexdigest()
 
 
 def digest(problem: BatchProblem) -> str:
