@@ -10,24 +10,26 @@ import numpy as np
 
 from aptsched.knapsack.greedy import greedy
 from aptsched.knapsack.warm_up import warm_up
-from aptsched.policies.composition import Select, all_served, compose, next_blocks
+from aptsched.policies.composition import Select, all_served, compose, get_compose_ready, next_blocks
 from aptsched.policies.form_charges import CHARGES
 from aptsched.policies.form_choice import FORM_SETS, decode_s, on_offer, own_blocks
 from aptsched.policies.form_values import FormValues
 from aptsched.policies.lasting import lasting_decode
 from aptsched.policies.option_checks import check_watermark
-from aptsched.policies.queue import entries, fed_to_all, growth, leading, leading_at_least, survivors, without_cache
+from aptsched.policies.queue import entries, fed_to_all, leading, leading_at_least, survivors, without_cache
 from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
+from aptsched.policies.survey import Survey, get_survey_ready, survey
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.scheduling.forms import KV, NONE, CacheForm
 from aptsched.scheduling.plan import Plan, nothing, says_holds
 from aptsched.scheduling.record import RequestRecord
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import any_of, largest_of, smallest_of, sum_of
+from aptsched.support.arrays import any_of, smallest_of, sum_of
 from aptsched.support.checks import Ints
 from aptsched.support.constant import all_true, constant
 from aptsched.support.errors import InputError
 from aptsched.support.lazy import lazy
+from aptsched.support.quick_init import changed
 from aptsched.support.shown import shown
 
 
@@ -117,6 +119,8 @@ class AptServe:
             raise InputError(f"select: {shown(self.select)} is not accepted; a method that selects is")
         check_watermark(self.watermark)
         warm_up(self.select)
+        get_compose_ready()
+        get_survey_ready()
 
     @property
     def wanted_forms(self) -> tuple[CacheForm, ...]:
@@ -134,41 +138,36 @@ class AptServe:
     @says_holds
     def decide(self, view: View) -> Plan:
         """The plan of the next iteration, with its problem and certificate."""
+        found = survey(view)
+        if view.cache.blocks(found.longest, KV) <= view.num_blocks:
+            return self._compose(view, found)
         reject, outgrown = self._beyond_the_pool(view)
-        if not len(reject) and not len(outgrown):
-            running = view.running.nonzero()[0]
-            all_run = len(running) == len(view.request_id)
-            return self._compose(view, running, nothing() if all_run else np.logical_not(view.running).nonzero()[0])
         view = without_cache(view, np.concatenate([reject, outgrown]))
-        waiting = np.setdiff1d(np.flatnonzero(~view.running), reject)
-        plan = self._compose(view, np.flatnonzero(view.running), waiting)
+        found = survey(view)
+        plan = self._compose(view, found._replace(waiting=np.setdiff1d(found.waiting, reject)))
         return replace(plan, reject=reject, preempt=np.concatenate([outgrown, plan.preempt]))
 
     def _beyond_the_pool(self, view: View) -> tuple[Ints, Ints]:
         """Rows that the pool can hold in no offered form, and running rows that it can no longer hold in their own."""
-        num_tokens = view.num_tokens
-        longest = largest_of(num_tokens) if len(num_tokens) else 0
-        if view.cache.blocks(longest, KV) <= view.num_blocks:
-            return nothing(), nothing()
-        lightest = on_offer(view.cache, self.forms)[-1]
-        never = view.cache.blocks(view.num_tokens, lightest) > view.num_blocks
+        never = view.cache.blocks(view.num_tokens, on_offer(view.cache, self.forms)[-1]) > view.num_blocks
         outgrown = ~never & (view.cache.blocks_by_form(view.num_tokens, view.form) > view.num_blocks)
         return np.flatnonzero(never), np.flatnonzero(outgrown)
 
-    def _compose(self, view: View, running: Ints, waiting: Ints) -> Plan:
+    def _compose(self, view: View, found: Survey) -> Plan:
         """A prefill if it is one's turn and it admits any request, else a decode."""
-        plan = self._prefill(view, waiting, running) if len(waiting) else None
+        plan = self._prefill(view, found) if len(found.waiting) else None
         if plan is not None:
             return plan
-        plan = self._decode(view, running)
+        plan = self._decode(view, found)
         promotes = self.promote and KV in self._form_values.offered(view)
         lightest = on_offer(view.cache, self.forms)[-1]
-        holds = lasting_decode(plan, view, running, waiting, lightest, self.watermark, promotes)
-        return replace(plan, holds=holds) if holds else plan
+        holds = lasting_decode(plan, view, found, lightest, self.watermark, promotes)
+        return changed(plan, holds=holds) if holds else plan
 
-    def _prefill(self, view: View, waiting: Ints, running: Ints) -> Plan | None:
+    def _prefill(self, view: View, found: Survey) -> Plan | None:
         """The plan that admits waiting requests; None where it would admit none, or a decode goes first."""
         lightest, in_order = on_offer(view.cache, self.forms)[-1], self.order == "fcfs"
+        running, waiting = found.running, found.waiting
         num_tokens = view.num_tokens[waiting]
         least = view.cache.blocks(smallest_of(num_tokens), lightest)
         capacity, max_seqs = view.free_blocks, min(view.max_seqs, view.max_tokens) - len(running)
@@ -177,7 +176,7 @@ class AptServe:
         if least > capacity or max_seqs <= 0 or not (in_order or longer_pending(view, waiting, running)):
             return None
         if len(running):
-            capacity -= sum_of(growth(view, running, view.num_remaining[running]))
+            capacity -= found.growth
             if least > capacity:
                 return None
         rows, num_tokens = (waiting[:max_seqs], num_tokens[:max_seqs]) if in_order else (waiting, num_tokens)
@@ -208,14 +207,14 @@ class AptServe:
             return None
         return BatchProblem.unchecked(values, weights, capacity, fed, view.max_tokens, max_seqs, required)
 
-    def _decode(self, view: View, running: Ints) -> Plan:
+    def _decode(self, view: View, found: Survey) -> Plan:
         """Feed all running requests; if blocks or budgets run out, only the most valuable or, by order, the first."""
+        running, plan = found.running, None
         if not len(running):
             return Plan()
-        fed = fed_to_all(view, running)
-        plan = None
+        fed = constant(1, len(running)) if found.most_fed == 1 else fed_to_all(view, running)
         if len(running) <= min(view.max_tokens, view.max_seqs):
-            plan = self._all(view, running, fed, view.num_blocks)
+            plan = self._all(view, running, found.forms(view), fed, found.blocks, view.num_blocks)
         if plan is not None:
             return plan
         if self.order == "value":
@@ -223,17 +222,16 @@ class AptServe:
         going, preempt = survivors(view, running, view.free_blocks)
         _, fed, _ = entries(view, going)
         room = view.free_blocks + sum_of(view.num_held[np.concatenate([preempt, going])])
-        plan = self._all(view, going, fed, room)
+        own = view.form[going]
+        plan = self._all(view, going, own, fed, own_blocks(view, going, own), room)
         assert plan is not None
         return replace(plan, preempt=preempt)
 
-    def _all(self, view: View, rows: Ints, fed: Ints, room: int) -> Plan | None:
-        """Feed all of the rows, and promote with the blocks that remain once those of their next tokens are set aside.
+    def _all(self, view: View, rows: Ints, own: Ints, fed: Ints, blocks: Ints, room: int) -> Plan | None:
+        """Feed all of the rows, and promote with what is left beside the `blocks` that they need for their next tokens.
 
         None where `room` blocks are not enough for all.
         """
-        own = view.form[rows]
-        blocks = own_blocks(view, rows, own)
         num_blocks = sum_of(blocks)
         spare = room - num_blocks
         if spare < 0:

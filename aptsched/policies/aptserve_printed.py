@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from aptsched.knapsack.algorithm1_fitted import algorithm1_fitted
-from aptsched.policies.composition import compose
+from aptsched.policies.composition import compose, get_compose_ready
 from aptsched.policies.form_choice import on_offer
 from aptsched.policies.queue import decode_holds, fed_to_all, growth, without_cache
 from aptsched.policies.scheduling_value import FALLBACKS, longer_pending, scheduling_value
@@ -71,6 +71,7 @@ class AptServePrinted:
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:
                 raise InputError(f"{name}: {shown(value)} is not accepted; {', '.join(choices)} are")
+        get_compose_ready()
 
     @says_holds
     def decide(self, view: View) -> Plan:

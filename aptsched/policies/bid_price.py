@@ -13,7 +13,7 @@ from aptsched.knapsack.greedy import greedy
 from aptsched.knapsack.warm_up import warm_up
 from aptsched.policies.arithmetic_slack import tokens_due
 from aptsched.policies.backlog_price import BacklogPrice, accepted
-from aptsched.policies.composition import NOT_OFFERED, Select, compose, forms_table, next_blocks
+from aptsched.policies.composition import NOT_OFFERED, Select, compose, forms_table, get_compose_ready, next_blocks
 from aptsched.policies.form_charges import worthwhile
 from aptsched.policies.form_choice import FORM_SETS, decode_s, on_offer
 from aptsched.policies.option_checks import check_span
@@ -99,6 +99,7 @@ class BidPrice:
         for name in ("pause_s", "patience_s"):
             check_span(name, getattr(self, name))
         warm_up(self.select)
+        get_compose_ready()
         self._lengths, self._price = OutputSurvival(), BacklogPrice(self.strength)
         self._value, self._newest = ServiceValue(self.pause_s), -1
         self._arrived = deque[int](maxlen=WINDOW)  # prompts

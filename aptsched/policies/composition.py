@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 
-from aptsched.problem.batch_problem import BatchProblem
-from aptsched.problem.certificate import sums
+from aptsched.problem.batch_problem import BatchProblem, Options
+from aptsched.problem.certificate import MOST, NONE_REQUIRED, sums
 from aptsched.problem.selection import Multipliers, Selection
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import all_of, largest_of, sum_of
+from aptsched.support.arrays import largest_of
 from aptsched.support.checks import MAX_COUNT, Bools, Floats, Ints
-from aptsched.support.constant import constant
+from aptsched.support.compiled import compiled
 
-Array = TypeVar("Array", Floats, Ints)
 Select = Callable[[BatchProblem], Selection]
 
 FREE = Multipliers()  # where no resource is short: then the bound is the sum of all values
@@ -52,45 +50,51 @@ def forms_table(value_s: Floats, charges_s: Floats, blocks: Ints, offered: Bools
 
 def compose(problem: BatchProblem, select: Select) -> Selection:
     """The answer of `select`; where all requests fit together in their best forms, that is the answer without it."""
-    if problem.num_forms > 1 and sum_of(np.minimum.reduce(problem.weights.T)) > problem.capacity:
-        return select(problem)  # the usual case: not even the lightest forms fit together
-    form = best_forms(problem)
-    values, weights = chosen(problem.values, form), chosen(problem.weights, form)
-    num_blocks = sum_of(weights)
-    num_tokens = 0 if problem.num_tokens is None else sum_of(problem.num_tokens)
-    if not (fit_together(problem, num_blocks, num_tokens) and all_wanted(problem, values)):
+    required = NONE_REQUIRED if problem.required is None else problem.required
+    capacity, max_tokens, max_seqs = (
+        MOST if limit is None else min(limit, MOST)
+        for limit in (problem.capacity, problem.max_tokens, problem.max_seqs)
+    )
+    form, values = np.empty(problem.num_requests, np.int64), np.empty(problem.num_requests)
+    num_blocks, num_tokens = best_forms(problem.options, required, capacity, max_tokens, max_seqs, form, values)
+    if num_blocks < 0:
         return select(problem)
+    form.setflags(write=False)
     return all_served(form, values, num_blocks, num_tokens)
+
+
+def get_compose_ready() -> None:
+    """Has what `compose` compiles compiled, or loaded from disk, before a decision waits for it."""
+    one = BatchProblem([[1.0]], [[1]], 1)
+    best_forms(one.options, NONE_REQUIRED, 1, 1, 1, np.empty(1, np.int64), np.empty(1))
+
+
+@compiled
+def best_forms(
+    options: Options, required: Bools, capacity: int, max_tokens: int, max_seqs: int, form: Ints, value: Floats
+) -> tuple[int, int]:
+    """Writes the most valuable form of each request that fits alone, and its value, [n]; their blocks and tokens.
+
+    These are -1 where not all fit together, or the value of one that is not required is not above 0.
+    """
+    (values, weights, tokens, _), num_blocks, num_tokens = options, 0, 0
+    for i in range(len(form)):
+        best = -1
+        for option in range(len(values)):
+            fits = weights[option][i] <= capacity and tokens[i] <= max_tokens
+            if fits and (best < 0 or values[option][i] > values[best][i]):
+                best = option
+        if best < 0 or not (values[best][i] > 0 or (len(required) > 0 and required[i])):
+            return -1, -1
+        form[i], value[i] = best + 1, values[best][i]
+        num_blocks += weights[best][i]
+        num_tokens += tokens[i]
+        if num_blocks > capacity or num_tokens > max_tokens or i >= max_seqs:
+            return -1, -1
+    return num_blocks, num_tokens
 
 
 def all_served(form: Ints, values: Floats, num_blocks: int, num_tokens: int) -> Selection:
     """The selection that serves all requests in their best forms, `form`, given that these fit together."""
     objective_s, bound_s = sums(values.tolist())
     return Selection(form, objective_s, num_blocks, num_tokens, FREE, bound_s)
-
-
-def best_forms(problem: BatchProblem) -> Ints:
-    """The most valuable form of each request that fits alone, [n]; read-only."""
-    if problem.num_forms == 1:
-        return constant(1, problem.num_requests)
-    best: Ints = np.where(problem.fits_alone(), problem.values, -np.inf).argmax(axis=1) + 1
-    best.setflags(write=False)
-    return best
-
-
-def chosen(array: Array, form: Ints) -> Array:
-    """From a column for each form, the entry of each row in the column of its own form, [n]."""
-    return array[:, 0] if array.shape[1] == 1 else array[np.arange(len(form)), form - 1]
-
-
-def fit_together(problem: BatchProblem, num_blocks: int, num_tokens: int) -> bool:
-    """Whether all requests, which take so many blocks and tokens together, are within the capacity and the budgets."""
-    within = num_blocks <= problem.capacity and (problem.max_tokens is None or num_tokens <= problem.max_tokens)
-    return within and (problem.max_seqs is None or problem.num_requests <= problem.max_seqs)
-
-
-def all_wanted(problem: BatchProblem, values: Floats) -> bool:
-    """Whether each request is required, or its value, [n], is above 0."""
-    if problem.required is None:
-        return all_of(values > 0)
-    return all_of(problem.required) or all_of(problem.required | (values > 0))

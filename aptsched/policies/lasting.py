@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from aptsched.policies.composition import next_blocks
-from aptsched.policies.form_choice import own_blocks
-from aptsched.policies.queue import decode_holds, growth
+from aptsched.policies.survey import Survey
 from aptsched.scheduling.forms import KV
-from aptsched.scheduling.plan import Plan
+from aptsched.scheduling.plan import ALWAYS, Plan
 from aptsched.scheduling.view import View
-from aptsched.support.arrays import count_of, smallest_of, sum_of
-from aptsched.support.checks import Ints
+from aptsched.support.arrays import count_of, smallest_of
 
 
-def lasting_decode(
-    plan: Plan, view: View, running: Ints, waiting: Ints, lightest: int, watermark: float, promotes: bool
-) -> int:
+def lasting_decode(plan: Plan, view: View, found: Survey, lightest: int, watermark: float, promotes: bool) -> int:
     """`Plan.holds` of a decode: `ALWAYS` where time alone can neither admit a request nor promote one, else 0.
 
     Who waits becomes more urgent, but no smaller, and free blocks only become fewer: a request that has no room now has
@@ -27,8 +21,8 @@ def lasting_decode(
     ----------
     plan : Plan
     view : View
-    running, waiting : int array
-        Rows of the view.
+    found : Survey
+        Of the view.
     lightest : int
         The lightest `CacheForm` that a waiting request may be given.
     watermark : float
@@ -36,25 +30,22 @@ def lasting_decode(
     promotes : bool
         Whether running requests may become KV.
     """
-    if len(plan.request) < len(running) or decode_holds(view, running, plan.convert, plan.preempt) == 0:
+    running, waiting = found.running, found.waiting
+    if not len(running) or len(plan.request) < len(running) or len(plan.convert) or found.most_fed > 1:
         return 0
     if len(waiting) and len(running) < min(view.max_seqs, view.max_tokens):
-        room = (
-            view.free_blocks - int(watermark * view.num_blocks) - sum_of(growth(view, running, np.ones_like(running)))
-        )
+        room = view.free_blocks - int(watermark * view.num_blocks) - found.growth
         least = smallest_of(next_blocks(view, view.num_tokens[waiting], lightest))
         if least <= room:
             return 0
-    return 0 if promotes and _may_be_promoted(view, running) else decode_holds(view, running)
+    return 0 if promotes and found.num_others and _may_be_promoted(view, found) else ALWAYS
 
 
-def _may_be_promoted(view: View, running: Ints) -> bool:
+def _may_be_promoted(view: View, found: Survey) -> bool:
     """Whether any running request in another form than KV may ever find the blocks to become KV, if nothing happens."""
-    own = view.form[running]
-    can_be = view.cache.conversions[:, KV][own]
+    can_be = view.cache.conversions[:, KV][view.form[found.running]]
     if not count_of(can_be):
         return False
-    blocks = own_blocks(view, running, own)
-    spare = view.num_blocks - sum_of(blocks)
-    more = next_blocks(view, view.num_tokens[running], KV) - blocks
+    spare = view.num_blocks - found.num_blocks
+    more = next_blocks(view, view.num_tokens[found.running], KV) - found.blocks
     return smallest_of(more[can_be]) - 1 <= spare

@@ -65,7 +65,7 @@ def check_plan(plan: Plan, view: View) -> None:
 
 
 def _check_rows(name: str, rows: Ints, view: View) -> None:
-    n = len(view.request_id)
+    n = len(view.num_tokens)
     if 0 <= rows[0] and rows[-1] < n and all_of(rows[1:] > rows[:-1]):
         return  # mostly: they rise
     if smallest_of(rows) < 0 or largest_of(rows) >= n:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Callable
-from functools import cache, update_wrapper
+from functools import cache, cached_property, update_wrapper
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 Loops = TypeVar("Loops", bound=Callable[..., Any])
 Number = TypeVar("Number", np.float64, np.int64)
+RARE = 5000  # calls that take about as long as loading numba does
 MANY = 1000  # entries from which on the two ways differ by more than milliseconds
 SLOW = "numba is not installed: deciding among so many takes some fifty times as long; pip install 'aptsched[fast]'"
 
@@ -30,6 +32,14 @@ def compiled(loops: Loops) -> Loops:
     user's cache directory.
     """
     return cast(Loops, Compiled(loops))
+
+
+def compiled_if_often(loops: Loops) -> Loops:
+    """The same for what some ask thousands of times, and most hardly ever, who need not wait for numba to be loaded.
+
+    Where nothing else has loaded it, the first `RARE` calls run as they stand.
+    """
+    return cast(Loops, Compiled(loops, RARE))
 
 
 def row_by_row(table: npt.NDArray[Number]) -> npt.NDArray[Number]:
@@ -47,8 +57,8 @@ def filled(number: float, n: int) -> Any:
 class Compiled:
     """A function that `compiled` decorates."""
 
-    def __init__(self, loops: Callable[..., Any]) -> None:
-        self.loops = cast(FunctionType, loops)
+    def __init__(self, loops: Callable[..., Any], num_plain: int = 0) -> None:
+        self.loops, self.num_plain = cast(FunctionType, loops), num_plain  # calls that may yet run as they stand
         self.run: Callable[..., Any] | None = None
         self.__name__ = loops.__name__
         update_wrapper(self, loops)
@@ -56,8 +66,16 @@ class Compiled:
     def __call__(self, *given: Any) -> Any:
         """What the function returns."""
         if self.run is None:
-            self.run = _by_numba(self) if is_fast() else in_plain_python(self)
+            if self.num_plain and "numba" not in sys.modules:
+                self.num_plain -= 1
+                return self.plain(*given)
+            self.run = _by_numba(self) if is_fast() else self.plain
         return self.run(*given)
+
+    @cached_property
+    def plain(self) -> Callable[..., Any]:
+        """The function as it stands."""
+        return in_plain_python(self)
 
 
 @cache

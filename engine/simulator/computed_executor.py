@@ -45,9 +45,9 @@ class ComputedExecutor:
         """Seconds of an iteration that feeds so many tokens to each request, [b], in KV form, as `work_of_chunks`."""
         return self.cost.seconds(work_of_chunks(start, fed))
 
-    def decodes_s(self, start: Ints, left: Ints, form: Ints, num_left: Ints) -> Amount:
+    def decodes_s(self, num_left: Ints, cached: Ints) -> Amount:
         """Seconds of each of several iterations in a row that feed one token to each request that is left.
 
         It is [k], or one number where all take the same. Parameters are as of `work_of_decodes`.
         """
-        return self.cost.seconds(work_of_decodes(start, left, form, num_left, self.cache, self.cost.absorb_up_to))
+        return self.cost.seconds(work_of_decodes(num_left, cached, self.cache, self.cost.absorb_up_to))

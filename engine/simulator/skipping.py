@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from itertools import repeat
 
 import numpy as np
 
@@ -11,20 +11,18 @@ from aptsched.problem.certificate_log import EXACT
 from aptsched.scheduling.first_come import first_come_of
 from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import ALWAYS, Plan
-from aptsched.support.arrays import count_of, largest_of, smallest_of, sum_of
-from aptsched.support.checks import Bools, Floats, Ints
+from aptsched.support.arrays import sum_of
+from aptsched.support.checks import Floats, Ints
 from aptsched.support.constant import constant
 from engine.loop.arrivals import Arrivals
 from engine.loop.carry_out import preempt
 from engine.loop.iteration import Iteration
 from engine.loop.worker import Worker
-from engine.simulator.computed_executor import TOKEN_ID, ComputedExecutor
-from engine.simulator.decoding import Decoding, decoding_of
+from engine.simulator.computed_executor import ComputedExecutor
+from engine.simulator.decoding import ALL, Decoding, decoding_of, take_until
 from engine.simulator.in_order import InOrder, is_in_order
+from engine.simulator.settling import settle
 from engine.simulator.stretch import Stretch
-from engine.simulator.work import num_left_of
-from engine.state.pool import NO_SLOT
-from engine.state.request import Request
 
 MAX_STRETCH = 4096  # iterations that are taken at once
 SPARE = 16  # iterations that are computed beside those expected until somebody arrives
@@ -115,7 +113,7 @@ class Skipping:
         if len(stretch) > 1:
             self._each_s = (stretch.end_s[-1] - stretch.end_s[0]).item() / (len(stretch) - 1)
         preempt(plan.preempt, worker.book)
-        _carry_out(worker, going, stretch)
+        settle(worker, going, stretch.end_s)
         return self._told(worker, stretch)
 
     def _is_told_nothing(self, worker: Worker) -> bool:
@@ -124,29 +122,26 @@ class Skipping:
 
     def _stretch(self, worker: Worker, plan: Plan, going: Decoding, now_s: float, until_s: float) -> Stretch | None:
         """The iterations in which the plan can be carried out in a row; None if there are no blocks for one."""
-        last_s, holds = (until_s, ALWAYS) if going.are_all else (plan.holds_until_s, plan.holds)
+        last_s, holds = (until_s, ALWAYS) if going.are_all else (plan.holds_until_s, _holds(plan))
         last_s = max(min(until_s, last_s), now_s)  # the last iteration begins then, or before
-        until = SPARE + 1.5 * (last_s - now_s) / self._each_s if self._each_s else np.inf  # enough, mostly
-        ends = largest_of(going.left) if self.past_ends and going.are_all else smallest_of(going.left)
+        until = SPARE + 1.5 * (last_s - now_s) / self._each_s if self._each_s else math.inf  # enough, mostly
+        ends = going.counts.longest if self.past_ends and going.are_all else going.counts.shortest
         count = int(min(holds + 1, ends, until, MAX_STRETCH))
-        held, taken = going.blocks(worker.pool, count)
-        most = int(np.maximum.accumulate(taken).searchsorted(worker.pool.free_blocks + sum(going.freed), side="right"))
+        held, num_left, cached, most = going.over_iterations(worker.pool, count)
         if most < 1:
             return None
-        num_left = num_left_of(going.left, count)
-        scheduling_s = _scheduling_s(worker, num_left)
-        times_s = np.empty(count + 1)
-        times_s[0] = now_s
-        times_s[1:] = self.executor.decodes_s(going.start, going.left, going.form, num_left)
+        num_seqs = num_left[ALL]
+        scheduling_s = _scheduling_s(worker, num_seqs)
+        end_s = np.empty(count)
+        if count > 1 or going.decodes_alone:
+            end_s[:] = self.executor.decodes_s(num_left, cached)
         if not going.decodes_alone:
-            times_s[1] = self.executor.chunks_s(*_first_fed(plan, worker))
-        times_s[1:] += scheduling_s
-        times_s = times_s.cumsum()  # added up in order
-        count = min(most, int(times_s.searchsorted(until_s)), int(times_s.searchsorted(last_s, side="right")))
-        num_left[0] = len(plan.request)
-        first = _first(worker, plan, going, (now_s, times_s[1].item(), scheduling_s[0].item()), held[0])
+            end_s[0] = self.executor.chunks_s(*_first_fed(plan, worker))
+        count = take_until(now_s, until_s, last_s, scheduling_s[:most], end_s)
+        num_seqs[0] = len(plan.request)
+        first = _first(worker, plan, going, (now_s, end_s[0].item(), scheduling_s[0].item()), held[0])
         waiting = np.full(count, first.num_waiting)
-        return Stretch(first, times_s[1 : count + 1], scheduling_s[:count], num_left[:count], held[:count], waiting)
+        return Stretch(first, end_s[:count], scheduling_s[:count], num_seqs[:count], held[:count], waiting)
 
 
 def _decode_of_all(num_requests: int) -> Plan:
@@ -156,15 +151,15 @@ def _decode_of_all(num_requests: int) -> Plan:
 
 
 def _only_serves(plan: Plan, worker: Worker) -> bool:
-    """Whether the plan says how it goes on, and does nothing beside that but preempt requests and feed its entries.
-
-    And there is no gap in a certificate, which would be another one in each iteration.
-    """
-    if not (plan.then_decodes or plan.holds):
-        return False
+    """Whether the plan does nothing but preempt requests and feed its entries."""
     if len(plan.swap_out) or len(plan.swap_in) or len(plan.convert) or len(plan.reject):
         return False
-    return _may_skip(worker) and (plan.selection is None or plan.selection.gap <= EXACT)
+    return _may_skip(worker)
+
+
+def _holds(plan: Plan) -> int:
+    """For how many further iterations the plan holds: none where its certificate has a gap, which each has its own."""
+    return plan.holds if plan.selection is None or plan.selection.gap <= EXACT else 0
 
 
 def _may_skip(worker: Worker) -> bool:
@@ -191,11 +186,11 @@ def _first(worker: Worker, plan: Plan, going: Decoding, times_s: tuple[float, fl
         start_s=start_s,
         end_s=end_s,
         scheduling_s=scheduling_s,
-        num_prefill_tokens=sum_of(plan.num_tokens) - going.num_decodes,
-        num_decode_tokens=going.num_decodes,
+        num_prefill_tokens=sum_of(plan.num_tokens) - going.counts.num_decodes,
+        num_decode_tokens=going.counts.num_decodes,
         num_seqs=len(plan.request),
         num_blocks_by_form=tuple(held.tolist()),
-        num_waiting=worker.table.num_waiting - count_of(going.slot == NO_SLOT) + len(plan.preempt),
+        num_waiting=worker.table.num_waiting - going.counts.num_new + len(plan.preempt),
         num_preemptions=len(plan.preempt),
         num_promotions=0,
         num_rejections=0,
@@ -205,41 +200,3 @@ def _first(worker: Worker, plan: Plan, going: Decoding, times_s: tuple[float, fl
         problem=plan.problem,
         selection=plan.selection,
     )
-
-
-def _carry_out(worker: Worker, going: Decoding, stretch: Stretch) -> None:
-    """Gives every request the blocks and tokens of its iterations, and ends those that are over."""
-    table, pool, count, end_s = worker.table, worker.pool, len(stretch), stretch.end_s
-    if count == 1:
-        going = going.of_first()
-    rows, left = going.rows, going.left
-    slot = pool.opened(rows, going.slot, going.form, table)
-    number = np.minimum(left, count)
-    cached = going.start + number
-    pool.num_cached[slot] = cached
-    table.add_tokens(rows, end_s[0] if going.later is None else end_s[going.later.astype(np.int64)])
-    table.num_tokens[rows] = cached + 1
-    if count > 1:  # of who is over this is not looked at any more
-        gaps_s = end_s[1:] - end_s[:-1]
-        table.missed_slo[rows] |= gaps_s[gaps_s.argmax()] > table.objective_s[rows]
-        table.pending_since_s[rows] = end_s[-1]
-    _give_tokens(table.request[rows].tolist(), number.tolist(), going.later, end_s)
-    if smallest_of(left) <= count:
-        over = left <= count
-        worker.book.end_over(rows[over][left[over].argsort(kind="stable")])
-        going_on = ~over
-        slot, cached = slot[going_on], cached[going_on]
-        pool.device.give(slot, pool.cache.blocks_by_form(cached, going.form[going_on]) - going.held[going_on])
-    else:
-        pool.device.give(slot, pool.cache.blocks_by_form(cached, going.form) - going.held)
-    worker.num_iterations += count - 1  # the last one is counted when it is over
-
-
-def _give_tokens(requests: list[Request], number: list[int], later: Bools | None, end_s: Floats) -> None:
-    """Gives each request the tokens of its iterations, of which there are so many, [b]."""
-    count, token_ids, times, size = len(end_s), [TOKEN_ID] * len(end_s), end_s.tobytes(), end_s.itemsize
-    first = repeat(0) if later is None else map(int, later.tolist())
-    for request, begin, end in zip(requests, first, number):  # noqa: B905  # zeros go on
-        takes_all = end - begin == count  # as most do
-        request.output_token_ids.extend(token_ids if takes_all else token_ids[begin:end])
-        request.token_at_s.frombytes(times if takes_all else times[begin * size : end * size])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from aptsched.scheduling.forms import (
     FORM_ENTRIES,
     KV,
+    NONE,
     NUM_FORMS,
     CacheForm,
     CacheShape,
@@ -19,7 +20,7 @@ from aptsched.scheduling.forms import (
     entry_of,
     sums_by_form,
 )
-from aptsched.support.arrays import above_0, any_of, count_of, smallest_of, sum_of
+from aptsched.support.arrays import above_0, any_of, count_of, sum_of
 from aptsched.support.checks import Ints
 from engine.state.batch import Batch
 
@@ -123,45 +124,26 @@ def work_of_chunks(start: Ints, fed: Ints) -> Work:
     return Work(prefill_tokens, prefill_squares, sum_of(start), num_decodes)
 
 
-def num_left_of(left: Ints, count: int) -> Ints:
-    """How many requests take part in each of so many iterations, [count], where each, [b], does in its first `left`."""
-    if smallest_of(left) >= count:
-        return np.full(count, len(left))
-    return len(left) - np.bincount(left[left < count], minlength=count).cumsum()
-
-
-def work_of_decodes(
-    start: Ints, left: Ints, form: Ints, num_left: Ints, cache: CacheShape, absorb_up_to: int = 0
-) -> Work:
+def work_of_decodes(num_left: Ints, cached: Ints, cache: CacheShape, absorb_up_to: int = 0) -> Work:
     """The work of iterations in a row, each of which feeds one token to each request that is left.
 
     It is that of `work_of`, computed by the same operations.
 
     Parameters
     ----------
-    start, left, form : int array, [b]
-        Tokens of each request that are cached before the first iteration, at least 1; in how many iterations it takes
-        part, at least 1, and in all where any are in another form than KV; and its form.
-    num_left : int array, [k]
-        How many are left in each iteration.
+    num_left, cached : int array, [f, k]
+        Requests that are left in each iteration, by form, and tokens that they have cached before it; in row NONE those
+        of all forms. In other forms than KV as many are left in the last one as in the first.
     """
-    count, charged = len(num_left), NOTHING_CHARGED
-    later = np.arange(count)
-    decode_seqs: Amount = len(start)
-    begun: Amount = sum_of(start)  # tokens cached before the first iteration by those that are left
-    if smallest_of(left) < count:
-        over, decode_seqs = left < count, num_left
-        begun = begun - np.bincount(left[over], start[over], count).cumsum()
-    if any_of(form != KV):
-        number = np.bincount(form, minlength=NUM_FORMS).tolist()
-        cached = [sum_ + later * n if n else 0 for sum_, n in zip(sums_by_form(form, start), number, strict=True)]
-        by_form = zip(IS_ABSORBED.tolist(), cached, number, strict=True)
-        absorbed = [(tokens, n) for is_absorbed, tokens, n in by_form if is_absorbed and n and absorb_up_to]
+    number, charged = num_left[:, 0].tolist(), NOTHING_CHARGED
+    if number[KV] < number[NONE]:
+        by_form = [tokens if n else 0 for tokens, n in zip([0, *cached[KV:]], number, strict=True)]
+        absorbed = [(by_form[form], number[form]) for form in ABSORBED if number[form] and absorb_up_to]
         tokens, new = (sum(amounts) for amounts in zip(*absorbed, strict=True)) if absorbed else (0, 0)
-        charged = _by_entries(cached, dict.fromkeys(Charge, 0), Absorbed(tokens, tokens, new), cache)
+        charged = _by_entries(by_form, dict.fromkeys(Charge, 0), Absorbed(tokens, tokens, new), cache)
     return Work(
-        context_tokens=begun + later * decode_seqs + charged.read_tokens,
-        decode_seqs=decode_seqs,
+        context_tokens=cached[NONE] + charged.read_tokens,
+        decode_seqs=number[NONE] if num_left[NONE, -1] == number[NONE] else num_left[NONE],
         absorbed_tokens=charged.absorbed_tokens,
         absorbed_pairs=charged.absorbed_pairs,
         absorbing_tokens=charged.absorbing_tokens,
@@ -198,7 +180,8 @@ class Charged(Absorbed):
 
 
 NOTHING_CHARGED = Charged()
-IS_ABSORBED = np.array([False, *(entry.charge is Charge.ABSORB for entry in FORM_ENTRIES)])  # [f]
+ABSORBED = [entry.form for entry in FORM_ENTRIES if entry.charge is Charge.ABSORB]
+IS_ABSORBED = np.isin(np.arange(NUM_FORMS), ABSORBED)  # [f]
 
 
 def _charged(batch: Batch, cache: CacheShape, absorb_up_to: int) -> Charged:

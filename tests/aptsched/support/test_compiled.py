@@ -137,6 +137,29 @@ def test_numba_is_imported_with_the_first_call_only() -> None:
 
 
 @pytest.mark.skipif(not is_fast(), reason="numba is not there, so nothing is compiled")
+def test_what_may_be_asked_rarely_is_compiled_after_some_calls() -> None:
+    """Here from the third on, unless numba is loaded anyway."""
+    code = (
+        "import sys, numpy\nfrom aptsched.problem.exact_sum import sum_twice\n"
+        "from aptsched.support.compiled import Compiled\nloops, later = (Compiled(sum_twice.loops, 2) for _ in 'ab')\n"
+        "for _ in range(3): print(*loops(numpy.ones(5)), 'numba' in sys.modules, loops.run is not None)\n"
+        "print(*later(numpy.ones(5)), 'numba' in sys.modules, later.run is not None)\n"
+    )
+    plain, fast = "5.0 0.0 5.0 False False\n", "5.0 0.0 5.0 True True\n"
+    assert run(code).stdout == 2 * plain + 2 * fast
+
+
+def test_a_simulation_in_order_of_arrival_needs_no_numba() -> None:
+    """It takes iterations by its policy's rule, but for some."""
+    code = (
+        "import sys\nfrom engine.study.simulate import simulate\n"
+        "simulate(workload='humaneval', num_requests=60, policy=['vllm-v1', 'fcfs', 'sarathi'], jobs=1)\n"
+        "print('numba' in sys.modules)\n"
+    )
+    assert run(code).stdout == "False\n"
+
+
+@pytest.mark.skipif(not is_fast(), reason="numba is not there, so nothing is compiled")
 @pytest.mark.parametrize(
     "warm_up",
     [
@@ -175,7 +198,8 @@ def test_once_a_policy_is_made_no_decision_compiles() -> None:
         "from dataclasses import replace\n"
         "from aptsched.policies.named import load_policy\n"
         "from views import Seen, running, view_of\n"
-        "names = ('andes:period=1:pressure=0', 'past-future', 'contract', 'scorpio', 'slos-serve')\n"
+        "names = ['andes:period=1:pressure=0', 'past-future', 'contract', 'scorpio', 'slos-serve', 'bid-price']\n"
+        "names += ['aptserve' + rest for rest in ('', ':forms=kv', ':order=fcfs', ':charge=lifetime', ':as=paper')]\n"
         f"{VERSIONS}policies = [load_policy(name) for name in names]\nbefore = versions()\n"
         "requests = [running(40), running(30), running(90, 3), Seen(20, num_cached=14)]\n"
         "requests += [Seen(50), Seen(7)] * 9\n"
@@ -185,7 +209,7 @@ def test_once_a_policy_is_made_no_decision_compiles() -> None:
         "after = versions()\n"
         "print([name for name in after if after[name] != before.get(name)], len(after))\n"
     )
-    assert run(code).stdout == "[] 6\n"
+    assert run(code).stdout == "[] 19\n"
 
 
 def test_it_is_said_once_that_deciding_is_slow() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aptsched.support.quick_init import quick_init
+from aptsched.support.quick_init import changed, quick_init
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +61,10 @@ def test_it_stays_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         made.first = 5  # type: ignore[misc]
     assert replace(made, second=7) == Quick(1, 7, named=3) != made
+
+
+def test_changed_is_what_replace_makes() -> None:
+    """The fields that are not named stay as they are, and so does the object itself."""
+    before = Quick(1, 3, named=5)
+    assert vars(changed(before, second=7)) == vars(replace(before, second=7)) == {**vars(before), "second": 7}
+    assert before.second == 3

@@ -25,10 +25,11 @@ from engine.loop.limits import Limits
 from engine.models.known_models import MODELS
 from engine.simulator.computed_executor import ComputedExecutor
 from engine.simulator.cost import Cost, by_roofline
+from engine.simulator.decoding import FORM, LEFT, MORE, START, Counts, Decoding
 from engine.simulator.gpus import GPUS
 from engine.simulator.stretch import Stretch
-from engine.simulator.work import num_left_of
 from engine.state.batch import Batch
+from engine.state.pool import NONE_HELD, BlockPool
 from engine.state.request import Request
 from engine.study.replay import Replay
 from simulated import COST, Served, replay_of, serve, simulate
@@ -269,7 +270,12 @@ def test_times_of_decodes_are_those_of_their_batches(data: st.DataObject, cost: 
     form = np.array(data.draw(st.lists(forms, min_size=number, max_size=number)), np.int64)
     executor = ComputedExecutor(cost, ALL_FORMS)
     left = np.full(number, 20) if (form != CacheForm.KV).any() else rng.integers(1, 30, number)
-    found = executor.decodes_s(start, left, form, num_left_of(left, 20))
+    of = np.zeros((MORE + 1, number), np.int64)
+    of[FORM], of[START], of[LEFT] = form, start, left
+    decoding = Decoding(of, Counts(number, 0, int(left.min()), int(left.max())), False, NONE_HELD)
+    _, num_left, cached, most = decoding.over_iterations(BlockPool(2**20, ALL_FORMS), 20)
+    found = executor.decodes_s(num_left, cached)
+    assert most == 20
     for i, seconds in enumerate(np.broadcast_to(found, 20).tolist()):
         going = left > i
         n = going.sum()
