@@ -31,6 +31,30 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 ANSWERS = RESPONSES | {200: {"description": "The answer.", "content": {"application/json": {}, **STREAM}}}
 
 
+class Interface(FastAPI):
+    """The application; its schema says which token ids the model knows.
+
+    Parameters
+    ----------
+    num_tokens : int
+        Of the model's vocabulary.
+    """
+
+    def __init__(self, num_tokens: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._num_tokens = num_tokens
+
+    def openapi(self) -> dict[str, Any]:
+        """The schema, where tokens of prompts, alone or in lists, are below the vocabulary's size."""
+        schema = super().openapi()
+        for kind in schema["components"]["schemas"][CompletionBody.__name__]["properties"]["prompt"]["anyOf"]:
+            of_one = kind.get("items", {})
+            for each in (of_one, of_one.get("items", {})):
+                if each.get("type") == "integer":
+                    each["exclusiveMaximum"] = self._num_tokens
+        return schema
+
+
 def application(live: Live, api_key: str | None = None) -> FastAPI:
     """OpenAI's interface, health and metrics of a service, and its live page.
 
@@ -41,7 +65,8 @@ def application(live: Live, api_key: str | None = None) -> FastAPI:
     api_key : str, optional
         What clients have to send for all but health, metrics and the page itself.
     """
-    app = FastAPI(title="aptsched", responses=RESPONSES, docs_url=None, redoc_url=None)
+    num_tokens = live.service.session.vocabulary.size
+    app = Interface(num_tokens, title="aptsched", responses=RESPONSES, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY)
     for kind in (ApiError, InputError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)

@@ -24,6 +24,7 @@ def _only(accepted: bool, given: bool) -> bool:
 
 
 MAX_WHOLE = 2.0**63  # beyond it a float is no number that a field of whole ones accepts
+MAX_SEED = 9_223_372 * 10**12  # nearly 2**63; and a float, as numbers in the schema are written, is exactly this
 MAX_PROMPTS = 128  # of one request to /v1/completions
 DEFAULT_TOKENS = 16  # output tokens of a completion, as in OpenAI's interface
 NoMore = Annotated[float | None, Field(ge=0, le=0)]
@@ -80,7 +81,7 @@ class Sampled(Strict):
     temperature: Annotated[float | None, Field(ge=0, le=100)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     top_k: Annotated[int | None, Field(ge=-1, le=2**31)] = None
-    seed: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = None
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
     stop_token_ids: Annotated[list[TokenId] | None, Field(max_length=1024)] = None
     ignore_eos: bool | None = None

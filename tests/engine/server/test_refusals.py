@@ -138,3 +138,26 @@ def test_drawn_bodies_never_fail_the_server(served: Served, body: dict[str, Any]
     if response.status_code != 200:
         message = response.json()["error"]["message"]
         assert message and message.isprintable()
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_the_schema_says_which_tokens_the_model_knows(served: Served, is_nested: bool) -> None:
+    """Of prompts of token ids, one or several: what it has as the bound is refused, and what is one less is not."""
+    kinds = served.client.get("/openapi.json").json()["components"]["schemas"]["CompletionBody"]["properties"]["prompt"]
+    of_one = [each["items"] for each in kinds["anyOf"] if "items" in each]
+    (bound,) = {
+        ids["exclusiveMaximum"]
+        for ids in ([each.get("items", {}) for each in of_one] if is_nested else of_one)
+        if ids.get("type") == "integer"
+    }
+    for token, status in ((int(bound) - 1, 200), (int(bound), 400)):
+        prompt = [[token]] if is_nested else [token]
+        assert served.complete(prompt=prompt, max_tokens=1).status_code == status
+
+
+def test_the_largest_seed_is_the_one_that_the_schema_says(served: Served) -> None:
+    """To the last digit, though numbers in the schema are floats."""
+    seed = served.client.get("/openapi.json").json()["components"]["schemas"]["CompletionBody"]["properties"]["seed"]
+    (largest,) = {each["maximum"] for each in seed["anyOf"] if "maximum" in each}
+    for value, status in ((int(largest), 200), (int(largest) + 1, 400)):
+        assert served.complete(prompt="ab", max_tokens=1, seed=value).status_code == status
