@@ -98,7 +98,6 @@ class OpenLoop:
         except BaseException as error:
             self._failure.append(error)
         finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())  # of streams that were not read to their end
             self._loop.close()
 
     async def _send_all(self) -> None:

@@ -53,7 +53,8 @@ class Came:
 async def streamed(
     client: httpx2.AsyncClient, body: dict[str, Any], headers: dict[str, str], now_s: Callable[[], float], came: Came
 ) -> None:
-    """Sends a request to /v1/completions, and takes note of what comes, until its stream ends."""
+    """Sends a request to /v1/completions, and takes note of what comes; its stream is read to the end."""
+    is_open = True
     try:
         async with client.stream("POST", "v1/completions", json=body, headers=headers) as response:
             if response.status_code >= 400:
@@ -61,10 +62,12 @@ async def streamed(
                 came.outcome, came.reason = Outcome.REJECTED, f"HTTP {response.status_code}: {_message(said)}"
                 return
             async for line in response.aiter_lines():
-                if line.startswith(PREFIX) and not _take(line.removeprefix(PREFIX).strip(), now_s(), came):
-                    return
+                if is_open and line.startswith(PREFIX):
+                    is_open = _take(line.removeprefix(PREFIX).strip(), now_s(), came)
     except httpx2.HTTPError as error:
-        came.outcome, came.reason = Outcome.UNFINISHED, f"{type(error).__name__}: {str(error)[:MAX_SAID]}".strip(": ")
+        if is_open:
+            reason = f"{type(error).__name__}: {str(error)[:MAX_SAID]}".strip(": ")
+            came.outcome, came.reason = Outcome.UNFINISHED, reason
 
 
 def _take(text: str, now_s: float, came: Came) -> bool:
