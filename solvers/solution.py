@@ -9,6 +9,7 @@ from typing import Protocol
 from aptsched.problem.batch_problem import BatchProblem
 from aptsched.problem.selection import Selection
 from aptsched.support.errors import InfeasibleError
+from aptsched.support.quick_init import quick_init
 
 
 class Status(enum.Enum):
@@ -23,6 +24,7 @@ class Status(enum.Enum):
     INFEASIBLE = "infeasible"
 
 
+@quick_init
 @dataclass(frozen=True, eq=False)
 class Solution:
     """A solver's answer.

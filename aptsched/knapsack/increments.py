@@ -7,7 +7,7 @@ from aptsched.support.compiled import compiled, filled
 
 WEIGHTLESS = 2.0**-60  # stands for no blocks in a slope, which puts the increment first
 LEAST = 2.0**-1074  # stands for a slope that a float rounds to 0
-Steps = tuple[Floats, Ints, Ints]  # slope, weight and option, [k * n], step by step and in each request by request
+Steps = tuple[Floats, Ints, Ints]  # slope, weight and option, step by step, [k * n], in each request by request
 
 
 @compiled
@@ -30,29 +30,29 @@ def take(
     """
     steps = increments(gain, weight)
     (slope, added, option), n, end, order = steps, len(value), 0, filled(0, len(steps[0]))
-    for position in range(len(slope)):
+    for position in range(len(option)):
         order[end] = position
         end += slope[position] > 0
     taken, room, tied = _run(order, 0, end, steps, value, room, chosen)
     left_out, steep = (order[taken], slope[order[taken]]) if taken < end else (0, 0.0)
-    while refill and room > 0:
-        taken, end = 0, 0
+    rounds = len(gain) if refill else 0  # in each, those that follow on what the one before took
+    while rounds > 0 and room > 0:
+        taken, end, rounds = 0, 0, rounds - 1
         for i in range(n):
             position = i + n * chosen[i]
-            if position < len(slope) and slope[position] > 0 and added[position] <= room:
-                order[end], end = position, end + 1
-        if end == 0:
-            break
+            order[end] = position
+            end += (slope[position] > 0) * (added[position] <= room)
         while taken < end:
-            first, rest = taken, end
-            taken, room, more_tied = _run(order, first, rest, steps, value, room, chosen)
+            rest = end
+            taken, room, more_tied = _run(order, taken, rest, steps, value, room, chosen)
             tied, end = tied or more_tied, taken
             for at in range(taken, rest):
-                if added[order[at]] <= room:
-                    order[end], end = order[at], end + 1
-    for i in range(n):
-        if chosen[i] > 0:
-            chosen[i] = option[i + n * (chosen[i] - 1)]
+                position = order[at]
+                order[end] = position
+                end += added[position] <= room
+    for i in range(n):  # without branches, which nobody could predict
+        served = min(chosen[i], 1)
+        chosen[i] = option[i + n * (chosen[i] - served)] * served
     return left_out % n, option[left_out], steep, room, tied
 
 
@@ -63,19 +63,14 @@ def increments(gain: Floats, weight: Ints) -> Steps:
     By gift wrapping, O(k^2 n): from the option reached, the one of steepest slope is next; where two slopes are
     rounded to the same, it is not an option that another one dominates, which could not follow on it. Of each step are
     returned the slope, in seconds per unit of weight, not above that of the request's step before, 0 where there is
-    none; the weight that it adds; and the option (row + 1) that it leads to.
+    none, as after the last, in [(k + 1) * n]; the weight that it adds; and the option (row + 1) that it leads to.
 
     Source: LP-dominance, Sinha and Zoltners (1979). The weights are the rounded ones, so that no request's second step
     sorts before its first, as Apt-Serve's halves can.
     """
     most, n = len(gain) * len(gain[0]), len(gain[0])
-    slope, added, option, reached, held = (
-        filled(0.0, most),
-        filled(0, most),
-        filled(0, most),
-        filled(0.0, n),
-        filled(0, n),
-    )
+    slope, added, option = filled(0.0, most + n), filled(0, most + n), filled(0, most)
+    reached, held = filled(0.0, n), filled(0, n)
     for first in range(0, most, n):
         for row in range(len(gain)):
             gains, weights = gain[row], weight[row]

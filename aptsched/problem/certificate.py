@@ -40,12 +40,13 @@ def chosen_values(problem: BatchProblem, form: Ints) -> Floats:
 def chosen(options: Options, form: Ints, terms: Floats) -> tuple[int, int, int]:
     """Writes the values of the forms chosen, [n], one after the other; how many these are, their blocks and tokens."""
     (values, weights, tokens, _), num_served, num_blocks, num_tokens = options, 0, 0, 0
-    for i in range(len(form)):
-        if form[i] > 0:
-            terms[num_served] = values[form[i] - 1][i]
-            num_served += 1
-            num_blocks += weights[form[i] - 1][i]
-            num_tokens += tokens[i]
+    for i in range(len(form)):  # without branches, which nobody could predict
+        served = min(form[i], 1)
+        row = form[i] - served
+        terms[num_served] = values[row][i]
+        num_served += served
+        num_blocks += weights[row][i] * served
+        num_tokens += tokens[i] * served
     return num_served, num_blocks, num_tokens
 
 
@@ -103,8 +104,7 @@ def best_terms(
                     sizes += value if value > 0 else -value
                     if must:
                         paid += price
-                    if value - price > term:
-                        term = value - price
+                    term = max(term, value - price)
         best[i] = term
     return 3 * sizes + paid
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 
-from aptsched.knapsack.residual import Amounts
 from aptsched.problem.batch_problem import Options
 from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import compiled, filled
 
-Resources = tuple[
-    Amounts, Ints, Ints
-]  # price of each; which of them, [D], 0 = blocks, 1 = tokens, 2 = sequences; slack
-Table = tuple[
-    Ints, tuple[Floats, Floats], Ints
-]  # request, option and take, [2 + D, m]; loss and gain, [m]; the best, [n]
+Prices = tuple[float, float, float, float]  # of blocks, tokens, sequences, and of nothing: 0
+Resources = tuple[Prices, Ints, Ints]  # which of these are limited, [3], the last ones; their limits or slack, [3]
+Table = tuple[Ints, tuple[Floats, Floats], Ints]  # request, option and take, [5, m]; loss and gain, [m]; the best, [n]
 ROUNDINGS = 1024  # more than any loss goes through
 
 
@@ -51,7 +47,8 @@ def near(
     _best(options, price, most, closest, star)
     below, best_gain, paid, num_different, num_blocks, num_tokens, num_seqs = none, none, none, 0, 0, 0, 0
     for i in range(len(star)):
-        served, row, other = star[i] > 0, max(star[i] - 1, 0), max(option[i] - 1, 0)
+        served = min(star[i], 1)
+        row, other = star[i] - served, max(option[i] - 1, 0)
         best_gain += gain[row][i] * served
         num_blocks += blocks[row][i] * served
         num_tokens += tokens[i] * served
@@ -59,8 +56,8 @@ def near(
         if star[i] != option[i]:
             below += gain[row][i] * served - gain[other][i] * (option[i] > 0)
             num_different += 1
-    gap, used = below, (num_blocks, num_tokens, num_seqs)
-    for r in range(len(which)):
+    gap, used = below, (num_blocks, num_tokens, num_seqs, 0)
+    for r in range(3):
         paid += price[which[r]] * slack[r]
         slack[r] -= used[which[r]]
         gap += price[which[r]] * slack[r]
@@ -78,24 +75,24 @@ def near(
                 if f != now and (f == 0 or value > 0) and loss <= gap:
                     whole[0][m], whole[1][m], real[0][m], real[1][m] = i, f, loss, value - at_gain
                     more = (f > 0) - (now > 0)
-                    take = (weight - at_blocks, more * tokens[i], more * seqs[i])
-                    for r in range(len(which)):
+                    take = (weight - at_blocks, more * tokens[i], more * seqs[i], 0)
+                    for r in range(3):
                         whole[2 + r][m] = take[which[r]]
                     m += 1
     return m, gap, -below, rounding
 
 
 @compiled
-def _best(options: Options, price: Amounts, most: Floats, closest: Floats, star: Ints) -> None:
+def _best(options: Options, price: Prices, most: Floats, closest: Floats, star: Ints) -> None:
     """Writes the best option of each request, what it gains beyond its price, and how much less the next best does."""
     (gain, blocks, tokens, seqs), per_block, per_token, per_seq = options, price[0], price[1], price[2]
     for i in range(len(star)):
         star[i], most[i], closest[i] = 0, 0 * per_block, math.inf
     for row in range(len(gain)):
         for i in range(len(star)):
-            value = gain[row][i]
-            reduced = value - (per_block * blocks[row][i] + (per_token * tokens[i] + per_seq * seqs[i]))
-            less, is_better = most[i] - reduced, value > 0 and reduced > most[i]
-            closest[i] = -less if is_better else min(closest[i], less) if value > 0 else closest[i]
-            star[i] = row + 1 if is_better else star[i]
-            most[i] = reduced if is_better else most[i]
+            if gain[row][i] > 0:  # then without branches, which nobody could predict
+                reduced = gain[row][i] - (per_block * blocks[row][i] + (per_token * tokens[i] + per_seq * seqs[i]))
+                less = most[i] - reduced
+                star[i] = row + 1 if less < 0 else star[i]
+                closest[i] = max(-less, min(closest[i], less))
+                most[i] = max(most[i], reduced)

@@ -147,11 +147,12 @@ def improve(
     """The best selection within the limits of some resources, proved or not, and the rounding: by ever wider beams."""
     loops: Any = (in_plain_python(near), in_plain_python(search), 0) if exactly else (near, search, UNIT_ROUNDOFF)
     compare, find, roundoff = loops
-    option, which, most = option.copy(), np.array(resources), options[1].size
+    option, most, unused = option.copy(), options[1].size, 3 - len(resources)
+    which, price = np.array([3] * unused + resources), (*price, 0 * price[0])
     real = ([0] * most, [0] * most) if exactly else (np.empty(most), np.empty(most))
-    table = np.empty((2 + len(resources), most), np.int64), real, np.empty_like(option)
+    table = np.empty((5, most), np.int64), real, np.empty_like(option)
     for beam in [MOST] if exactly else BEAMS:
-        priced = price, which, np.array([min(limits[r], MOST) for r in resources], np.int64)
+        priced = price, which, np.array([0] * unused + [min(limits[r], MOST) for r in resources], np.int64)
         m, gap, best, rounding = compare(options, priced, option, roundoff, table)
         if gap <= 0:
             return option, True, rounding

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from aptsched.support.checks import Floats, Ints
-from aptsched.support.compiled import compiled
+from aptsched.support.compiled import compiled, filled
 from solvers.core.alternatives import Resources, Table
 
-States = tuple[list[float], list[float], list[int]]  # what they lose, gain and take
+Take = tuple[int, int, int]  # more than the best options do, of each resource
+State = tuple[Take, float, float, int, int]  # what it takes, gains and loses; from which state, by which alternative
 Limits = tuple[
-    Ints, list[float], list[int], list[int]
-]  # slack and price; least and most that is still to be decided on
+    Take, tuple[float, float, float], list[int], list[int]
+]  # slack, price; least and most still to decide on
 PAUSE = 2000  # pairs after which the caller may look at the clock
 
 
@@ -47,92 +49,94 @@ def search(
         Whether nothing is better; how many pairs were looked at. At the end, and before now and then, so that the
         caller may leave it at that.
     """
-    (whole, (loss, gain), _), (price, which, slack), size = table, resources, len(resources[2])
+    (whole, (loss, gain), _), (price, which, slack), proved, work, pause = table, resources, True, 0, PAUSE
     begin = [p for p in range(m) if p == 0 or whole[0][p] > whole[0][p - 1]] + [m]
-    take = [whole[2 + r][p] for p in range(m) for r in range(size)]
-    limits = slack, [price[r] for r in which], [0] * size, [0] * size
-    stages, num_single, least, spent = _stages(begin, take, loss, gap, limits)
-    lost, gained, taken, parent, by, states, single = [0 * gap], [0 * gap], [0] * size, [-1], [-1], [0], [0]
-    proved, work, pause, where, rest = True, 0, PAUSE, -1, 0
-    if best < 0 and _completion(0, taken, slack, single) >= 0:
+    take = [(whole[2][p], whole[3][p], whole[4][p]) for p in range(m)]
+    rates = (price[which[0]], price[which[1]], price[which[2]])
+    limits = (slack[0], slack[1], slack[2]), rates, filled(0, 3), filled(0, 3)
+    stages, num_single, least, spent = _stages(begin, take, table, gap, limits)
+    made, states, single, where, rest = [((0, 0, 0), 0 * gap, 0 * gap, -1, -1)], [0], [0], -1, 0
+    if best < 0 and _completion((0, 0, 0), made, single, limits) >= 0:
         where, gap, best = 0, gap + best, 0 * gap
     for stage in range(len(stages) - 1):
         if stage == num_single:
             single, states = states, [0]
             if len(single) == 0:
                 break
-            limits[2][size - 1] += taken[single[0] * size + size - 1]
-            limits[3][size - 1] += taken[single[-1] * size + size - 1]
+            limits[2][2] += made[single[0]][0][2]
+            limits[3][2] += made[single[-1]][0][2]
         old, q, following = states, stages[stage], stages[stage + 1]
-        _count(-1, begin[q], begin[q + 1], take, limits)
+        _count(-1, begin[q], begin[q + 1], whole, limits)
         for position in range(begin[q], begin[q + 1]):
             if max(spent[q], loss[position]) > gap or work > max_work:
                 continue
-            first, work = len(lost), work + len(old)
+            first, work = len(made), work + len(old)
             for state in old if work <= max_work else old[:0]:
-                if lost[state] + loss[position] <= gap:
-                    parent.append(state)
-                    by.append(position)
-                    lost.append(lost[state] + loss[position])
-                    gained.append(gained[state] + gain[position])
-                    for r in range(size):
-                        taken.append(taken[state * size + r] + take[position * size + r])
-                    if gained[-1] + gained[single[-1]] > best:
-                        found = _completion(len(lost) - 1, taken, slack, single)
-                        if found >= 0 and gained[-1] + gained[found] > best:
-                            where, rest, better = len(lost) - 1, found, gained[-1] + gained[found]
+                (a, b, c), gained, lost, _, _ = made[state]
+                if lost + loss[position] <= gap:
+                    more, gained = take[position], gained + gain[position]
+                    taken = (a + more[0], b + more[1], c + more[2])
+                    made.append((taken, gained, lost + loss[position], state, position))
+                    if gained + made[single[-1]][1] > best:
+                        found = _completion(taken, made, single, limits)
+                        if found >= 0 and gained + made[found][1] > best:
+                            where, rest, better = len(made) - 1, found, gained + made[found][1]
                             gap, best = gap - (better - best), better
             ahead = gap - min(least[following], least[stages[max(stage + 1, num_single)]])
-            states = _merged(states, first, (lost, gained, taken), limits, ahead)
+            states = _merged(states, first, made, limits, ahead)
             if work >= pause:
                 pause = work + PAUSE
-                _write(where, rest, parent, by, table, option)
+                _write(where, rest, made, table, option)
                 yield False, work
         if len(states) > beam:
-            least_first = np.argsort(np.array([lost[state] for state in states]), kind="mergesort")
+            least_first = np.argsort(np.array([made[state][2] for state in states]), kind="mergesort")
             states, proved = [states[at] for at in np.sort(least_first[:beam])], False
-    _write(where, rest, parent, by, table, option)
+    _write(where, rest, made, table, option)
     yield proved and work <= max_work, work
 
 
 @compiled
 def _stages(
-    begin: list[int], take: list[int], loss: Floats, most: float, limits: Limits
-) -> tuple[list[int], int, list[float], list[float]]:
+    begin: list[int], take: list[Take], table: Table, most: float, limits: Limits
+) -> tuple[list[int], int, Floats, Floats]:
     """The requests that a better selection may have at an alternative, by least loss; first those of the last resource.
 
     What they can take is added to the limits. Behind them is nobody, whose loss is too much. How many the first are; of
     each request the least loss, and what a selection loses at least that has it at an alternative.
     """
-    least, others, size = [2 * most for _ in begin], [0 for _ in begin], len(limits[0])
-    for q in range(len(begin) - 1):
+    (whole, (loss, _), _), nobody = table, len(begin) - 1
+    least, is_single, stages, num_single = filled(2 * most, len(begin)), filled(1, len(begin)), begin[:0], 0
+    for q in range(nobody):
         for p in range(begin[q], begin[q + 1]):
             least[q] = min(least[q], loss[p])
-            for r in range(size - 1):
-                others[q] |= take[p * size + r]  # not 0 where they take of other resources than the last
-    order = np.argsort(np.array(least), kind="mergesort")[:-1]  # nobody is last
-    spent = _spent(order, begin, take, least, size)
-    single = [q for q in order if others[q] == 0 and spent[q] <= most]
-    stages = single + [q for q in order if others[q] != 0 and spent[q] <= most]
-    for q in stages:
-        _count(1, begin[q], begin[q + 1], take, limits)
-    return [*stages, len(begin) - 1], len(single), least, spent
+            is_single[q] *= whole[2][p] == 0 and whole[3][p] == 0
+    order = np.argsort(least, kind="mergesort")[:nobody]  # nobody is last
+    spent = _spent(order, begin, take, least)
+    for kind in (1, 0):
+        for q in order:
+            if is_single[q] == kind and spent[q] <= most:
+                stages.append(q)
+                _count(1, begin[q], begin[q + 1], whole, limits)
+                num_single += kind
+    stages.append(nobody)
+    return stages, num_single, least, spent
 
 
 @compiled
-def _spent(order: Ints, begin: list[int], take: list[int], least: list[float], size: int) -> list[float]:
+def _spent(order: Ints, begin: list[int], take: list[Take], least: Floats) -> Floats:
     """What a selection loses at least that has an alternative of a request.
 
     Where requests with one alternative take the same, a cheaper one that is not used could be exchanged for a dearer
     one that is: so each loses as much as it and all the cheaper ones together.
     """
-    spent, last = least[:], [-1] * (2 * len(least))  # of those that take the same, by a hash of what they take
+    spent: Floats = filled(0 * least[0], len(least))
+    last = filled(-1, 2 * len(least))  # of those that take the same, by a hash of what they take
     for q in order:
+        spent[q] = least[q]
         if begin[q + 1] == begin[q] + 1:
-            at = 0
-            for r in range(size):
-                at = (31 * at + take[begin[q] * size + r]) % len(last)
-            while last[at] >= 0 and _first_difference(begin[last[at]], begin[q], take, size) < size:
+            a, b, c = take[begin[q]]
+            at = (31 * (31 * a + b) + c) % len(last)
+            while last[at] >= 0 and take[begin[last[at]]] != take[begin[q]]:
                 at = (at + 1) % len(last)
             spent[q] += spent[last[at]] if last[at] >= 0 else 0
             last[at] = q
@@ -140,75 +144,62 @@ def _spent(order: Ints, begin: list[int], take: list[int], least: list[float], s
 
 
 @compiled
-def _count(sign: int, begin: int, end: int, take: list[int], limits: Limits) -> None:
-    """Adds the least and the most that a request can take of each resource, [D], or takes them away."""
-    slack, _, low, high = limits
-    for r in range(len(slack)):
-        least, most = 0, 0
+def _count(sign: int, begin: int, end: int, whole: Ints, limits: Limits) -> None:
+    """Adds the least and the most that a request can take of each resource, or takes them away."""
+    for r in range(3):
+        take, least, most = whole[2 + r], 0, 0
         for p in range(begin, end):
-            least, most = min(least, take[p * len(slack) + r]), max(most, take[p * len(slack) + r])
-        low[r], high[r] = low[r] + sign * least, high[r] + sign * most
+            least, most = min(least, take[p]), max(most, take[p])
+        limits[2][r], limits[3][r] = limits[2][r] + sign * least, limits[3][r] + sign * most
 
 
 @compiled
-def _completion(state: int, taken: list[int], slack: Ints, single: list[int]) -> int:
+def _completion(taken: Take, made: list[State], single: list[int], limits: Limits) -> int:
     """The last of those by what they take of the last resource that fits beside a state; -1 where none does."""
-    size, low, high = len(slack), 0, len(single)
-    for r in range(size - 1):
-        if taken[state * size + r] > slack[r]:
-            return -1
-    free = slack[size - 1] - taken[state * size + size - 1]
+    (a, b, c), low, high = limits[0], 0, len(single)
+    if taken[0] > a or taken[1] > b:
+        return -1
     while low < high:
         middle = (low + high) // 2
-        fits = taken[single[middle] * size + size - 1] <= free
+        fits = made[single[middle]][0][2] <= c - taken[2]
         low, high = (middle + 1, high) if fits else (low, middle)
     return single[low - 1] if low > 0 else -1
 
 
 @compiled
-def _merged(some: list[int], first: int, columns: States, limits: Limits, ahead: float) -> list[int]:
+def _merged(some: list[int], first: int, made: list[State], limits: Limits, ahead: float) -> list[int]:
     """States and the new ones from `first` on, both by what they take, that may lead to a better selection.
 
     Dropped is who cannot come within the limits any more, or to a gain above the incumbent's, as what stays free costs;
     and who takes no less for no more gain than one that takes the same of all resources but the last.
     """
-    (lost, gained, taken), (slack, price, low, high), merged, a, b = columns, limits, some[:0], 0, first
-    size = len(slack)
-    while a < len(some) or b < len(lost):
-        from_some = b == len(lost)
-        if a < len(some) and b < len(lost):
-            r = _first_difference(some[a], b, taken, size)
-            one, other = some[a] * size + r, b * size + r
-            from_some = gained[some[a]] >= gained[b] if r == size else taken[one] < taken[other]
-        state = some[a] if from_some else b
-        a, b = (a + 1, b) if from_some else (a, b + 1)
-        loss, within = lost[state], True
-        for r in range(size):
-            free = slack[r] - taken[state * size + r]
-            within = within and free >= low[r]
-            loss += price[r] * max(free - high[r], 0)
-        dominated = len(merged) > 0 and gained[merged[-1]] >= gained[state]
-        dominated = dominated and _first_difference(merged[-1], state, taken, size) >= size - 1
-        if within and loss <= ahead and not dominated:
+    (slack, price, low, high), merged, one, other = limits, some[:0], 0, first
+    before, best = (0, 0), -math.inf  # what the last one kept takes of other resources than the last, and gains
+    while one < len(some) or other < len(made):
+        state = some[one] if one < len(some) else other
+        if one < len(some) and other < len(made):
+            x, y = made[state], made[other]
+            state = state if x[0] < y[0] or (x[0] == y[0] and x[1] >= y[1]) else other
+        one, other = (one, other + 1) if state == other else (one + 1, other)
+        (a, b, c), gained, loss, _, _ = made[state]
+        free = (slack[0] - a, slack[1] - b, slack[2] - c)
+        loss += price[0] * max(free[0] - high[0], 0)
+        loss += price[1] * max(free[1] - high[1], 0)
+        loss += price[2] * max(free[2] - high[2], 0)
+        within = free[0] >= low[0] and free[1] >= low[1] and free[2] >= low[2]
+        if within and loss <= ahead and (gained > best or before != (a, b)):
             merged.append(state)
+            before, best = (a, b), gained
     return merged
 
 
 @compiled
-def _first_difference(one: int, other: int, taken: list[int], size: int) -> int:
-    """The first resource of which two states take different amounts; their number where there is none."""
-    r = 0
-    while r < size and taken[one * size + r] == taken[other * size + r]:
-        r += 1
-    return r
-
-
-@compiled
-def _write(where: int, rest: int, parent: list[int], by: list[int], table: Table, option: Ints) -> None:
+def _write(where: int, rest: int, made: list[State], table: Table, option: Ints) -> None:
     """Writes the best options with the alternatives of a state and of the one that completes it, if there is one."""
     whole, _, star = table
     for i in range(len(star) if where >= 0 else 0):
         option[i] = star[i]
     for state in (where, rest):
         while state > 0:
-            option[whole[0][by[state]]], state = whole[1][by[state]], parent[state]
+            _, _, _, state, by = made[state]
+            option[whole[0][by]] = whole[1][by]

@@ -46,14 +46,17 @@ def alternatives(
     residual: Residual, incumbent: Choice, price: tuple[float, float, float] | None = None
 ) -> Alternatives:
     """At the multipliers of its LP, or others, with all limits that it has, to a selection."""
-    price, resources, most = price or relax(residual).price, limited(residual), residual.gain.size
-    slack = np.array([min(residual.limits[r], MOST) for r in resources], np.int64)
-    whole, real = np.empty((2 + len(resources), most), np.int64), (np.empty(most), np.empty(most))
-    star, limits = np.empty(len(incumbent), np.int64), (price, np.array(resources, np.int64), slack)
+    price, limited_ones, most = price or relax(residual).price, limited(residual), residual.gain.size
+    unused = 3 - len(limited_ones)
+    slack = np.array([0] * unused + [min(residual.limits[r], MOST) for r in limited_ones], np.int64)
+    whole, real = np.empty((5, most), np.int64), (np.empty(most), np.empty(most))
+    star, limits = np.empty(len(incumbent), np.int64), ((*price, 0.0), np.array([3] * unused + limited_ones), slack)
     given = (residual.options, limits, np.array(incumbent, np.int64), UNIT_ROUNDOFF, (whole, real, star))
     m, gap, worth_more, rounding = near(*given)
     table, (loss, gain) = whole[:, :m], (each[:m] for each in real)
-    return Alternatives(price, star, slack, table[0], table[1], table[2:], loss, gain, gap, worth_more, rounding)
+    taken = table[2 + unused :]
+    assert not table[2 : 2 + unused].any()
+    return Alternatives(price, star, slack[unused:], table[0], table[1], taken, loss, gain, gap, worth_more, rounding)
 
 
 def losses(residual: Residual, price: Sequence[float], option: Choice) -> Fraction:
@@ -146,7 +149,7 @@ def test_of_many_requests_only_those_that_differ_are_rounded() -> None:
     gain, none = row_by_row(np.random.default_rng(1).random((1, n))), row_by_row(np.zeros(n, np.int64))
     star, incumbent = np.empty(n, np.int64), (np.arange(n) % (n // 10) > 0).astype(np.int64)
     table = np.empty((5, n), np.int64), (np.empty(n), np.empty(n)), star
-    resources = (0.0, 0.0, 0.0), np.arange(3), np.zeros(3, np.int64)
+    resources = (0.0, 0.0, 0.0, 0.0), np.arange(3), np.zeros(3, np.int64)
     options = gain, row_by_row(none[None]), none, none
     _, gap, below, rounding = near(options, resources, incumbent, UNIT_ROUNDOFF, table)
     assert star.all() and rounding <= (ROUNDINGS + 21) * UNIT_ROUNDOFF * gain.sum()

@@ -67,9 +67,12 @@ def steps(case: Case, incumbent: int, beam: int, max_work: int) -> Iterator[tupl
     """What is chosen by and by, None where nothing is better, whether that is proved, and the work."""
     (request, option, loss, gain, take), gap = case.choices(), float(case.bound - incumbent)
     n, d = len(case.requests), len(case.price)
-    table = np.vstack([request, option, take]), (loss, gain), np.zeros(n, np.int64)
-    prices = [*map(float, case.price), 0.0, 0.0]
-    resources = (prices[0], prices[1], prices[2]), np.arange(d), np.array(case.slack)
+    unused = 3 - d  # of three resources the last ones count
+    rows = np.vstack([request, option, np.zeros((unused, len(request)), np.int64), take])
+    table = rows, (loss, gain), np.zeros(n, np.int64)
+    prices = [*map(float, case.price), *[0.0] * (unused + 1)]
+    which, slack = np.array([3] * unused + [*range(d)]), np.array([0] * unused + [*case.slack])
+    resources = (prices[0], prices[1], prices[2], prices[3]), which, slack
     found = np.full(n, KEPT)
     for proved, work in search(len(request), table, resources, float(incumbent), gap * MISSED, beam, max_work, found):
         yield None if KEPT in found else np.flatnonzero(found[request] == option), proved, work
