@@ -9,7 +9,7 @@ import numpy as np
 
 from aptsched.metrics.latencies import FLAGS, Latencies, Measured, held_against
 from aptsched.metrics.percentile import rank
-from aptsched.metrics.service import Metrics, of_latencies
+from aptsched.metrics.service import Metrics, Totals
 from aptsched.scheduling.columns import COUNTS
 from aptsched.scheduling.record import Outcome
 from aptsched.support.checks import Floats
@@ -113,8 +113,9 @@ def metrics_of(rows: Sequence[Row], each: Latencies) -> Metrics:
     """The metrics of a run from its rows, except the percentiles of the gaps between all tokens."""
     counts = {name: sum(row[name] for row in rows) for name in COUNTS}
     outcomes = [OUTCOMES[row["outcome"]] for row in rows]
-    alone_s = _column(rows, "alone_s")
-    return of_latencies(each, outcomes, counts, None if np.isnan(alone_s).any() else alone_s)
+    alone_s, totals = _column(rows, "alone_s"), Totals()
+    totals.add(each, outcomes, counts, None if np.isnan(alone_s).any() else alone_s)
+    return totals.metrics()
 
 
 def _column(rows: Sequence[Row], name: str) -> Floats:

@@ -32,16 +32,17 @@ def ended(study: ServingStudy, is_written: bool, as_json: bool) -> int:
     InputError
         Runs failed, or files could not be written: the message says which and why. All other runs are done.
     """
-    from aptsched.report.document import as_json as written
+    from aptsched.report.document import json_parts
 
     unwritten: list[InputError] = []
-    document = study.document
+    document = study.long_document
     if is_written and study.runs:
         assert study.directory is not None
         with postponed(unwritten):
-            document = study.write(study.directory)
+            document = study.written(study.directory)
     if as_json:
-        print(written(document), end="")
+        for part in json_parts(document):
+            print(part, end="")
     else:
         study.show(sys.stdout)
     if study.error is not None:

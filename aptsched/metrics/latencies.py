@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,14 +85,9 @@ class Latencies(Measured):
 
 
 def latencies(records: Sequence[RequestRecord]) -> Latencies:
-    """The latencies of each request."""
-    return joined(map(of_part, in_parts(records)))
-
-
-def joined(parts: Iterable[Latencies]) -> Latencies:
-    """The latencies of the requests of one part or several, in order; no part is held while the next one is made."""
+    """The latencies of each request, in order; no part of them is held while the next one is made."""
     found: dict[str, tuple[bytearray, np.dtype[Any]]] = {}
-    for part in parts:
+    for part in map(of_part, in_parts(records)):
         for name, column in vars(part).items():
             found.setdefault(name, (bytearray(), column.dtype))[0].extend(column.tobytes())
     return Latencies(**{name: np.frombuffer(content, dtype) for name, (content, dtype) in found.items()})

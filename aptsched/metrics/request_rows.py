@@ -16,10 +16,11 @@ import numpy as np
 from aptsched.metrics.latencies import FLAGS, of_part
 from aptsched.scheduling.columns import COUNTS, IdentityColumns, LabelColumns, dtypes
 from aptsched.scheduling.record import RequestRecord
-from aptsched.scheduling.records import in_parts
+from aptsched.scheduling.records import MANY, in_parts
+from aptsched.support.checks import Floats
 from aptsched.support.errors import InputError
 
-Run = tuple[str, float, Sequence[RequestRecord], Sequence[float] | None]
+Run = tuple[str, float, Sequence[RequestRecord], Floats | None]
 RUN = ("policy", "rate_per_s")
 IDENTITY = dtypes(IdentityColumns, LabelColumns)
 PLAIN: dict[type[np.generic], Callable[[Any], Any]] = {np.int64: int, np.float64: float}
@@ -47,9 +48,10 @@ def csv_parts(runs: Iterable[Run]) -> Iterator[str]:
     """
     yield HEADER
     for policy, rate_per_s, records, alone_s in runs:
-        alone = [math.nan] * len(records) if alone_s is None else alone_s
-        for parts in zip(in_parts(records), in_parts(alone), strict=True):
-            yield "".join(_rows((policy, float(rate_per_s)), *parts))
+        alone = np.broadcast_to(math.nan, len(records)) if alone_s is None else alone_s
+        for number, part in enumerate(in_parts(records)):
+            of_alone = alone[number * MANY :][: len(part)].tolist()
+            yield "".join(_rows((policy, float(rate_per_s)), part, of_alone))
 
 
 def _rows(run: tuple[str, float], records: Sequence[RequestRecord], alone_s: Sequence[float]) -> Iterator[str]:

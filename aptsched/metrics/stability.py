@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from aptsched.scheduling.record import Outcome
 from aptsched.support import checks
-from aptsched.support.checks import Floats
+from aptsched.support.checks import Bools, Floats
 from aptsched.support.errors import InputError
 
 MOST_S, TIMES_ALONE = 60.0, 3.0  # a request ends in time within so many seconds and so many times its time alone
@@ -18,8 +18,8 @@ PERCENT = 99  # of the admitted requests that have to
 NOT_ADMITTED = (Outcome.REJECTED, Outcome.ABORTED)  # aborted ones ended because their client wanted it
 
 
-def is_stable(latency_s: Floats, outcomes: Sequence[Outcome], alone_s: Floats) -> bool | None:
-    """Whether 99% of the admitted requests end within 60 s + 3 times their time alone after they arrived.
+def in_time(latency_s: Floats, outcomes: Sequence[Outcome], alone_s: Floats) -> Bools:
+    """Whether each of the admitted requests ends within 60 s + 3 times its time alone after it arrived, [a].
 
     Parameters
     ----------
@@ -28,15 +28,21 @@ def is_stable(latency_s: Floats, outcomes: Sequence[Outcome], alone_s: Floats) -
     outcomes : sequence of Outcome, [r]
     alone_s : float array, [r]
         Seconds that each request takes with no other beside it.
+    """
+    admitted = np.array([outcome not in NOT_ADMITTED for outcome in outcomes], np.bool_)
+    found: Bools = latency_s[admitted] <= MOST_S + TIMES_ALONE * alone_s[admitted]
+    return found
+
+
+def is_stable(num_in_time: int, num_admitted: int) -> bool | None:
+    """Whether 99% of the admitted requests end in time.
 
     Returns
     -------
     bool or None
         None if no request was admitted: all were rejected, or aborted by who sent them.
     """
-    admitted = np.array([outcome not in NOT_ADMITTED for outcome in outcomes], np.bool_)
-    in_time = latency_s[admitted] <= MOST_S + TIMES_ALONE * alone_s[admitted]
-    return 100 * int(in_time.sum()) >= PERCENT * in_time.size if in_time.size else None
+    return 100 * num_in_time >= PERCENT * num_admitted if num_admitted else None
 
 
 def highest_rate(

@@ -7,7 +7,8 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from aptsched.report import figure
 from aptsched.support import files
 from aptsched.support.errors import InputError
 from aptsched.support.json_text import compact_json
+
+_sorted_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def prepare(path: str | os.PathLike[str], names: Iterable[str]) -> Path:
@@ -34,10 +37,33 @@ def prepare(path: str | os.PathLike[str], names: Iterable[str]) -> Path:
     return directory
 
 
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """A list in a document that is too long to hold: its entries are made anew whenever they are gone through."""
+
+    made: Callable[[], Iterator[dict[str, Any]]]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.made()
+
+
+def plain(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with all its entries, as plain values."""
+    return {name: list(value) if isinstance(value, Entries) else value for name, value in document.items()}
+
+
 def as_json(document: dict[str, Any]) -> str:
     """The document as JSON, each field on a line, and each entry of a list."""
-    fields = (f"{compact_json(name)}: {_lines(value)}" for name, value in document.items())
-    return "{\n" + ",\n".join(fields) + "\n}\n"
+    return "".join(json_parts(document))
+
+
+def json_parts(document: dict[str, Any]) -> Iterator[str]:
+    """The text of `as_json` in parts, for what is too much to hold."""
+    yield "{"
+    for number, (name, value) in enumerate(document.items()):
+        yield f"{',' if number else ''}\n{compact_json(name)}: "
+        yield from _parts(value, compact_json, "\n")
+    yield "\n}\n"
 
 
 def named_file(directory: Path, name: str, **of: object) -> dict[str, object]:
@@ -52,8 +78,13 @@ def sealed(document: dict[str, Any]) -> dict[str, Any]:
 
 def digest(document: dict[str, Any]) -> str:
     """SHA-256 of the document without the field `sha256`, as JSON with sorted names and no spaces."""
-    content = {name: value for name, value in document.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    found = hashlib.sha256(b"{")
+    for number, name in enumerate(sorted(document.keys() - {"sha256"})):
+        found.update(f"{',' if number else ''}{_sorted_json(name)}:".encode())
+        for part in _parts(document[name], _sorted_json):
+            found.update(part.encode())
+    found.update(b"}")
+    return found.hexdigest()
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:
@@ -71,10 +102,15 @@ def known(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def _lines(value: Any) -> str:
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(compact_json(entry) for entry in value) + "\n]"
-    return compact_json(value)
+def _parts(value: Any, encoded: Callable[[Any], str], break_: str = "") -> Iterator[str]:
+    """JSON of a field, each entry of a list by itself, and after a break if there is one."""
+    if not isinstance(value, (list, Entries)):
+        yield encoded(value)
+        return
+    number = -1
+    for number, entry in enumerate(value):
+        yield f"{',' if number else '['}{break_}{encoded(entry)}"
+    yield f"{break_}]" if number >= 0 else "[]"
 
 
 def _version(name: str) -> str | None:

@@ -75,7 +75,7 @@ class OwnColumns:
         """A column, with the default where a row or the trace has no value; [r]."""
         column = getattr(self, name)
         if column is None:
-            return np.full(num_rows, default)
+            return np.broadcast_to(default, num_rows)
         return np.where(np.isnan(column), default, column) if name in ("slo_ttft_s", "slo_tpot_s") else column
 
 

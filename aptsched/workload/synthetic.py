@@ -141,8 +141,8 @@ def generate(
         outputs = np.minimum(outputs, most - prompts)
         notices.append(f"{name}: outputs end where prompt and output come to {most} tokens, as in its source.")
     rate_per_s = workload.rate_per_s if rate_per_s is None else rate_per_s
-    arrived = gamma_arrivals(num_requests, rate_per_s, workload.cv if cv is None else cv, rng)
-    return Trace(arrived.round(6), prompts, outputs, notices=tuple(notices))
+    arrived = gamma_arrivals(num_requests, rate_per_s, workload.cv if cv is None else cv, rng).round(6)
+    return Trace(arrived, prompts, outputs, notices=tuple(notices))
 
 
 def _mixed(mix: Mix, num_requests: int, rng: np.random.Generator, rate_per_s: float | None, cv: float | None) -> Trace:

@@ -86,9 +86,9 @@ class Replay:
     @property
     def objectives_s(self) -> tuple[Floats, Floats]:
         """TTFT and TPOT of each request, [r]: its own, or those of all."""
-        default = {"slo_ttft_s": self.slo.ttft_s, "slo_tpot_s": self.slo.tpot_s}
+        default = {"slo_ttft_s": float(self.slo.ttft_s), "slo_tpot_s": float(self.slo.tpot_s)}
         ttft_s, tpot_s = (self.own.filled(name, len(self), value) for name, value in default.items())
-        return ttft_s.astype(np.float64), tpot_s.astype(np.float64)
+        return ttft_s.astype(np.float64, copy=False), tpot_s.astype(np.float64, copy=False)
 
     def warm_up(self) -> Replay:
         """The first request alone, at once and short: what is served before a run, for its one-time costs."""
@@ -103,7 +103,7 @@ class Replay:
     def requests(self) -> Iterator[Request]:
         """The requests in order of arrival, each made when it is asked for."""
         lengths = (self.num_prompt_tokens, self.num_output_tokens)
-        labels = [self.own.filled(name, len(self), 0).astype(np.int64) for name in LABELS]
+        labels = [self.own.filled(name, len(self), 0).astype(np.int64, copy=False) for name in LABELS]
         columns = (self.arrived_at_s, *lengths, *self.objectives_s, *labels)
         cap = self.output_cap or int(lengths[1].max(initial=1))
         known: dict[tuple[float, float], SLO] = {}  # few requests have objectives that no other has
@@ -158,13 +158,15 @@ def replay(
         if most is not None:
             ranges.whole(name, most)
     assert trace.arrived_at_s is not None
-    prompts = np.minimum(trace.prompt_tokens, np.inf if max_prompt_tokens is None else max_prompt_tokens)
-    outputs = np.minimum(trace.output_tokens, np.inf if max_output_tokens is None else max_output_tokens)
+    prompts, outputs = (
+        _at_most(trace.prompt_tokens, max_prompt_tokens),
+        _at_most(trace.output_tokens, max_output_tokens),
+    )
     clipped = (prompts < trace.prompt_tokens) | (outputs < trace.output_tokens)
     return Replay(
         arrived_at_s=trace.arrived_at_s,
-        num_prompt_tokens=prompts.astype(np.int64),
-        num_output_tokens=np.maximum(outputs, 1).astype(np.int64),
+        num_prompt_tokens=prompts,
+        num_output_tokens=np.maximum(outputs, 1),
         slo=slo,
         seed=seed,
         vocab_size=vocab_size,
@@ -174,6 +176,10 @@ def replay(
         own=trace.own,
         output_cap=max_output_tokens,
     )
+
+
+def _at_most(num_tokens: Ints, most: int | None) -> Ints:
+    return num_tokens if most is None else np.minimum(num_tokens, most)
 
 
 def _changes(trace: Trace, num_clipped: int) -> Iterator[str]:

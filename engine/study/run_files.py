@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from aptsched.metrics.service import LEVELS, OF_TENANTS
 from aptsched.metrics.stability import highest_rate
 from aptsched.problem import certificate_log
 from aptsched.report import serving_plots
-from aptsched.report.document import as_json, known, machine, named_file, sealed, versions
+from aptsched.report.document import Entries, json_parts, known, machine, named_file, sealed, versions
 from aptsched.report.notices import merged
 from aptsched.report.serving_plots import AttainmentLine, MemoryPanel
 from aptsched.scheduling.record import Outcome, RequestRecord
@@ -83,7 +84,7 @@ def document(
         "summary": [_summary(run) for run in runs],
         "by_tenant": [entry for run in runs for entry in _by_tenant(run)],
         "holds": [_holds(name, runs) for name in run_table.names(runs)],
-        "rejected": _rejected(runs),
+        "rejected": Entries(partial(_rejected, runs)),
         "failed": [asdict(run) | {"rate_per_s": known(run.rate_per_s)} for run in failed],
         "timelines": [_timeline(run) for run in runs],
         "phases": [_phases(run) for run in runs],
@@ -137,14 +138,14 @@ def write(
     ]
     named = [named_file(directory, name) for name in ("requests.csv", *beside)]
     written = sealed({**document, "files": [*named, *logs]})
-    files.write(directory / "results.json", as_json(written))
+    files.write(directory / "results.json", json_parts(written))
     return written
 
 
 def csv_runs(runs: Sequence[ServedRun]) -> Iterator[Run]:
     """The runs as requests.csv has them."""
     for run in runs:
-        yield run.policy, run.rate_per_s, run.records, None if run.alone_s is None else run.alone_s.tolist()
+        yield run.policy, run.rate_per_s, run.records, run.alone_s
 
 
 def _replay(replay: Replay) -> dict[str, Any]:
@@ -198,13 +199,12 @@ def _holds(policy: str, runs: Sequence[ServedRun]) -> dict[str, Any]:
     return {"policy": policy, **asdict(held), "highest_rate_per_s": highest}
 
 
-def _rejected(runs: Sequence[ServedRun]) -> list[dict[str, Any]]:
-    return [
-        {"policy": run.policy, "rate_per_s": known(run.rate_per_s), "request_id": r.request_id, "reason": r.reason}
-        for run in runs
-        for r in (run.records if run.metrics.num_rejected else ())
-        if r.outcome is Outcome.REJECTED
-    ]
+def _rejected(runs: Sequence[ServedRun]) -> Iterator[dict[str, Any]]:
+    for run in runs:
+        of = {"policy": run.policy, "rate_per_s": known(run.rate_per_s)}
+        for record in run.records if run.metrics.num_rejected else ():
+            if record.outcome is Outcome.REJECTED:
+                yield {**of, "request_id": record.request_id, "reason": record.reason}
 
 
 def _timeline(run: ServedRun) -> dict[str, Any]:
@@ -243,10 +243,12 @@ def _attainment(runs: Sequence[ServedRun]) -> bytes:
 
 def _at_scales(records: Sequence[RequestRecord]) -> list[float]:
     """The share of requests that would attain if both objectives were multiplied by each of `SCALES`."""
-    parts = [(tokens_of(part).needed_scale, [each.outcome for each in part]) for part in in_parts(records)]
-    needed = np.concatenate([scale for scale, _ in parts])
-    finished = np.array([outcome is Outcome.FINISHED for _, outcomes in parts for outcome in outcomes])
-    return [float((finished & (needed <= scale)).mean()) for scale in SCALES]
+    num_attained = np.zeros(len(SCALES), np.int64)
+    for part in in_parts(records):
+        finished = np.array([record.outcome is Outcome.FINISHED for record in part], np.bool_)
+        needed = np.sort(tokens_of(part).needed_scale[finished])  # nan, without a token, comes last
+        num_attained += needed.searchsorted(SCALES, side="right")
+    return [int(count) / len(records) for count in num_attained]
 
 
 def _memory(run: ServedRun) -> MemoryPanel:

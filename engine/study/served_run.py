@@ -67,13 +67,13 @@ class ServedRun:
         found = dict[str, Metrics]()
         if not self.tenants:
             return found
-        tenant = np.array([record.tenant for record in self.records], np.int64)
+        tenant = np.fromiter((record.tenant for record in self.records), np.int64, len(self.records))
         order = np.argsort(tenant, kind="stable")
         order = order[np.searchsorted(tenant[order], 0) :]
         for rows in np.split(order, np.flatnonzero(np.diff(tenant[order])) + 1) if len(order) else ():
             alone_s = None if self.alone_s is None else self.alone_s[rows]
             name = self.tenants[tenant[rows[0]]]
-            found[name] = summarise([self.records[row] for row in rows.tolist()], alone_s)
+            found[name] = summarise(self.records, alone_s, rows)
         return found
 
     @lazy

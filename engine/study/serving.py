@@ -15,7 +15,7 @@ from aptsched.scheduling.iteration_time import IterationTime
 from aptsched.scheduling.plan import Policy, means_holds
 from aptsched.scheduling.plan_check import PlanError
 from aptsched.scheduling.record import Outcome, RequestRecord
-from aptsched.scheduling.records import RecordColumns
+from aptsched.scheduling.records import RecordBytes
 from aptsched.scheduling.wanted_forms import lossy_wanted
 from aptsched.support import interrupts
 from aptsched.support.errors import InputError
@@ -138,38 +138,44 @@ def serve(
     InputError
         A plan that is not legal, or a log that cannot be opened. There is no log then.
     """
-    meter, records, num_unfinished = UsageMeter(server.num_blocks, replay.warmup_s), RecordColumns(), 0
+    meter, records = UsageMeter(server.num_blocks, replay.warmup_s), RecordBytes()
+    num_ended = num_unfinished = 0
     ahead = decides_ahead(server.executor) if server.overlap else None
     pace = Pace(ahead or server.executor, server.times, server.cache) if server.calibrated else None
     phases = PhaseMeter(replay.arrived_at_s[: len(replay) if is_enough is None else 0], replay.warmup_s)
     with DecisionLog(certificates, meter.add_decision) as log:
 
         def on_record(record: RequestRecord) -> None:
-            nonlocal num_unfinished
-            records.add(record)
+            nonlocal num_ended, num_unfinished
+            if record.arrived_at_s >= replay.warmup_s:
+                records.add(record)
             phases.keep(record)
+            num_ended += 1
             num_unfinished += record.outcome is Outcome.UNFINISHED
             if not num_unfinished:
-                watch(policy.name, replay, len(records))
+                watch(policy.name, replay, num_ended)
                 if is_enough is not None and is_enough(record):
-                    loop.give_up(ENOUGH)
+                    running[0].give_up(ENOUGH)
 
+        running = list[Loop]()  # the loop, until it is over: so what it holds is freed with it, not some time later
         watch(policy.name, replay, 0)
         made = policy.make()
-        watched = _all(meter.add, lambda iteration: phases.add(iteration, loop.worker), log)
+        watched = _all(meter.add, lambda iteration: phases.add(iteration, running[0].worker), log)
         skip: Skip | None = ahead
         if server.skipping is not None and means_holds(made):
-            told = _all(meter.add, lambda stretch: phases.add_stretch(stretch, loop.worker), log.add_stretch)
+            told = _all(meter.add, lambda stretch: phases.add_stretch(stretch, running[0].worker), log.add_stretch)
             skip = server.skipping(told, is_enough is None)
         own, complete = server.executor if server.executor_of_run is None else server.executor_of_run(), True
-        loop = Loop(_worker(server, made, pace or ahead or own, on_record, watched, skip))
+        running.append(Loop(_worker(server, made, pace or ahead or own, on_record, watched, skip)))
         try:
-            reason = loop.run(replay.requests())
+            reason = running[0].run(replay.requests())
         except KeyboardInterrupt:
             complete, reason = False, INTERRUPTED
         except PlanError as error:
             users = own_within(made)
             raise InputError(f"policy {policy.name}: {error}{'' if users is None else users.place}") from error
+        finally:
+            running.clear()
     return ServedRun(
         policy=policy.name,
         usage=meter.usage(),
@@ -192,12 +198,12 @@ def _all(*told: Callable[[Any], object]) -> Callable[[Any], None]:
     return tell
 
 
-def _counted(records: RecordColumns, phases: PhaseMeter, replay: Replay) -> dict[str, Any]:
-    """Of the requests that arrived after the warm-up the records, in order, and what is known of them beside that."""
-    after = records.by_number(replay.warmup_s)
-    alone_s = None if replay.alone_s is None else replay.alone_s[after.request_id]
+def _counted(records: RecordBytes, phases: PhaseMeter, replay: Replay) -> dict[str, Any]:
+    """The records of the requests that count, in order, which is by arrival, and what is known of these beside that."""
+    first = int(replay.arrived_at_s.searchsorted(replay.warmup_s))
+    alone_s = None if replay.alone_s is None else replay.alone_s[first:]
     known = {"rate_per_s": replay.rate_per_s, "alone_s": alone_s, "tenants": replay.own.tenants}
-    return {**known, "records": after, "phases": phases.phases()}
+    return {**known, "records": records.by_number(), "phases": phases.phases()}
 
 
 def _worker(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from aptsched.metrics import request_rows
 from aptsched.report import table
-from aptsched.report.document import prepare, sealed
+from aptsched.report.document import plain, prepare, sealed
 from aptsched.report.frames import chosen_frame
 from aptsched.support import files
 from aptsched.support.errors import InputError
@@ -85,6 +85,11 @@ class ServingStudy:
     @lazy
     def document(self) -> dict[str, Any]:
         """The document that `--json` prints (docs/formats.md); `write` returns the one that names its files."""
+        return plain(self.long_document)
+
+    @lazy
+    def long_document(self) -> dict[str, Any]:
+        """The same with lists that may be too long to hold as `Entries`."""
         document = run_files.document(
             self.runs, self.replays, self.options, self.setup, self.complete, self.notices, self.failed
         )
@@ -106,13 +111,17 @@ class ServingStudy:
         InputError
             There is no run, matplotlib is not installed, or a file cannot be written.
         """
+        return plain(self.written(directory))
+
+    def written(self, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """As `write`; lists in what it returns are as in `long_document`."""
         if not self.runs:
             raise InputError("out: no run was served; a study with one is accepted")
         place = prepare(directory, run_files.FILES)
         for name in self.beside if place != self.directory else ():
             assert self.directory is not None
             files.copy(self.directory / name, place / name)
-        return run_files.write(place, self.document, [_with_log_in(place, run) for run in self.runs], self.beside)
+        return run_files.write(place, self.long_document, [_with_log_in(place, run) for run in self.runs], self.beside)
 
     def to_pandas(self, table: str = "requests") -> DataFrame:
         """The rows of requests.csv, or the summary of each run as in `document`.
@@ -159,7 +168,7 @@ class ServingStudy:
         return any(run.usage.is_begun for run in self.runs)
 
     def _notes(self) -> list[str]:
-        notes = run_table.notes(self.runs, self.replays[0], self.document["notices"])
+        notes = run_table.notes(self.runs, self.replays[0], self.long_document["notices"])
         if self.cost is None or self.server is None:
             return notes
         pool = f"{self.server.num_blocks} blocks of {self.server.cache.block_size} tokens"

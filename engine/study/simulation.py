@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from aptsched.scheduling.forms import BLOCK_SIZE, entry_of, lossy_ratios
+from aptsched.scheduling.records import MANY
 from aptsched.scheduling.wanted_forms import wanted_forms
-from aptsched.support.checks import Floats
+from aptsched.support.checks import Floats, Ints
 from engine.loop.clock import SchedulingTime
 from engine.loop.limits import Limits
 from engine.models.config import ModelConfig
@@ -191,11 +192,18 @@ def cost_of(server: Server) -> Cost:
 
 
 def alone_s(replay: Replay, cost: Cost) -> Floats:
-    """Seconds that each request would take alone, [r]: one prefill, then decodes that each read one token more.
+    """Seconds that each request would take alone, [r]: one prefill, then decodes that each read one token more."""
+    prompts, outputs = replay.num_prompt_tokens, replay.num_output_tokens
+    spans = [slice(start, start + MANY) for start in range(0, len(replay), MANY)]
+    return np.concatenate([_alone_s(prompts[span], outputs[span], cost) for span in spans])
+
+
+def _alone_s(prompts: Ints, outputs: Ints, cost: Cost) -> Floats:
+    """The same of some requests, by their lengths.
 
     Costs are affine in the context, so all decodes together take as long as the same number at the mean context.
     """
-    prompts, more = replay.num_prompt_tokens, replay.num_output_tokens - 1
+    more = outputs - 1
     prefill = Work(prefill_tokens=prompts, prefill_squares=prompts**2)
     decode = Work(decode_seqs=np.ones_like(prompts), context_tokens=prompts + np.maximum(more - 1, 0) / 2)
     return np.asarray(cost.seconds(prefill) + more * cost.seconds(decode), np.float64)

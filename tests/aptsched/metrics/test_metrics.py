@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from aptsched import InputError
 from aptsched.metrics.latencies import latencies
-from aptsched.metrics.percentile import percentile
+from aptsched.metrics.percentile import percentile, percentiles, percentiles_of
 from aptsched.metrics.service import summarise
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
+from aptsched.support.spilled import SpilledFloats
 
 COUNTED = {"num_preemptions": 1, "num_promotions": 2, "num_swap_outs": 4, "num_recomputed_tokens": 30}
 LABELLED = {"tenant": 0, "priority": 0}
@@ -44,6 +45,20 @@ def test_percentile_is_the_smallest_that_enough_do_not_exceed(values: list[int],
     found = percentile(values, percent)
     enough = [v for v in values if 100 * sum(w <= v for w in values) >= percent * len(values)]
     assert found == min(enough)
+
+
+@given(
+    values=st.lists(st.sampled_from([-1e300, -2.0, -1.0, 0.0, 5e-324, 1.0, 1.0 + 2**-52, 2.0]) | st.floats(-9, 9)),
+    percents=st.lists(st.sampled_from([1, 50, 90, 99, 100]), min_size=1, max_size=3),
+    max_sorted=st.sampled_from([0, 4, 1000]),
+)
+def test_percentiles_of_a_column_are_those_of_its_values(
+    values: list[float], percents: list[int], max_sorted: int
+) -> None:
+    """Also where it is too long to be sorted, and its values are found bit by bit; many may be equal."""
+    column = SpilledFloats(64)
+    column.append(np.array(values))
+    np.testing.assert_equal(percentiles_of(column, percents, max_sorted), percentiles(np.array(values), percents))
 
 
 def test_percentile_of_nothing() -> None:

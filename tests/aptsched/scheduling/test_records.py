@@ -1,4 +1,4 @@
-"""Records of many requests as columns."""
+"""Records of many requests as bytes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aptsched.metrics.latencies import latencies
+from aptsched.metrics.service import summarise
 from aptsched.scheduling.columns import COUNTS, LABELS
 from aptsched.scheduling.record import SLO, Outcome, RequestRecord
-from aptsched.scheduling.records import MANY, RecordColumns, in_parts
+from aptsched.scheduling.records import MANY, RecordBytes, in_parts
+from aptsched.support.checks import Ints
 
 COUNT = st.integers(0, 2**40)
 
@@ -36,17 +38,16 @@ def a_record(draw: st.DrawFn) -> RequestRecord:
     )
 
 
-@given(st.lists(a_record(), max_size=8), st.floats(0, 9))
-def test_records_are_those_that_were_added_by_number_from_a_time_on(added: list[RequestRecord], since_s: float) -> None:
+@given(st.lists(a_record(), max_size=8), st.sampled_from([0, 300, 2**20]))
+def test_records_are_those_that_were_added_by_number(added: list[RequestRecord], max_held: int) -> None:
     """All fields are equal, also once more, by index, in a slice, and in another process; numbers are Python's own."""
-    columns = RecordColumns()
+    made = RecordBytes(max_held)
     for record in added:
-        columns.add(record)
-    kept = columns.by_number(since_s)
-    wanted = sorted((each for each in added if each.arrived_at_s >= since_s), key=lambda each: each.request_id)
+        made.add(record)
+    kept, wanted = made.by_number(), sorted(added, key=lambda each: each.request_id)
     assert kept == wanted and list(kept) == wanted and kept[1:-1] == wanted[1:-1]
     assert [kept[at] for at in range(-len(kept), len(kept))] == wanted * 2
-    assert pickle.loads(pickle.dumps(kept)) == wanted and kept.request_id.tolist() == [each.request_id for each in kept]
+    assert pickle.loads(pickle.dumps(kept)) == wanted
     assert {type(each.num_promotions) for each in kept} <= {int} and {type(each.arrived_at_s) for each in kept} <= {
         float
     }
@@ -55,23 +56,32 @@ def test_records_are_those_that_were_added_by_number_from_a_time_on(added: list[
     assert kept != [*wanted, *added[:1]] or not added
 
 
-def of_number(number: int, num_tokens: int) -> RequestRecord:
-    """A finished request with a token each 0.1 s, and a late one now and then."""
+def of_number(number: int, num_tokens: int, slo: SLO = SLO()) -> RequestRecord:  # noqa: B008  # it is frozen
+    """A finished request with a token each 0.1 s, and by 1 s a late one now and then."""
     late_s = 5.0 * (number % 7 == 0)
     at_s = np.array([number + 0.1 * place + late_s for place in range(1, num_tokens + 1)])
     whole: dict[str, Any] = dict.fromkeys((*LABELS, *COUNTS), number % 3)
-    return RequestRecord(number, float(number), 9, SLO(), at_s, Outcome.FINISHED, **whole)
+    return RequestRecord(number, float(number), 9, slo, at_s, Outcome.FINISHED, **whole)
 
 
-def test_a_record_takes_little_more_than_the_times_of_its_tokens() -> None:
-    """Ten thousand records of 16 tokens, 128 bytes each, take under 300 bytes each, spare places of arrays included."""
-    columns, count = RecordColumns(), 10_000
+@pytest.mark.parametrize("seed", range(2))
+def test_memory_does_not_grow_with_what_requests_were_served(seed: int) -> None:
+    """Of 3,000 more requests, whose tokens take 800 bytes each, fewer than 100 each are held, up to their metrics."""
+    num_tokens = np.random.default_rng(seed).integers(0, 200, 9000)
+    few, many = (peak_bytes(num_tokens[:count]) for count in (6000, 9000))
+    assert many < few + 100 * 3000
+
+
+def peak_bytes(num_tokens: Ints) -> int:
+    """The most bytes that the records of these requests and what their metrics are made of take at a time."""
     tracemalloc.start()
-    for number in range(count):
-        columns.add(of_number(number, 16))
-    held, _ = tracemalloc.get_traced_memory()
+    made = RecordBytes(2**18)
+    for number, count in enumerate(num_tokens.tolist()):
+        made.add(of_number(number, count, SLO(60.0)))
+    assert summarise(made.by_number(), np.ones(len(num_tokens))).num_requests == len(num_tokens)
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held < 300 * count
+    return peak
 
 
 def test_parts_are_measured_as_all_at_once() -> None:
