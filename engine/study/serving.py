@@ -165,17 +165,10 @@ def serve(
         if server.skipping is not None and means_holds(made):
             told = _all(meter.add, lambda stretch: phases.add_stretch(stretch, running[0].worker), log.add_stretch)
             skip = server.skipping(told, is_enough is None)
-        own, complete = server.executor if server.executor_of_run is None else server.executor_of_run(), True
+        own = server.executor if server.executor_of_run is None else server.executor_of_run()
         running.append(Loop(_worker(server, made, pace or ahead or own, on_record, watched, skip)))
-        try:
-            reason = running[0].run(replay.requests())
-        except KeyboardInterrupt:
-            complete, reason = False, INTERRUPTED
-        except PlanError as error:
-            users = own_within(made)
-            raise InputError(f"policy {policy.name}: {error}{'' if users is None else users.place}") from error
-        finally:
-            running.clear()
+        complete, reason = _ended(running[0], replay, policy.name)
+        running.clear()
     return ServedRun(
         policy=policy.name,
         usage=meter.usage(),
@@ -186,6 +179,17 @@ def serve(
         unwritten=log.fault,
         **_counted(records, phases, replay),
     )
+
+
+def _ended(loop: Loop, replay: Replay, policy: str) -> tuple[bool, str]:
+    """Serve all requests; whether Ctrl-C did not end that, and why requests are unfinished."""
+    try:
+        return True, loop.run(replay.requests())
+    except KeyboardInterrupt:
+        return False, INTERRUPTED
+    except PlanError as error:
+        users = own_within(loop.worker.policy)
+        raise InputError(f"policy {policy}: {error}{'' if users is None else users.place}") from error
 
 
 def _all(*told: Callable[[Any], object]) -> Callable[[Any], None]:

@@ -48,7 +48,7 @@ def known(value: Any) -> Any:
 @given(TEXTS, st.floats(1e-3, 1e3) | st.just(math.nan), records())
 def test_what_is_written_is_read_back(policy: str, rate_per_s: float, given: list[RequestRecord]) -> None:
     """Every value of every column, whatever characters names and reasons have."""
-    alone_s = 1.5 + np.arange(len(given)) if given and given[0].num_prompt_tokens % 2 else None
+    alone_s = np.arange(len(given), dtype=np.float64) + 1.5 if given and given[0].num_prompt_tokens % 2 else None
     found = [row for _, row in rows(as_csv([(policy, rate_per_s, given, alone_s)]))]
     each = latencies(given)
     for i, (row, record) in enumerate(zip(found, given, strict=True)):
