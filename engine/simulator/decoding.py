@@ -78,12 +78,12 @@ class Decoding:
         [f, count] each, with the sums in row `ALL`. A request takes the blocks it needs in the first iteration, then
         one each time that its last one is full. It gives all back after its last iteration.
         """
-        held, (num_left, cached) = np.zeros((count, NUM_FORMS), np.int64), np.zeros((2, NUM_FORMS, count), np.int64)
-        held[0] = pool.num_blocks_by_form
-        if self.freed is not NONE_HELD:
-            held[0] -= np.array(self.freed)
+        more, num_left, cached = np.zeros((3, NUM_FORMS, count), np.int64)
         room = pool.free_blocks + sum(self.freed)
-        return held, num_left, cached, add_iterations(self.of, pool.cache.per_block, room, held, num_left, cached)
+        most = add_iterations(self.of, pool.cache.per_block, room, more, num_left, cached)
+        more[ALL] = 0
+        held = more.T + np.subtract(pool.num_blocks_by_form, self.freed)
+        return held, num_left, cached, most
 
 
 def decoding_of(plan: Plan, table: RequestTable, pool: BlockPool) -> Decoding | None:
@@ -150,43 +150,38 @@ def begin(of: Ints, table: tuple[Ints, Ints, Ints, Ints], pool: tuple[Ints, Ints
 
 
 @compiled_if_often
-def add_iterations(of: Ints, per_block: tuple[int, ...], room: int, held: Ints, num_left: Ints, cached: Ints) -> int:
-    """Adds what iterations come to, as in `Decoding.over_iterations`, to the blocks held before them, and to zeros.
+def add_iterations(of: Ints, per_block: tuple[int, ...], room: int, more: Ints, num_left: Ints, cached: Ints) -> int:
+    """Writes what iterations come to, as in `Decoding.over_iterations`, [f, count] each, 0 before.
 
-    Returns how many iterations there are before one that needs more than `room` blocks beside those.
+    `more` are blocks held beyond those before the first. Returns how many iterations there are before one in which
+    these are more than `room`.
     """
-    count, forms, before, most = len(held), range(KV, NUM_FORMS), 0, -1
-    for form in forms:
-        before += held[0][form]
+    count, last = len(more[ALL]), KV
     for i in range(len(of[ROW])):
         form, start, left = of[FORM][i], of[START][i], of[LEFT][i]
-        size = per_block[form]
+        size, last = per_block[form], max(last, form)
         blocks = (start + size) // size  # in the first
-        held[0][form] += blocks - of[HELD][i]
+        more[form][0] += blocks - of[HELD][i]
         num_left[form][0] += 1
         cached[form][0] += start
         for k in range(blocks * size - start, min(left, count), size):  # when the last one is full
-            held[k][form] += 1
+            more[form][k] += 1
         if left < count:
-            held[left][form] -= (start + left + size - 1) // size
+            more[form][left] -= (start + left + size - 1) // size
             num_left[form][left] -= 1
             cached[form][left] -= start
+    for form in range(KV, last + 1):
+        blocks, left, begun = 0, 0, 0
+        for k in range(count):
+            blocks, left, begun = blocks + more[form][k], left + num_left[form][k], begun + cached[form][k]
+            more[form][k], num_left[form][k], cached[form][k] = blocks, left, begun + k * left
+            more[ALL][k] += blocks
+            num_left[ALL][k] += left
+            cached[ALL][k] += begun + k * left
     for k in range(count):
-        after = 0
-        for form in forms:
-            if k > 0:
-                held[k][form] += held[k - 1][form]
-                num_left[form][k] += num_left[form][k - 1]
-                cached[form][k] += cached[form][k - 1]
-            after += held[k][form]
-            num_left[ALL][k] += num_left[form][k]
-        if most < 0 and after - before > room:
-            most = k
-    for k in range(count):
-        for form in forms:
-            cached[form][k] += k * num_left[form][k]
-            cached[ALL][k] += cached[form][k]
-    return count if most < 0 else most
+        if more[ALL][k] > room:
+            return k
+    return count
 
 
 @compiled_if_often
