@@ -23,8 +23,7 @@ def algorithm1(problem: BatchProblem) -> Selection:
     Source: Apt-Serve (SIGMOD 2025), appendix "Greedy Scheduling", Algorithm 1.
     """
     _check_definition_1(problem)
-    pending, blocks = problem.values[:, 0], problem.weights[:, 0]
-    hidden = problem.values[:, 1]
+    (pending, hidden), blocks = problem.values.T, problem.weights[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = 2 * hidden / blocks, 2 * (pending - hidden) / blocks
         at_once = second > first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from operator import mul
 
 import numpy as np
@@ -26,8 +27,9 @@ def minimum(residual: Residual) -> tuple[Ints, Amounts]:
     """
     for tilt in TILTS:
         walk = Walk(residual, 1.0 + tilt * np.linspace(0.0, 1.0, len(residual.tokens)) ** 2)
-        if walk.reaches_the_minimum():
-            break
+        with suppress(ZeroDivisionError):  # ties that do not determine the prices
+            if any(not walk.step() for _ in range(MAX_STEPS)):
+                break
     per_unit, per_token, per_seq = (max(price, 0.0) for price in walk.price)
     return walk.rounded_down(), (per_unit, per_token, per_seq)
 
@@ -65,13 +67,6 @@ class Walk:
         self.gain, self.take, self.each = row_by_row(gain), row_by_row(take), np.arange(n + 3)
         self.at = gain.argmax(axis=0)
         self.ties, self.price = [(n + resource, 1) for resource in range(3)], [0.0, 0.0, 0.0]
-
-    def reaches_the_minimum(self) -> bool:
-        """Walks; False where ties keep the walk from its end."""
-        try:
-            return any(not self.step() for _ in range(MAX_STEPS))
-        except ZeroDivisionError:  # ties that do not determine the prices
-            return False
 
     def step(self) -> bool:
         """Moves along the steepest edge; False where there is none, at the minimum."""

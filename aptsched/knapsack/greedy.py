@@ -62,10 +62,11 @@ def rounded(problem: BatchProblem, fill: bool, ordered: bool = False) -> tuple[R
 
 def multipliers(problem: BatchProblem, residual: Residual, relaxation: Relaxation) -> Multipliers:
     """The multipliers that prove the best bound: the relaxation's, if it has all options of the bound."""
-    if problem.required is None and problem.max_seqs != 0:
-        return relaxation.multipliers(residual)
-    wider = reduce(problem, beside=False)
-    return relax(wider).multipliers(wider)
+    if problem.required is not None or problem.max_seqs == 0:
+        residual = reduce(problem, beside=False)
+        relaxation = relax(residual)
+    per_unit, per_token, per_seq = (price * residual.unit_s for price in relaxation.price)
+    return Multipliers(per_unit / residual.unit, per_token, per_seq)
 
 
 def better(residual: Residual, relaxation: Relaxation, fill: bool) -> tuple[Ints, bool]:

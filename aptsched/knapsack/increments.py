@@ -43,9 +43,8 @@ def take(
             order[end] = position
             end += (slope[position] > 0) * (added[position] <= room)
         while taken < end:
-            rest = end
-            taken, room, more_tied = _run(order, taken, rest, steps, value, room, chosen)
-            tied, end = tied or more_tied, taken
+            taken, room, more_tied = _run(order, taken, end, steps, value, room, chosen)
+            tied, rest, end = tied or more_tied, end, taken
             for at in range(taken, rest):
                 position = order[at]
                 order[end] = position

@@ -11,7 +11,6 @@ from aptsched.knapsack.dual import minimum
 from aptsched.knapsack.fill import room_left
 from aptsched.knapsack.increments import LEAST, take
 from aptsched.knapsack.residual import Amounts, Residual
-from aptsched.problem.selection import Multipliers
 from aptsched.support.checks import Ints
 
 MOST = 2**62  # more than any sum of blocks
@@ -37,11 +36,6 @@ class Relaxation(NamedTuple):
     price: Amounts
     room: Amounts
     tied: bool = False
-
-    def multipliers(self, residual: Residual) -> Multipliers:
-        """The multipliers of the problem, in seconds."""
-        per_unit, per_token, per_seq = (price * residual.unit_s for price in self.price)
-        return Multipliers(per_unit / residual.unit, per_token, per_seq)
 
 
 def relax(residual: Residual, refill: bool = False) -> Relaxation:

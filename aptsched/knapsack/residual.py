@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aptsched.problem.batch_problem import BatchProblem, Options
-from aptsched.support.checks import Bools, Floats, Ints
+from aptsched.support.checks import Floats, Ints
 from aptsched.support.compiled import row_by_row
 from aptsched.support.errors import InfeasibleError
 
@@ -115,8 +115,8 @@ def reduce(problem: BatchProblem, beside: bool = True, ordered: bool = False) ->
     blocks = blocks if unit == 1 else blocks // unit
     room = free[0] // unit
     room = math.inf if room >= int(np.add.reduce(blocks, axis=None)) else float(room)
-    sides = zip(free[1:], (tokens, seqs), strict=True)
-    max_tokens, max_seqs = (never_short(limit, use, gain, blocks, room) for limit, use in sides)
+    max_tokens = never_short(free[1], tokens, gain, blocks, room)
+    max_seqs = never_short(free[2], seqs, gain, blocks, room)
     if not ordered and min(max_tokens, max_seqs) < math.inf:
         return reduce(problem, beside, ordered=True)
     gain, blocks, tokens, seqs = row_by_row(gain), row_by_row(blocks), row_by_row(tokens), row_by_row(seqs)
@@ -128,9 +128,8 @@ def canonical_order(problem: BatchProblem) -> Ints:
     order: Ints = (-problem.values[:, 0]).argsort(kind="stable")
     if np.diff(problem.values[order, 0]).all():
         return order
-    keys: list[Floats | Ints | Bools] = [*problem.weights.T]
-    keys += [array for array in (problem.num_tokens, problem.required) if array is not None]
-    return np.lexsort((*keys, *-problem.values.T[1:], -problem.values[:, 0]))
+    given = [array for array in (problem.num_tokens, problem.required) if array is not None]
+    return np.lexsort((*problem.weights.T, *given, *-problem.values.T[1:], -problem.values[:, 0]))
 
 
 def above(base: Floats, value: Floats) -> Floats:

@@ -43,16 +43,13 @@ def counts(field: str, given: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
     array = _numbers(field, given)
     if array.shape != shape:
         raise InputError(f"{field}: shape {list(array.shape)} does not match; {list(shape)} is needed")
-    if array.dtype == np.int64 and np.maximum.reduce(array.view(np.uint64), axis=None) <= MAX_COUNT:
-        whole: Ints = array.copy(order="F")  # a negative number read as unsigned is beyond 2**63
-        whole.flags.writeable = False
-        return whole
-    with np.errstate(invalid="ignore"):
-        bad = ~((array >= 0) & (array <= MAX_COUNT))
-        if array.dtype.kind == "f":
-            bad |= array != np.floor(array)
-    if bad.any():
-        raise InputError(f"{_first(field, given, bad)} is not accepted; whole numbers from 0 to 2**32 are")
+    if array.dtype != np.int64 or np.maximum.reduce(array.view(np.uint64), axis=None) > MAX_COUNT:
+        with np.errstate(invalid="ignore"):  # a negative number read as unsigned is beyond 2**63
+            bad = ~((array >= 0) & (array <= MAX_COUNT))
+            if array.dtype.kind == "f":
+                bad |= array != np.floor(array)
+        if bad.any():
+            raise InputError(f"{_first(field, given, bad)} is not accepted; whole numbers from 0 to 2**32 are")
     result: Ints = array.astype(np.int64, order="F")
     result.flags.writeable = False
     return result

@@ -22,7 +22,6 @@ from aptsched.support.compiled import in_plain_python
 from aptsched.support.errors import InfeasibleError
 from solvers.core.alternatives import near
 from solvers.core.states import search
-from solvers.core.whole_numbers import exact_gains, whole
 from solvers.proof import chosen_s, proved_bound, rounded_up
 from solvers.solution import Solution, Status
 
@@ -30,6 +29,7 @@ ONLINE_WORK = 30_000  # some milliseconds
 DEFAULT_WORK = 5_000_000  # tenths of a second, or seconds in plain Python
 WHOLE_WORK = 200_000  # some tenths of a second in whole numbers
 MOST = 2**62  # more work, states, or units of a resource than any
+PER_SECOND = 2**1074  # every float is a whole multiple of a second by this
 TOLERANCE = 2.0**-40  # the error of float64 sums, relative to what is added up
 BEAMS = (192, 3072, 49_152, 786_432)  # numbers of the states that are kept, one of each resource for each
 MISSED = 2**23  # roundings, relative to the gap: what sums of losses may miss
@@ -126,6 +126,22 @@ def best_exactly(
     gains, prices = exact_gains(problem, residual), [whole(each * residual.unit_s) for each in price]
     budget.left = min(budget.left, WHOLE_WORK)
     return exact(residual, (gains, *residual.options[1:]), prices, option, budget, exactly=True)[:2]
+
+
+def exact_gains(problem: BatchProblem, residual: Residual) -> list[list[int]]:
+    """What each option, [k, n], is worth more than its request's base, in 2**-1074 seconds; 0 where not offered."""
+    order = np.arange(problem.num_requests) if residual.order is None else residual.order
+    base = np.zeros_like(order) if residual.base is None else residual.base
+    values = np.insert(problem.values[order].T, 0, 0.0, axis=0)
+    held = [whole(value) for value in values[base, np.arange(len(order))].tolist()]
+    rows = zip(values[1:].tolist(), (residual.gain > 0).tolist(), strict=True)
+    return [[(whole(v) - h) * offered for v, offered, h in zip(*row, held, strict=True)] for row in rows]
+
+
+def whole(value: float) -> int:
+    """A float in units of 2**-1074."""
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * (PER_SECOND // denominator)
 
 
 def limited(residual: Residual) -> list[int]:

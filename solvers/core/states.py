@@ -183,8 +183,7 @@ def _merged(some: list[int], first: int, made: list[State], limits: Limits, ahea
         one, other = (one, other + 1) if state == other else (one + 1, other)
         (a, b, c), gained, loss, _, _ = made[state]
         free = (slack[0] - a, slack[1] - b, slack[2] - c)
-        loss += price[0] * max(free[0] - high[0], 0)
-        loss += price[1] * max(free[1] - high[1], 0)
+        loss = loss + price[0] * max(free[0] - high[0], 0) + price[1] * max(free[1] - high[1], 0)
         loss += price[2] * max(free[2] - high[2], 0)
         within = free[0] >= low[0] and free[1] >= low[1] and free[2] >= low[2]
         if within and loss <= ahead and (gained > best or before != (a, b)):

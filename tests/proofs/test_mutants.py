@@ -37,7 +37,7 @@ MUTANTS: dict[str, list[Replacement]] = {
             "free = alone = (problem.capacity + 1, *problem.limits[1:])",
         ),
     ],
-    "multiplier sign": [("aptsched/knapsack/relaxation.py", "Multipliers(per_unit", "Multipliers(-per_unit")],
+    "multiplier sign": [("aptsched/knapsack/greedy.py", "Multipliers(per_unit", "Multipliers(-per_unit")],
     "bound rounded down": [("aptsched/problem/certificate.py", "+ slack, math.inf)", "- slack, -math.inf)")],
     "reduction too keen": [
         ("solvers/core/alternatives.py", "    gap += rounding\n", "    gap /= 4\n"),

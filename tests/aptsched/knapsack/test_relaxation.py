@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 
 from aptsched import BatchProblem
+from aptsched.knapsack.greedy import multipliers
 from aptsched.knapsack.relaxation import Relaxation, knapsack, relax, within_all
 from aptsched.knapsack.residual import Residual, reduce
 from references import BY_HAND
@@ -115,8 +116,8 @@ def test_where_all_fit_also_what_gains_least_is_served() -> None:
 def test_multipliers_are_in_seconds_a_block() -> None:
     """Prices are counted in units of several blocks, and in units of less than a second where all gains are tiny."""
     found = Relaxation(np.zeros(1, np.int64), None, (6.0, 4.0, 2.0), (0.0, 0.0, 0.0))
-    multipliers = found.multipliers(reduce(BY_HAND)._replace(unit=3, unit_s=0.5))
-    assert (multipliers.per_block_s, multipliers.per_token_s, multipliers.per_seq_s) == (1.0, 2.0, 1.0)
+    prices = multipliers(BY_HAND, reduce(BY_HAND)._replace(unit=3, unit_s=0.5), found)
+    assert (prices.per_block_s, prices.per_token_s, prices.per_seq_s) == (1.0, 2.0, 1.0)
 
 
 def test_the_single_option_is_worth_what_the_fraction_would_add() -> None:

@@ -15,8 +15,7 @@ from aptsched.knapsack.greedy import rounded
 from aptsched.knapsack.residual import Residual
 from aptsched.support.checks import Ints
 from brute_force import enumerate_all, exact_objective
-from solvers.core.exact import MOST, Budget, best_exactly
-from solvers.core.whole_numbers import PER_SECOND, exact_gains
+from solvers.core.exact import MOST, PER_SECOND, Budget, best_exactly, exact_gains
 from strategies import problems
 
 # Sums of these differ by less than a float of their size can say.
