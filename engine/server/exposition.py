@@ -72,20 +72,18 @@ class Exposition(Onlooker):
 
     def on_iteration(self, iteration: Iteration, worker: Worker) -> None:
         """Take note of an iteration."""
-        it, num_rows = iteration, worker.num_unfinished
         self._iterations.inc()
-        self._running.set(num_rows - worker.table.num_waiting)
-        self._waiting.set(worker.table.num_waiting)
-        self._usage.set(1 - worker.pool.free_blocks / worker.pool.num_blocks)
-        if it.num_preemptions:
-            self._preemptions.inc(it.num_preemptions)
-        for form, held in self._blocks:
-            held.set(worker.pool.num_blocks_by_form[form])
-        self._decision.observe(it.scheduling_s)
-        if it.gap is not None:
-            self._gap.observe(it.gap)
-        self._now_s, self._at_s = it.end_s, time.monotonic()
-        self._pending_since_s = float(worker.table.pending_since_s[:num_rows].min(initial=np.inf))
+        if iteration.num_preemptions:
+            self._preemptions.inc(iteration.num_preemptions)
+        self._decision.observe(iteration.scheduling_s)
+        if iteration.gap is not None:
+            self._gap.observe(iteration.gap)
+        self._now_s, self._at_s = iteration.end_s, time.monotonic()
+        self._look(worker)
+
+    def on_rest(self, worker: Worker) -> None:
+        """Take note that nothing is left."""
+        self._look(worker)
 
     def on_record(self, record: RequestRecord) -> None:
         """Take note of a request that has ended; one that was broken off is not held against its objectives."""
@@ -102,6 +100,16 @@ class Exposition(Onlooker):
             self._attained.inc(int(latencies([record]).attained.sum()))
         else:
             self._success.labels(self._model, "abort").inc()
+
+    def _look(self, worker: Worker) -> None:
+        """Take note of who is there, and of the blocks that they hold."""
+        num_rows = worker.num_unfinished
+        self._running.set(num_rows - worker.table.num_waiting)
+        self._waiting.set(worker.table.num_waiting)
+        self._usage.set(1 - worker.pool.free_blocks / worker.pool.num_blocks)
+        for form, held in self._blocks:
+            held.set(worker.pool.num_blocks_by_form[form])
+        self._pending_since_s = float(worker.table.pending_since_s[:num_rows].min(initial=np.inf))
 
     def _pending_s(self) -> float:
         """The longest wait for a next token: that at the last iteration's end, and the time since."""

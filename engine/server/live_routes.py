@@ -71,11 +71,9 @@ class Live:
                 end.cancel()
 
     def _state(self) -> dict[str, object]:
-        in_flight, shown = self.service.in_flight, self.view.shown()
-        if not in_flight.num_requests:
-            shown |= {"requests": [], "num_requests": 0, "num_waiting": 0}
+        in_flight = self.service.in_flight
         return {
-            **shown,
+            **self.view.shown(),
             "model": self.service.model,
             "policy": self.policy.name,
             "policies": self.policy.names,

@@ -23,6 +23,7 @@ NUM_DECISIONS, NUM_ENDED = 120, 200
 WAITING, PREFILL, DECODE, HELD, SWAPPED = "waiting", "prefill", "decode", "held", "swapped"
 FORM_NAMES = {int(entry.form): entry.name for entry in FORM_ENTRIES}
 Row = dict[str, Any]
+NOBODY: Row = {"requests": [], "num_requests": 0, "num_waiting": 0, "blocks": {}}
 
 
 class LiveView(Onlooker):
@@ -39,7 +40,7 @@ class LiveView(Onlooker):
         self._decisions: deque[tuple[float, float | None]] = deque(maxlen=NUM_DECISIONS)
         self._ended: deque[Row] = deque(maxlen=NUM_ENDED)
         self._num_ended = self._num_decisions = 0
-        self._seen: Row = {"now_s": 0.0, "requests": [], "blocks": {}, "num_blocks": 0, "num_waiting": 0}
+        self._seen: Row = {"now_s": 0.0, "num_blocks": 0, **NOBODY}
 
     def on_iteration(self, iteration: Iteration, worker: Worker) -> None:
         """Take note of a decision; look at the requests if that was not done just now."""
@@ -48,6 +49,10 @@ class LiveView(Onlooker):
         if self.num_watchers and (time.monotonic() >= self._next_s or not worker.num_unfinished):
             self._next_s = time.monotonic() + EACH_S
             self._seen = seen(iteration, worker)
+
+    def on_rest(self, worker: Worker) -> None:
+        """Take note that nothing is left."""
+        self._seen = self._seen | NOBODY
 
     def on_record(self, record: RequestRecord) -> None:
         """Take note of a request that has ended."""

@@ -19,6 +19,11 @@ class Onlookers(Onlooker):
         for one in self._each:
             one.on_iteration(iteration, worker)
 
+    def on_rest(self, worker: Worker) -> None:
+        """Tell that nothing is left."""
+        for one in self._each:
+            one.on_rest(worker)
+
     def on_record(self, record: RequestRecord) -> None:
         """Tell of a request that has ended."""
         for one in self._each:

@@ -234,7 +234,10 @@ class Driver:
                 self._do(self._commands.get_nowait())
         if self._closed:
             self.worker.close(CLOSED)
-        return self.worker.num_unfinished > 0
+        if not self.worker.num_unfinished:
+            self._onlooker.on_rest(self.worker)
+            return False
+        return True
 
     def _do(self, command: Command) -> None:
         if isinstance(command, int):

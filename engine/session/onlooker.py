@@ -13,5 +13,8 @@ class Onlooker:
     def on_iteration(self, iteration: Iteration, worker: Worker) -> None:
         """Take note of an iteration; requests that it ended have left the worker, and their records came before."""
 
+    def on_rest(self, worker: Worker) -> None:
+        """Take note that the worker has no request left, whatever ended the last one: an abort is no iteration."""
+
     def on_record(self, record: RequestRecord) -> None:
         """Take note of a request that has ended; who waits for it is told after that."""

@@ -56,3 +56,16 @@ def test_rejections_and_certified_gaps_are_counted() -> None:
         assert served.complete(**BODY).status_code == 200
         found = values(served)
     assert 0 < found["aptsched:certified_gap_ratio_count"] <= found["aptsched:iterations_total"]
+
+
+def test_nothing_is_left_where_the_last_client_has_gone() -> None:
+    """Its request ends outside of an iteration: nothing runs, is held or is pending after it."""
+    with serving() as served:
+        body = {**BODY, "max_tokens": 60, "stream": True}
+        with served.client.stream("POST", "/v1/completions", json=body) as response:
+            next(response.iter_lines())
+        idle = ("vllm:num_requests_running", "aptsched:cache_blocks:kv", "vllm:kv_cache_usage_perc")
+        wait_until(lambda: "vllm:request_success_total:abort" in (found := values(served)) and not found[idle[0]])
+        found = values(served)
+    assert found["vllm:request_success_total:abort"] == 1
+    assert [found[name] for name in (*idle, "aptsched:pending_seconds")] == [0] * 4
