@@ -51,8 +51,8 @@ class RecordBytes:
 
     def by_number(self) -> Records:
         """All of them so far, by `request_id`."""
-        order = np.array(self._number, np.int64).argsort(kind="stable")
-        return Records(self._bytes, np.array(self._start)[order], np.array(self._size)[order])
+        order = np.asarray(self._number).argsort(kind="stable")
+        return Records(self._bytes, np.asarray(self._start)[order], np.asarray(self._size)[order])
 
 
 def record_of(content: bytes) -> RequestRecord:
