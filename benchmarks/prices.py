@@ -1,12 +1,13 @@
 """What `bid-price` charges over time, and how those fare whom it turns away.
 
-    python -m benchmarks.prices [--rates 1.74 15 0.9] [--out DIR]
+    python -m benchmarks.prices [--rates 2 15.6 1.05] [--out DIR]
 
 On ShareGPT, HumanEval and LongBench (the cells of benchmarks/opponents with steady arrivals, first seed) `bid-price`
 serves so many requests a second. Prints how many were rejected, and which share of these was told within its TTFT; of
 those admitted the share that waited for over 60 s for its first token, and that stalled for over 10 s; and the mean and
 largest certified gap of its problems. Draws prices.png of the first: the price, the work that was accepted
-and is not done, and the blocks in use. Writes prices.json too, and never fails on a figure. It takes a minute.
+and is not done, the blocks in use, and those of who pauses. Writes prices.json too, and never fails on a figure. It
+takes a minute.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from aptsched.policies.bid_price import BidPrice
 from aptsched.policies.outlook import Outlook
 from aptsched.policies.service_value import ServiceValue
 from aptsched.report.figure import panels, png
+from aptsched.scheduling.forms import KV
 from aptsched.scheduling.plan import Plan, Policy, says_holds
 from aptsched.scheduling.record import Outcome
 from aptsched.scheduling.view import View
@@ -40,7 +42,12 @@ from engine.study.simulation import cost_of, simulated_server
 
 WAIT_S, STALL_S = 60.0, 10.0
 WARMUP_S, END_S = 60.0, 660.0  # of arrivals, in the setting `sustained`
-FIGURES = ("price of a second\n(1 / worth)", "accepted, not done\n(seconds)", "pool in use\n(blocks)", "host\n(blocks)")
+FIGURES = (
+    "price of a second\n(1 / worth)",
+    "accepted, not done\n(seconds)",
+    "pool in use\n(blocks)",
+    "pausing\n(blocks)",
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,9 @@ class SeenValue(ServiceValue):
     def seconds(self, view: View, of: Outlook, slack_s: Floats, ends: Floats, worth_s: float) -> Floats:
         """The values, once the row is noted."""
         backlog_s = float(of.cost_s[~of.new].sum())
-        used, away = int(view.num_held.sum()), int(view.num_swapped.sum())
-        self.rows.append((view.now_s, 1 / worth_s, backlog_s, used, away))
+        anew = view.num_tokens[of.waiting & ~of.new]
+        used, pausing = view.num_held.sum(), view.num_swapped.sum() + view.cache.blocks(anew, KV).sum()
+        self.rows.append((view.now_s, 1 / worth_s, backlog_s, int(used), int(pausing)))
         return super().seconds(view, of, slack_s, ends, worth_s)
 
 
@@ -126,7 +134,7 @@ def picture(rows: Sequence[tuple[float, ...]], first_s: float, end_s: float) -> 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves, prints and draws."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prices", description="What bid-price charges.")
-    parser.add_argument("--rates", type=float, nargs=len(STEADY), default=(1.74, 15.0, 0.9), help="requests a second")
+    parser.add_argument("--rates", type=float, nargs=len(STEADY), default=(2.0, 15.6, 1.05), help="requests a second")
     parser.add_argument("--out", type=Path, default=Path("bench-out/prices"))
     options = parser.parse_args(arguments)
     out, found = files.make_directory(options.out), list[Row]()
