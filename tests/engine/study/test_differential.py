@@ -36,11 +36,8 @@ def test_every_policy_is_held_to_these_facts() -> None:
 @settings(max_examples=15, deadline=None)
 @given(prompt=st.integers(1, 500), output=st.integers(1, 6))
 def test_one_request_alone_is_served_alike(prompt: int, output: int) -> None:
-    """With one request nothing is left to decide: tokens come at the same times, but for chunks and forms asked for.
-
-    And but for `bid-price`, which spreads a prompt over iterations whoever decodes beside it.
-    """
-    apart = ("=24", "chunking=off", "=hidden", "bid-price")
+    """With one request nothing is left to decide: tokens come at the same times, but for chunks and forms asked for."""
+    apart = ("=24", "chunking=off", "=hidden")
     whole = [name for name in POLICIES if not any(part in name for part in apart)]
     timelines = {name: simulate(name, replay_of([(prompt, output)]), 60, WIDE).timeline() for name in whole}
     assert len({repr(timeline) for timeline in timelines.values()}) == 1
