@@ -12,7 +12,8 @@ LIFETIME, APTSERVE, CHARGED = "aptserve:charge=lifetime:forms=kv", "aptserve", "
 PLAIN, SHED = ("sarathi", "vllm-v1"), (shed("sarathi"), shed("vllm-v1"))
 BEST = (shed("svf"), shed("qoserve"), shed("slai"), "scorpio")  # of the screen, without ours and oracles
 WITH_LEAST_SLACK = "qoserve"  # the best of the screen that rejects nobody
-ON_KV = (*PLAIN, WITH_LEAST_SLACK, *SHED, *BEST, LIFETIME, shed(LIFETIME), FIRST)
+MOST_ON_TIME = "fastserve"  # the best of the screen at 99%
+ON_KV = (*PLAIN, WITH_LEAST_SLACK, *SHED, *BEST, MOST_ON_TIME, LIFETIME, shed(LIFETIME), FIRST)
 WITH_HIDDEN = (HIDDEN, HIDDEN_NOBODY_REJECTED, APTSERVE, CHARGED)
 VARIANTS = ("aptserve:forms=kv", CHARGED)
 
