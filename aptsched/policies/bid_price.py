@@ -179,11 +179,11 @@ class BidPrice:
         Beside decodes as many as these leave multiplication for, or as first tokens need that are due; but no more than
         leave the tightest deadline of those that run.
         """
-        on_time = of.running & (of.generated > 0) & ~background
-        tight_s = float(of.slack_s[on_time].min()) if any_of(on_time) else np.inf
+        decoding = of.running & (of.generated > 0)
+        tight_s = float(of.slack_s[decoding & ~background].min(initial=np.inf))
         num_context = sum_of(view.num_cached[of.running])
         within = view.times.prompt_tokens_within(tight_s / MARGIN, num_context, None, count_of(of.running))
-        if of.slack_tokens and any_of(of.running & (of.generated > 0)):
+        if of.slack_tokens and any_of(decoding):
             first = ((of.generated == 0) & ~background).nonzero()[0]
             due = tokens_due(view.num_remaining[first], of.slack_s[first], MARGIN * of.iteration_s)
             within = min(within, max(due, of.slack_tokens))
